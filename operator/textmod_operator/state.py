@@ -6,7 +6,9 @@ can take it for zero.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -103,3 +105,133 @@ class LagUnknown:
     at: float
     why: str
     """One sentence for `status.scaling.reason` and the condition's message."""
+
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as plain JSON. Builders return it; nobody changes it afterwards."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Which Kubernetes object: enough to find it."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Ref:
+        metadata = manifest["metadata"]
+        return cls(
+            manifest["apiVersion"], manifest["kind"], metadata.get("namespace", ""), metadata["name"]
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+Role = Literal["input", "output", "deadLetter"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as asked for."""
+
+    role: Role
+    name: str
+    partitions: int
+    replication_factor: int | None
+    """None: the brokers' default when it is created, any when it is there."""
+    config: Mapping[str, str]
+    create: bool
+    """False: somebody else manages it; it is only checked."""
+
+
+@dataclass(frozen=True)
+class TopicSeen:
+    """A topic as the brokers have it."""
+
+    role: Role
+    name: str
+    partitions: int
+    replication_factor: int
+    created: bool
+    """Created by the pass that saw it."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What this API server can do beyond the oldest that is supported."""
+
+    hpa_tolerance: bool = False
+    """HPA `behavior.*.tolerance` is on (1.35 and later)."""
+
+
+@dataclass(frozen=True)
+class Desired:
+    """All that one TextModeration asks for."""
+
+    topics: tuple[Topic, ...]
+    objects: tuple[Manifest, ...]
+    workload: Ref
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """One model pod, as far as a condition needs it."""
+
+    name: str
+    image: str
+    ready: bool
+    waiting_reason: str | None = None
+    """The container's own reason, such as ImagePullBackOff or CrashLoopBackOff."""
+    last_message: str | None = None
+    """What the container said when it ended last, from its termination log."""
+
+
+@dataclass(frozen=True)
+class WorkloadSeen:
+    """The SeldonDeployment or Deployment and its pods, as the API server has them."""
+
+    ref: Ref
+    replicas: int
+    """Pods that exist and are not on their way out."""
+    ready_replicas: int
+    settled: bool
+    """The controller has caught up with the spec and rolled every replica to it."""
+    failure: str | None = None
+    """The controller's own words, when it says that it failed."""
+    pods: tuple[PodSeen, ...] = ()
+
+
+@dataclass(frozen=True)
+class AutoscalerSeen:
+    """The HPA's (or ScaledObject's) own conditions: type → (status, reason, message)."""
+
+    ref: Ref
+    conditions: Mapping[str, tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class ScalingSeen:
+    """What the scaling law said last about one object."""
+
+    reading: LagReading | LagUnknown
+    desired: int
+    reason: str
+    condition: Literal["LagUnknown", "AtMaximum", "HotPartition"] | None = None
+    seconds_behind: float | None = None
+    in_per_second: float | None = None
+    out_per_second: float | None = None
+    per_replica_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that one pass saw. None and empty mean: not looked at or not there, never zero."""
+
+    topics: tuple[TopicSeen, ...] = ()
+    workload: WorkloadSeen | None = None
+    autoscaler: AutoscalerSeen | None = None
+    scaling: ScalingSeen | None = None

@@ -1,0 +1,112 @@
+"""The status of a TextModeration: what the operator reports. Described here for the CRD's schema.
+
+All of it is optional: what is not known is left out, never written as 0.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from textmod_operator.api.rules import Strict
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class ConditionStatus(Strict):
+    type: str = Field(max_length=316, description="Name of the condition, in CamelCase.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    reason: str = Field(
+        min_length=1, max_length=1024, description="One word, in CamelCase, for why it is so."
+    )
+    message: str = Field(max_length=32768, description="A sentence for a person.")
+    observed_generation: Count | None = Field(
+        default=None, description="metadata.generation that the condition speaks of."
+    )
+    last_transition_time: str = Field(
+        description="When status last changed, RFC 3339.", json_schema_extra={"format": "date-time"}
+    )
+
+
+class TopicStatus(Strict):
+    name: str = Field(description="Name of the topic.")
+    role: Literal["input", "output", "deadLetter"] = Field(
+        description="input, output or deadLetter."
+    )
+    partitions: Count = Field(description="Number of partitions on the brokers.")
+    replication_factor: Count = Field(description="Copies of each partition on the brokers.")
+    created: bool = Field(description="Whether this object created the topic.")
+
+
+class WorkloadStatus(Strict):
+    kind: str = Field(description="SeldonDeployment or Deployment.")
+    name: str = Field(description="Its name.")
+    image: str | None = Field(default=None, description="Image of the replicas that serve.")
+    state: str | None = Field(
+        default=None, description="Available, Creating, RollingOut, Failed or ScaledToZero."
+    )
+
+
+class LagStatus(Strict):
+    messages: Count = Field(description="Unread messages of the input, rounded.")
+    seconds_behind: Count | None = Field(
+        default=None, description="Age of the oldest unread message, in seconds."
+    )
+    per_partition_max: Count = Field(
+        description="Unread messages of the partition that has most, rounded."
+    )
+
+
+class RatesStatus(Strict):
+    in_per_second: float | None = Field(
+        default=None, ge=0, description="Messages per second that arrive."
+    )
+    out_per_second: float | None = Field(
+        default=None, ge=0, description="Messages per second that are scored."
+    )
+    per_replica_per_second: float | None = Field(
+        default=None,
+        ge=0,
+        description="Messages per second that one replica scores when it is busy, as learned.",
+    )
+
+
+class ScalingStatus(Strict):
+    desired_replicas: Count = Field(description="Replicas that the lag asks for.")
+    reason: str = Field(description="Why, in a sentence.")
+
+
+class Status(Strict):
+    """What the operator last saw."""
+
+    observed_generation: Count | None = Field(
+        default=None, description="metadata.generation that this status speaks of."
+    )
+    conditions: list[ConditionStatus] | None = Field(
+        default=None,
+        description="Accepted, TopicsReady, WorkloadReady, AutoscalingReady, their summary Ready, "
+        "and Reconciling and Stalled as kstatus reads them.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    )
+    replicas: Count | None = Field(default=None, description="Replicas that exist.")
+    ready_replicas: Count | None = Field(default=None, description="Replicas that serve.")
+    selector: str | None = Field(
+        default=None, description="Labels of the model pods, for the scale subresource."
+    )
+    consumer_group: str | None = Field(
+        default=None, description="Kafka consumer group that reads the input."
+    )
+    topics: list[TopicStatus] | None = Field(default=None, description="The topics, as they are.")
+    workload: WorkloadStatus | None = Field(
+        default=None, description="The SeldonDeployment or Deployment."
+    )
+    lag: LagStatus | None = Field(default=None, description="How far the stream is behind.")
+    rates: RatesStatus | None = Field(default=None, description="Messages per second.")
+    scaling: ScalingStatus | None = Field(
+        default=None, description="What the scaling law decided last."
+    )
+    endpoint: str | None = Field(default=None, description="URL for synchronous predictions.")

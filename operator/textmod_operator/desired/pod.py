@@ -1,0 +1,188 @@
+"""The model pod, the same on every platform: what differs is who wraps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textmod_operator import naming
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.state import KafkaConnection, Manifest
+
+SHUTDOWN_SECONDS = 30
+"""What the worker takes at most to finish its batch, flush, commit and leave."""
+PRE_STOP_SECONDS = 2
+"""Endpoints hear of the end before the server stops answering."""
+GRACE_SECONDS = PRE_STOP_SECONDS + SHUTDOWN_SECONDS + 8
+"""terminationGracePeriodSeconds: longer than a batch, with room to spare."""
+CA_FOLDER = "/etc/textmod/kafka-ca"
+CERTIFICATE_FOLDER = "/etc/textmod/kafka-certificate"
+
+
+def pod_spec(
+    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
+) -> Manifest:
+    """The PodSpec: restricted in the sense of Pod Security, and with no service-account token.
+
+    Args:
+        connection: how the brokers are reached; only its public part is used.
+        secrets_digest: changes with the content of the object's Secrets; None when it uses none.
+    """
+    model = tm.spec.model
+    spec: Manifest = {
+        "containers": [_container(tm, connection, secrets_digest)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *_secret_volumes(tm)],
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    optional: Manifest = {
+        "imagePullSecrets": [{"name": secret.name} for secret in model.image_pull_secrets],
+        "nodeSelector": model.node_selector,
+        "tolerations": model.tolerations,
+        "affinity": model.affinity,
+    }
+    return spec | {key: value for key, value in optional.items() if value}
+
+
+def annotations(tm: TextModeration) -> dict[str, str]:
+    """Annotations of the pods: where Prometheus scrapes, and what the user adds."""
+    return {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(naming.METRICS_PORT),
+        "prometheus.io/path": "/prometheus",
+        **tm.spec.model.pod_annotations,
+    }
+
+
+def parameters(tm: TextModeration) -> list[dict[str, str]]:
+    """The model's parameters in Seldon's form."""
+    return [
+        {"name": parameter.name, "value": parameter.value, "type": parameter.type}
+        for parameter in tm.spec.model.parameters
+    ]
+
+
+def _container(
+    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
+) -> Manifest:
+    resources = tm.spec.model.resources
+    return {
+        "name": naming.CONTAINER,
+        "image": tm.spec.model.image,
+        "env": _environment(tm, connection, secrets_digest),
+        "resources": {
+            part: dict(quantities)
+            for part, quantities in (("requests", resources.requests), ("limits", resources.limits))
+            if quantities
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *_secret_mounts(tm)],  # noqa: S108
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "startupProbe": _probe("/health/ready", periodSeconds=1, failureThreshold=120),
+        "readinessProbe": _probe("/health/ready", periodSeconds=5, failureThreshold=3),
+        "livenessProbe": _probe("/health/live", periodSeconds=10, failureThreshold=3),
+        # Seldon adds a sleep of ten seconds to a container that brings no preStop of its own.
+        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sleep", str(PRE_STOP_SECONDS)]}}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _probe(path: str, **timing: int) -> Manifest:
+    return {"httpGet": {"path": path, "port": naming.METRICS_PORT}, "timeoutSeconds": 3, **timing}
+
+
+def _environment(
+    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
+) -> list[Manifest]:
+    spec = tm.spec
+    batch = spec.serving.batch
+    values: dict[str, str | None] = {
+        naming.ENV_STREAMING: "Native" if spec.serving.streaming == "Native" else "Off",
+        naming.ENV_BOOTSTRAP_SERVERS: connection.bootstrap_servers,
+        naming.ENV_SECURITY_PROTOCOL: connection.security_protocol,
+        naming.ENV_INPUT_TOPIC: tm.input_topic,
+        naming.ENV_OUTPUT_TOPIC: tm.output_topic,
+        naming.ENV_DEAD_LETTER_TOPIC: tm.dead_letter_topic,
+        naming.ENV_CONSUMER_GROUP: naming.consumer_group(tm),
+        naming.ENV_DELIVERY: spec.serving.delivery,
+        naming.ENV_BATCH_MAX_MESSAGES: str(batch.max_messages),
+        naming.ENV_BATCH_MAX_WAIT: str(batch.max_wait_milliseconds),
+        naming.ENV_MESSAGE_FORMAT: spec.message.format,
+        naming.ENV_MESSAGE_TEXT_FIELD: spec.message.text_field,
+        naming.ENV_MESSAGE_OUTPUT_FORMAT: spec.message.output_format,
+        naming.ENV_MODEL_DIGEST: spec.model.digest,
+        naming.ENV_MODEL_THRESHOLD: _decimal(spec.model.threshold),
+        naming.ENV_PROTOCOL: spec.serving.protocol,
+        naming.ENV_SHUTDOWN_SECONDS: str(SHUTDOWN_SECONDS),
+        naming.ENV_SECRETS_DIGEST: secrets_digest,
+    }
+    return [
+        *({"name": name, "value": value} for name, value in values.items() if value is not None),
+        {
+            "name": naming.ENV_POD_NAME,
+            "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+        },
+        *_credentials(tm),
+        *(entry.model_dump(by_alias=True, exclude_none=True) for entry in spec.model.env),
+    ]
+
+
+def _decimal(threshold: float | None) -> str | None:
+    return None if threshold is None else repr(threshold)
+
+
+def _credentials(tm: TextModeration) -> list[Manifest]:
+    """The way to the Secrets, never what is in them."""
+    entries: list[Manifest] = []
+    if sasl := tm.spec.kafka.sasl:
+        ref = sasl.secret_ref
+        entries += [
+            {"name": naming.ENV_SASL_MECHANISM, "value": sasl.mechanism},
+            {"name": naming.ENV_SASL_USERNAME, "valueFrom": _secret_key(ref.name, ref.username_key)},
+            {"name": naming.ENV_SASL_PASSWORD, "valueFrom": _secret_key(ref.name, ref.password_key)},
+        ]
+    if tls := tm.spec.kafka.tls:
+        files: dict[str, str] = {}
+        if tls.ca_secret_ref:
+            files[naming.ENV_SSL_CA_FILE] = f"{CA_FOLDER}/{tls.ca_secret_ref.key}"
+        if pair := tls.certificate_secret_ref:
+            files[naming.ENV_SSL_CERTIFICATE_FILE] = f"{CERTIFICATE_FOLDER}/{pair.cert_key}"
+            files[naming.ENV_SSL_KEY_FILE] = f"{CERTIFICATE_FOLDER}/{pair.key_key}"
+        entries += [{"name": name, "value": path} for name, path in files.items()]
+    return entries
+
+
+def _secret_key(name: str, key: str) -> Manifest:
+    return {"secretKeyRef": {"name": name, "key": key}}
+
+
+def _tls_secrets(tm: TextModeration) -> list[tuple[str, str, str]]:
+    """(volume, Secret, folder) of each Secret that is mounted."""
+    tls = tm.spec.kafka.tls
+    mounted = []
+    if tls and tls.ca_secret_ref:
+        mounted.append(("kafka-ca", tls.ca_secret_ref.name, CA_FOLDER))
+    if tls and tls.certificate_secret_ref:
+        mounted.append(("kafka-certificate", tls.certificate_secret_ref.name, CERTIFICATE_FOLDER))
+    return mounted
+
+
+def _secret_volumes(tm: TextModeration) -> list[Manifest]:
+    return [
+        {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}}
+        for volume, secret, _ in _tls_secrets(tm)
+    ]
+
+
+def _secret_mounts(tm: TextModeration) -> list[dict[str, Any]]:
+    return [
+        {"name": volume, "mountPath": folder, "readOnly": True}
+        for volume, _, folder in _tls_secrets(tm)
+    ]

@@ -1,0 +1,94 @@
+"""The SeldonDeployment, as Seldon Core 1.17's schema, webhook and controller want it."""
+
+from __future__ import annotations
+
+from textmod_operator import naming
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.pod import annotations, parameters, pod_spec
+from textmod_operator.state import KafkaConnection, Manifest
+
+API_VERSION = "machinelearning.seldon.io/v1"
+KIND = "SeldonDeployment"
+
+
+def seldon_deployment(
+    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
+) -> Manifest:
+    """One predictor with one MODEL node, whose replica count is the only one in the object.
+
+    Native streaming asks for no engine: no second hop, and no container that Pod Security
+    "restricted" refuses. SeldonExecutor asks for serverType kafka, with the environment that
+    Seldon's webhook requires and settings under which its executor loses least.
+    """
+    native = tm.spec.serving.streaming == "Native"
+    graph_parameters = parameters(tm)
+    predictor: Manifest = {
+        "name": naming.PREDICTOR,
+        "replicas": tm.replicas,
+        "labels": naming.labels(tm),
+        "graph": {
+            "name": naming.CONTAINER,
+            "type": "MODEL",
+            "endpoint": {"type": "GRPC" if tm.spec.serving.protocol == "Grpc" else "REST"},
+            **({"parameters": graph_parameters} if graph_parameters else {}),
+        },
+        "componentSpecs": [
+            {
+                "metadata": {"annotations": annotations(tm)},
+                "spec": pod_spec(tm, connection, secrets_digest),
+            }
+        ],
+    }
+    if native:
+        predictor["annotations"] = {naming.NO_ENGINE_ANNOTATION: "true"}
+    else:
+        predictor["svcOrchSpec"] = {"env": _executor_environment(tm, connection)}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": naming.child(tm),
+            "namespace": tm.metadata.namespace,
+            "labels": naming.labels(tm),
+        },
+        "spec": {
+            "name": naming.child(tm),
+            "protocol": "seldon",
+            **({} if native else {"serverType": "kafka"}),
+            "predictors": [predictor],
+        },
+    }
+
+
+def _executor_environment(tm: TextModeration, connection: KafkaConnection) -> list[Manifest]:
+    """Environment of Seldon's executor (its own names, read by its Kafka server)."""
+    values = {
+        "KAFKA_BROKER": connection.bootstrap_servers,
+        "KAFKA_INPUT_TOPIC": tm.input_topic,
+        "KAFKA_OUTPUT_TOPIC": tm.output_topic,
+        # Offsets stored on poll and committed on a timer lose what is in flight; one worker keeps
+        # a key's order.
+        "KAFKA_AUTO_COMMIT": "false",
+        "KAFKA_WORKERS": "1",
+    }
+    if connection.security_protocol != "PLAINTEXT":
+        values["KAFKA_SECURITY_PROTOCOL"] = connection.security_protocol
+    own = {entry.name: entry for entry in tm.spec.model.env if entry.name.startswith("KAFKA_")}
+    entries: list[Manifest] = [
+        {"name": name, "value": value} for name, value in values.items() if name not in own
+    ]
+    entries += [entry.model_dump(by_alias=True, exclude_none=True) for entry in own.values()]
+    if sasl := tm.spec.kafka.sasl:
+        ref = sasl.secret_ref
+        entries += [
+            {"name": "KAFKA_SASL_MECHANISM", "value": sasl.mechanism},
+            {
+                "name": "KAFKA_SASL_USERNAME",
+                "valueFrom": {"secretKeyRef": {"name": ref.name, "key": ref.username_key}},
+            },
+            {
+                "name": "KAFKA_SASL_PASSWORD",
+                "valueFrom": {"secretKeyRef": {"name": ref.name, "key": ref.password_key}},
+            },
+        ]
+    return entries

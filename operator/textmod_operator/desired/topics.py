@@ -1,0 +1,32 @@
+"""The three Kafka topics."""
+
+from __future__ import annotations
+
+from textmod_operator.api.v1alpha1 import DataTopic, TextModeration
+from textmod_operator.state import Role, Topic
+
+
+def topics(tm: TextModeration) -> tuple[Topic, ...]:
+    """Input, output and dead letter, with the defaults that need the object's name or each other.
+
+    The output has the input's number of partitions unless it says otherwise: the same key then
+    stays in the same partition from end to end, and its order with it.
+    """
+    spec = tm.spec.topics
+    inputs = tm.input_partitions
+    return (
+        _topic(tm, "input", tm.input_topic, spec.input, inputs),
+        _topic(tm, "output", tm.output_topic, spec.output, inputs),
+        _topic(tm, "deadLetter", tm.dead_letter_topic, spec.dead_letter, 1),
+    )
+
+
+def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitions: int) -> Topic:
+    return Topic(
+        role=role,
+        name=name,
+        partitions=asked.partitions or partitions,
+        replication_factor=asked.replication_factor,
+        config=dict(asked.config),
+        create=tm.spec.topics.management == "Managed",
+    )

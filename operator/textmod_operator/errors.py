@@ -1,0 +1,78 @@
+"""The operator's errors: an exception *is* a condition.
+
+    Problem                     a fact about one TextModeration that its status must tell
+    ├── NotAccepted             Accepted=False: nothing is touched until that changes
+    ├── TopicsNotReady          TopicsReady=False
+    ├── WorkloadNotReady        WorkloadReady=False
+    └── AutoscalingNotReady     AutoscalingReady=False
+    ClusterError                a request that the API server refused for a reason we do not know
+
+A `Problem` carries the condition's reason, the sentence a person reads, and whether trying again
+without a change of the object is worth it. Whatever else is raised is a bug or an outage: it is
+logged with its traceback and retried with back-off.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+ConditionType = Literal["Accepted", "TopicsReady", "WorkloadReady", "AutoscalingReady"]
+"""The conditions that stand for a part of the work; the summary conditions follow from them."""
+
+
+class Problem(Exception):  # noqa: N818 - it names a state of the object, and becomes a condition
+    """A reason why a part of a TextModeration is not as asked.
+
+    Args:
+        reason: the condition's CamelCase reason, one of the table in ARCHITECTURE.md.
+        message: one sentence: what is wrong, where, and what to do.
+        retry: whether another pass without any change can succeed.
+    """
+
+    condition: ClassVar[ConditionType]
+
+    def __init__(self, reason: str, message: str, *, retry: bool = True) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+        self.retry = retry
+
+
+class NotAccepted(Problem):
+    """InvalidSpec, SecretNotFound, SecretKeyMissing."""
+
+    condition = "Accepted"
+
+
+class TopicsNotReady(Problem):
+    """KafkaUnreachable, AuthenticationFailed, AuthorizationFailed, TopicMissing,
+    PartitionsCannotShrink, ReplicationFactorTooHigh, ConfigDrift, OwnedByAnother."""
+
+    condition = "TopicsReady"
+
+
+class WorkloadNotReady(Problem):
+    """SeldonNotInstalled, Creating, RollingOut, ImageUnavailable, ModelDigestMismatch,
+    CrashLooping, Conflict."""
+
+    condition = "WorkloadReady"
+
+
+class AutoscalingNotReady(Problem):
+    """MetricsUnavailable, LagUnknown, AtMaximum, HotPartition, HpaLimited."""
+
+    condition = "AutoscalingReady"
+
+
+class ClusterError(Exception):
+    """The API server answered with an error that the operator has no name for.
+
+    Args:
+        status: the HTTP status, 0 when there was no answer.
+        message: the server's own words.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"the API server answered {status}: {message}")
+        self.status = status
+        self.message = message

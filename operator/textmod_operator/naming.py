@@ -1,0 +1,116 @@
+"""Every derived name, label, annotation, environment variable and consumer group, made once.
+
+What stands here is an interface: to the model image (environment), to Seldon (predictor and
+container), to the HPA (metric), and to whoever looks for our objects by label.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textmod_operator.api.v1alpha1 import GROUP, TextModeration
+
+FIELD_MANAGER: Final = "textmod-operator"
+
+# --- labels and annotations -------------------------------------------------------------------
+NAME_LABEL: Final = f"{GROUP}/name"
+"""Carries the TextModeration's name on everything that is made for it, pods included."""
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "textmod-operator"
+LEARNED_ANNOTATION: Final = f"{GROUP}/learned-rates"
+"""On the TextModeration: what the scaling law learned, kept over restarts of the operator."""
+FINALIZER: Final = f"{GROUP}/delete-topics"
+"""Only on objects with deletionPolicy Delete."""
+
+# --- Seldon -------------------------------------------------------------------------------------
+PREDICTOR: Final = "default"
+CONTAINER: Final = "classifier"
+NO_ENGINE_ANNOTATION: Final = "seldon.io/no-engine"
+
+# --- ports of the model image, as Seldon injects them --------------------------------------------
+HTTP_PORT: Final = 9000
+GRPC_PORT: Final = 9500
+METRICS_PORT: Final = 6000
+
+# --- the external metric ------------------------------------------------------------------------
+METRIC: Final = "textmoderation_desired_replicas"
+
+# --- environment of the model image --------------------------------------------------------------
+ENV_BOOTSTRAP_SERVERS: Final = "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS"
+ENV_SECURITY_PROTOCOL: Final = "TEXTMOD_KAFKA_SECURITY_PROTOCOL"
+ENV_SASL_MECHANISM: Final = "TEXTMOD_KAFKA_SASL_MECHANISM"
+ENV_SASL_USERNAME: Final = "TEXTMOD_KAFKA_SASL_USERNAME"
+ENV_SASL_PASSWORD: Final = "TEXTMOD_KAFKA_SASL_PASSWORD"  # noqa: S105 - a variable's name
+ENV_SSL_CA_FILE: Final = "TEXTMOD_KAFKA_SSL_CA_FILE"
+ENV_SSL_CERTIFICATE_FILE: Final = "TEXTMOD_KAFKA_SSL_CERTIFICATE_FILE"
+ENV_SSL_KEY_FILE: Final = "TEXTMOD_KAFKA_SSL_KEY_FILE"
+ENV_INPUT_TOPIC: Final = "TEXTMOD_INPUT_TOPIC"
+ENV_OUTPUT_TOPIC: Final = "TEXTMOD_OUTPUT_TOPIC"
+ENV_DEAD_LETTER_TOPIC: Final = "TEXTMOD_DEAD_LETTER_TOPIC"
+ENV_CONSUMER_GROUP: Final = "TEXTMOD_CONSUMER_GROUP"
+ENV_STREAMING: Final = "TEXTMOD_STREAMING"
+ENV_DELIVERY: Final = "TEXTMOD_DELIVERY"
+ENV_BATCH_MAX_MESSAGES: Final = "TEXTMOD_BATCH_MAX_MESSAGES"
+ENV_BATCH_MAX_WAIT: Final = "TEXTMOD_BATCH_MAX_WAIT_MILLISECONDS"
+ENV_MESSAGE_FORMAT: Final = "TEXTMOD_MESSAGE_FORMAT"
+ENV_MESSAGE_TEXT_FIELD: Final = "TEXTMOD_MESSAGE_TEXT_FIELD"
+ENV_MESSAGE_OUTPUT_FORMAT: Final = "TEXTMOD_MESSAGE_OUTPUT_FORMAT"
+ENV_MODEL_DIGEST: Final = "TEXTMOD_MODEL_DIGEST"
+ENV_MODEL_THRESHOLD: Final = "TEXTMOD_MODEL_THRESHOLD"
+ENV_PROTOCOL: Final = "TEXTMOD_PROTOCOL"
+ENV_POD_NAME: Final = "TEXTMOD_POD_NAME"
+ENV_SHUTDOWN_SECONDS: Final = "TEXTMOD_SHUTDOWN_SECONDS"
+ENV_SECRETS_DIGEST: Final = "TEXTMOD_SECRETS_DIGEST"  # noqa: S105 - a variable's name
+"""Read by nobody: it changes with the content of the Secrets, so that the pods are rolled. (An
+annotation would do on a Deployment, but Seldon decides which annotations reach its pods.)"""
+ENV_PARAMETERS: Final = "PREDICTIVE_UNIT_PARAMETERS"
+"""Seldon injects it from the graph; on platform Deployment we set it ourselves."""
+
+
+def child(tm: TextModeration) -> str:
+    """Name of each object made for `tm`. It is no name that Seldon gives (Seldon deletes an HPA or
+    a PodDisruptionBudget that is called like its Deployment)."""
+    return tm.metadata.name
+
+
+def seldon_deployment(tm: TextModeration) -> str:
+    """Name of the Deployment that Seldon makes: <sdep>-<predictor>-<index>-<containers>."""
+    return f"{tm.metadata.name}-{PREDICTOR}-0-{CONTAINER}"
+
+
+def labels(tm: TextModeration) -> dict[str, str]:
+    """Labels of every object made for `tm`."""
+    return {
+        "app.kubernetes.io/name": "textmoderation",
+        "app.kubernetes.io/instance": tm.metadata.name,
+        MANAGED_BY_LABEL: MANAGED_BY,
+        NAME_LABEL: tm.metadata.name,
+    }
+
+
+def pod_labels(tm: TextModeration) -> dict[str, str]:
+    """Labels that the model pods are selected by."""
+    return {NAME_LABEL: tm.metadata.name}
+
+
+def selector(tm: TextModeration) -> str:
+    """`status.selector`: the pods that the autoscaler counts."""
+    return ",".join(f"{key}={value}" for key, value in pod_labels(tm).items())
+
+
+def consumer_group(tm: TextModeration) -> str:
+    """The group that reads the input: ours, or the one that Seldon's executor forms."""
+    if tm.spec.serving.streaming == "SeldonExecutor":
+        return f"{PREDICTOR}.{tm.metadata.name}.{tm.metadata.namespace}"
+    return f"textmod.{tm.metadata.namespace}.{tm.metadata.name}"
+
+
+def endpoint(tm: TextModeration) -> str:
+    """URL for synchronous predictions inside the cluster."""
+    service = tm.metadata.name
+    if tm.spec.serving.platform == "Seldon":
+        service = f"{service}-{PREDICTOR}-{CONTAINER}"
+    host = f"{service}.{tm.metadata.namespace}.svc"
+    if tm.spec.serving.protocol == "Grpc":
+        return f"grpc://{host}:{GRPC_PORT}"
+    return f"http://{host}:{HTTP_PORT}/api/v1.0/predictions"

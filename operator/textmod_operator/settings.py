@@ -1,0 +1,39 @@
+"""The operator's own settings: flags and environment of the process, not of an object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one operator process runs with. Durations are seconds.
+
+    `textmod_operator.__main__` fills it from the command line, whose flags default to the
+    TEXTMOD_OPERATOR_* environment variables of the same names.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    """Watched namespaces; empty means all."""
+    metrics_port: int = 6443
+    """HTTPS port of the external.metrics.k8s.io API; 0 leaves it out."""
+    metrics_address: str = "0.0.0.0"  # noqa: S104 - a server in a pod listens on the pod's address
+    certificate_folder: Path | None = None
+    """Holds tls.crt and tls.key of the metrics API; None makes a self-signed pair in memory."""
+    health_port: int = 8080
+    """Port of /healthz, /readyz, /metrics and the Keda endpoint; 0 leaves them out."""
+    workers: int = 4
+    """Reconciles that run at the same time; one object is never in two of them."""
+    lag_interval: float = 2.0
+    """Time between two reads of the lag."""
+    resync_interval: float = 600.0
+    """Every object is reconciled at least this often, whatever the watches said."""
+    secrets_interval: float = 30.0
+    """Objects that use Secrets are reconciled this often, so that a rotated Secret is seen."""
+    figures_interval: float = 10.0
+    """Lag, rates and scaling figures are written to a status at most this often."""
+    lease_namespace: str | None = None
+    """Namespace of the leader's Lease; None: this process is the only one."""
+    identity: str = "textmod-operator"
+    """Name of this process in the Lease and in events."""
