@@ -1,0 +1,219 @@
+"""Finds or builds what the local cluster runs: the control plane's binaries and the broker's jars.
+
+Both are pinned in this repository (``dev/kubernetes/go.sum``, ``dev/kafka/pom.xml``) and built once
+into the cache, in a folder named after the hash of those pins. A folder appears there only when it
+is complete, by a rename, so an interrupted build leaves nothing that looks finished.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from textmod_dev.errors import LocalClusterError
+from textmod_dev.paths import cache_dir, repository_root
+from textmod_dev.progress import Progress
+
+GIB = 1024**3
+
+# Command name -> Go package. One set, one version: a controller manager must not be newer than its
+# API server, so the tools are always taken from one place together.
+CONTROL_PLANE = {
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+}
+
+
+def control_plane_binaries(progress: Progress) -> Path:
+    """The folder that holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl.
+
+    ``$KUBEBUILDER_ASSETS`` or PATH when one of them holds all five, else the pinned ones, built
+    now if the cache does not have them (about six minutes on two cores, once).
+
+    Raises:
+        LocalClusterError: Go is missing or too old, the disk is too full, or the build failed.
+    """
+    if (found := _complete_set()) is not None:
+        return found
+    sources = repository_root() / "dev" / "kubernetes"
+    target = cache_dir() / "kubernetes" / _digest(sources / "go.mod", sources / "go.sum")
+    with _built_once(target, free_gib=6) as scratch:
+        if scratch is not None:
+            _build_control_plane(sources, scratch, progress)
+    return target
+
+
+def kafka_jars(progress: Progress) -> Path:
+    """The folder of the broker's jars: ``$KAFKA_HOME/libs``, else the pinned ones from Maven.
+
+    Raises:
+        LocalClusterError: Java or Maven is missing, or the download failed.
+    """
+    java()
+    if home := os.environ.get("KAFKA_HOME"):
+        libs = Path(home) / "libs"
+        if not list(libs.glob("kafka_2.13-4.*.jar")):
+            raise LocalClusterError(
+                f"KAFKA_HOME is {home}, but {libs} holds no kafka_2.13-4.*.jar: "
+                "point it at a Kafka 4 or unset it."
+            )
+        return libs
+    pom = repository_root() / "dev" / "kafka" / "pom.xml"
+    target = cache_dir() / "kafka" / _digest(pom)
+    with _built_once(target, free_gib=1) as scratch:
+        if scratch is not None:
+            _copy_jars(pom, scratch, progress)
+    return target
+
+
+def java() -> str:
+    """The Java command, at least 17 (what a Kafka 4 broker needs).
+
+    Raises:
+        LocalClusterError: no Java, or an older one.
+    """
+    home = os.environ.get("JAVA_HOME")
+    command = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
+    if command is None:
+        raise LocalClusterError(
+            "No java command was found: install a JDK 17 or newer (and Maven) for the Kafka broker."
+        )
+    banner = subprocess.run([command, "-version"], capture_output=True, text=True, check=False)
+    version = re.search(r'version "(\d+)', banner.stderr)
+    if version is None or int(version[1]) < 17:
+        raise LocalClusterError(
+            f"{command} is Java {version[1] if version else 'of an unknown version'}: "
+            "the Kafka broker needs 17 or newer."
+        )
+    return command
+
+
+def _complete_set() -> Path | None:
+    folders = [os.environ.get("KUBEBUILDER_ASSETS", "")]
+    folders += os.environ.get("PATH", "").split(os.pathsep)
+    for folder in filter(None, folders):
+        if all(shutil.which(tool, path=folder) for tool in CONTROL_PLANE):
+            return Path(folder)
+    return None
+
+
+def _build_control_plane(sources: Path, target: Path, progress: Progress) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise LocalClusterError(
+            "No go command was found: install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a "
+            f"folder with {', '.join(CONTROL_PLANE)}."
+        )
+    version = re.search(
+        r"k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)", (sources / "go.mod").read_text()
+    )
+    if version is None:
+        raise LocalClusterError(f"{sources / 'go.mod'} names no version of k8s.io/kubernetes.")
+    stamp = {"gitVersion": version[1], "gitMajor": version[2], "gitMinor": version[3]}
+    flags = " ".join(f"-X k8s.io/component-base/version.{k}={v}" for k, v in stamp.items())
+    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    packages = list(CONTROL_PLANE.values())
+
+    progress.step(f"Building Kubernetes {version[1]} and etcd from source (once, a few minutes)")
+    listing = subprocess.run(
+        [go, "list", "-deps", *packages],
+        cwd=sources, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listing.returncode != 0:
+        raise LocalClusterError(
+            f"Go could not load the control plane: {_last_line(listing.stderr)}"
+        )
+    total = listing.stdout.count("\n")
+
+    command = [go, "build", "-v", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", f"{target}/"]
+    _follow([*command, *packages], progress, total, cwd=sources, env=environment)
+    (target / "server").rename(target / "etcd")  # Go names a binary after its package's folder
+
+
+def _copy_jars(pom: Path, target: Path, progress: Progress) -> None:
+    mvn = shutil.which("mvn")
+    if mvn is None:
+        raise LocalClusterError(
+            "No mvn command was found: install Maven, or set KAFKA_HOME to an unpacked Kafka 4."
+        )
+    progress.step("Fetching the Kafka broker with Maven (once)")
+    fetched = subprocess.run(
+        [mvn, "--batch-mode", "--quiet", "--file", str(pom), "dependency:copy-dependencies",
+         "-DincludeScope=runtime", f"-DoutputDirectory={target}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if fetched.returncode != 0:
+        errors = [line for line in fetched.stdout.splitlines() if "ERROR" in line]
+        reason = errors[0] if errors else "it gave no reason"
+        raise LocalClusterError(f"Maven could not fetch the Kafka broker: {reason}")
+
+
+def _follow(
+    argv: list[str], progress: Progress, total: int, *, cwd: Path, env: dict[str, str]
+) -> None:
+    """Runs a Go build whose -v output names each compiled package, counting them."""
+    lines: list[str] = []
+    with subprocess.Popen(
+        argv, cwd=cwd, env=env, text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
+        assert process.stderr is not None  # noqa: S101 - asked for with PIPE just above
+        try:
+            with progress.counting("compiling packages", total) as advance:
+                for line in process.stderr:
+                    lines.append(line.rstrip())
+                    advance()
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode != 0:
+        raise LocalClusterError(
+            f"Building the control plane failed: {_last_line(chr(10).join(lines))}"
+        )
+
+
+@contextmanager
+def _built_once(target: Path, *, free_gib: int) -> Iterator[Path | None]:
+    """Gives a scratch folder that becomes `target` at the end, or None when it is there already.
+
+    A lock makes a second process wait for the first one's build instead of doing its own.
+    """
+    if target.is_dir():
+        yield None
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f"{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.is_dir():
+            yield None
+            return
+        free = shutil.disk_usage(target.parent).free
+        if free < free_gib * GIB:
+            raise LocalClusterError(
+                f"{target.parent} has {free / GIB:.1f} GiB free and the build needs {free_gib}: "
+                "free some, or set TEXTMOD_CACHE to a folder on a larger disk."
+            )
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            content = Path(scratch) / "content"
+            content.mkdir()
+            yield content
+            content.rename(target)
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it gave no reason"

@@ -1,0 +1,195 @@
+"""A real Kafka cluster in KRaft mode on 127.0.0.1, from the jars pinned in ``dev/kafka/pom.xml``.
+
+Use it on its own, in a test that needs no Kubernetes::
+
+    with KafkaBroker(tmp_path / "kafka") as broker:
+        Producer({"bootstrap.servers": broker.bootstrap_servers})
+
+or let `LocalCluster` start one. Topics are never created by themselves
+(``auto.create.topics.enable=false``); the new consumer protocol (KIP-848) is on, as Kafka 4 has it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from textmod_dev.build import java, kafka_jars
+from textmod_dev.errors import LocalClusterError
+from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, wait_until
+from textmod_dev.progress import Progress
+
+HEAP = "512m"
+
+
+class KafkaBroker:
+    """`brokers` Kafka processes, each broker and controller in one.
+
+    Attributes:
+        bootstrap_servers: all brokers, ``127.0.0.1:port,…``, known before the start.
+
+    Args:
+        folder: data and configuration; made if absent. Logs go to ``<folder>/logs`` unless the
+            keeper has another place.
+        brokers: how many; the internal topics' replication factor is at most 3 of them.
+        keeper: who stops the processes. None: this object does, as a context manager.
+        properties: added to every ``server.properties``, over the defaults.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        brokers: int = 1,
+        keeper: ProcessKeeper | None = None,
+        properties: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._folder = folder
+        self._properties = dict(properties or {})
+        self._progress = progress or Progress(quiet=True)
+        self._own_keeper = ProcessKeeper(folder / "logs") if keeper is None else None
+        self._keeper = keeper or self._own_keeper
+        self._ports = [free_port() for _ in range(brokers)]
+        self._controller_ports = [free_port() for _ in range(brokers)]
+        self._processes: dict[int, ManagedProcess] = {}
+        self._jars: Path | None = None
+        self.bootstrap_servers = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            if self._own_keeper is not None:
+                stack.enter_context(self._own_keeper)
+            self.start()
+            self.wait()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def start(self) -> None:
+        """Formats the storage and starts the processes; `wait` tells when they answer.
+
+        Raises:
+            LocalClusterError: Java or the jars are missing, or formatting failed.
+        """
+        self._jars = kafka_jars(self._progress)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        for number in range(len(self._ports)):
+            self._format(number, cluster_id)
+        for number in range(len(self._ports)):
+            self.start_broker(number)
+
+    def wait(self, timeout: float = 60) -> None:
+        """Returns once every broker is a member of the cluster.
+
+        Raises:
+            LocalClusterError: a broker ended or did not answer in time.
+        """
+        for process in self._processes.values():
+            wait_until(self._complete, "Kafka answered", timeout=timeout, process=process)
+
+    def start_broker(self, number: int = 0) -> None:
+        """Starts one broker, also again after `stop_broker`, on the data it had."""
+        self._processes[number] = self._require_keeper().start(
+            f"kafka-{number}", self._command("kafka.Kafka", str(self._config_file(number)))
+        )
+
+    def stop_broker(self, number: int = 0, *, kill: bool = False) -> None:
+        """Stops one broker, cleanly or by SIGKILL, as a test of an outage wants it."""
+        process = self._processes.pop(number)
+        if kill:
+            process.kill()
+        self._require_keeper().stop(process, grace_seconds=30)
+
+    def _require_keeper(self) -> ProcessKeeper:
+        assert self._keeper is not None  # noqa: S101 - set in __init__, one of the two
+        return self._keeper
+
+    def _complete(self) -> bool:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        try:
+            return len(admin.list_topics(timeout=2).brokers) == len(self._processes)
+        except KafkaException:
+            return False
+
+    def _format(self, number: int, cluster_id: str) -> None:
+        config = self._config_file(number)
+        config.write_text("".join(f"{k}={v}\n" for k, v in self._config(number).items()))
+        done = subprocess.run(
+            self._command(
+                "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config),
+                "--ignore-formatted",
+            ),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise LocalClusterError(
+                f"Kafka could not format its storage in {self._folder}: "
+                f"{(done.stderr or done.stdout).strip()[-400:]}"
+            )
+
+    def _command(self, main_class: str, *arguments: str) -> list[str]:
+        return [
+            java(),
+            f"-Xmx{HEAP}",
+            "-XX:+UseSerialGC",  # less memory and CPU than G1 for a broker of this size
+            "-XX:TieredStopAtLevel=1",  # starts in half the time; a laptop's broker lives minutes
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-cp", f"{self._jars}/*",
+            main_class, *arguments,
+        ]  # fmt: skip
+
+    def _config_file(self, number: int) -> Path:
+        return self._folder / f"server-{number}.properties"
+
+    def _config(self, number: int) -> dict[str, str]:
+        count = len(self._ports)
+        replicas = str(min(3, count))
+        voters = (f"{i}@127.0.0.1:{port}" for i, port in enumerate(self._controller_ports))
+        listeners = {
+            "BROKER": f"127.0.0.1:{self._ports[number]}",
+            "CONTROLLER": f"127.0.0.1:{self._controller_ports[number]}",
+        }
+        return {
+            "process.roles": "broker,controller",
+            "node.id": str(number),
+            "controller.quorum.voters": ",".join(voters),
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "BROKER",
+            "listeners": ",".join(f"{name}://{address}" for name, address in listeners.items()),
+            "advertised.listeners": f"BROKER://{listeners['BROKER']}",
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self._folder / f"data-{number}"),
+            "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": replicas,
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "4",
+            "share.coordinator.state.topic.replication.factor": replicas,
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # One machine, few clients: the defaults' thread pools only cost memory here.
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+            "log.cleaner.dedupe.buffer.size": "8388608",
+            **self._properties,
+        }

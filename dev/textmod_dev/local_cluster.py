@@ -1,0 +1,167 @@
+"""The whole local cluster in one object.
+
+::
+
+    with LocalCluster(state_dir, seldon=True) as cluster:
+        cluster.images.set("example/web:1", [sys.executable, "-m", "http.server", "9000"])
+        cluster.kubectl("apply", "-f", "web.yaml")
+        cluster.kubeconfig            # Path, for any client: system:masters
+        cluster.bootstrap_servers     # the Kafka broker
+        cluster.start_operator()      # textmod-operator as user textmod-operator, with its own RBAC
+
+Leaving the block ends every process; so does the death of this process, SIGKILL included. The state
+folder keeps the logs (``logs/``) until the next start in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from textmod_dev.build import control_plane_binaries
+from textmod_dev.control_plane import AutoscalerTimes, ControlPlane
+from textmod_dev.errors import LocalClusterError
+from textmod_dev.guardian import end_marked
+from textmod_dev.images import ImageTable
+from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.processes import ProcessKeeper, wait_until
+from textmod_dev.progress import Progress
+
+NODE = "local"
+
+
+class LocalCluster:
+    """See the module.
+
+    Args:
+        state_dir: everything this cluster writes; one cluster at a time holds it.
+        seldon: start the Seldon stand-in too; without it, no SeldonDeployment CRD exists until
+            `start_seldon`.
+        brokers: Kafka brokers.
+        times: of the HPA controller.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        seldon: bool = True,
+        brokers: int = 1,
+        times: AutoscalerTimes | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.state_dir = state_dir.resolve()
+        self._progress = progress or Progress(quiet=True)
+        self._seldon = seldon
+        self._brokers = brokers
+        self._times = times or AutoscalerTimes()
+        self.images = ImageTable(self.state_dir / "images.json")
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_held(self.state_dir))
+            self._binaries = control_plane_binaries(self._progress)
+            self.keeper = stack.enter_context(ProcessKeeper(self.state_dir / "logs"))
+            _identity_file(self.state_dir).write_text(self.keeper.identity)
+            self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Of the administrator."""
+        return self.control_plane.kubeconfig
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Of the Kafka broker."""
+        return self.kafka.bootstrap_servers
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Runs kubectl as the administrator and returns what it printed.
+
+        Raises:
+            LocalClusterError: it failed; the message is kubectl's own.
+        """
+        done = subprocess.run(
+            [self._binaries / "kubectl", *arguments],
+            env=self.kubectl_environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LocalClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def kubectl_environment(self) -> Mapping[str, str]:
+        """Environment for kubectl and other clients; kubectl itself comes first on its PATH."""
+        return {
+            **os.environ,
+            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECACHEDIR": str(self.state_dir / "kubectl-cache"),
+            "PATH": f"{self._binaries}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+
+    def _start(self) -> None:
+        self._progress.step("Starting the control plane and Kafka")
+        self.kafka = KafkaBroker(
+            self.state_dir / "kafka",
+            brokers=self._brokers,
+            keeper=self.keeper,
+            progress=self._progress,
+        )
+        self.kafka.start()
+        folder = self.state_dir / "control-plane"
+        folder.mkdir(parents=True)
+        self.control_plane = ControlPlane(self.keeper, self._binaries, folder, self._times)
+        self.control_plane.start()
+        wait_until(
+            lambda: self.control_plane.service_account_ready("default"),
+            "the controller manager made the default service account",
+        )
+        self.kafka.wait()
+
+
+@contextlib.contextmanager
+def _held(state_dir: Path) -> Iterator[None]:
+    """Holds the state folder's lock, and empties the folder of what an earlier cluster left.
+
+    The kernel drops the lock when its holder ends, so a lock that can be had means that whatever
+    the folder tells of is over, or should be: processes that still carry the old cluster's marker
+    are ended.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalClusterError(
+                f"A local cluster already runs in {state_dir}: stop it with `make down`, or set "
+                "TEXTMOD_STATE to another folder."
+            ) from None
+        if (old := _identity_file(state_dir)).exists():
+            end_marked(old.read_text())
+        for name in ("control-plane", "kafka", "logs", "pods"):
+            shutil.rmtree(state_dir / name, ignore_errors=True)
+        yield
+
+
+def _identity_file(state_dir: Path) -> Path:
+    return state_dir / "identity"

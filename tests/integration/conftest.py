@@ -1,0 +1,89 @@
+"""One real cluster for the whole session; a namespace of its own for every test that asks.
+
+Nothing is autouse: a test that names none of these fixtures starts nothing.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import pytest
+
+from textmod_dev.control_plane import AutoscalerTimes
+from textmod_dev.local_cluster import LocalCluster
+from textmod_dev.processes import wait_until
+from textmod_dev.progress import Progress
+
+# The HPA controller's own times make a test of scaling take ten minutes.
+QUICK = AutoscalerTimes(
+    sync=2, downscale_stabilization=5, cpu_initialization=5, initial_readiness_delay=2
+)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Control plane, Kafka broker, process node and the Seldon stand-in."""
+    state = tmp_path_factory.mktemp("cluster")
+    with LocalCluster(state, times=QUICK, progress=Progress()) as running:
+        yield running
+        dead = [
+            f"{p.name} (exit code {p.exit_code()}), see {p.log}" for p in running.keeper.ended()
+        ]
+        assert not dead, f"these ended while the tests ran: {', '.join(dead)}"
+
+
+class Kubectl(Protocol):
+    """``kubectl("get", "pods", stdin=None)`` returns what it printed, or raises."""
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> str: ...
+
+
+@pytest.fixture
+def namespace(cluster: LocalCluster) -> Iterator[str]:
+    """A new namespace that takes pods already; deleted afterwards, without waiting for it."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    wait_until(
+        lambda: cluster.control_plane.service_account_ready(name),
+        f"namespace {name} had its default service account",
+    )
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def kubectl(cluster: LocalCluster, namespace: str) -> Kubectl:
+    """kubectl as the administrator, in the test's namespace."""
+
+    def run(*arguments: str, stdin: str | None = None) -> str:
+        return cluster.kubectl("--namespace", namespace, *arguments, stdin=stdin)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], object], float, str], None]:
+    """``wait_for(condition, timeout, message)`` polls until `condition` is true.
+
+    An AssertionError in the condition counts as not yet; the last one is shown on time-out.
+    """
+
+    def wait(condition: Callable[[], object], timeout: float, message: str) -> None:
+        deadline = time.monotonic() + timeout
+        while True:
+            last: object = None
+            try:
+                if condition():
+                    return
+            except AssertionError as error:
+                last = error
+            if time.monotonic() > deadline:
+                pytest.fail(
+                    f"after {timeout} s still not: {message}" + (f" ({last})" if last else "")
+                )
+            time.sleep(0.2)
+
+    return wait
