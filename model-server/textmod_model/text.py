@@ -1,0 +1,96 @@
+"""Clean text as the model sees it: one function, used in training and in serving alike.
+
+What a comment goes through between a keyboard and a topic leaves marks on it: HTML entities,
+escapes such as ``<U+2019>``, UTF-8 that somebody read as Latin-1, half a surrogate pair. `clean`
+undoes them. It never raises, and its cost is linear in the length of the text.
+"""
+
+import html
+import re
+from typing import Final
+
+MAX_CHUNK: Final = 128
+"""Longest run of characters without white space, in characters, that the tokenizer is shown.
+
+A tokenizer that peels affixes off one by one is quadratic in the length of such a run: 1 MiB of
+``((((`` would keep it busy for an hour. Words are shorter; longer runs are cut into pieces.
+"""
+
+# A numeric entity of eight digits or more names no character, and thousands of digits would make
+# int() raise inside html.unescape.
+_HUGE_ENTITY: Final = re.compile(r"&#[0-9]{8,};?")
+_ESCAPED_CHARACTER: Final = re.compile(r"<[uU]\+([0-9a-fA-F]{4,6})>")
+# Zero width space, word joiner, byte order mark, soft hyphen: seen by nobody, they split words.
+_INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad]")
+_LONG_CHUNK: Final = re.compile(rf"\S{{{MAX_CHUNK + 1},}}")
+# What browsers do too (WHATWG, "numeric character reference end state"): the C1 controls are
+# never meant, the characters of Windows-1252 at the same places are.
+_C1_CONTROLS: Final = {
+    code: bytes([code]).decode("cp1252", errors="replace").replace("\ufffd", " ")
+    for code in range(0x80, 0xA0)
+}
+_UNESCAPE_PASSES: Final = 3
+
+
+def clean(text: str) -> str:
+    """Return `text` with its marks undone and no run of non-space characters over MAX_CHUNK.
+
+    Takes any str, lone surrogates included; returns a str that encodes to UTF-8. Never raises.
+    """
+    text = tidy(text)
+    if len(text) > MAX_CHUNK:
+        text = _LONG_CHUNK.sub(lambda match: " ".join(pieces(match[0])), text)
+    return text
+
+
+def tidy(text: str) -> str:
+    """Undo entities, escapes, wrong encodings and Markdown links; `clean` without the cutting."""
+    if "&" in text:
+        text = _unescape(text)
+    if "<U+" in text or "<u+" in text:
+        text = _ESCAPED_CHARACTER.sub(_character, text)
+    if not text.isascii():
+        text = _INVISIBLE.sub("", _repair_encoding(text))
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if "--" in text:
+        text = text.replace("--", " - ")
+    if "](" in text:  # [words](address): the address becomes a chunk of its own, broken or not
+        text = text.replace("](", "] (")
+    if "\\" in text:
+        text = text.replace("\\", "")
+    return text
+
+
+def pieces(chunk: str) -> list[str]:
+    """Cut one run of non-space characters into pieces of at most MAX_CHUNK characters."""
+    return [chunk[start : start + MAX_CHUNK] for start in range(0, len(chunk), MAX_CHUNK)]
+
+
+def _unescape(text: str) -> str:
+    """Undo HTML entities, nested ones (``&amp;gt;``) too, to a depth of `_UNESCAPE_PASSES`."""
+    for _ in range(_UNESCAPE_PASSES):
+        before = text
+        text = html.unescape(_HUGE_ENTITY.sub("\ufffd", text))
+        if text == before or "&" not in text:
+            break
+    return text
+
+
+def _character(match: re.Match[str]) -> str:
+    code = int(match[1], 16)
+    return chr(code) if code <= 0x10FFFF else "\ufffd"
+
+
+def _repair_encoding(text: str) -> str:
+    """Undo UTF-8 that was read as Latin-1 or Windows-1252; replace what is no character."""
+    for encoding in ("latin-1", "cp1252"):
+        try:
+            return text.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # surrogates: join pairs, replace lone ones
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.translate(_C1_CONTROLS)
