@@ -1,0 +1,33 @@
+"""The errors that end the model server, each with the exit code that says whose turn it is.
+
+    ServingError
+    ├── ConfigurationError   78  the settings or the command line (EX_CONFIG)
+    ├── ArtifactRefused      65  the artifact is damaged or isn't the one asked for (EX_DATAERR)
+    └── StreamError          75  Kafka took the stream away; a restart may get it back (EX_TEMPFAIL)
+
+A message is one sentence: what is wrong, where, and what to do.
+"""
+
+
+class ServingError(Exception):
+    """A reason to stop the process; `exit_code` is the process's own."""
+
+    exit_code = 70
+
+
+class ConfigurationError(ServingError):
+    """A setting is missing or makes no sense."""
+
+    exit_code = 78
+
+
+class ArtifactRefused(ServingError):  # noqa: N818 - a refusal is what the user is told about
+    """The artifact is damaged, foreign, or not the one whose digest was asked for."""
+
+    exit_code = 65
+
+
+class StreamError(ServingError):
+    """The stream can't go on in this process."""
+
+    exit_code = 75

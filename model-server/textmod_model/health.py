@@ -1,0 +1,71 @@
+"""Is this process alive, is it ready? One sentence each, from facts that the worker leaves here.
+
+Live means that a restart would not help: the worker's loop turns, even while it waits for a broker.
+Ready means that a message sent now would be answered: the model is loaded and, if the server
+streams, Kafka is reachable and verdicts can be written.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+STALL_SECONDS = 60.0
+"""A turn takes a second at most when idle and a batch's scoring when busy."""
+
+UNREACHABLE_SECONDS = 30.0
+"""Brokers restart; shorter than this is not worth taking a pod out of its Service."""
+
+
+class Answer(NamedTuple):
+    """What a probe is told."""
+
+    ok: bool
+    sentence: str
+
+
+@dataclass
+class Health:
+    """Facts, each written by one thread and read by any; times are `time.monotonic()` seconds."""
+
+    streaming: bool
+    model: str | None = None
+    """Name and version, once it is loaded."""
+    last_turn: float | None = None
+    """When the worker's loop last turned; None before its first turn."""
+    kafka_seen: float | None = None
+    """When a broker was last known to be connected; None if never."""
+    blocked: str | None = None
+    """Why nothing is consumed although it could be: a topic can't be written."""
+    stopping: bool = False
+
+    def live(self, now: float) -> Answer:
+        """Answer the liveness probe."""
+        if self.streaming and self.last_turn is not None:
+            still = now - self.last_turn
+            if still > STALL_SECONDS:
+                return Answer(False, f"The stream's loop has not turned for {still:.0f} s.")
+        return Answer(True, "The process is alive.")
+
+    def ready(self, now: float) -> Answer:
+        """Answer the readiness probe: the first thing that is missing, or what is there."""
+        missing = self._missing(now)
+        if missing is not None:
+            return Answer(False, missing)
+        stream = " and the stream is connected" if self.streaming else ""
+        return Answer(True, f"The model {self.model} is loaded{stream}.")
+
+    def _missing(self, now: float) -> str | None:
+        if self.stopping:
+            return "The server is stopping."
+        if self.model is None:
+            return "The model is not loaded yet."
+        return self._missing_stream(now) if self.streaming else None
+
+    def _missing_stream(self, now: float) -> str | None:
+        if self.blocked is not None:
+            return self.blocked
+        if self.kafka_seen is None:
+            return "No Kafka broker has been reached yet."
+        gone = now - self.kafka_seen
+        if gone > UNREACHABLE_SECONDS:
+            return f"No Kafka broker has been reached for {gone:.0f} s."
+        return None

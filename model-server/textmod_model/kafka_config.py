@@ -1,0 +1,106 @@
+"""The Kafka clients' configurations, from the settings. Pure; the why of each value is here."""
+
+import os
+import socket
+
+from textmod_model.settings import Settings
+
+Configuration = dict[str, str | int | float | bool]
+
+SECRETS = frozenset({"sasl.password"})
+
+
+def client(settings: Settings) -> Configuration:
+    """How to reach the cluster: address, encryption, authentication."""
+    options = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "client.id": settings.pod_name or "textmod-model",
+        "security.protocol": settings.kafka_security_protocol,
+        "sasl.mechanism": settings.kafka_sasl_mechanism,
+        "sasl.username": settings.kafka_sasl_username,
+        "sasl.password": settings.kafka_sasl_password
+        and settings.kafka_sasl_password.get_secret_value(),
+        "ssl.ca.location": settings.kafka_ssl_ca_file,
+        "ssl.certificate.location": settings.kafka_ssl_certificate_file,
+        "ssl.key.location": settings.kafka_ssl_key_file,
+    }
+    return {name: str(value) for name, value in options.items() if value is not None} | {
+        # Topics grow while we run; the default of five minutes is as long as a promise.
+        "topic.metadata.refresh.interval.ms": 30_000,
+        "reconnect.backoff.max.ms": 2_000,
+        "socket.keepalive.enable": True,
+    }
+
+
+def consumer(settings: Settings, group_protocol: str) -> Configuration:
+    """The consumer's configuration; `group_protocol` is "consumer" (KIP-848) or "classic"."""
+    options: Configuration = {
+        "group.id": settings.consumer_group,
+        "group.protocol": group_protocol,
+        "auto.offset.reset": "earliest",
+        # An offset is stored once its verdict or dead letter is acknowledged, never on reading.
+        "enable.auto.offset.store": False,
+        "enable.auto.commit": settings.delivery == "AtLeastOnce",
+        "auto.commit.interval.ms": 500,
+        "isolation.level": "read_committed",
+        # Back-pressure: what may wait between the network and the scorer.
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.max.bytes": 8_388_608,
+        # The default waits a second once that queue was full, and the scorer runs dry.
+        "fetch.queue.backoff.ms": 10,
+        "statistics.interval.ms": 5_000,
+    }
+    if settings.pod_name:
+        # A container that crashes comes back under the pod's name and finds its partitions.
+        options["group.instance.id"] = settings.pod_name
+    if group_protocol == "classic":
+        options |= {
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": 15_000,
+            "heartbeat.interval.ms": 2_000,
+        }
+    return client(settings) | options
+
+
+def producer(settings: Settings) -> Configuration:
+    """The producer's configuration, for either delivery."""
+    options: Configuration = {
+        "acks": "all",
+        "enable.idempotence": True,  # no duplicates and no reordering by the client's own retries
+        "partitioner": "murmur2_random",  # Java's, so that a key finds the partition it always had
+        # Scoring goes on meanwhile; an idle worker flushes, and a flush doesn't linger.
+        "linger.ms": 5,
+        # A batch must fit the smallest topic: Kafka's own default limit is 1,048,588 bytes.
+        "batch.size": 900_000,
+        # The broker decides what is too large, by topic; what it refuses becomes a dead letter.
+        "message.max.bytes": 64_000_000,
+        "queue.buffering.max.kbytes": 131_072,
+        # How long a topic may be unknown before that is an error; topics are not ours to wait for.
+        "topic.metadata.propagation.max.ms": 5_000,
+        "delivery.report.only.error": True,
+    }
+    if settings.delivery == "ExactlyOnce":
+        options |= {
+            "transactional.id": transactional_id(settings),
+            "transaction.timeout.ms": 60_000,
+        }
+    else:
+        options["message.timeout.ms"] = 0  # an outage is waited out, in order
+    return client(settings) | options
+
+
+def transactional_id(settings: Settings) -> str:
+    """One id per pod, so that a restarted container fences what is left of its predecessor.
+
+    A zombie under another name is fenced by the group's generation, which goes along with the
+    offsets (KIP-447).
+    """
+    name = settings.pod_name or f"{socket.gethostname()}-{os.getpid()}"
+    return f"{settings.consumer_group}.{name}"
+
+
+def masked(configuration: Configuration) -> Configuration:
+    """The same, fit to be printed."""
+    return {
+        name: "**********" if name in SECRETS else value for name, value in configuration.items()
+    }

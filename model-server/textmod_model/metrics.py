@@ -1,0 +1,110 @@
+"""The figures on /prometheus and /metrics. Filled once per batch, never once per message."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+SCORES = tuple(step / 20 for step in range(1, 21))
+
+
+class BatchHistogram(Collector):
+    """A histogram that takes a whole batch of observations in one numpy call.
+
+    prometheus-client's own takes them one by one, at about 1.5 µs each: a tenth of what a message
+    may cost here.
+    """
+
+    def __init__(self, name: str, documentation: str, buckets: Sequence[float]) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._bounds = np.asarray(buckets, dtype=np.float64)
+        self._counts = np.zeros(len(buckets) + 1, dtype=np.int64)
+        self._sum = 0.0
+
+    def observe(self, values: ArrayLike) -> None:
+        """Add observations, shape (n,)."""
+        array = np.asarray(values, dtype=np.float64)
+        places = np.searchsorted(self._bounds, array, side="left")
+        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._sum += float(array.sum())
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the cumulative buckets."""
+        cumulative = np.cumsum(self._counts).tolist()
+        bounds = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
+        family = HistogramMetricFamily(self._name, self._documentation)
+        family.add_metric([], list(zip(bounds, cumulative, strict=True)), self._sum)
+        yield family
+
+
+class Metrics:
+    """All metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.messages = Counter(
+            "textmod_messages_total",
+            "Messages of the stream by what became of them, counted once that was acknowledged.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.refusals = Counter(
+            "textmod_dead_letters_total",
+            "Dead letters by the reason in their header, counted once they were acknowledged.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.predictions = Counter(
+            "textmod_predictions_total",
+            "Synchronous calls by protocol and outcome.",
+            ["protocol", "outcome"],
+            registry=self.registry,
+        )
+        self.blocked = Gauge(
+            "textmod_stream_blocked",
+            "1 while nothing is consumed because a verdict or dead letter can't be written.",
+            registry=self.registry,
+        )
+        self.lag = Gauge(
+            "kafka_consumergroup_lag",
+            "Messages between the end of a partition and this consumer; its own partitions only.",
+            ["consumergroup", "topic", "partition"],
+            registry=self.registry,
+        )
+        self.batch_size = self._histogram(
+            "textmod_batch_size", "Messages read and scored together.", BATCH_SIZES
+        )
+        self.end_to_end = self._histogram(
+            "textmod_end_to_end_seconds",
+            "From a record's timestamp to its verdict's acknowledgement.",
+            SECONDS,
+        )
+        self.score = self._histogram(
+            "textmod_score", 'Probabilities of "removed" given to texts of the stream.', SCORES
+        )
+        for outcome in ("verdict", "dead_letter"):
+            self.messages.labels(outcome)  # there from the start, so that a rate can be taken
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> BatchHistogram:
+        histogram = BatchHistogram(name, text, buckets)
+        self.registry.register(histogram)
+        return histogram
+
+    def show_lag(self, group: str, topic: str, lags: Iterable[tuple[int, int]]) -> None:
+        """Replace the lags by those of the partitions that are ours now; unknown ones left out."""
+        self.lag.clear()
+        for partition, lag in lags:
+            self.lag.labels(group, topic, str(partition)).set(lag)
+
+    def text(self) -> bytes:
+        """Prometheus' text format."""
+        return generate_latest(self.registry)

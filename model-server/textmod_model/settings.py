@@ -1,0 +1,170 @@
+"""What the model server reads from its environment, and nothing else does.
+
+The operator writes these variables; Seldon adds its PREDICTIVE_UNIT_* ones. An empty value counts
+as unset. Importing this module costs pydantic and no more: the process has two seconds from its
+start to the first verdict.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from textmod_model.errors import ConfigurationError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+MessageFormat = Literal["Auto", "Seldon", "Json", "Text"]
+OutputFormat = Literal["Seldon", "Verdict"]
+
+
+class Settings(BaseModel):
+    """The server's settings, checked as a whole; immutable afterwards."""
+
+    model_config = ConfigDict(
+        alias_generator=AliasGenerator(validation_alias=lambda name: f"TEXTMOD_{name.upper()}"),
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    kafka_bootstrap_servers: str = ""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_ca_file: Path | None = None
+    kafka_ssl_certificate_file: Path | None = None
+    kafka_ssl_key_file: Path | None = None
+
+    input_topic: str = ""
+    output_topic: str = ""
+    dead_letter_topic: str = ""
+    consumer_group: str = ""
+
+    streaming: Literal["Native", "Off"] = "Off"
+    delivery: Literal["AtLeastOnce", "ExactlyOnce"] = "AtLeastOnce"
+    batch_max_messages: int = Field(256, ge=1, le=100_000)
+    batch_max_wait_milliseconds: int = Field(20, ge=0, le=60_000)
+
+    message_format: MessageFormat = "Auto"
+    message_text_field: str = "body"
+    message_output_format: OutputFormat = "Seldon"
+
+    artifact: Path = Path("/model")
+    model_digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
+    model_threshold: float | None = Field(None, ge=0, le=1)
+
+    protocol: Literal["Rest", "Grpc"] = "Rest"
+    bind_address: str = "0.0.0.0"  # noqa: S104 - a pod serves on all of its own addresses
+    http_port: Port = Field(9000, validation_alias="PREDICTIVE_UNIT_HTTP_SERVICE_PORT")
+    grpc_port: Port = Field(9500, validation_alias="PREDICTIVE_UNIT_GRPC_SERVICE_PORT")
+    metrics_port: Port = Field(6000, validation_alias="PREDICTIVE_UNIT_METRICS_SERVICE_PORT")
+    parameters: dict[str, str] = Field({}, validation_alias="PREDICTIVE_UNIT_PARAMETERS")
+
+    pod_name: str | None = None
+    shutdown_seconds: float = Field(25.0, gt=0)
+    termination_log: Path = Path("/dev/termination-log")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _read_parameters(cls, value: object) -> object:
+        """Seldon gives a JSON list of {name, value, type}; the values stay text here."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return {entry["name"]: str(entry["value"]) for entry in json.loads(value)}
+        except (ValueError, TypeError, KeyError):
+            message = "must be a JSON list of {name, value, type} objects"
+            raise ValueError(message) from None
+
+    @field_validator("message_text_field")
+    @classmethod
+    def _dotted_path(cls, value: str) -> str:
+        if not all(value.split(".")):
+            message = "must be a dotted path such as body or comment.text"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.streaming == "Native":
+            self._require_stream()
+        if self.kafka_security_protocol.startswith("SASL_"):
+            self._require(
+                f"TEXTMOD_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}",
+                TEXTMOD_KAFKA_SASL_MECHANISM=self.kafka_sasl_mechanism,
+                TEXTMOD_KAFKA_SASL_USERNAME=self.kafka_sasl_username,
+                TEXTMOD_KAFKA_SASL_PASSWORD=self.kafka_sasl_password,
+            )
+        if (self.kafka_ssl_certificate_file is None) != (self.kafka_ssl_key_file is None):
+            message = (
+                "TEXTMOD_KAFKA_SSL_CERTIFICATE_FILE and TEXTMOD_KAFKA_SSL_KEY_FILE belong together:"
+                " set both or neither"
+            )
+            raise ValueError(message)
+        return self
+
+    def _require_stream(self) -> None:
+        self._require(
+            "TEXTMOD_STREAMING=Native",
+            TEXTMOD_KAFKA_BOOTSTRAP_SERVERS=self.kafka_bootstrap_servers,
+            TEXTMOD_INPUT_TOPIC=self.input_topic,
+            TEXTMOD_OUTPUT_TOPIC=self.output_topic,
+            TEXTMOD_DEAD_LETTER_TOPIC=self.dead_letter_topic,
+            TEXTMOD_CONSUMER_GROUP=self.consumer_group,
+        )
+        topics = {self.input_topic, self.output_topic, self.dead_letter_topic}
+        if len(topics) < 3:
+            message = (
+                "TEXTMOD_INPUT_TOPIC, TEXTMOD_OUTPUT_TOPIC and TEXTMOD_DEAD_LETTER_TOPIC must name"
+                " three different topics, or the stream would read what it writes"
+            )
+            raise ValueError(message)
+
+    @staticmethod
+    def _require(because: str, **variables: object) -> None:
+        missing = [name for name, value in variables.items() if not value]
+        if missing:
+            message = (
+                f"{because} needs {', '.join(missing)}: set {'it' if len(missing) == 1 else 'them'}"
+            )
+            raise ValueError(message)
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`; raises ConfigurationError with one sentence per fault."""
+    given = {name: value for name, value in environment.items() if value != ""}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise ConfigurationError(" ".join(_sentences(error))) from None
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """The effective settings by environment variable, ready for JSON; secrets masked."""
+    values = settings.model_dump(mode="json")
+    return {
+        str(field.validation_alias): values[name] for name, field in Settings.model_fields.items()
+    }
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    """One sentence per fault. Values are left out: any of them may be a secret."""
+    sentences = []
+    for fault in error.errors(include_input=False, include_url=False):
+        what = fault["msg"].removeprefix("Value error, ")
+        where = ".".join(str(part) for part in fault["loc"])
+        subject = f"{where}: " if where else ""
+        sentences.append(f"{subject}{what[:1].lower() if where else what[:1]}{what[1:]}.")
+    return sentences
