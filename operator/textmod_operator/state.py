@@ -70,12 +70,20 @@ class PartitionLag:
     end: int
     committed: int | None
     """None: the group has never committed here, so it starts at `log_start`."""
+    residue: int = 0
+    """Offsets between the group's position and `end` that were seen to hold no record: transaction
+    markers, aborted transactions, compaction. Nobody will ever read them."""
+
+    @property
+    def position(self) -> int:
+        """The offset that the group reads next. Retention that passed the committed offset took
+        those records from nobody's hands: they can't be read any more and are not lag."""
+        return max(self.committed or 0, self.log_start)
 
     @property
     def messages(self) -> int:
-        """Unread messages. Retention that passed the committed offset took those from nobody's
-        hands: they can't be read any more and are not lag."""
-        return max(0, self.end - max(self.committed or 0, self.log_start))
+        """Unread messages."""
+        return max(0, self.end - self.position - self.residue)
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,10 @@ class Ref:
     def of(cls, manifest: Manifest) -> Ref:
         metadata = manifest["metadata"]
         return cls(
-            manifest["apiVersion"], manifest["kind"], metadata.get("namespace", ""), metadata["name"]
+            manifest["apiVersion"],
+            manifest["kind"],
+            metadata.get("namespace", ""),
+            metadata["name"],
         )
 
     def __str__(self) -> str:
@@ -141,6 +152,8 @@ class Topic:
     role: Role
     name: str
     partitions: int
+    exact: bool
+    """False: nobody named the number, so a topic that already has more is as good."""
     replication_factor: int | None
     """None: the brokers' default when it is created, any when it is there."""
     config: Mapping[str, str]
