@@ -17,24 +17,29 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from textmod_dev import manifests
 from textmod_dev.build import control_plane_binaries
 from textmod_dev.control_plane import AutoscalerTimes, ControlPlane
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.guardian import end_marked
 from textmod_dev.images import ImageTable
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_dev.processes import ProcessKeeper, wait_until
+from textmod_dev.manifests import Json
+from textmod_dev.processes import ProcessKeeper, free_port, wait_until
 from textmod_dev.progress import Progress
 
-NODE = "local"
+METRICS_SERVICE = "process-node-metrics"
 
 
 class LocalCluster:
@@ -45,6 +50,8 @@ class LocalCluster:
         seldon: start the Seldon stand-in too; without it, no SeldonDeployment CRD exists until
             `start_seldon`.
         brokers: Kafka brokers.
+        nodes: names of the Nodes; one process plays them all.
+        restart_backoff: seconds before a crashed container's second restart; a kubelet has 10.
         times: of the HPA controller.
     """
 
@@ -54,6 +61,8 @@ class LocalCluster:
         *,
         seldon: bool = True,
         brokers: int = 1,
+        nodes: Sequence[str] = ("local",),
+        restart_backoff: float = 10,
         times: AutoscalerTimes | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -61,6 +70,8 @@ class LocalCluster:
         self._progress = progress or Progress(quiet=True)
         self._seldon = seldon
         self._brokers = brokers
+        self._nodes = list(nodes)
+        self._restart_backoff = restart_backoff
         self._times = times or AutoscalerTimes()
         self.images = ImageTable(self.state_dir / "images.json")
 
@@ -119,6 +130,10 @@ class LocalCluster:
             "PATH": f"{self._binaries}{os.pathsep}{os.environ.get('PATH', '')}",
         }
 
+    def apply(self, *objects: Json) -> None:
+        """Applies objects server-side, as the administrator."""
+        self.kubectl("apply", "--server-side", "-f", "-", stdin=manifests.as_list(objects))
+
     def _start(self) -> None:
         self._progress.step("Starting the control plane and Kafka")
         self.kafka = KafkaBroker(
@@ -132,11 +147,63 @@ class LocalCluster:
         folder.mkdir(parents=True)
         self.control_plane = ControlPlane(self.keeper, self._binaries, folder, self._times)
         self.control_plane.start()
+        self._start_process_node()
         wait_until(
             lambda: self.control_plane.service_account_ready("default"),
             "the controller manager made the default service account",
         )
         self.kafka.wait()
+
+    def _start_process_node(self) -> None:
+        self._progress.step("Starting the process node")
+        plane = self.control_plane
+        user = f"system:node:{self._nodes[0]}"
+        client = plane.client_authority.issue("process-node", user, organizations=["system:nodes"])
+        serving = plane.server_authority.issue(
+            "process-node-serving",
+            "process-node",
+            hosts=["127.0.0.1", "localhost", f"{METRICS_SERVICE}.{manifests.SYSTEM}.svc"],
+        )
+        metrics_port = free_port()
+        self.apply(
+            # The Node authorizer would hand out exactly this, node by node.
+            manifests.cluster_role_binding("process-node", "system:node", user=user),
+            *manifests.aggregated_api(
+                "metrics.k8s.io",
+                "v1beta1",
+                METRICS_SERVICE,
+                metrics_port,
+                plane.server_authority.certificate,
+            ),
+        )
+        version = json.loads(self.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
+        process = self.keeper.start(
+            "process-node",
+            [
+                sys.executable,
+                "-m",
+                "textmod_dev.process_node",
+                *(f"--node={name}" for name in self._nodes),
+                f"--kubeconfig={plane.write_kubeconfig('process-node', client)}",
+                f"--images={self.images.path}",
+                f"--pods-dir={self.state_dir / 'pods'}",
+                f"--logs-dir={self.state_dir / 'logs' / 'pods'}",
+                f"--certificate={serving.certificate}",
+                f"--key={serving.key}",
+                f"--client-ca={plane.client_authority.certificate}",
+                f"--front-proxy-ca={plane.front_proxy_authority}",
+                f"--kubelet-port={free_port()}",
+                f"--metrics-port={metrics_port}",
+                f"--version={version}",
+                f"--restart-backoff={self._restart_backoff}",
+            ],
+        )
+        for name in self._nodes:
+            wait_until(
+                functools.partial(plane.node_ready, name),
+                f"node {name} was ready",
+                process=process,
+            )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,83 @@
+"""The objects that the local cluster itself needs. Pure: each function returns dictionaries."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+SYSTEM = "kube-system"
+
+
+def as_list(objects: Iterable[Json]) -> str:
+    """What `kubectl apply -f -` takes."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def cluster_role(name: str, rules: Sequence[Json]) -> Json:
+    """A ClusterRole with these rules."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": list(rules),
+    }
+
+
+def cluster_role_binding(name: str, role: str, *, user: str) -> Json:
+    """Gives a user a ClusterRole in all namespaces."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+
+
+def role_binding(name: str, role: str, *, namespace: str, user: str) -> Json:
+    """Gives a user a Role of the namespace."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+
+
+def aggregated_api(group: str, version: str, service: str, port: int, ca: Path) -> list[Json]:
+    """An APIService that a process on this machine answers on `port`.
+
+    Its Service is an ExternalName to localhost, so that it takes no kube-proxy to reach it. The
+    serving certificate must be good for ``<service>.kube-system.svc``.
+    """
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": service, "namespace": SYSTEM},
+            "spec": {
+                "type": "ExternalName",
+                "externalName": "localhost",
+                "ports": [{"port": port}],
+            },
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": f"{version}.{group}"},
+            "spec": {
+                "group": group,
+                "version": version,
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+                "service": {"name": service, "namespace": SYSTEM, "port": port},
+                "caBundle": base64.b64encode(ca.read_bytes()).decode(),
+            },
+        },
+    ]
