@@ -38,7 +38,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey, PartitionLag
 
@@ -402,7 +402,7 @@ class LagMonitor:
                 message = self._consumer.poll(left)
                 if message is None:
                     continue
-                at = (message.topic(), message.partition())
+                at = (str(message.topic()), int(message.partition() or 0))
                 error = message.error()
                 if error is None:
                     found.setdefault(at, message.timestamp()[1] / 1000)

@@ -182,6 +182,15 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
+class FrontProxy:
+    """Who may ask the metrics API: holders of a certificate of this CA, under one of these names
+    (empty: any)."""
+
+    ca_pem: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Desired:
     """All that one TextModeration asks for."""
 

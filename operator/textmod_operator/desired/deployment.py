@@ -6,7 +6,7 @@ import json
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.desired.pod import annotations, parameters, pod_spec
+from textmod_operator.desired.pod import parameters, pod_annotations, pod_spec
 from textmod_operator.state import KafkaConnection, Manifest
 
 PORTS = (
@@ -45,7 +45,7 @@ def deployment(
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"},
             },
             "template": {
-                "metadata": {"labels": naming.labels(tm), "annotations": annotations(tm)},
+                "metadata": {"labels": naming.labels(tm), "annotations": pod_annotations(tm)},
                 "spec": spec,
             },
         },

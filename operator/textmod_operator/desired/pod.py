@@ -48,7 +48,7 @@ def pod_spec(
     return spec | {key: value for key, value in optional.items() if value}
 
 
-def annotations(tm: TextModeration) -> dict[str, str]:
+def pod_annotations(tm: TextModeration) -> dict[str, str]:
     """Annotations of the pods: where Prometheus scrapes, and what the user adds."""
     return {
         "prometheus.io/scrape": "true",
@@ -145,8 +145,14 @@ def _credentials(tm: TextModeration) -> list[Manifest]:
         ref = sasl.secret_ref
         entries += [
             {"name": naming.ENV_SASL_MECHANISM, "value": sasl.mechanism},
-            {"name": naming.ENV_SASL_USERNAME, "valueFrom": _secret_key(ref.name, ref.username_key)},
-            {"name": naming.ENV_SASL_PASSWORD, "valueFrom": _secret_key(ref.name, ref.password_key)},
+            {
+                "name": naming.ENV_SASL_USERNAME,
+                "valueFrom": _secret_key(ref.name, ref.username_key),
+            },
+            {
+                "name": naming.ENV_SASL_PASSWORD,
+                "valueFrom": _secret_key(ref.name, ref.password_key),
+            },
         ]
     if tls := tm.spec.kafka.tls:
         files: dict[str, str] = {}

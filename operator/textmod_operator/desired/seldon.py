@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.desired.pod import annotations, parameters, pod_spec
+from textmod_operator.desired.pod import parameters, pod_annotations, pod_spec
 from textmod_operator.state import KafkaConnection, Manifest
 
 API_VERSION = "machinelearning.seldon.io/v1"
@@ -34,7 +34,7 @@ def seldon_deployment(
         },
         "componentSpecs": [
             {
-                "metadata": {"annotations": annotations(tm)},
+                "metadata": {"annotations": pod_annotations(tm)},
                 "spec": pod_spec(tm, connection, secrets_digest),
             }
         ],

@@ -26,6 +26,7 @@ def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitio
         role=role,
         name=name,
         partitions=asked.partitions or partitions,
+        exact=asked.partitions is not None,
         replication_factor=asked.replication_factor,
         config=dict(asked.config),
         create=tm.spec.topics.management == "Managed",

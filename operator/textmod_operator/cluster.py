@@ -1,0 +1,458 @@
+"""The one door to the Kubernetes API.
+
+Writes are server-side applies under one field manager: fields that we do not set belong to whoever
+does. What the watches tell is kept here, so that a pass over an object that is as it should be
+costs no request at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kubernetes.client import ApiClient, ApiException, Configuration, CoordinationV1Api
+from kubernetes.config import load_incluster_config, load_kube_config
+from kubernetes.leaderelection import electionconfig, leaderelection
+from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
+from prometheus_client import Counter
+from urllib3.exceptions import HTTPError
+
+from textmod_operator import naming
+from textmod_operator.api import v1alpha1 as api
+from textmod_operator.errors import ClusterError, WorkloadNotReady
+from textmod_operator.state import Capabilities, FrontProxy, Manifest, ObjectKey, PodSeen, Ref
+
+REQUEST_SECONDS: Final = 15
+LEASE_SECONDS: Final = 10
+"""A leader that has not renewed for so long is succeeded."""
+
+PLURALS: Final = {
+    "TextModeration": api.PLURAL,
+    "SeldonDeployment": "seldondeployments",
+    "Deployment": "deployments",
+    "Service": "services",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
+}
+"""The resource of every kind that is written here."""
+
+OWNED_KINDS: Final = (
+    ("machinelearning.seldon.io/v1", "SeldonDeployment"),
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+)
+"""Everything that is made for a TextModeration: watched, repaired and pruned."""
+
+_REQUESTS = Counter(
+    "textmod_operator_api_requests_total",
+    "Requests to the Kubernetes API server, without watches.",
+    ["method", "resource"],
+)
+
+_TELLING_STATUS: Final = {
+    "Deployment": (
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+    ),
+    "SeldonDeployment": ("state", "description", "replicas", "deploymentStatus"),
+}
+
+
+class Cluster:
+    """What the operator does in a cluster. Thread-safe.
+
+    Args:
+        client: an API client whose configuration says where and as whom.
+        identity: this process, named in events.
+    """
+
+    def __init__(self, client: ApiClient, identity: str) -> None:
+        self._client = client
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._live: dict[Ref, Manifest] = {}
+        self._applied: dict[Ref, tuple[str, Any]] = {}
+
+    # --- what the watches tell ----------------------------------------------------------------
+
+    def saw(self, body: Manifest) -> bool:
+        """Takes in an owned object from a watch; whether it says anything new."""
+        ref, body = Ref.of(body), _trimmed(body)
+        with self._lock:
+            before = self._live.get(ref)
+            self._live[ref] = body
+        return before is None or _telling(before) != _telling(body)
+
+    def gone(self, ref: Ref) -> None:
+        """Takes in that an owned object was deleted."""
+        with self._lock:
+            self._live.pop(ref, None)
+            self._applied.pop(ref, None)
+
+    def owned(self, owner_uid: str, namespace: str) -> list[Ref]:
+        """The live objects that were made for the owner, as far as the watches told."""
+        with self._lock:
+            return [
+                ref
+                for ref, body in self._live.items()
+                if ref.namespace == namespace and _owner_uid(body) == owner_uid
+            ]
+
+    # --- owned objects --------------------------------------------------------------------------
+
+    def apply(self, manifest: Manifest, owner: api.TextModeration) -> Manifest:
+        """Makes an object be as the manifest says, and returns it as the API server has it.
+
+        Sends nothing when the last apply of the same manifest still stands.
+
+        Raises:
+            WorkloadNotReady: Conflict, when an object of that name belongs to somebody else;
+                SeldonNotInstalled, when the cluster does not know SeldonDeployments.
+            ClusterError: the API server refused for another reason.
+        """
+        ref = Ref.of(manifest)
+        owned = _with_owner(manifest, owner)
+        digest = _digest(owned)
+        with self._lock:
+            live, applied = self._live.get(ref), self._applied.get(ref)
+        if live and applied and applied == (digest, _projection(live, owned)):
+            return live
+        body = self._server_side_apply(ref, owned, owner.metadata.uid)
+        body = _trimmed(body)
+        with self._lock:
+            self._live[ref] = body
+            self._applied[ref] = (digest, _projection(body, owned))
+        return body
+
+    def delete(self, ref: Ref) -> None:
+        """Deletes an object and, in the background, what it owns. Absent counts as deleted."""
+        options = {"propagationPolicy": "Background"}
+        self._request("DELETE", _path(ref), ref.kind, body=options, absent_is_none=True)
+        self.gone(ref)
+
+    def _server_side_apply(self, ref: Ref, manifest: Manifest, owner_uid: str) -> Manifest:
+        query = [("fieldManager", naming.FIELD_MANAGER)]
+        try:
+            return self._patch(ref, manifest, "application/apply-patch+yaml", query)
+        except ClusterError as error:
+            if error.status == 404 and ref.kind == "SeldonDeployment":
+                raise _seldon_not_installed() from error
+            if error.status != 409:
+                raise
+        # Somebody else set a field that is ours to set. On our own object that is drift, and is
+        # undone; on anybody else's object we have no business.
+        live = self.get(ref)
+        if live is not None and _owner_uid(live) != owner_uid:
+            raise WorkloadNotReady(
+                "Conflict",
+                f"{ref.kind} {ref.name} exists and was not made for this TextModeration: delete it "
+                "or rename this object",
+            )
+        query.append(("force", "true"))
+        return self._patch(ref, manifest, "application/apply-patch+yaml", query)
+
+    # --- reads -----------------------------------------------------------------------------------
+
+    def get(self, ref: Ref) -> Manifest | None:
+        """One object as it is now, or None."""
+        return self._request("GET", _path(ref), ref.kind, absent_is_none=True)
+
+    def pods(self, namespace: str, selector: str) -> tuple[PodSeen, ...]:
+        """The pods of a selector that are not on their way out."""
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        listed = self._request("GET", path, "Pod", query=[("labelSelector", selector)]) or {}
+        return tuple(
+            _pod_seen(pod)
+            for pod in listed.get("items", ())
+            if "deletionTimestamp" not in pod["metadata"]
+        )
+
+    def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        """The data of a Secret, or None when it is not there."""
+        path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+        body = self._request("GET", path, "Secret", absent_is_none=True)
+        if body is None:
+            return None
+        return {key: base64.b64decode(value) for key, value in (body.get("data") or {}).items()}
+
+    def capabilities(self) -> Capabilities:
+        """What this API server can do, told from its version."""
+        version = self._request("GET", "/version", "Version") or {}
+        minor = "".join(filter(str.isdigit, version.get("minor", ""))) or "0"
+        return Capabilities(hpa_tolerance=(int(version.get("major", "1")), int(minor)) >= (1, 35))
+
+    def front_proxy(self) -> FrontProxy | None:
+        """The API server's front proxy, as it publishes it; None on a cluster without one."""
+        path = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+        body = self._request("GET", path, "ConfigMap", absent_is_none=True)
+        data = (body or {}).get("data") or {}
+        if "requestheader-client-ca-file" not in data:
+            return None
+        names = json.loads(data.get("requestheader-allowed-names") or "[]")
+        return FrontProxy(data["requestheader-client-ca-file"], tuple(names))
+
+    def lead(self, namespace: str, started: Callable[[], None]) -> None:
+        """Waits for the operator's Lease, calls `started`, and renews; returns when it is lost."""
+        lock = _PatientLock(naming.FIELD_MANAGER, namespace, self._identity)  # type: ignore[no-untyped-call]
+        lock.api_instance = CoordinationV1Api(self._client)
+        config = electionconfig.Config(
+            lock,
+            lease_duration=LEASE_SECONDS,
+            renew_deadline=LEASE_SECONDS * 0.7,
+            retry_period=LEASE_SECONDS / 5,
+            onstarted_leading=started,
+            onstopped_leading=lambda: None,
+        )
+        leaderelection.LeaderElection(config).run()
+
+    # --- the TextModeration itself ----------------------------------------------------------------
+
+    def patch_status(self, key: ObjectKey, status: Manifest) -> None:
+        """Merges into the status; None takes a field out. An object that is gone is no error."""
+        self._merge(key, {"status": status}, "/status")
+
+    def patch_metadata(self, key: ObjectKey, metadata: Manifest) -> None:
+        """Merges into the metadata. An object that is gone is no error."""
+        self._merge(key, {"metadata": metadata})
+
+    def scale(self, key: ObjectKey, replicas: int) -> None:
+        """Sets spec.replicas through the scale subresource, as an autoscaler does."""
+        self._merge(key, {"spec": {"replicas": replicas}}, "/scale")
+
+    def _merge(self, key: ObjectKey, body: Manifest, subresource: str = "") -> None:
+        ref = Ref(api.API_VERSION, api.KIND, key.namespace, key.name)
+        try:
+            self._patch(ref, body, "application/merge-patch+json", subresource=subresource)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+
+    def post_event(
+        self, about: api.TextModeration, severity: str, reason: str, message: str
+    ) -> None:
+        """Posts an Event (`severity`: Normal or Warning) about an object."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        namespace = about.metadata.namespace
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{about.metadata.name}.", "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": api.API_VERSION,
+                "kind": api.KIND,
+                "namespace": namespace,
+                "name": about.metadata.name,
+                "uid": about.metadata.uid,
+            },
+            "type": severity,
+            "reason": reason,
+            "message": message[:1024],
+            "source": {"component": naming.FIELD_MANAGER},
+            "reportingComponent": naming.FIELD_MANAGER,
+            "reportingInstance": self._identity,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        self._request("POST", f"/api/v1/namespaces/{namespace}/events", "Event", body=body)
+
+    # --- transport --------------------------------------------------------------------------------
+
+    def _patch(
+        self,
+        ref: Ref,
+        body: Manifest,
+        content_type: str,
+        query: list[tuple[str, str]] | None = None,
+        subresource: str = "",
+    ) -> Manifest:
+        answer = self._request(
+            "PATCH",
+            _path(ref) + subresource,
+            ref.kind,
+            body=body,
+            query=query,
+            content_type=content_type,
+        )
+        return answer or {}
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        kind: str,
+        *,
+        body: Manifest | None = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+        absent_is_none: bool = False,
+    ) -> Manifest | None:
+        _REQUESTS.labels(method, kind).inc()
+        call = self._client.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=query or [],
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = self._client.call_api(*call, _request_timeout=REQUEST_SECONDS)
+            text: bytes = response.read()
+        except ApiException as error:
+            raise ClusterError(error.status or 0, error.reason or str(error)) from error
+        except (OSError, HTTPError) as error:
+            raise ClusterError(0, str(error)) from error
+        if response.status == 404 and absent_is_none:
+            return None
+        if not 200 <= response.status < 300:
+            raise ClusterError(response.status, _message(text))
+        answer: Manifest = json.loads(text)
+        return answer
+
+
+def connect(kubeconfig: str | None, context: str | None = None) -> ApiClient:
+    """An API client from a kubeconfig file, or, without one, from the pod's service account."""
+    configuration = Configuration()
+    if kubeconfig:
+        load_kube_config(kubeconfig, context, configuration)
+    else:
+        load_incluster_config(configuration)
+    configuration.retries = False
+    return ApiClient(configuration)
+
+
+class _PatientLock(LeaseLock):
+    """A Lease whose API server may be away for a moment: that is a failed try, not an error."""
+
+    def get(self, name: str, namespace: str) -> tuple[bool, Any]:
+        try:
+            return super().get(name, namespace)  # type: ignore[no-untyped-call,no-any-return]
+        except (OSError, HTTPError) as error:
+            return False, ApiException(status=0, reason=str(error))
+
+    def create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
+        try:
+            created = super().create(name, namespace, election_record)  # type: ignore[no-untyped-call]
+            return bool(created)
+        except (OSError, HTTPError):
+            return False
+
+    def update(self, name: str, namespace: str, updated_record: Any) -> bool:  # noqa: ANN401
+        try:
+            updated = super().update(name, namespace, updated_record)  # type: ignore[no-untyped-call]
+            return bool(updated)
+        except (OSError, HTTPError):
+            return False
+
+
+# --- pure helpers ---------------------------------------------------------------------------------
+
+
+def _path(ref: Ref) -> str:
+    prefix = "/api/v1" if ref.api_version == "v1" else f"/apis/{ref.api_version}"
+    return f"{prefix}/namespaces/{ref.namespace}/{PLURALS[ref.kind]}/{ref.name}"
+
+
+def _message(text: bytes) -> str:
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:300].decode(errors="replace")
+
+
+def _seldon_not_installed() -> WorkloadNotReady:
+    return WorkloadNotReady(
+        "SeldonNotInstalled",
+        "this cluster has no SeldonDeployments: install Seldon Core 1.17, or set serving.platform "
+        "to Deployment; either is noticed without further help",
+    )
+
+
+def _with_owner(manifest: Manifest, owner: api.TextModeration) -> Manifest:
+    reference = {
+        "apiVersion": api.API_VERSION,
+        "kind": api.KIND,
+        "name": owner.metadata.name,
+        "uid": owner.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return manifest | {"metadata": manifest["metadata"] | {"ownerReferences": [reference]}}
+
+
+def _owner_uid(body: Manifest) -> str | None:
+    references: Iterable[Manifest] = body["metadata"].get("ownerReferences") or ()
+    return next((ref["uid"] for ref in references if ref.get("kind") == api.KIND), None)
+
+
+def _trimmed(body: Manifest) -> Manifest:
+    """Without managedFields, which are most of an object and of no use here."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    return {**body, "metadata": metadata}
+
+
+def _telling(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only compared
+    """The part of an owned object whose change is worth a pass."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    told: Any = {key: status.get(key) for key in _TELLING_STATUS.get(body["kind"], ())}
+    if body["kind"] == "HorizontalPodAutoscaler":
+        told = [
+            (condition["type"], condition["status"], condition.get("reason"))
+            for condition in status.get("conditions") or ()
+        ]
+    return (
+        metadata.get("labels"),
+        metadata.get("ownerReferences"),
+        metadata.get("deletionTimestamp"),
+        body.get("spec"),
+        told,
+    )
+
+
+def _projection(live: Any, shape: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """`live` cut down to the fields that `shape` sets.
+
+    The API server writes quantities and defaults in its own way, so what we sent is not what we
+    read. What we read right after an apply is the normal form that later reads compare with.
+    """
+    if isinstance(shape, dict) and isinstance(live, dict):
+        return {key: _projection(live.get(key), part) for key, part in shape.items()}
+    if isinstance(shape, list) and isinstance(live, list) and len(shape) == len(live):
+        return [_projection(one, part) for one, part in zip(live, shape, strict=True)]
+    return live
+
+
+def _digest(manifest: Manifest) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _pod_seen(pod: Manifest) -> PodSeen:
+    status = pod.get("status") or {}
+    conditions = {item["type"]: item["status"] for item in status.get("conditions") or ()}
+    containers = {item["name"]: item for item in status.get("containerStatuses") or ()}
+    container = containers.get(naming.CONTAINER, {})
+    spec: Manifest = next(
+        (item for item in pod["spec"]["containers"] if item["name"] == naming.CONTAINER), {}
+    )
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    ended = (container.get("state") or {}).get("terminated") or (
+        container.get("lastState") or {}
+    ).get("terminated")
+    return PodSeen(
+        name=pod["metadata"]["name"],
+        image=spec.get("image", ""),
+        ready=conditions.get("Ready") == "True",
+        waiting_reason=waiting.get("reason"),
+        last_message=(ended or {}).get("message") or waiting.get("message"),
+    )

@@ -1,0 +1,426 @@
+"""kopf's triggers, and the controller behind them.
+
+A trigger notes what a watch told and asks for a pass; nothing is decided here. Only watch events
+are used: kopf's change handlers and timers would write annotations and finalizers to every object,
+and a pass is level-triggered anyway (`decisions/` has the page).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import kopf
+from prometheus_client import Counter, Gauge, Histogram
+
+from textmod_operator import naming
+from textmod_operator.api import v1alpha1 as api
+from textmod_operator.cluster import OWNED_KINDS, Cluster
+from textmod_operator.conditions import FIGURES, figures, notices
+from textmod_operator.errors import ClusterError, Problem
+from textmod_operator.kafka_admin import KafkaAdmins
+from textmod_operator.reconcile import Edges, Outcome, finalize, hold_or_release, key_of, reconcile
+from textmod_operator.settings import Settings
+from textmod_operator.state import (
+    KafkaConnection,
+    LagUnknown,
+    Manifest,
+    ObjectKey,
+    Ref,
+    ScalingSeen,
+)
+from textmod_operator.streams import Streams, stream_of
+from textmod_operator.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+UNSETTLED_SECONDS: Final = 300.0
+"""A workload that does not come up is looked at with a back-off up to this."""
+
+_PASSES = Histogram(
+    "textmod_operator_reconcile_seconds",
+    "Duration of a reconcile of one TextModeration.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+_ERRORS = Counter("textmod_operator_reconcile_errors_total", "Reconciles that raised an error.")
+_STATUS_WRITES = Counter("textmod_operator_status_writes_total", "Status patches sent.")
+_OBJECTS = Gauge("textmod_operator_objects", "TextModerations that are watched.")
+_LEADING = Gauge("textmod_operator_leader", "1 while this process reconciles, else 0.")
+
+
+class Controller:
+    """What the watches told, the queue of work, and the lag of every stream.
+
+    Lives on kopf's event loop; passes and polls run in threads of their own. One object is never in
+    two passes at the same time.
+    """
+
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._queue: WorkQueue[ObjectKey] = WorkQueue()
+        self._bodies: dict[ObjectKey, Manifest] = {}
+        self._claims = Claims()
+        self._connections: dict[ObjectKey, KafkaConnection] = {}
+        self._figures_written: dict[ObjectKey, float] = {}
+        self._polling: set[KafkaConnection] = set()
+        self._threads = ThreadPoolExecutor(settings.workers, "reconcile")
+        self._poll_threads = ThreadPoolExecutor(8, "lag")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leading = asyncio.Event()
+        self._kafka = KafkaAdmins()
+        self._edges: Edges | None = None
+        self.streams = Streams()
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Starts the work; `lead` lets it act."""
+        loop = asyncio.get_running_loop()
+        capabilities = await loop.run_in_executor(self._threads, self._cluster.capabilities)
+        self._edges = Edges(self._cluster, self._kafka, capabilities, self._claims.rival)
+        workers = [self._work() for _ in range(self._settings.workers)]
+        self._tasks = [asyncio.create_task(task) for task in (*workers, self._watch_lag())]
+
+    async def stop(self) -> None:
+        """Ends the work: what runs finishes, what waits is left for the next process."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._poll_threads.shutdown(wait=True, cancel_futures=True)
+        self.streams.close()
+
+    def lead(self) -> None:
+        """This process is the one that acts from now on."""
+        _LEADING.set(1)
+        self._leading.set()
+
+    @property
+    def started(self) -> bool:
+        return self._edges is not None
+
+    @property
+    def alive(self) -> bool:
+        """False when a worker ended by a bug: the process should be started again."""
+        return not any(task.done() for task in self._tasks)
+
+    # --- triggers -------------------------------------------------------------------------------
+
+    def textmoderation_changed(self, event: str | None, body: Manifest) -> None:
+        """A watch told of a TextModeration."""
+        key = key_of(body)
+        if event == "DELETED":
+            self._forget(key)
+            return
+        before = self._bodies.get(key)
+        self._bodies[key] = body
+        self._claims.note(key, body)
+        _OBJECTS.set(len(self._bodies))
+        if before is None or _asks(before) != _asks(body):
+            self._queue.succeeded(key)
+            self._queue.add(key)
+
+    def owned_changed(self, event: str | None, body: Manifest) -> None:
+        """A watch told of an object that was made for a TextModeration."""
+        if event == "DELETED":
+            self._cluster.gone(Ref.of(body))
+        elif not self._cluster.saw(body):
+            return
+        name = body["metadata"].get("labels", {}).get(naming.NAME_LABEL)
+        key = ObjectKey(body["metadata"]["namespace"], name or "")
+        if key in self._bodies:
+            self._queue.add(key)
+
+    def _forget(self, key: ObjectKey) -> None:
+        for table in (self._bodies, self._connections, self._figures_written):
+            table.pop(key, None)
+        self._claims.forget(key)
+        self._queue.forget(key)
+        self.streams.forget(key)
+        self._kafka.keep_only(set(self._connections.values()))
+        _OBJECTS.set(len(self._bodies))
+
+    # --- passes ---------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        await self._leading.wait()
+        loop = asyncio.get_running_loop()
+        while True:
+            key = await self._queue.get()
+            try:
+                outcome = await loop.run_in_executor(self._threads, self._pass, key)
+                self._plan(key, outcome)
+            except (ClusterError, Problem) as error:
+                _ERRORS.inc()
+                delay = self._queue.add_after_failure(key)
+                logger.warning("%s: %s; again in %.1f s", key, error, delay)
+            except Exception:
+                _ERRORS.inc()
+                delay = self._queue.add_after_failure(key)
+                logger.exception("%s: a pass failed; again in %.1f s", key, delay)
+            finally:
+                self._queue.done(key)
+
+    @_PASSES.time()
+    def _pass(self, key: ObjectKey) -> Outcome | None:
+        """One pass, in a thread; None when the object is gone or going."""
+        body, edges = self._bodies.get(key), self._edges
+        if body is None or edges is None:
+            return None
+        if body["metadata"].get("deletionTimestamp"):
+            if naming.FINALIZER in (body["metadata"].get("finalizers") or ()):
+                finalize(body, edges)
+            return None
+        outcome = reconcile(body, edges, self.streams.scaling(key), datetime.now(UTC))
+        if outcome.tm is not None:
+            hold_or_release(body, outcome.tm, self._cluster)
+        self._write_status(key, body, outcome)
+        return outcome
+
+    def _plan(self, key: ObjectKey, outcome: Outcome | None) -> None:
+        """What follows a pass: another one, and when; the lag to follow."""
+        if outcome is None or key not in self._bodies:
+            return
+        if outcome.retry:
+            self._queue.add_after_failure(key)
+        elif outcome.settling:
+            self._queue.add_after_failure(key, UNSETTLED_SECONDS)
+        else:
+            self._queue.succeeded(key)
+        interval = self._settings.resync_interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+        if outcome.uses_secrets:
+            interval = min(interval, self._settings.secrets_interval)
+        self._queue.add(key, interval)
+        if outcome.tm is None or outcome.connection is None:
+            self.streams.forget(key)
+            return
+        self._connections[key] = outcome.connection
+        self._kafka.keep_only(set(self._connections.values()))
+        learned = outcome.tm.metadata.annotations.get(naming.LEARNED_ANNOTATION)
+        ready = outcome.status.get("readyReplicas")
+        self.streams.follow(stream_of(outcome.tm, outcome.connection, ready), learned)
+
+    def _write_status(self, key: ObjectKey, body: Manifest, outcome: Outcome) -> None:
+        """Sends what the status says anew, and the Events of its transitions."""
+        before = body.get("status") or {}
+        after = {name: value for name, value in outcome.status.items() if value is not None}
+        patch = merge_patch(before, after)
+        if not patch or (set(patch) <= set(FIGURES) and not self._figures_due(key)):
+            return
+        self._send_status(key, body, patch)
+        if outcome.tm is not None:
+            for notice in notices(before, after):
+                self._cluster.post_event(outcome.tm, notice.severity, notice.reason, notice.message)
+
+    def _send_status(self, key: ObjectKey, body: Manifest, patch: Manifest) -> None:
+        self._cluster.patch_status(key, patch)
+        _STATUS_WRITES.inc()
+        if set(patch) & set(FIGURES):
+            self._figures_written[key] = time.monotonic()
+        # Until the watch brings it back, this is what the next pass compares with.
+        if self._bodies.get(key) is body:
+            self._bodies[key] = {**body, "status": _merged(body.get("status") or {}, patch)}
+
+    # --- lag ------------------------------------------------------------------------------------
+
+    async def _watch_lag(self) -> None:
+        while True:
+            for connection in self.streams.connections():
+                if connection not in self._polling:
+                    self._polling.add(connection)
+                    self._tasks.append(asyncio.create_task(self._poll(connection)))
+            self._tasks = [task for task in self._tasks if not _finished(task)]
+            await asyncio.sleep(self._settings.lag_interval)
+
+    async def _poll(self, connection: KafkaConnection) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            keys = await loop.run_in_executor(
+                self._poll_threads, self.streams.poll, connection, time.time()
+            )
+            if self._leading.is_set():
+                for key in keys:
+                    await self._tell(key, self.streams.scaling(key))
+        finally:
+            self._polling.discard(connection)
+
+    async def _tell(self, key: ObjectKey, scaling: ScalingSeen | None) -> None:
+        """Asks for a pass when a decision changes a condition or steps over zero; else writes the
+        fast figures alone, when they are due."""
+        body = self._bodies.get(key)
+        if body is None or scaling is None:
+            return
+        if _changes_condition(body, scaling) or _steps_over_zero(body, scaling):
+            self._queue.add(key)
+            return
+        before = body.get("status") or {}
+        told = {name: value for name, value in figures(scaling).items() if value is not None}
+        patch = merge_patch({name: before[name] for name in FIGURES if name in before}, told)
+        if patch and "conditions" in before and self._figures_due(key):
+            loop = asyncio.get_running_loop()
+            try:
+                await loop.run_in_executor(self._threads, self._send_figures, key, body, patch)
+            except ClusterError as error:
+                logger.warning("%s: writing the lag to the status failed: %s", key, error)
+
+    def _send_figures(self, key: ObjectKey, body: Manifest, patch: Manifest) -> None:
+        self._send_status(key, body, patch)
+        learned = self.streams.learned(key)
+        known = (body["metadata"].get("annotations") or {}).get(naming.LEARNED_ANNOTATION)
+        if learned is not None and learned != known:
+            self._cluster.patch_metadata(key, {"annotations": {naming.LEARNED_ANNOTATION: learned}})
+
+    def _figures_due(self, key: ObjectKey) -> bool:
+        written = self._figures_written.get(key)
+        return written is None or time.monotonic() - written >= self._settings.figures_interval
+
+
+class Claims:
+    """Which TextModeration came first to a topic: two models on one stream would each see half."""
+
+    def __init__(self) -> None:
+        self._topics: dict[ObjectKey, tuple[tuple[str, str], set[tuple[str, str]]]] = {}
+        self._claimants: dict[tuple[str, str], set[ObjectKey]] = {}
+
+    def note(self, key: ObjectKey, body: Manifest) -> None:
+        """Takes in what an object claims now."""
+        self.forget(key)
+        try:
+            tm = api.TextModeration.parse(body)
+        except Problem:
+            return
+        servers = ",".join(sorted(tm.spec.kafka.bootstrap_servers.split(",")))
+        topics = {(servers, name) for name in (tm.input_topic, tm.output_topic)}
+        self._topics[key] = ((tm.metadata.creation_timestamp, tm.metadata.uid), topics)
+        for topic in topics:
+            self._claimants.setdefault(topic, set()).add(key)
+
+    def forget(self, key: ObjectKey) -> None:
+        """Takes back what an object claimed."""
+        _, topics = self._topics.pop(key, (None, set()))
+        for topic in topics:
+            self._claimants[topic].discard(key)
+            if not self._claimants[topic]:
+                del self._claimants[topic]
+
+    def rival(self, tm: api.TextModeration) -> str | None:
+        """The oldest other object with one of its topics, if that is older than `tm`."""
+        own = ObjectKey(tm.metadata.namespace, tm.metadata.name)
+        age, topics = self._topics.get(own, (None, set()))
+        rivals = {key for topic in topics for key in set(self._claimants.get(topic, ()))} - {own}
+        older = [
+            (self._topics[key][0], key)
+            for key in rivals
+            if age is not None and key in self._topics and self._topics[key][0] < age
+        ]
+        return str(min(older)[1]) if older else None
+
+
+def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) -> Any:  # noqa: ANN401
+    """kopf's registry of our triggers.
+
+    Args:
+        controller: what the triggers talk to.
+        background: what else starts with the operator (its servers, the leader election).
+    """
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def start(settings: kopf.OperatorSettings, **_: object) -> None:
+        settings.posting.enabled = False  # Events are posted on transitions, not for log lines
+        settings.scanning.disabled = False
+        await controller.start()
+        await background()
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: object) -> None:
+        await controller.stop()
+
+    @kopf.on.event(api.GROUP, api.VERSION, api.PLURAL, registry=registry)
+    async def textmoderation(event: kopf.RawEvent, **_: object) -> None:
+        controller.textmoderation_changed(event["type"], dict(event["object"]))
+
+    async def owned(event: kopf.RawEvent, **_: object) -> None:
+        controller.owned_changed(event["type"], dict(event["object"]))
+
+    for api_version, kind in OWNED_KINDS:
+        group, _, version = api_version.rpartition("/")
+        kopf.on.event(
+            group or "",
+            version,
+            kind=kind,
+            labels={naming.MANAGED_BY_LABEL: naming.MANAGED_BY},
+            registry=registry,
+        )(owned)
+    return registry
+
+
+# --- pure helpers ---------------------------------------------------------------------------------
+
+
+def merge_patch(before: Manifest, after: Manifest) -> Manifest:
+    """The JSON merge patch (RFC 7386) that turns `before` into `after`; empty when they agree."""
+    patch: Manifest = {}
+    for name in before.keys() - after.keys():
+        patch[name] = None
+    for name, value in after.items():
+        old = before.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if inner := merge_patch(old, value):
+                patch[name] = inner
+        elif value != old:
+            patch[name] = value
+    return patch
+
+
+def _merged(before: Manifest, patch: Manifest) -> Manifest:
+    """`before` after a merge patch."""
+    result = {name: value for name, value in before.items() if patch.get(name, ...) is not None}
+    for name, value in patch.items():
+        if isinstance(value, dict):
+            old = before.get(name)
+            result[name] = _merged(old if isinstance(old, dict) else {}, value)
+        elif value is not None:
+            result[name] = value
+    return result
+
+
+def _asks(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only compared
+    """The part of a TextModeration whose change is worth a pass."""
+    metadata = body["metadata"]
+    return (
+        metadata.get("uid"),
+        metadata.get("generation"),
+        metadata.get("deletionTimestamp"),
+        metadata.get("finalizers"),
+    )
+
+
+def _changes_condition(body: Manifest, scaling: ScalingSeen) -> bool:
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    told = next((item for item in conditions if item["type"] == "AutoscalingReady"), None)
+    if told is None or told["reason"] == "NotOnLag":
+        return told is None
+    unknown = isinstance(scaling.reading, LagUnknown)
+    wanted = "LagUnknown" if unknown else scaling.condition
+    lag_reasons = ("LagUnknown", "AtMaximum", "HotPartition")
+    return wanted != (told["reason"] if told["reason"] in lag_reasons else None)
+
+
+def _steps_over_zero(body: Manifest, scaling: ScalingSeen) -> bool:
+    replicas = body["spec"].get("replicas")
+    if replicas is None or body["spec"].get("autoscaling", {}).get("minReplicas", 1) > 0:
+        return False
+    return bool(replicas == 0) != (scaling.desired == 0)
+
+
+def _finished(task: asyncio.Task[None]) -> bool:
+    """Whether a task ended well; one that failed stays, so that `alive` sees it."""
+    return task.done() and not task.cancelled() and task.exception() is None

@@ -1,0 +1,211 @@
+"""What the operator serves: external.metrics.k8s.io for the HPA, and its own health and metrics.
+
+The first is HTTPS and answers only the API server's front proxy, which proves itself by its client
+certificate (Kubernetes' "authenticating proxy" protocol). kube-apiserver has authorized the request
+before it passes it on. Neither ever answers with a figure that is not known to be true now: the HPA
+looks at no timestamp, so the answer to a stale lag is an error, and the HPA holds.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import REGISTRY, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from textmod_operator import naming
+from textmod_operator.state import FrontProxy, LagUnknown, Manifest, ObjectKey, ScalingSeen
+
+GROUP: Final = "external.metrics.k8s.io"
+VERSION: Final = "v1beta1"
+ROOT: Final = f"/apis/{GROUP}/{VERSION}"
+STALE_SECONDS: Final = 30.0
+"""A lag older than this is unknown."""
+
+Lookup = Callable[[ObjectKey], ScalingSeen | None]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def server_context(certificate: str, key: str, front_proxy: FrontProxy | None) -> ssl.SSLContext:
+    """TLS for the metrics API; with a front proxy, its client certificate is asked for.
+
+    Args:
+        certificate: path of the PEM serving certificate.
+        key: path of its private key.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    if front_proxy is not None:
+        context.load_verify_locations(cadata=front_proxy.ca_pem)
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def metrics_app(lookup: Lookup, front_proxy: FrontProxy | None) -> web.Application:
+    """The external metrics API as an aiohttp application.
+
+    Args:
+        lookup: the last decision about a TextModeration.
+        front_proxy: who may ask; None lets everybody in (a test, or a cluster without one).
+    """
+
+    @web.middleware
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if front_proxy is not None and not _is_front_proxy(request, front_proxy):
+            return _failure(401, "Unauthorized", "only the API server's front proxy is answered")
+        return await handler(request)
+
+    async def group(_: web.Request) -> web.Response:
+        version = {"groupVersion": f"{GROUP}/{VERSION}", "version": VERSION}
+        return web.json_response(
+            {
+                "kind": "APIGroup",
+                "apiVersion": "v1",
+                "name": GROUP,
+                "versions": [version],
+                "preferredVersion": version,
+            }
+        )
+
+    async def resources(_: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "kind": "APIResourceList",
+                "apiVersion": "v1",
+                "groupVersion": f"{GROUP}/{VERSION}",
+                "resources": [
+                    {
+                        "name": naming.METRIC,
+                        "singularName": "",
+                        "namespaced": True,
+                        "kind": "ExternalMetricValueList",
+                        "verbs": ["get"],
+                    }
+                ],
+            }
+        )
+
+    async def metric(request: web.Request) -> web.Response:
+        name = request.match_info["metric"]
+        if name != naming.METRIC:
+            return _failure(404, "NotFound", f"no metric {name}: this API serves {naming.METRIC}")
+        wanted = _selected_name(request.query.get("labelSelector", ""))
+        if wanted is None:
+            return _failure(400, "BadRequest", f"labelSelector must be {naming.NAME_LABEL}=<name>")
+        key = ObjectKey(request.match_info["namespace"], wanted)
+        return _answer(key, lookup(key), time.time())
+
+    app = web.Application(middlewares=[authenticate])
+    app.router.add_get(f"/apis/{GROUP}", group)
+    app.router.add_get(ROOT, resources)
+    app.router.add_get(ROOT + "/namespaces/{namespace}/{metric}", metric)
+    return app
+
+
+def health_app(alive: Callable[[], bool], ready: Callable[[], bool]) -> web.Application:
+    """/healthz, /readyz and /metrics, in plain HTTP.
+
+    Args:
+        alive: whether the process should go on living.
+        ready: whether it can do its work.
+    """
+
+    def probe(check: Callable[[], bool]) -> Handler:
+        async def answer(_: web.Request) -> web.StreamResponse:
+            fine = check()
+            return web.Response(status=200 if fine else 503, text="ok\n" if fine else "not ok\n")
+
+        return answer
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app = web.Application()
+    app.router.add_get("/healthz", probe(alive))
+    app.router.add_get("/readyz", probe(ready))
+    app.router.add_get("/metrics", metrics)
+    return app
+
+
+async def serve(
+    app: web.Application, address: str, port: int, context: ssl.SSLContext | None = None
+) -> None:
+    """Starts an application on the running loop, with TLS when there is a context.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, address, port, ssl_context=context).start()
+
+
+def _is_front_proxy(request: web.Request, front_proxy: FrontProxy) -> bool:
+    transport = request.transport
+    certificate = transport.get_extra_info("peercert") if transport is not None else None
+    if not certificate:
+        return False
+    names = {
+        value
+        for part in certificate.get("subject", ())
+        for field, value in part
+        if field == "commonName"
+    }
+    return not front_proxy.names or bool(names & set(front_proxy.names))
+
+
+def _selected_name(selector: str) -> str | None:
+    """The TextModeration that `textmoderation.dev/name=science` selects; None for anything else."""
+    label, equals, name = selector.partition("=")
+    if label != naming.NAME_LABEL or not equals or not name or "," in name:
+        return None
+    return name
+
+
+def _answer(key: ObjectKey, seen: ScalingSeen | None, now: float) -> web.Response:
+    if seen is None:
+        return _failure(503, "ServiceUnavailable", f"the lag of {key} has not been read yet")
+    if isinstance(seen.reading, LagUnknown):
+        return _failure(503, "ServiceUnavailable", f"the lag of {key}: {seen.reading.why}")
+    age = now - seen.reading.at
+    if age > STALE_SECONDS:
+        return _failure(
+            503, "ServiceUnavailable", f"the lag of {key} was last read {age:.0f} s ago"
+        )
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seen.reading.at))
+    return web.json_response(
+        {
+            "kind": "ExternalMetricValueList",
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "metadata": {},
+            "items": [
+                {
+                    "metricName": naming.METRIC,
+                    "metricLabels": {naming.NAME_LABEL: key.name},
+                    "timestamp": stamp,
+                    "value": str(seen.desired),
+                }
+            ],
+        }
+    )
+
+
+def _failure(code: int, reason: str, message: str) -> web.Response:
+    """An error in the API's own form (metav1.Status), as kubectl and the HPA print it."""
+    body: Manifest = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
+    return web.json_response(body, status=code)
