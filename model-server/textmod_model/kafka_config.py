@@ -75,6 +75,7 @@ def producer(settings: Settings) -> Configuration:
         # The broker decides what is too large, by topic; what it refuses becomes a dead letter.
         "message.max.bytes": 64_000_000,
         "queue.buffering.max.kbytes": 131_072,
+        "queue.buffering.max.messages": 1_000_000,
         # How long a topic may be unknown before that is an error; topics are not ours to wait for.
         "topic.metadata.propagation.max.ms": 5_000,
         "delivery.report.only.error": True,

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-Headers = list[tuple[str, bytes | None]]
+Headers = list[tuple[str, str | bytes | None]]
+"""As Kafka's client takes them; those it gives are bytes or None."""
 
 MAX_TEXTS_PER_MESSAGE = 10_000
 """A message of a mebibyte can hold hundreds of thousands of empty texts; nobody means that."""

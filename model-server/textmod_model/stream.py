@@ -4,9 +4,10 @@ No I/O and no Kafka client here, so the whole of what becomes of a message can b
 objects. Reading is `kafka`'s, writing and offsets are `delivery`'s, the loop is `worker`'s.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -55,6 +56,8 @@ class Record(NamedTuple):
     headers: Headers
     milliseconds: int | None
     """Time stamp; None lets the producer take its own."""
+    bare: bool = False
+    """A dead letter without the original, which was too large for the dead-letter topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,20 @@ class Batch:
     offsets: dict[int, int]
     """Per input partition, the offset to go on from once all of this is written."""
     scores: NDArray[np.float64]
+    lost: set[int] = field(default_factory=set)
+    """Partitions that were taken away meanwhile: another consumer reads those sources again."""
+
+    def next_offsets(self) -> dict[int, int]:
+        """Return the offsets of the partitions that are still ours."""
+        return {p: offset for p, offset in self.offsets.items() if p not in self.lost}
+
+    def holds(self, record: Record) -> bool:
+        """Tell whether the record is still ours to write."""
+        return not self.lost or record.source.partition() not in self.lost
 
 
 class Judge:
-    """Decodes, scores and answers; a message that can't be becomes a dead letter, never an error."""
+    """Decodes, scores and answers; what can't be becomes a dead letter, never an error."""
 
     def __init__(
         self,
@@ -123,10 +136,9 @@ class Judge:
         return Batch(records, offsets, scores[~np.isnan(scores)])
 
     def dead_letter(self, message: Message, refused: Refused) -> Record:
-        """Return the dead letter: the original untouched, the reason in the headers after its own."""
-        return self._dead_letter(
-            message, refused, message.headers(), message.key(), message.value()
-        )
+        """Return the dead letter: the original untouched, the reason in headers after its own."""
+        original = message.headers(), message.key(), message.value()
+        return self._dead_letter(message, refused, *original)
 
     def empty_dead_letter(self, message: Message, refused: Refused) -> Record:
         """Return what is left to write when the dead letter itself is too large for its topic.
@@ -138,7 +150,7 @@ class Judge:
             f"{refused.message} The original is too large for the dead-letter topic too and was"
             " left where the headers say.",
         )
-        return self._dead_letter(message, note, None, None, None)
+        return self._dead_letter(message, note, None, None, None)._replace(bare=True)
 
     def _dead_letter(
         self,
@@ -162,7 +174,7 @@ class Judge:
         return Record(refused, message, key, value, headers, milliseconds)
 
     def _answer(self, decoded: Decoded, scores: Sequence[float], where: str) -> bytes | Refused:
-        if any(score != score for score in scores):  # NaN: the scorer gave up on this text alone
+        if any(map(math.isnan, scores)):
             return Refused("ScoringFailed", "the model could not score the text.")
         try:
             if self._flat:

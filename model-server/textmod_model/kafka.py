@@ -1,0 +1,286 @@
+"""The one door to confluent_kafka: opening the clients, reading, and what its errors mean to us."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from typing import Any, TypeVar, cast
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from textmod_model import kafka_config
+from textmod_model.errors import ConfigurationError, StreamError
+from textmod_model.health import Health
+from textmod_model.settings import Settings
+from textmod_model.stream import Message
+
+__all__ = ["Fault", "KafkaError", "KafkaException", "Producer", "Source", "TopicPartition"]
+
+log = logging.getLogger(__name__)
+
+Client = TypeVar("Client")
+
+Settle = Callable[[set[int]], None]
+
+LEAVE_SECONDS = 2.0
+
+PROTOCOLS = ("consumer", "classic")
+"""Kafka's group protocols, the better one first (KIP-848; brokers since 4.0)."""
+
+
+class Fault(Enum):
+    """What a failed write says about what to do next."""
+
+    RECORD = auto()
+    """This record can't be written to this topic, now or later."""
+    TOPIC = auto()
+    """Nothing can be written there for now: wait, say so, try again."""
+    CLIENT = auto()
+    """The client itself is finished; a new one may do."""
+
+
+_RECORD_CODES = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_MSG,
+    }
+)
+
+
+def fault_of(error: KafkaError) -> Fault:
+    """Classify a produce error."""
+    if error.fatal():
+        return Fault.CLIENT
+    return Fault.RECORD if error.code() in _RECORD_CODES else Fault.TOPIC
+
+
+def open_producer(settings: Settings) -> Producer:
+    """A producer; it connects in the background. Raises ConfigurationError."""
+    return _open(Producer, kafka_config.producer(settings) | {"error_cb": _log_error})
+
+
+def partition_counts(producer: Producer, topics: Iterable[str]) -> dict[str, int]:
+    """How many partitions each topic has, 0 for one that doesn't exist. Raises KafkaException."""
+    return {
+        topic: len(producer.list_topics(topic, timeout=5).topics[topic].partitions)
+        for topic in topics
+    }
+
+
+class Source:
+    """The input topic, read as a member of the consumer group.
+
+    It connects and joins in the background from the moment it is made. Use from one thread.
+    """
+
+    def __init__(self, settings: Settings, health: Health) -> None:
+        self._settings = settings
+        self._health = health
+        self._settle: Settle = _nothing
+        self._forget: Settle = _nothing
+        self._owned: set[int] = set()
+        self._lost: set[int] = set()
+        """Partitions given up during the running fetch."""
+        self._carried: list[Message] = []
+        self._held = False
+        self._settled: dict[int, int] = {}
+        self.lags: dict[int, int] = {}
+        """Messages behind, by partition, as of the last statistics; unknown ones left out."""
+        self._protocols = list(PROTOCOLS)
+        self._consumer = self._subscribe()
+
+    def before_leaving(self, settle: Settle, forget: Settle) -> None:
+        """Say what to do when partitions go to another consumer.
+
+        `settle` is called first and finishes what is in flight; `forget` is called once the
+        partitions are gone, for what could not be finished.
+        """
+        self._settle, self._forget = settle, forget
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def fetch(self, most: int, wait: float, linger: float = 0.0) -> list[Message]:
+        """Return what is there, at most `most` messages.
+
+        Args:
+            most: the batch's size.
+            wait: seconds to wait for a first message if there is none.
+            linger: seconds to wait for a batch to fill that a first message has begun.
+
+        Raises:
+            StreamError: the group threw this member out for good.
+        """
+        if self._carried:
+            carried, self._carried = self._carried[:most], self._carried[most:]
+            return carried
+        self._lost.clear()
+        messages = self._consume(most, 0)
+        if not messages and wait:
+            messages = self._consume(1, wait)
+            linger = 0
+        if messages and len(messages) < most:
+            messages += self._consume(most - len(messages), linger)
+        if self._lost:
+            messages = [m for m in messages if m.partition() not in self._lost]
+        return messages
+
+    def store(self, offsets: dict[int, int]) -> None:
+        """Mark offsets as done; they're committed soon, and before a partition is given up."""
+        self._settled.update(offsets)
+        if self._settings.delivery == "ExactlyOnce":
+            return
+        owned = self.topic_partitions(offsets)
+        if owned:
+            self._consumer.store_offsets(offsets=owned)
+
+    def topic_partitions(self, offsets: dict[int, int]) -> list[TopicPartition]:
+        """The offsets of partitions that are still ours, as the client wants them."""
+        topic = self._settings.input_topic
+        return [
+            TopicPartition(topic, partition, offset)
+            for partition, offset in offsets.items()
+            if partition in self._owned
+        ]
+
+    def group_metadata(self) -> object:
+        """Who this member is in the group, for a transaction's offsets."""
+        return self._consumer.consumer_group_metadata()
+
+    def hold(self) -> None:
+        """Stay a member of the group while reading nothing; call it every few seconds."""
+        self._held = True
+        assignment = self._consumer.assignment()
+        if assignment:
+            self._consumer.pause(assignment)
+        self._lost.clear()
+        self._carried += self._consume(1, 0)
+        if self._lost:
+            self._carried = [m for m in self._carried if m.partition() not in self._lost]
+
+    def resume(self) -> None:
+        """Read again after `hold`."""
+        if self._held:
+            self._held = False
+            self._consumer.resume(self._consumer.assignment())
+
+    def close(self) -> None:
+        """Commit and leave the group, so that others take over at once.
+
+        A static member stays in the group when it closes; unsubscribing first makes it leave.
+        """
+        self._consumer.unsubscribe()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while self._owned and time.monotonic() < deadline:
+            self._consumer.poll(0.05)
+        self._consumer.close()
+
+    def _consume(self, most: int, wait: float) -> list[Message]:
+        received = self._consumer.consume(most, wait)
+        if all(message.error() is None for message in received):
+            return cast("list[Message]", received)
+        good: list[Message] = []
+        for message in received:
+            error = message.error()
+            if error is None:
+                good.append(cast("Message", message))
+            else:
+                self._event(error)
+        return good
+
+    def _event(self, error: KafkaError) -> None:
+        """Handle what the consumer says instead of a message."""
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's name
+            if _unsupported(error) and len(self._protocols) > 1:
+                log.info("The broker has no %s group protocol.", self._protocols.pop(0))
+                self._consumer.close()
+                self._consumer = self._subscribe()
+                return
+            raise StreamError(f"The consumer group ended this member: {error.str()}.")
+        log.warning("Reading %s: %s.", self._settings.input_topic, error.str())
+
+    # --- membership -------------------------------------------------------------------------------
+
+    def _subscribe(self) -> Consumer:
+        options = kafka_config.consumer(self._settings, self._protocols[0])
+        consumer = _open(Consumer, options | {"error_cb": _log_error, "stats_cb": self._statistics})
+        consumer.subscribe(
+            [self._settings.input_topic],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._gone,
+        )
+        return consumer
+
+    def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._health.kafka_seen = time.monotonic()
+        self._owned |= {one.partition for one in partitions}
+        log.info("Assigned partitions %s.", sorted(one.partition for one in partitions))
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        leaving = {one.partition for one in partitions}
+        self._settle(leaving)
+        if self._settings.delivery == "AtLeastOnce" and leaving:
+            try:
+                consumer.commit(asynchronous=False)
+            except KafkaException as exception:
+                error = exception.args[0]
+                if error.code() != KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing to commit
+                    log.warning("Committing before a rebalance: %s.", error.str())
+        self._drop(leaving)
+
+    def _gone(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._drop({one.partition for one in partitions})
+
+    def _drop(self, partitions: set[int]) -> None:
+        self._owned -= partitions
+        self._lost |= partitions
+        self._carried = [m for m in self._carried if m.partition() not in partitions]
+        for partition in partitions:
+            self._settled.pop(partition, None)
+        self._forget(partitions)
+        log.info("Gave up partitions %s.", sorted(partitions))
+
+    # --- statistics -------------------------------------------------------------------------------
+
+    def _statistics(self, text: str) -> None:
+        """Take from librdkafka's own figures what health and the lag metric need."""
+        figures = orjson.loads(text)
+        if any(broker.get("state") == "UP" for broker in figures.get("brokers", {}).values()):
+            self._health.kafka_seen = time.monotonic()
+        topic = figures.get("topics", {}).get(self._settings.input_topic, {})
+        lags = {}
+        for name, partition in topic.get("partitions", {}).items():
+            number = int(name)
+            if number not in self._owned:
+                continue
+            done = self._settled.get(number, partition.get("committed_offset", -1))
+            end = partition.get("ls_offset", -1)
+            if done >= 0 and end >= 0:
+                lags[number] = max(0, end - done)
+        self.lags = lags
+
+
+def _open(kind: Callable[[dict[str, Any]], Client], options: dict[str, Any]) -> Client:
+    """Make a client; librdkafka's complaints about its configuration become ours."""
+    try:
+        return kind(options | {"logger": logging.getLogger("textmod_model.librdkafka")})
+    except KafkaException as exception:
+        message = f"Kafka's client refuses its configuration: {exception.args[0].str()}."
+        raise ConfigurationError(message) from None
+
+
+def _nothing(_partitions: set[int]) -> None:
+    """Nothing is in flight before the worker says otherwise."""
+
+
+def _unsupported(error: KafkaError) -> bool:
+    text = error.str()
+    return "UNSUPPORTED" in text.upper() or "not supported" in text
+
+
+def _log_error(error: KafkaError) -> None:
+    log.warning("Kafka: %s.", error.str())
