@@ -1,13 +1,9 @@
 """Consumer lag, read from the broker: what waits, and for how long it has waited.
 
 One `LagMonitor` per Kafka cluster, shared by all objects there. What it asks for grows with
-brokers, not with objects, wherever Kafka's client allows it:
-
-- end offsets of all partitions of all topics are one ListOffsets request per broker and poll;
-- partition counts and log starts are read likewise, once a minute;
-- committed offsets take one request per group (librdkafka has no batch), so they are asked for only
-  while something can have changed: a group that had read everything and whose end offsets stood
-  still is left alone. An idle object costs nothing.
+brokers, not with objects: end offsets of all partitions of all topics are one request per broker
+and poll, and so are the committed offsets of all groups, log starts and partition counts. A group
+that had read everything and whose end offsets stood still is not even part of a request.
 
 Seconds behind come from the monitor's own record of when each end offset was reached, which costs
 no request. Where that record does not reach back (the operator has just started), the timestamp of
@@ -31,7 +27,6 @@ from typing import Any, Literal
 from confluent_kafka import (
     Consumer,
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -40,6 +35,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from textmod_operator.group_offsets import GroupOffsets, Partition
 from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey, PartitionLag
 
 logger = logging.getLogger(__name__)
@@ -67,9 +63,6 @@ _REBALANCING = {
     ConsumerGroupState.COMPLETING_REBALANCING,
 }
 """Groups of the classic protocol. The newer one (KIP-848) has no pause to wait for."""
-
-Partition = tuple[str, int]
-"""Topic and partition number."""
 
 
 class ArrivalHistory:
@@ -166,6 +159,7 @@ class LagMonitor:
         self._admin = AdminClient(
             {**connection.librdkafka(), "client.id": "textmod-lag"}, logger=logger
         )
+        self._groups = GroupOffsets(connection, request_seconds=request_seconds)
         self._consumer: Consumer | None = None
         self._partitions: dict[str, tuple[int, ...] | str] = {}
         """Topic → its partitions, or the sentence that says why they are not known."""
@@ -185,8 +179,9 @@ class LagMonitor:
             self._watches.pop(key, None)
 
     def close(self) -> None:
-        """Let go of the connection that probes hold. Idempotent."""
+        """Let go of the connections. Idempotent."""
         with self._polling:
+            self._groups.close()
             if self._consumer is not None:
                 self._consumer.close()
             self._consumer = None
@@ -297,32 +292,23 @@ class LagMonitor:
         self, watches: Mapping[ObjectKey, _Watch], now: float
     ) -> dict[ObjectKey, str]:
         """Read the committed offsets that can have changed; returns why it failed, where it did."""
-        asked: dict[ObjectKey, Future[Any]] = {}
+        due = {key: watch for key, watch in watches.items() if _may_have_moved(watch, now)}
+        wanted: dict[str, set[Partition]] = {}
+        for watch in due.values():
+            at = {(watch.topic, p) for p in self._known_partitions(watch.topic)}
+            if at:
+                wanted.setdefault(watch.group, set()).update(at)
+        answers = self._groups.fetch(wanted) if wanted else {}
         failed: dict[ObjectKey, str] = {}
-        for key, watch in watches.items():
-            partitions = self._known_partitions(watch.topic)
-            if not partitions or not _may_have_moved(watch, now):
-                continue
-            request = ConsumerGroupTopicPartitions(
-                watch.group, [TopicPartition(watch.topic, p) for p in partitions]
-            )
-            try:
-                (asked[key],) = self._admin.list_consumer_group_offsets(
-                    [request], request_timeout=self._request_seconds
-                ).values()
-            except KafkaException as error:
-                failed[key] = f"Consumer group {watch.group} can't be read: {_sentence(error)}."
-        for key, future in asked.items():
-            watch = watches[key]
-            try:
-                answer = future.result(2 * self._request_seconds).topic_partitions
-                committed = _committed(answer)
-            except (KafkaException, TimeoutError) as error:
-                failed[key] = f"Consumer group {watch.group} can't be read: {_sentence(error)}."
-                continue
-            if committed != watch.committed:
-                watch.moved_at = watch.progressed_at = now
-            watch.committed, watch.committed_at = committed, now
+        for key, watch in due.items():
+            answer = answers.get(watch.group)
+            if isinstance(answer, str):
+                failed[key] = f"Consumer group {watch.group} can't be read: {answer}."
+            elif answer is not None:
+                committed = {p: at for (topic, p), at in answer.items() if topic == watch.topic}
+                if committed != watch.committed:
+                    watch.moved_at = watch.progressed_at = now
+                watch.committed, watch.committed_at = committed, now
         return failed
 
     def _lags(
@@ -463,21 +449,6 @@ def _note_arrivals(
                 watch.moved_at = now
             watch.ends[partition] = end
             watch.arrivals.setdefault(partition, ArrivalHistory()).add(now, end)
-
-
-def _committed(answer: Iterable[TopicPartition]) -> dict[int, int]:
-    """Committed offset by partition; those without one are left out.
-
-    Raises:
-        KafkaException: one partition's offset could not be read.
-    """
-    offsets = {}
-    for at in answer:
-        if at.error is not None:
-            raise KafkaException(at.error)
-        if at.offset >= 0:
-            offsets[at.partition] = at.offset
-    return offsets
 
 
 def _may_have_moved(watch: _Watch, now: float) -> bool:

@@ -1,0 +1,132 @@
+"""Committed offsets of many consumer groups: one request per broker, however many groups.
+
+Kafka answers for many groups at once (OffsetFetch v8, KIP-709), but librdkafka asks for one group
+a request, and a coordinator that has moved makes it end the whole process (librdkafka#5040). So
+this one question goes through kafka-python, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
+
+from textmod_operator.state import KafkaConnection
+
+Partition = tuple[str, int]
+"""Topic and partition number."""
+
+
+class GroupOffsets:
+    """Asks one Kafka cluster. Connects at the first `fetch`; not thread-safe.
+
+    `request_seconds` bounds every request and the first connection.
+    """
+
+    def __init__(self, connection: KafkaConnection, *, request_seconds: float) -> None:
+        self._connection = connection
+        self._milliseconds = int(request_seconds * 1000)
+        self._client: KafkaAdminClient | None = None
+        self._refused: set[str] = set()
+        """Groups that failed on their own. They are asked alone, so that they spoil no batch."""
+
+    def fetch(
+        self, groups: Mapping[str, Iterable[Partition]]
+    ) -> dict[str, dict[Partition, int] | str]:
+        """Committed offsets by group and partition; those that have none are left out. For a group
+        that could not be read, the sentence that says why, without a full stop."""
+        batch = {group: at for group, at in groups.items() if group not in self._refused}
+        alone = groups.keys() - batch.keys()
+        found: dict[str, dict[Partition, int] | str] = {}
+        try:
+            found.update(self._ask(batch, again=True))
+        except KafkaError as error:
+            if self._client is None:
+                return dict.fromkeys(groups, _sentence(error))
+            alone = set(groups)
+        for group in alone:
+            try:
+                found.update(self._ask({group: groups[group]}))
+                self._refused.discard(group)
+            except KafkaError as error:
+                found[group] = _sentence(error)
+                self._refused.add(group)
+        self._refused &= groups.keys()
+        return found
+
+    def close(self) -> None:
+        """Let go of the connections. Idempotent."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+
+    def _ask(
+        self, groups: Mapping[str, Iterable[Partition]], *, again: bool = False
+    ) -> dict[str, dict[Partition, int]]:
+        if not groups:
+            return {}
+        try:
+            answer = self._connected().list_group_offsets(
+                {group: [TopicPartition(*p) for p in at] for group, at in groups.items()}
+            )
+        except KafkaError:
+            if not again:
+                raise
+            self.close()  # the coordinator may have moved: a new client asks where it is
+            return self._ask(groups)
+        return {
+            group: {
+                (at.topic, at.partition): committed.offset
+                for at, committed in offsets.items()
+                if committed.offset >= 0
+            }
+            for group, offsets in answer.items()
+        }
+
+    def _connected(self) -> KafkaAdminClient:
+        if self._client is None:
+            self._client = KafkaAdminClient(
+                **_settings(self._connection),
+                client_id="textmod-lag",
+                request_timeout_ms=self._milliseconds,
+                bootstrap_timeout_ms=self._milliseconds,
+            )
+        return self._client
+
+
+def _settings(connection: KafkaConnection) -> dict[str, Any]:
+    """The connection in kafka-python's words."""
+    settings: dict[str, Any] = {
+        "bootstrap_servers": connection.bootstrap_servers.split(","),
+        "security_protocol": connection.security_protocol,
+    }
+    if connection.sasl_mechanism:
+        settings |= {
+            "sasl_mechanism": connection.sasl_mechanism,
+            "sasl_plain_username": connection.sasl_username,
+            "sasl_plain_password": connection.sasl_password,
+        }
+    if connection.tls:
+        settings["ssl_context"] = _tls(connection)
+    return settings
+
+
+def _tls(connection: KafkaConnection) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=connection.ca_pem)
+    if connection.certificate_pem and connection.key_pem:
+        # Python reads a client's certificate only from a file: one of ours alone, for a moment.
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as both:
+            both.write(f"{connection.key_pem}\n{connection.certificate_pem}")
+            both.flush()
+            context.load_cert_chain(Path(both.name))
+    return context
+
+
+def _sentence(error: KafkaError) -> str:
+    return str(error).rstrip(".") or type(error).__name__
