@@ -14,7 +14,6 @@ external.metrics.k8s.io) work. Three things differ from a cluster with machines:
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 import ssl
 from dataclasses import dataclass
@@ -258,11 +257,19 @@ class ControlPlane:
 
     def node_ready(self, name: str) -> bool:
         """The node exists and its Ready condition is True."""
-        answer = self.get(f"/api/v1/nodes/{name}")
+        return self._condition(f"/api/v1/nodes/{name}", "Ready")
+
+    def api_available(self, name: str) -> bool:
+        """The aggregator reaches the API that an APIService names."""
+        path = f"/apis/apiregistration.k8s.io/v1/apiservices/{name}"
+        return self._condition(path, "Available")
+
+    def _condition(self, path: str, kind: str) -> bool:
+        answer = self.get(path)
         if answer.status_code != httpx.codes.OK:
             return False
-        conditions = json.loads(answer.text).get("status", {}).get("conditions", [])
-        return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+        conditions = answer.json().get("status", {}).get("conditions", [])
+        return any(c["type"] == kind and c["status"] == "True" for c in conditions)
 
 
 def _base64(path: Path) -> str:

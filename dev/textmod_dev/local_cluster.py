@@ -7,7 +7,8 @@
         cluster.kubectl("apply", "-f", "web.yaml")
         cluster.kubeconfig            # Path, for any client: system:masters
         cluster.bootstrap_servers     # the Kafka broker
-        cluster.start_operator()      # textmod-operator as user textmod-operator, with its own RBAC
+        cluster.install_operator()    # CRD, RBAC of user textmod-operator, metrics APIService
+        cluster.start_operator()      # the operator as a process with that user's kubeconfig
 
 Leaving the block ends every process; so does the death of this process, SIGKILL included. The state
 folder keeps the logs (``logs/``) until the next start in it.
@@ -28,6 +29,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx
+import yaml
+
 from textmod_dev import manifests
 from textmod_dev.build import control_plane_binaries
 from textmod_dev.control_plane import AutoscalerTimes, ControlPlane
@@ -36,10 +40,15 @@ from textmod_dev.guardian import end_marked
 from textmod_dev.images import ImageTable
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.manifests import Json
-from textmod_dev.processes import ProcessKeeper, free_port, wait_until
+from textmod_dev.paths import repository_root
+from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, wait_until
 from textmod_dev.progress import Progress
+from textmod_dev.seldon.objects import ENGINE_IMAGE
 
 METRICS_SERVICE = "process-node-metrics"
+OPERATOR = "textmod-operator"
+OPERATOR_RULES = "charts/textmoderation-operator/files/cluster-role-rules.yaml"
+EXECUTOR = [sys.executable, "-m", "textmod_dev.seldon.executor"]
 
 
 class LocalCluster:
@@ -134,6 +143,110 @@ class LocalCluster:
         """Applies objects server-side, as the administrator."""
         self.kubectl("apply", "--server-side", "-f", "-", stdin=manifests.as_list(objects))
 
+    def start_seldon(self) -> None:
+        """Installs the SeldonDeployment CRD and starts the stand-in for Seldon's controller."""
+        self._progress.step("Installing the Seldon stand-in")
+        crd = Path(__file__).parent / "seldon" / "crd.yaml"
+        self.kubectl("apply", "--server-side", "-f", str(crd))
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+        self.images.set(ENGINE_IMAGE, EXECUTOR, use_args=True)
+        self.keeper.start(
+            "seldon-stand-in",
+            [
+                sys.executable,
+                "-m",
+                "textmod_dev.seldon.controller",
+                f"--kubeconfig={self.kubeconfig}",
+            ],
+        )
+
+    def install_operator(self) -> None:
+        """Applies the CRD, the operator's permissions and its metrics API; starts nothing."""
+        crd = repository_root() / "crds" / "textmoderations.yaml"
+        self.kubectl("apply", "--server-side", "-f", str(crd))
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+        plane = self.control_plane
+        folder = self.state_dir / "operator"
+        serving = plane.server_authority.issue(
+            "operator-serving",
+            OPERATOR,
+            hosts=["127.0.0.1", "localhost", f"{OPERATOR}.{manifests.SYSTEM}.svc"],
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        for source, name in (
+            (serving.certificate, "tls.crt"),
+            (serving.key, "tls.key"),
+            (plane.server_authority.certificate, "ca.crt"),
+        ):
+            shutil.copy(source, folder / name)
+        self._operator_ports = {"metrics": free_port(), "health": free_port()}
+        rules = repository_root() / OPERATOR_RULES
+        self.apply(
+            manifests.cluster_role(OPERATOR, yaml.safe_load(rules.read_text())),
+            manifests.cluster_role_binding(OPERATOR, OPERATOR, user=OPERATOR),
+            # The front proxy's certificate authority, which an aggregated API has to know.
+            manifests.role_binding(
+                OPERATOR,
+                "extension-apiserver-authentication-reader",
+                namespace=manifests.SYSTEM,
+                user=OPERATOR,
+            ),
+            *manifests.aggregated_api(
+                "external.metrics.k8s.io",
+                "v1beta1",
+                OPERATOR,
+                self._operator_ports["metrics"],
+                plane.server_authority.certificate,
+            ),
+        )
+
+    def start_operator(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> ManagedProcess:
+        """Starts the operator as user ``textmod-operator`` once `install_operator` has run.
+
+        Call it again after `stop_operator`, with other arguments if need be.
+
+        Raises:
+            LocalClusterError: it ended, or did not become ready.
+        """
+        self._progress.step("Starting the operator")
+        health = self._operator_ports["health"]
+        process = self.keeper.start(
+            "operator",
+            [
+                sys.executable,
+                "-m",
+                "textmod_operator",
+                "run",
+                f"--kubeconfig={self._operator_kubeconfig}",
+                "--metrics-address=127.0.0.1",
+                f"--metrics-port={self._operator_ports['metrics']}",
+                f"--health-port={health}",
+                f"--certificate-dir={self.state_dir / 'operator'}",
+                *arguments,
+            ],
+            env=environment,
+        )
+        self._operator = process
+        wait_until(
+            lambda: _answers(f"http://127.0.0.1:{health}/readyz"),
+            "the operator was ready",
+            process=process,
+        )
+        wait_until(
+            lambda: self.control_plane.api_available("v1beta1.external.metrics.k8s.io"),
+            "the operator's metrics API was available",
+            process=process,
+        )
+        return process
+
+    def stop_operator(self, *, kill: bool = False) -> None:
+        """Stops the operator, cleanly or by SIGKILL, as a test of a restart wants it."""
+        if kill:
+            self._operator.kill()
+        self.keeper.stop(self._operator)
+
     def _start(self) -> None:
         self._progress.step("Starting the control plane and Kafka")
         self.kafka = KafkaBroker(
@@ -146,12 +259,15 @@ class LocalCluster:
         folder = self.state_dir / "control-plane"
         folder.mkdir(parents=True)
         self.control_plane = ControlPlane(self.keeper, self._binaries, folder, self._times)
+        self._operator_kubeconfig = self.control_plane.add_token_user(OPERATOR)
         self.control_plane.start()
         self._start_process_node()
         wait_until(
             lambda: self.control_plane.service_account_ready("default"),
             "the controller manager made the default service account",
         )
+        if self._seldon:
+            self.start_seldon()
         self.kafka.wait()
 
     def _start_process_node(self) -> None:
@@ -225,9 +341,20 @@ def _held(state_dir: Path) -> Iterator[None]:
             ) from None
         if (old := _identity_file(state_dir)).exists():
             end_marked(old.read_text())
-        for name in ("control-plane", "kafka", "logs", "pods"):
-            shutil.rmtree(state_dir / name, ignore_errors=True)
+        for name in ("control-plane", "kafka", "logs", "operator", "pods", "images.json"):
+            path = state_dir / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
         yield
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
 
 
 def _identity_file(state_dir: Path) -> Path:
