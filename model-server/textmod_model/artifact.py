@@ -30,6 +30,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+    from textmod_model.compiled import Compiled
+
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.skops"
@@ -103,6 +105,21 @@ class Artifact:
     def read(self, name: str) -> bytes:
         """Return a listed file's bytes. Raises ArtifactError unless they match its digest."""
         return _read_checked(self.path, name, self.manifest.files[name])
+
+    def compiled(self) -> "Compiled | None":
+        """Load the compiled form, None if the artifact has none. Raises ArtifactError."""
+        from textmod_model.compiled import Compiled
+
+        if not self.has(COMPILED):
+            return None
+        try:
+            return Compiled.from_bytes(self.read(COMPILED))
+        except ArtifactError:
+            raise
+        except ValueError as error:
+            raise ArtifactError(
+                f"{self.path / COMPILED} cannot be loaded ({error}); package the model again."
+            ) from error
 
     def pipeline(self) -> "Pipeline":
         """Load the fitted scikit-learn pipeline.

@@ -17,13 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 from spacy.language import Language
 
-from textmod_model.text import clean
+from textmod_model.text import URL_WORD, clean, word
 
 BLANK_ENGLISH: Final = "blank:en"
-SYMBOLS: Final = frozenset("!$%^&*()_+|~-=`{}[]:\";'<>?,./-")
-"""Tokens that say nothing alone; the tokenizer's output leaves them out."""
-URL_WORD: Final = "URL"
-"""The word every address becomes; upper case, so no other word is the same."""
 
 
 def passthrough(tokens: list[str]) -> list[str]:
@@ -63,20 +59,12 @@ class SpacyTokenTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mi
     def transform(self, X: Iterable[str]) -> list[list[str]]:  # noqa: N803  # sklearn's name
         """Return the tokens of each text of `X`."""
         return [
-            [word for token in doc if (word := _word(token.like_url, token.lemma_))]
+            [w for token in doc if (w := URL_WORD if token.like_url else word(token.lemma_))]
             for doc in language(self.model).pipe(X, batch_size=256)
         ]
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-
-def _word(like_url: bool, lemma: str) -> str:
-    """Return the model's word for a token, empty for one that is left out."""
-    if like_url:
-        return URL_WORD
-    word = lemma.lower().strip()
-    return "" if word in SYMBOLS else word
 
 
 @lru_cache(maxsize=2)

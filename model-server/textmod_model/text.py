@@ -16,6 +16,11 @@ A tokenizer that peels affixes off one by one is quadratic in the length of such
 ``((((`` would keep it busy for an hour. Words are shorter; longer runs are cut into pieces.
 """
 
+SYMBOLS: Final = frozenset("!$%^&*()_+|~-=`{}[]:\";'<>?,./-")
+"""Tokens that say nothing alone; they are no words."""
+URL_WORD: Final = "URL"
+"""The word every address becomes; upper case, so no other word is the same."""
+
 # A numeric entity of eight digits or more names no character, and thousands of digits would make
 # int() raise inside html.unescape.
 _HUGE_ENTITY: Final = re.compile(r"&#[0-9]{8,};?")
@@ -65,6 +70,12 @@ def tidy(text: str) -> str:
 def pieces(chunk: str) -> list[str]:
     """Cut one run of non-space characters into pieces of at most MAX_CHUNK characters."""
     return [chunk[start : start + MAX_CHUNK] for start in range(0, len(chunk), MAX_CHUNK)]
+
+
+def word(lemma: str) -> str:
+    """Return the word that a token with this lemma counts as, empty if it is none."""
+    lowered = lemma.lower().strip()
+    return "" if lowered in SYMBOLS else lowered
 
 
 def _unescape(text: str) -> str:

@@ -1,5 +1,6 @@
 """Train a recipe: cross-validate it for its figures, fit it on everything, package it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from textmod_model import artifact, pipeline
+from textmod_model.compiler import NotCompilable, compile_pipeline
 from textmod_model.dataset import Dataset
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
 
 FOLDS: Final = 5
 _ECE_BINS: Final = 10
@@ -72,7 +76,12 @@ def package(
         versions={},
         files={},
     )
-    artifact.save(out, trained.pipeline, manifest, {})
+    files: dict[str, bytes] = {}
+    try:
+        files[artifact.COMPILED] = compile_pipeline(trained.pipeline, data.texts).to_bytes()
+    except NotCompilable as reason:
+        logger.warning("%s; scikit-learn itself will serve, many times slower", reason)
+    artifact.save(out, trained.pipeline, manifest, files)
     return artifact.load(out)
 
 

@@ -1,0 +1,250 @@
+"""spaCy's English tokenizer for one chunk of text, without spaCy.
+
+A chunk is a run of characters without white space. spaCy splits a text into chunks first, then
+each chunk by its rules, so that (with the exception of `Tokenized.fragile`) a chunk has the same
+tokens wherever it stands, and a scorer may remember them.
+
+This is spaCy 3.8's own algorithm (`Tokenizer._split_affixes`, `_attach_tokens` and
+`_apply_special_cases` in spacy/tokenizer.pyx) over spaCy's own regular expressions and special
+cases, which come with the model as data. It exists because spaCy takes seconds to import and
+100 MiB to hold; tests compare it with spaCy on generated chunks.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+# Punctuation that spaCy splits from the end of a word of ASCII letters, whatever the word. The
+# full stop is not among them: behind capital letters it depends on how many there are.
+_PLAIN_SUFFIXES: Final = frozenset(",!?:;)\"'")
+_URL_STARTS: Final = ("http://", "https://")
+_WHITE_SPACE: Final = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What spaCy's tokenizer is made of, as plain data."""
+
+    prefix: str
+    suffix: str
+    infix: str
+    url: str
+    specials: dict[str, tuple[str, ...]]
+    """Special cases: a chunk and the tokens it becomes."""
+    patterns: dict[tuple[str, ...], str]
+    """Token sequences that become a special case after all: the one of their parts joined."""
+    top_level_domains: frozenset[str]
+
+    def to_json(self) -> bytes:
+        """Serialise with the same bytes for the same rules."""
+        document = {
+            "prefix": self.prefix,
+            "suffix": self.suffix,
+            "infix": self.infix,
+            "url": self.url,
+            "specials": self.specials,
+            "patterns": sorted(self.patterns),
+            "top_level_domains": sorted(self.top_level_domains),
+        }
+        return json.dumps(document, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Rules":
+        """Read what `to_json` wrote. Raises ValueError, KeyError or TypeError on anything else."""
+        document: dict[str, Any] = json.loads(data)
+        return cls(
+            prefix=document["prefix"],
+            suffix=document["suffix"],
+            infix=document["infix"],
+            url=document["url"],
+            specials={chunk: tuple(parts) for chunk, parts in document["specials"].items()},
+            patterns={tuple(parts): "".join(parts) for parts in document["patterns"]},
+            top_level_domains=frozenset(document["top_level_domains"]),
+        )
+
+
+class Tokenized(NamedTuple):
+    """The tokens of a chunk."""
+
+    tokens: Sequence[str]
+    fragile: bool
+    """The tokens may be others beside certain neighbours: tokenize the whole text instead."""
+
+
+class ChunkTokenizer:
+    """Tokenize chunks, and whole texts, as spaCy does."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._specials = rules.specials
+        self._patterns = rules.patterns
+        self._longest_pattern = max(map(len, rules.patterns), default=0)
+        self._domains = rules.top_level_domains
+        self._sources = rules
+
+    @cached_property
+    def _prefix(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self._sources.prefix).search
+
+    @cached_property
+    def _suffix(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self._sources.suffix).search
+
+    @cached_property
+    def _infixes(self) -> Callable[[str], Iterator[re.Match[str]]]:
+        return re.compile(self._sources.infix).finditer
+
+    @cached_property
+    def _is_url(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self._sources.url).match
+
+    def chunk(self, chunk: str) -> Tokenized:
+        """Tokenize one chunk, a str without white space."""
+        special = self._specials.get(chunk)
+        if special is not None:
+            return self._fused(special)
+        if chunk.isascii():
+            if chunk.isalpha():  # no affix, infix or address is made of ASCII letters alone
+                return Tokenized((chunk,), fragile=False)
+            word, last = chunk[:-1], chunk[-1]
+            if last in _PLAIN_SUFFIXES and word.isalpha() and word not in self._specials:
+                return Tokenized((word, last), fragile=False)
+        return self._fused(self._split(chunk))
+
+    def text(self, text: str) -> list[str]:
+        """Tokenize a whole text, white space left out."""
+        tokens: list[str] = []
+        spaced: list[bool] = []  # is the token followed by the space that joins it to the next
+        end = 0
+        for gap in _WHITE_SPACE.finditer(text):
+            self._append(tokens, spaced, text[end : gap.start()])
+            space = gap[0]
+            if space[0] == " " and tokens:
+                spaced[-1] = True
+                space = space[1:]
+            if space:
+                tokens.append(space)
+                spaced.append(False)
+            end = gap.end()
+        self._append(tokens, spaced, text[end:])
+        return [token for token in self._fuse(tokens, spaced) if not token.isspace()]
+
+    def _append(self, tokens: list[str], spaced: list[bool], chunk: str) -> None:
+        if chunk:
+            parts = self._specials.get(chunk) or self._split(chunk)
+            tokens.extend(parts)
+            spaced.extend([False] * len(parts))
+
+    def like_url(self, token: str) -> bool:
+        """Tell whether a token looks like an address (spaCy's `lex_attrs.like_url`)."""
+        if token.startswith(_URL_STARTS) or (token.startswith("www.") and len(token) >= 5):
+            return True
+        if "." not in token or token[0] == "." or token[-1] == "." or "@" in token:
+            return False
+        domain = token.rsplit(".", 1)[1].split(":", 1)[0]
+        if domain.endswith("/") or (domain.isalpha() and domain in self._domains):
+            return True
+        return self._is_url(token) is not None
+
+    def _split(self, chunk: str) -> list[str]:
+        """Peel affixes off, then split at infixes (spaCy's `_split_affixes`, `_attach_tokens`)."""
+        specials = self._specials
+        prefixes: list[str] = []
+        suffixes: list[str] = []
+        left, before = chunk, -1
+        while left and len(left) != before and left not in specials:
+            before = len(left)
+            match = self._prefix(left)
+            head = match.end() if match else 0
+            if head and left[head:] in specials:
+                prefixes.append(left[:head])
+                left = left[head:]
+                break
+            match = self._suffix(left[head:])
+            tail = match.end() - match.start() if match else 0
+            if tail and left[:-tail] in specials:
+                suffixes.append(left[-tail:])
+                left = left[:-tail]
+                break
+            if head:
+                prefixes.append(left[:head])
+            if tail and (not head or head + tail <= len(left)):
+                suffixes.append(left[-tail:])
+                left = left[head:-tail]
+            else:
+                left = left[head:]
+        suffixes.reverse()
+        return [*prefixes, *self._middle(left), *suffixes]
+
+    def _middle(self, left: str) -> Sequence[str]:
+        if not left:
+            return ()
+        special = self._specials.get(left)
+        if special is not None:
+            return special
+        if self._is_url(left):
+            return (left,)
+        tokens: list[str] = []
+        start = 0
+        for match in self._infixes(left):
+            if match.start() == 0:
+                continue
+            if match.start() != start:
+                tokens.append(left[start : match.start()])
+            if match.start() != match.end():
+                tokens.append(match[0])
+            start = match.end()
+        if start < len(left):
+            tokens.append(left[start:])
+        return tokens
+
+    def _fused(self, tokens: Sequence[str]) -> Tokenized:
+        """Apply the patterns inside one chunk.
+
+        Neighbours can only take a pattern's effect away: a sequence that spans the space between
+        chunks is no special case, but keeps shorter ones it overlaps from being chosen. A chunk
+        that no pattern changes is therefore never changed by its neighbours either.
+        """
+        fused = self._fuse(tokens, [False] * len(tokens))
+        return Tokenized(fused, fragile=fused != list(tokens))
+
+    def _fuse(self, tokens: Sequence[str], spaced: Sequence[bool]) -> list[str]:
+        """Replace token sequences that make a special case (spaCy's `_apply_special_cases`)."""
+        starts = dict(self._chosen_spans(tokens))
+        if not starts:
+            return list(tokens)
+        fused: list[str] = []
+        at = 0
+        while at < len(tokens):
+            end = starts.get(at, at + 1)
+            span = tokens[at:end]
+            special = None
+            if at in starts and not any(spaced[at : end - 1]):
+                special = self._specials.get("".join(span))
+            fused.extend(span if special is None else special)
+            at = end
+        return fused
+
+    def _pattern_spans(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
+        """Return start and end of every token sequence that is a pattern, overlaps included."""
+        patterns = self._patterns
+        return [
+            (start, end)
+            for start in range(len(tokens))
+            for end in range(start + 1, min(start + self._longest_pattern, len(tokens)) + 1)
+            if tuple(tokens[start:end]) in patterns
+        ]
+
+    def _chosen_spans(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
+        """Choose spans that do not overlap, the longest first (`_filter_special_spans`)."""
+        chosen: list[tuple[int, int]] = []
+        seen: set[int] = set()
+        for start, end in sorted(
+            self._pattern_spans(tokens), key=lambda span: (span[0] - span[1], span[0])
+        ):
+            if start not in seen and end - 1 not in seen:
+                chosen.append((start, end))
+            seen.update(range(start, end))
+        return chosen

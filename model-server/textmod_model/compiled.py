@@ -1,0 +1,162 @@
+"""A trained pipeline as plain arrays: all that scoring needs, and nothing that needs scikit-learn.
+
+For one text, with t the TF-IDF vector of its word n-grams (Euclidean norm 1), c the vector of its
+chunk features over the root of its sum, and n its number of chunks:
+
+    decision    = w·t + v·c + l·log(1 + n) + b
+    probability = 1 / (1 + exp(-(slope · decision + offset)))
+
+`seed` has the words alone; slope 1 and offset 0 are plain logistic regression.
+"""
+
+import io
+import json
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textmod_model.chunks import Rules
+
+FORMAT: Final = 1
+UNKNOWN: Final = 0
+"""The id of a token that is part of no known n-gram; known words have ids from 1."""
+LEFT_OUT: Final = -1
+"""The id of a token that is no word (a symbol); n-grams reach across it."""
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is remembered of chunks: parallel arrays, one entry a chunk."""
+
+    chunks: list[str]
+    sizes: Integers
+    """Number of tokens of each chunk."""
+    tokens: Integers
+    """The ids of all tokens, chunk after chunk."""
+    weights: Floats
+    masses: Floats
+    counts: Integers
+    """1, or the number of pieces of a chunk too long for one."""
+    fragile: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The arrays. n-gram keys are sorted; a feature index of -1 means "no feature"."""
+
+    rules: Rules
+    words: dict[str, int]
+    """Id of each word of the vocabulary, by the word (a lower-case lemma)."""
+    forms: dict[str, int]
+    """Id by token, for the tokens whose lemma makes it another than that of their lower case."""
+    unigrams: Integers
+    """Feature of each word id, shape (number of ids,)."""
+    bigram_keys: Integers
+    """first id · number of ids + second id."""
+    bigrams: Integers
+    """Feature of each key; -1 for one that only begins a trigram."""
+    trigram_keys: Integers
+    """index of the first two words' key · number of ids + third id."""
+    trigrams: Integers
+    idf: Floats
+    """Of each word feature."""
+    weights: Floats
+    """Coefficient of each word feature."""
+    sublinear: bool
+    """Count a feature's k occurrences as 1 + log k instead of k."""
+    chunk_features: dict[str, int]
+    chunk_idf: Floats
+    chunk_weights: Floats
+    length_weight: float
+    intercept: float
+    slope: float
+    offset: float
+    memory: Memory
+
+    def to_bytes(self) -> bytes:
+        """Serialise as npz without pickles, with the same bytes for the same model."""
+        arrays: dict[str, NDArray[Any]] = {
+            "format": np.array(FORMAT),
+            "rules": _text(self.rules.to_json()),
+            "words": _json(list(self.words)),
+            "form_names": _json(list(self.forms)),
+            "form_ids": np.array(list(self.forms.values()), dtype=np.int32),
+            "chunk_features": _json(list(self.chunk_features)),
+            "memory_chunks": _json(self.memory.chunks),
+        }
+        for field in fields(Memory):
+            if field.name != "chunks":
+                arrays[f"memory_{field.name}"] = getattr(self.memory, field.name)
+        for name in (*_ARRAYS, *_SCALARS):
+            arrays[name] = np.asarray(getattr(self, name))
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Compiled":
+        """Read what `to_bytes` wrote. Raises ValueError on anything else."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return cls._from_arrays(arrays)
+        except (KeyError, TypeError, AttributeError, OSError, EOFError) as error:
+            raise ValueError(f"not a compiled model: {error}") from error
+
+    @classmethod
+    def _from_arrays(cls, arrays: Any) -> "Compiled":  # noqa: ANN401  # numpy's NpzFile is untyped
+        if int(arrays["format"]) != FORMAT:
+            raise ValueError(f"compiled format {int(arrays['format'])}, not {FORMAT}")
+        form_names = _load(arrays["form_names"])
+        memory = {
+            field.name: arrays[f"memory_{field.name}"]
+            for field in fields(Memory)
+            if field.name != "chunks"
+        }
+        return cls(
+            rules=Rules.from_json(arrays["rules"].tobytes()),
+            words=numbered(_load(arrays["words"]), first=1),
+            forms=dict(zip(form_names, arrays["form_ids"].tolist(), strict=True)),
+            chunk_features=numbered(_load(arrays["chunk_features"])),
+            memory=Memory(chunks=_load(arrays["memory_chunks"]), **memory),
+            **{name: arrays[name] for name in _ARRAYS},
+            **{name: arrays[name].item() for name in _SCALARS},
+        )
+
+
+_ARRAYS: Final = (
+    "unigrams",
+    "bigram_keys",
+    "bigrams",
+    "trigram_keys",
+    "trigrams",
+    "idf",
+    "weights",
+    "chunk_idf",
+    "chunk_weights",
+)
+_SCALARS: Final = ("sublinear", "length_weight", "intercept", "slope", "offset")
+
+
+def numbered(names: list[str], first: int = 0) -> dict[str, int]:
+    """Number names in order."""
+    return {name: number for number, name in enumerate(names, start=first)}
+
+
+def _json(strings: list[str]) -> NDArray[np.uint8]:
+    return _text(json.dumps(strings).encode())
+
+
+def _text(data: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(data, dtype=np.uint8)
+
+
+def _load(array: NDArray[np.uint8]) -> list[str]:
+    strings = json.loads(array.tobytes())
+    if not isinstance(strings, list) or not all(isinstance(item, str) for item in strings):
+        raise ValueError("a list of strings was expected")
+    return strings

@@ -1,0 +1,184 @@
+"""Turn a fitted pipeline into its compiled form. Needs spaCy and scikit-learn; serving does not."""
+
+import gzip
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from importlib import resources
+from typing import Final
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from spacy.attrs import intify_attrs
+from spacy.lang.lex_attrs import _tlds
+from spacy.symbols import ORTH
+from spacy.tokenizer import Tokenizer
+
+from textmod_model import pipeline as recipes
+from textmod_model.chunks import ChunkTokenizer, Rules
+from textmod_model.compiled import LEFT_OUT, UNKNOWN, Compiled, Integers, Memory, numbered
+from textmod_model.memo import Analyzer
+from textmod_model.text import tidy, word
+
+MAX_REMEMBERED: Final = 40_000
+"""Most chunks that an artifact remembers, the most frequent of the training data."""
+_MAX_IDS: Final = 46_000  # so that a pair of ids is less than 2**31
+
+
+class NotCompilable(ValueError):  # noqa: N818  # no failure: the pipeline itself then serves
+    """The pipeline has no compiled form; it is served by scikit-learn itself."""
+
+
+def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
+    """Compile a fitted pipeline, remembering the chunks of `texts`. Raises NotCompilable."""
+    steps = pipeline.named_steps
+    if list(steps) != ["clean", "tokens", "tfidf", "classifier"]:
+        raise NotCompilable("the pipeline has other steps than the recipes")
+    if steps["tokens"].model != recipes.BLANK_ENGLISH:
+        raise NotCompilable("tokens of a whole spaCy pipeline depend on the words around them")
+    vectorizer, classifier = steps["tfidf"], steps["classifier"]
+    grams = _Grams(vectorizer.vocabulary_)
+    compiled = Compiled(
+        rules=spacy_rules(recipes.language(recipes.BLANK_ENGLISH).tokenizer),
+        words=grams.ids,
+        forms=_forms(grams.ids),
+        unigrams=grams.unigrams,
+        bigram_keys=grams.bigram_keys,
+        bigrams=grams.bigrams,
+        trigram_keys=grams.trigram_keys,
+        trigrams=grams.trigrams,
+        idf=np.asarray(vectorizer.idf_),
+        weights=classifier.coef_[0],
+        sublinear=bool(vectorizer.sublinear_tf),
+        chunk_features={},
+        chunk_idf=np.zeros(0),
+        chunk_weights=np.zeros(0),
+        length_weight=0.0,
+        intercept=float(classifier.intercept_[0]),
+        slope=1.0,
+        offset=0.0,
+        memory=_NOTHING,
+    )
+    return _remembering(compiled, texts)
+
+
+_NOTHING: Final = Memory(
+    chunks=[],
+    sizes=np.zeros(0, np.int32),
+    tokens=np.zeros(0, np.int32),
+    weights=np.zeros(0),
+    masses=np.zeros(0),
+    counts=np.zeros(0, np.int32),
+    fragile=np.zeros(0, np.int8),
+)
+
+
+def spacy_rules(tokenizer: Tokenizer) -> Rules:
+    """Read a spaCy tokenizer's rules. Raises NotCompilable for one that is more than rules."""
+    if tokenizer.token_match is not None or not tokenizer.faster_heuristics:
+        raise NotCompilable("the tokenizer has settings that the compiled form does not know")
+    specials = {
+        chunk: tuple(_orth(tokenizer, part) for part in parts)
+        for chunk, parts in tokenizer.rules.items()
+    }
+    rules = Rules(
+        prefix=_pattern(tokenizer.prefix_search),
+        suffix=_pattern(tokenizer.suffix_search),
+        infix=_pattern(tokenizer.infix_finditer),
+        url=_pattern(tokenizer.url_match),
+        specials={},
+        patterns={},
+        top_level_domains=frozenset(_tlds),
+    )
+    without_specials = ChunkTokenizer(rules)
+    # The condition is spaCy's (Tokenizer.add_special_case). White space never reaches a chunk.
+    patterns = {
+        tuple(without_specials.chunk(chunk).tokens): chunk
+        for chunk in specials
+        if not chunk.isspace()
+        and (
+            tokenizer.find_prefix(chunk)
+            or tokenizer.find_infix(chunk)
+            or tokenizer.find_suffix(chunk)
+        )
+    }
+    return replace(rules, specials=specials, patterns=patterns)
+
+
+def _pattern(search: Callable[..., object]) -> str:
+    """Return the source of the regular expression that a bound method belongs to."""
+    expression = getattr(search, "__self__", None)
+    if not isinstance(expression, re.Pattern) or expression.flags != re.UNICODE:
+        raise NotCompilable("the tokenizer does not split by plain regular expressions")
+    return str(expression.pattern)
+
+
+def _orth(tokenizer: Tokenizer, part: Mapping[object, object]) -> str:
+    value = intify_attrs(part, strings_map=tokenizer.vocab.strings, _do_deprecated=True)[ORTH]
+    return value if isinstance(value, str) else str(tokenizer.vocab.strings[value])
+
+
+def _forms(ids: Mapping[str, int]) -> dict[str, int]:
+    """Map the tokens to their word's id whose lemma is not just their lower case."""
+    path = resources.files("spacy_lookups_data") / "data" / "en_lemma_lookup.json.gz"
+    lemmas: dict[str, str] = json.loads(gzip.decompress(path.read_bytes()))
+
+    def number(lemma: str) -> int:
+        return ids.get(word(lemma), UNKNOWN) if word(lemma) else LEFT_OUT
+
+    return {
+        form: number(lemma)
+        for form, lemma in sorted(lemmas.items())
+        if number(lemma) != number(form)
+    }
+
+
+class _Grams:
+    """The n-grams of a vocabulary as sorted integer keys (see `Compiled`)."""
+
+    def __init__(self, vocabulary: Mapping[str, int]) -> None:
+        grams = {tuple(gram.split(" ")): feature for gram, feature in vocabulary.items()}
+        if max(map(len, grams)) > 3:
+            raise NotCompilable("n-grams of more than three words have no compiled form")
+        self.ids = numbered(sorted({part for gram in grams for part in gram}), first=1)
+        base = len(self.ids) + 1
+        numbers = {tuple(map(self.ids.__getitem__, gram)): at for gram, at in grams.items()}
+        pairs = sorted({gram[:2] for gram in numbers if len(gram) > 1})
+        if max(base, len(pairs)) > _MAX_IDS:
+            raise NotCompilable(f"more than {_MAX_IDS} words or pairs")
+        at_pair = {pair: index for index, pair in enumerate(pairs)}
+        triples = sorted(
+            (at_pair[gram[:2]], gram[2], at) for gram, at in numbers.items() if gram[2:]
+        )
+        self.unigrams = np.full(base, -1, dtype=np.int32)
+        for gram, feature in numbers.items():
+            if len(gram) == 1:
+                self.unigrams[gram[0]] = feature
+        self.bigram_keys = _integers(first * base + second for first, second in pairs)
+        self.bigrams = _integers(numbers.get(pair, -1) for pair in pairs)
+        self.trigram_keys = _integers(pair * base + third for pair, third, _ in triples)
+        self.trigrams = _integers(feature for _, _, feature in triples)
+
+
+def _integers(values: Iterable[int]) -> Integers:
+    return np.fromiter(values, dtype=np.int32)
+
+
+def _remembering(compiled: Compiled, texts: Iterable[str]) -> Compiled:
+    """Add what is known of the most frequent chunks of `texts`."""
+    counts = Counter(chunk for text in texts for chunk in tidy(text).split())
+    frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_REMEMBERED]
+    analyzer = Analyzer(compiled)
+    known = [analyzer.chunk(chunk) for chunk, _ in frequent]
+    memory = Memory(
+        chunks=[chunk for chunk, _ in frequent],
+        sizes=_integers(len(entry.tokens) for entry in known),
+        tokens=_integers(token for entry in known for token in entry.tokens),
+        weights=np.array([entry.weight for entry in known], dtype=np.float64),
+        masses=np.array([entry.mass for entry in known], dtype=np.float64),
+        counts=_integers(entry.chunks for entry in known),
+        fragile=np.array([entry.fragile for entry in known], dtype=np.int8),
+    )
+    return replace(compiled, memory=memory)

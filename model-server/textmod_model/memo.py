@@ -1,0 +1,203 @@
+"""What is known of each chunk of text: worked out once, then remembered."""
+
+from array import array
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textmod_model import features
+from textmod_model.chunks import ChunkTokenizer
+from textmod_model.compiled import LEFT_OUT, UNKNOWN, Compiled, Memory
+from textmod_model.text import MAX_CHUNK, URL_WORD, clean, pieces, word
+
+BREAK: Final = "\0"
+"""The chunk put behind each text: a token that no n-gram knows. Tidy text holds no NUL."""
+BREAK_INDEX: Final = 0
+
+
+class Known(NamedTuple):
+    """What is known of one chunk, or of a whole text taken as one."""
+
+    tokens: Sequence[int]
+    """Ids of the words."""
+    weight: float
+    """Sum over the chunk's features of count · idf · coefficient."""
+    mass: float
+    """Sum over the chunk's features of count · idf."""
+    chunks: int
+    fragile: bool = False
+    """Holds beside these neighbours only (`chunks.Tokenized.fragile`)."""
+
+
+class Columns(NamedTuple):
+    """What is known, by chunk index. Views: valid until the next look-up."""
+
+    start: NDArray[np.int32]
+    """Where a chunk's ids begin in `tokens`."""
+    size: NDArray[np.int32]
+    tokens: NDArray[np.int32]
+    weight: NDArray[np.float64]
+    mass: NDArray[np.float64]
+    chunks: NDArray[np.int32]
+    fragile: NDArray[np.int8]
+
+
+class Analyzer:
+    """Works out what is to be known of a chunk, from the compiled model."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._tokenizer = ChunkTokenizer(compiled.rules)
+        self._words = compiled.words
+        self._forms = compiled.forms
+        self._url = compiled.words.get(URL_WORD, UNKNOWN)
+        self._features = compiled.chunk_features
+        self._masses: list[float] = compiled.chunk_idf.tolist()
+        self._weights: list[float] = (compiled.chunk_idf * compiled.chunk_weights).tolist()
+
+    def chunk(self, chunk: str) -> Known:
+        """Analyze one chunk of any length."""
+        if len(chunk) > MAX_CHUNK:
+            return _joined([self.chunk(piece) for piece in pieces(chunk)])
+        tokens, fragile = self._tokenizer.chunk(chunk)
+        weight, mass = self._sums(chunk)
+        return Known(self._ids(tokens), weight, mass, chunks=1, fragile=fragile)
+
+    def text(self, text: str) -> Known:
+        """Analyze a whole text as if it were one chunk."""
+        text = clean(text)
+        chunks = text.split()
+        sums = [self._sums(chunk) for chunk in chunks]
+        return Known(
+            self._ids(self._tokenizer.text(text)),
+            weight=sum(weight for weight, _ in sums),
+            mass=sum(mass for _, mass in sums),
+            chunks=len(chunks),
+        )
+
+    def _ids(self, tokens: Sequence[str]) -> list[int]:
+        return [number for token in tokens if (number := self._id(token)) != LEFT_OUT]
+
+    def _id(self, token: str) -> int:
+        if ("." in token or token.startswith("http")) and self._tokenizer.like_url(token):
+            return self._url
+        number = self._forms.get(token)
+        if number is None:
+            lowered = word(token)
+            number = self._words.get(lowered, UNKNOWN) if lowered else LEFT_OUT
+        return number
+
+    def _sums(self, chunk: str) -> tuple[float, float]:
+        """Return weight and mass of the chunk's features, 0 for a recipe that has none."""
+        if not self._features:
+            return 0.0, 0.0
+        weight = mass = 0.0
+        index = self._features.get
+        for feature in features.of_chunk(chunk):
+            at = index(feature)
+            if at is not None:
+                weight += self._weights[at]
+                mass += self._masses[at]
+        return weight, mass
+
+
+def _joined(parts: Sequence[Known]) -> Known:
+    return Known(
+        [token for part in parts for token in part.tokens],
+        weight=sum(part.weight for part in parts),
+        mass=sum(part.mass for part in parts),
+        chunks=len(parts),
+        fragile=any(part.fragile for part in parts),
+    )
+
+
+class Memo(dict[str, int]):
+    """Index of every chunk; one not met before is analyzed when it is looked up.
+
+    Holds the artifact's chunks for good and up to `limit` others. Once those are full, further
+    chunks are worked out for the batch at hand only, and the next `trim` forgets them all: a
+    stream of ever new chunks takes bounded memory, and the words that everybody writes are back
+    within a few texts.
+    """
+
+    def __init__(self, compiled: Compiled, *, limit: int) -> None:
+        super().__init__()
+        self._chunks = compiled.memory.chunks
+        self._table = _Table(compiled.memory)
+        self._limit = len(self._chunks) + limit
+        self._name()
+        self.analyzer = Analyzer(compiled)
+        self.misses = 0
+
+    def _name(self) -> None:
+        self[BREAK] = BREAK_INDEX
+        self.update(zip(self._chunks, range(1, len(self._chunks) + 1), strict=True))
+
+    def __missing__(self, chunk: str) -> int:
+        self.misses += 1
+        index = self.add(self.analyzer.chunk(chunk))
+        if len(self) < self._limit:
+            self[chunk] = index
+        return index
+
+    def add(self, known: Known) -> int:
+        """Add an entry without a name, for the batch at hand, and return its index."""
+        return self._table.add(known)
+
+    def columns(self) -> Columns:
+        """Return views on all entries; they must be gone before the next look-up."""
+        return self._table.columns()
+
+    def trim(self) -> None:
+        """Forget what does not fit. Call between batches: indices given out before are void."""
+        if len(self._table) > self._limit:
+            self.clear()
+            self._table.truncate(len(self._chunks) + 1)
+            self._name()
+
+
+class _Table:
+    """The columns, growing. Entry `BREAK_INDEX` is the break; the artifact's chunks follow."""
+
+    def __init__(self, memory: Memory) -> None:
+        sizes = np.concatenate(([1], memory.sizes))
+        self._start = array("i", (np.cumsum(sizes) - sizes).tolist())
+        self._size = array("i", sizes.tolist())
+        self._tokens = array("i", [UNKNOWN, *memory.tokens.tolist()])
+        self._weight = array("d", [0.0, *memory.weights.tolist()])
+        self._mass = array("d", [0.0, *memory.masses.tolist()])
+        self._chunks = array("i", [0, *memory.counts.tolist()])
+        self._fragile = array("b", [0, *memory.fragile.tolist()])
+
+    def __len__(self) -> int:
+        return len(self._start)
+
+    def add(self, known: Known) -> int:
+        index = len(self._start)
+        self._start.append(len(self._tokens))
+        self._size.append(len(known.tokens))
+        self._tokens.extend(known.tokens)
+        self._weight.append(known.weight)
+        self._mass.append(known.mass)
+        self._chunks.append(known.chunks)
+        self._fragile.append(known.fragile)
+        return index
+
+    def columns(self) -> Columns:
+        return Columns(
+            start=np.frombuffer(self._start, np.int32),
+            size=np.frombuffer(self._size, np.int32),
+            tokens=np.frombuffer(self._tokens, np.int32),
+            weight=np.frombuffer(self._weight, np.float64),
+            mass=np.frombuffer(self._mass, np.float64),
+            chunks=np.frombuffer(self._chunks, np.int32),
+            fragile=np.frombuffer(self._fragile, np.int8),
+        )
+
+    def truncate(self, length: int) -> None:
+        del self._tokens[self._start[length - 1] + self._size[length - 1] :]
+        for column in (self._start, self._size, self._chunks, self._fragile):
+            del column[length:]
+        del self._weight[length:]
+        del self._mass[length:]
