@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
-from textmod_operator.cluster import OWNED_KINDS, Cluster
+from textmod_operator.cluster import OWNED_KINDS, PLURALS, Cluster
 from textmod_operator.conditions import FIGURES, figures, notices
 from textmod_operator.errors import ClusterError, Problem
 from textmod_operator.kafka_admin import KafkaAdmins
@@ -332,6 +332,10 @@ def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) 
     """
     registry = kopf.OperatorRegistry()
 
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own arguments
+        return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
+
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: object) -> None:
         settings.posting.enabled = False  # Events are posted on transitions, not for log lines
@@ -350,15 +354,11 @@ def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) 
     async def owned(event: kopf.RawEvent, **_: object) -> None:
         controller.owned_changed(event["type"], dict(event["object"]))
 
+    ours = {naming.MANAGED_BY_LABEL: naming.MANAGED_BY}
     for api_version, kind in OWNED_KINDS:
         group, _, version = api_version.rpartition("/")
-        kopf.on.event(
-            group or "",
-            version,
-            kind=kind,
-            labels={naming.MANAGED_BY_LABEL: naming.MANAGED_BY},
-            registry=registry,
-        )(owned)
+        watch = kopf.on.event(group, version, PLURALS[kind], labels=ours, registry=registry)
+        watch(owned)
     return registry
 
 

@@ -51,8 +51,18 @@ class Strict(BaseModel):
 def part(default: Strict, description: str) -> Any:  # noqa: ANN401 - as pydantic.Field itself
     """A field that holds another part of the API and may be left out.
 
-    The CRD's default is only what `default` sets itself: the API server goes on to fill in the
-    part's own defaults.
+    The CRD's default is written out whole: the API server holds a default against the rules before
+    it fills in the defaults inside it.
     """
-    written = default.model_dump(by_alias=True, exclude_unset=True)
-    return Field(default=default, description=description, json_schema_extra={"default": written})
+    written = default.model_dump(by_alias=True, exclude_none=True)
+    return Field(
+        default=default, description=description, json_schema_extra={"default": _pruned(written)}
+    )
+
+
+def _pruned(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Without empty lists and objects, which say nothing."""
+    if not isinstance(value, dict):
+        return value
+    kept = {key: _pruned(part) for key, part in value.items()}
+    return {key: part for key, part in kept.items() if part not in ({}, [])}

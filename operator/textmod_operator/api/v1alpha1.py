@@ -513,12 +513,12 @@ class Spec(Strict):
         ),
     )
 
-    replicas: int | None = Field(
-        default=None,
+    replicas: int = Field(
+        default=1,
         ge=0,
         le=10000,
         description="Replicas right now. The autoscaler owns it through /scale; leave it out. "
-        "Default: autoscaling.minReplicas.",
+        "Default: 1 until the autoscaler speaks.",
     )
     kafka: Kafka = Field(description="How the operator and the model pods reach Kafka.")
     topics: Topics = part(Topics(), "The three topics of the stream.")
@@ -616,10 +616,19 @@ class TextModeration(Strict):
         return self.spec.autoscaling.max_replicas or self.input_partitions
 
     @property
+    def autoscaled(self) -> bool:
+        """Whether an autoscaler owns the number of replicas."""
+        scaling = self.spec.autoscaling
+        return scaling.metrics_provider != "None" or scaling.cpu is not None
+
+    @property
     def replicas(self) -> int:
-        """Replicas asked for right now: the autoscaler's number, or the fewest until it speaks."""
+        """Replicas asked for right now: what `kubectl scale` or the autoscaler set, within the
+        autoscaler's bounds already before it acts."""
         asked = self.spec.replicas
-        return self.spec.autoscaling.min_replicas if asked is None else asked
+        if not self.autoscaled:
+            return asked
+        return min(max(asked, self.spec.autoscaling.min_replicas), self.max_replicas)
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> TextModeration:
