@@ -87,9 +87,9 @@ class LocalCluster:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(_held(self.state_dir))
-            self._binaries = control_plane_binaries(self._progress)
+            self.binaries = control_plane_binaries(self._progress)
             self.keeper = stack.enter_context(ProcessKeeper(self.state_dir / "logs"))
-            _identity_file(self.state_dir).write_text(self.keeper.identity)
+            identity_file(self.state_dir).write_text(self.keeper.identity)
             self._start()
             self._stack = stack.pop_all()
         return self
@@ -119,7 +119,7 @@ class LocalCluster:
             LocalClusterError: it failed; the message is kubectl's own.
         """
         done = subprocess.run(
-            [self._binaries / "kubectl", *arguments],
+            [self.binaries / "kubectl", *arguments],
             env=self.kubectl_environment(),
             input=stdin,
             capture_output=True,
@@ -136,7 +136,7 @@ class LocalCluster:
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
             "KUBECACHEDIR": str(self.state_dir / "kubectl-cache"),
-            "PATH": f"{self._binaries}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PATH": f"{self.binaries}{os.pathsep}{os.environ.get('PATH', '')}",
         }
 
     def apply(self, *objects: Json) -> None:
@@ -258,7 +258,7 @@ class LocalCluster:
         self.kafka.start()
         folder = self.state_dir / "control-plane"
         folder.mkdir(parents=True)
-        self.control_plane = ControlPlane(self.keeper, self._binaries, folder, self._times)
+        self.control_plane = ControlPlane(self.keeper, self.binaries, folder, self._times)
         self._operator_kubeconfig = self.control_plane.add_token_user(OPERATOR)
         self.control_plane.start()
         self._start_process_node()
@@ -339,7 +339,7 @@ def _held(state_dir: Path) -> Iterator[None]:
                 f"A local cluster already runs in {state_dir}: stop it with `make down`, or set "
                 "TEXTMOD_STATE to another folder."
             ) from None
-        if (old := _identity_file(state_dir)).exists():
+        if (old := identity_file(state_dir)).exists():
             end_marked(old.read_text())
         for name in ("control-plane", "kafka", "logs", "operator", "pods", "images.json"):
             path = state_dir / name
@@ -357,5 +357,6 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _identity_file(state_dir: Path) -> Path:
+def identity_file(state_dir: Path) -> Path:
+    """Where a cluster writes down what marks its processes."""
     return state_dir / "identity"

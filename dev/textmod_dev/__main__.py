@@ -1,0 +1,152 @@
+"""``textmod-dev``: builds, starts, stops and shows the local cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from textmod_dev import supervisor
+from textmod_dev.errors import LocalClusterError
+from textmod_dev.paths import default_state_dir
+from textmod_dev.progress import Progress
+
+
+def main() -> int:
+    """Runs one command; every expected failure is one sentence and exit code 1."""
+    arguments = _parser().parse_args()
+    try:
+        return int(arguments.run(arguments))
+    except LocalClusterError as error:
+        print(f"textmod-dev: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def build(_: argparse.Namespace) -> int:
+    """Builds or fetches what the cluster runs."""
+    from textmod_dev.build import control_plane_binaries, kafka_jars
+
+    progress = Progress()
+    _say(f"control plane: {control_plane_binaries(progress)}")
+    _say(f"kafka: {kafka_jars(progress)}")
+    return 0
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Starts the cluster in the background."""
+    if (found := supervisor.running(arguments.state_dir)) is None:
+        from textmod_dev.build import control_plane_binaries, kafka_jars
+
+        progress = Progress()
+        control_plane_binaries(progress)  # here, where its progress is seen
+        kafka_jars(progress)
+        options = ["--no-seldon"] if arguments.no_seldon else []
+        if arguments.no_operator:
+            options.append("--no-operator")
+        else:
+            _model(progress, arguments.data)
+            options += ["--data", str(arguments.data)] if arguments.data else []
+        progress.step("Starting the cluster")
+        found = supervisor.start_in_background(arguments.state_dir, options)
+    _say(f"Kafka: {found.bootstrap_servers}")
+    _say(f"export KUBECONFIG={found.kubeconfig}")
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the cluster in the foreground."""
+    from textmod_dev.local_cluster import LocalCluster
+
+    progress = Progress()
+    with (
+        supervisor.stoppable(),
+        LocalCluster(
+            arguments.state_dir, seldon=not arguments.no_seldon, progress=progress
+        ) as cluster,
+    ):
+        if not arguments.no_operator:
+            from textmod_dev.model_image import add_image
+
+            add_image(cluster.images, _model(progress, arguments.data))
+            cluster.install_operator()
+            cluster.start_operator()
+        supervisor.hold(cluster)
+    return 0
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """Stops the cluster."""
+    there_was = supervisor.stop(arguments.state_dir)
+    _say("The cluster has stopped." if there_was else "No cluster was running.")
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Says whether the cluster runs, and where."""
+    found = supervisor.running(arguments.state_dir)
+    if found is None:
+        _say("No cluster runs.")
+        return 1
+    _say(f"The cluster runs (process {found.pid}).")
+    _say(f"Kafka: {found.bootstrap_servers}")
+    _say(f"logs: {arguments.state_dir / 'logs'}")
+    _say(f"export KUBECONFIG={found.kubeconfig}")
+    return 0
+
+
+def kubectl(arguments: argparse.Namespace) -> int:
+    """Becomes kubectl, talking to the cluster."""
+    found = supervisor.running(arguments.state_dir)
+    if found is None:
+        raise LocalClusterError("No cluster runs: start one with `make up`.")
+    environment = os.environ | {"KUBECONFIG": found.kubeconfig}
+    program = Path(found.binaries) / "kubectl"
+    os.execve(program, [str(program), *arguments.arguments], environment)  # noqa: S606
+
+
+def _model(progress: Progress, data: Path | None) -> Path:
+    from textmod_dev.model_image import trained_model, training_data
+
+    return trained_model(training_data(data, progress), progress)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="textmod-dev", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "--state-dir",
+        type=lambda text: Path(text).resolve(),
+        default=default_state_dir(),
+        help="certificates, data and logs (default: $TEXTMOD_STATE or .state/)",
+    )
+    parts = argparse.ArgumentParser(add_help=False)
+    parts.add_argument("--no-seldon", action="store_true", help="without the Seldon stand-in")
+    parts.add_argument("--no-operator", action="store_true", help="without operator and model")
+    parts.add_argument("--data", type=Path, help="CSV of comments to train the model on")
+
+    for function, parents in (
+        (build, []),
+        (up, [where, parts]),
+        (run, [where, parts]),
+        (down, [where]),
+        (status, [where]),
+        (kubectl, [where]),
+    ):
+        text = (function.__doc__ or "").rstrip(".")
+        command = commands.add_parser(function.__name__, help=text, parents=parents)
+        command.set_defaults(run=function)
+        if function is kubectl:
+            command.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
