@@ -88,8 +88,8 @@ class Source:
         self._carried: list[Message] = []
         self._held = False
         self._settled: dict[int, int] = {}
-        self.lags: dict[int, int] = {}
-        """Messages behind, by partition, as of the last statistics; unknown ones left out."""
+        self._ends: dict[int, int] = {}
+        """Where our partitions end, as of the last statistics."""
         self._protocols = list(PROTOCOLS)
         self._consumer = self._subscribe()
 
@@ -127,6 +127,15 @@ class Source:
         if self._lost:
             messages = [m for m in messages if m.partition() not in self._lost]
         return messages
+
+    def lags(self) -> dict[int, int]:
+        """Return how far behind each of our partitions is, in messages; unknown ones left out."""
+        ends, settled = self._ends, dict(self._settled)
+        return {
+            partition: max(0, end - settled[partition])
+            for partition, end in ends.items()
+            if end >= 0 and settled.get(partition, -1) >= 0
+        }
 
     def store(self, offsets: dict[int, int]) -> None:
         """Mark offsets as done; they're committed soon, and before a partition is given up."""
@@ -252,16 +261,13 @@ class Source:
         if any(broker.get("state") == "UP" for broker in figures.get("brokers", {}).values()):
             self._health.kafka_seen = time.monotonic()
         topic = figures.get("topics", {}).get(self._settings.input_topic, {})
-        lags = {}
+        ends = {}
         for name, partition in topic.get("partitions", {}).items():
             number = int(name)
-            if number not in self._owned:
-                continue
-            done = self._settled.get(number, partition.get("committed_offset", -1))
-            end = partition.get("ls_offset", -1)
-            if done >= 0 and end >= 0:
-                lags[number] = max(0, end - done)
-        self.lags = lags
+            if number in self._owned:
+                ends[number] = partition.get("ls_offset", -1)
+                self._settled.setdefault(number, partition.get("committed_offset", -1))
+        self._ends = ends
 
 
 def _open(kind: Callable[[dict[str, Any]], Client], options: dict[str, Any]) -> Client:

@@ -48,7 +48,7 @@ def consumer(settings: Settings, group_protocol: str) -> Configuration:
         "fetch.max.bytes": 8_388_608,
         # The default waits a second once that queue was full, and the scorer runs dry.
         "fetch.queue.backoff.ms": 10,
-        "statistics.interval.ms": 5_000,
+        "statistics.interval.ms": 2_000,
     }
     if settings.pod_name:
         # A container that crashes comes back under the pod's name and finds its partitions.

@@ -105,7 +105,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     def refresh() -> None:
         metrics.blocked.set(health.blocked is not None)
         if source is not None:
-            metrics.show_lag(settings.consumer_group, settings.input_topic, source.lags.items())
+            metrics.show_lag(settings.consumer_group, settings.input_topic, source.lags().items())
 
     def fail() -> None:
         failed.set()

@@ -1,0 +1,72 @@
+"""The clients' configurations follow the settings, and print without their secrets."""
+
+import json
+
+from textmod_model import kafka_config, serving_cli, settings
+
+STREAM = {
+    "TEXTMOD_STREAMING": "Native",
+    "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
+    "TEXTMOD_INPUT_TOPIC": "in",
+    "TEXTMOD_OUTPUT_TOPIC": "out",
+    "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
+    "TEXTMOD_CONSUMER_GROUP": "group",
+}
+SECURE = STREAM | {
+    "TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "TEXTMOD_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+    "TEXTMOD_KAFKA_SASL_USERNAME": "moderator",
+    "TEXTMOD_KAFKA_SASL_PASSWORD": "hunter2",
+    "TEXTMOD_KAFKA_SSL_CA_FILE": "/etc/kafka/ca.crt",
+}
+
+
+def test_the_cluster_is_reached_as_asked():
+    options = kafka_config.client(settings.load(SECURE))
+    assert options["security.protocol"] == "SASL_SSL"
+    assert options["sasl.mechanism"] == "SCRAM-SHA-512"
+    assert (options["sasl.username"], options["sasl.password"]) == ("moderator", "hunter2")
+    assert options["ssl.ca.location"] == "/etc/kafka/ca.crt"
+    assert "ssl.key.location" not in options
+
+
+def test_reading_alone_never_stores_an_offset():
+    for delivery, commits in (("AtLeastOnce", True), ("ExactlyOnce", False)):
+        options = kafka_config.consumer(
+            settings.load(STREAM | {"TEXTMOD_DELIVERY": delivery}), "consumer"
+        )
+        assert options["enable.auto.offset.store"] is False
+        assert options["enable.auto.commit"] is commits
+
+
+def test_the_classic_protocol_says_how_to_assign_and_the_new_one_leaves_it_to_the_broker():
+    found = settings.load(STREAM | {"TEXTMOD_POD_NAME": "pod-1"})
+    classic, new = (kafka_config.consumer(found, name) for name in ("classic", "consumer"))
+    assert classic["partition.assignment.strategy"] == "range"
+    assert "partition.assignment.strategy" not in new
+    assert "session.timeout.ms" not in new
+    assert new["group.instance.id"] == classic["group.instance.id"] == "pod-1"
+
+
+def test_a_pods_transactions_carry_its_name_and_others_their_own():
+    pod = settings.load(
+        STREAM | {"TEXTMOD_DELIVERY": "ExactlyOnce", "TEXTMOD_POD_NAME": "science-0"}
+    )
+    assert kafka_config.producer(pod)["transactional.id"] == "group.science-0"
+    assert "transactional.id" not in kafka_config.producer(settings.load(STREAM))
+    assert kafka_config.transactional_id(settings.load(STREAM)).startswith("group.")
+
+
+def test_the_dry_run_prints_everything_but_secrets(capsys):
+    assert serving_cli.dry_run(SECURE) == 0
+    printed = capsys.readouterr().out
+    assert "hunter2" not in printed
+    document = json.loads(printed)
+    assert document["consumer"]["sasl.password"] == "**********"
+    assert document["producer"]["enable.idempotence"] is True
+    assert document["settings"]["TEXTMOD_INPUT_TOPIC"] == "in"
+
+
+def test_the_dry_run_says_what_is_missing(capsys):
+    assert serving_cli.dry_run({"TEXTMOD_STREAMING": "Native"}) == 78
+    assert "TEXTMOD_INPUT_TOPIC" in capsys.readouterr().err

@@ -1,0 +1,159 @@
+"""Seldon's v1 REST protocol, and the probes, as a client sees them."""
+
+import asyncio
+import math
+
+import httpx
+import numpy as np
+import pytest
+
+from textmod_model import rest
+from textmod_model.health import Health
+from textmod_model.metrics import Metrics
+from textmod_model.predictor import ModelInfo, Predictor
+
+INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
+
+
+def quarter(texts):
+    return np.full(len(texts), 0.25)
+
+
+class AppClient:
+    """Calls an ASGI application in this process."""
+
+    __test__ = False
+
+    def __init__(self, app):
+        self._transport = httpx.ASGITransport(app)
+
+    def get(self, path, **options):
+        return asyncio.run(self._request("GET", path, options))
+
+    def post(self, path, **options):
+        return asyncio.run(self._request("POST", path, options))
+
+    async def _request(self, method, path, options):
+        async with httpx.AsyncClient(transport=self._transport, base_url="http://model") as calls:
+            return await calls.request(method, path, **options)
+
+
+def client(score=quarter):
+    metrics = Metrics()
+    app = rest.seldon_app(Predictor(score, INFO), metrics)
+    return AppClient(app), metrics
+
+
+@pytest.fixture
+def seldon():
+    return client()[0]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/api/v1.0/predictions", "/api/v0.1/predictions"])
+def test_answers_an_ndarray_in_kind(seldon, path):
+    answer = seldon.post(path, json={"data": {"ndarray": ["a", "b"]}})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "data": {"names": ["t:0", "t:1"], "ndarray": [[0.75, 0.25], [0.75, 0.25]]},
+        "meta": {},
+    }
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"strData": "a"},
+        {"jsonData": "a"},
+        {"jsonData": ["a"]},
+        {"jsonData": {"body": "a"}},
+        {"binData": "YQ=="},
+        {"data": {"tensor": {"shape": [1], "values": ["a"]}}},
+    ],
+)
+def test_answers_everything_else_with_a_tensor_and_repeats_the_puid(seldon, payload):
+    answer = seldon.post("/predict", json=payload | {"meta": {"puid": "p"}})
+    assert answer.json() == {
+        "data": {"names": ["t:0", "t:1"], "tensor": {"shape": [1, 2], "values": [0.75, 0.25]}},
+        "meta": {"puid": "p"},
+    }
+
+
+def test_takes_json_from_a_form_field_or_a_query(seldon):
+    text = '{"data":{"ndarray":["a"]}}'
+    for answer in (
+        seldon.post("/predict", data={"json": text}),
+        seldon.get("/predict", params={"json": text}),
+    ):
+        assert answer.json()["data"]["ndarray"] == [[0.75, 0.25]]
+
+
+@pytest.mark.parametrize(
+    ("body", "info"),
+    [
+        (b'{"bad":1}', "Invalid request data type: {'bad': 1}"),
+        (b"[]", "Invalid request data type: []"),
+        (b"{", "Can't find JSON in data"),
+        (b"", "Can't find JSON in data"),
+        (b"\xff", "Can't find JSON in data"),
+        (b"[" * 100_000, "Can't find JSON in data"),
+        (b'{"data":{"ndarray":[1]}}', "data.ndarray must hold nothing but strings."),
+    ],
+)
+def test_bad_data_is_answered_in_seldons_error_shape(seldon, body, info):
+    answer = seldon.post("/predict", content=body)
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "status": {"code": -1, "info": info, "reason": "MICROSERVICE_BAD_DATA", "status": 1}
+    }
+
+
+def test_a_body_beyond_all_measure_is_not_kept(monkeypatch, seldon):
+    monkeypatch.setattr(rest, "MAX_BODY_BYTES", 10)
+    assert "exceeds" in seldon.post("/predict", json={"strData": "abc"}).json()["status"]["info"]
+
+
+def test_a_failing_model_is_a_500_that_says_nothing_of_the_text():
+    def broken(texts):
+        raise ValueError(texts[0])
+
+    seldon, metrics = client(broken)
+    answer = seldon.post("/predict", json={"strData": "hunter2"})
+    assert answer.status_code == 500
+    assert answer.json()["status"]["reason"] == "MICROSERVICE_INTERNAL_ERROR"
+    assert "hunter2" not in answer.text
+    line = 'textmod_predictions_total{outcome="failed",protocol="rest"} 1.0'
+    assert line in metrics.text().decode()
+
+
+def test_ping_status_and_metadata(seldon):
+    assert seldon.get("/health/ping").text == "pong"
+    assert seldon.get("/health/status").json() == {"meta": {}, "strData": "healthy"}
+    metadata = seldon.get("/metadata").json()
+    assert metadata["name"] == "science"
+    assert metadata["versions"] == ["1"]
+    assert metadata["custom"]["digest"] == "sha256:00"
+    assert set(metadata) == {"custom", "inputs", "name", "outputs", "platform", "versions"}
+
+
+def test_probes_answer_with_a_code_and_a_sentence():
+    health = Health(streaming=True)
+    operations = AppClient(rest.operations_app(health, Metrics()))
+    ready = operations.get("/health/ready")
+    assert ready.status_code == 503
+    assert ready.json() == {"status": "unavailable", "message": "The model is not loaded yet."}
+    health.model, health.kafka_seen = "science:1", math.inf
+    assert operations.get("/health/ready").status_code == 200
+    assert operations.get("/health/live").status_code == 200
+    health.last_turn = -math.inf
+    assert operations.get("/health/live").status_code == 503
+
+
+def test_prometheus_and_metrics_are_the_same_and_up_to_date():
+    metrics = Metrics()
+    operations = AppClient(
+        rest.operations_app(Health(streaming=True), metrics, lambda: metrics.blocked.set(1))
+    )
+    for path in ("/prometheus", "/metrics"):
+        answer = operations.get(path)
+        assert "textmod_stream_blocked 1.0" in answer.text
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")

@@ -1,0 +1,139 @@
+"""What becomes of a batch: one record per message, whatever is in it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from textmod_model.messages import VerdictHeaders, Verdicts, decoder
+from textmod_model.stream import TEXTS_AT_ONCE, Judge
+
+
+class FakeMessage:
+    def __init__(self, value, offset=0, *, partition=0, key=b"k", headers=None, timestamp=(1, 5)):
+        self._fields = (value, offset, partition, key, headers, timestamp)
+
+    def topic(self):
+        return "in"
+
+    def value(self):
+        return self._fields[0]
+
+    def offset(self):
+        return self._fields[1]
+
+    def partition(self):
+        return self._fields[2]
+
+    def key(self):
+        return self._fields[3]
+
+    def headers(self):
+        return self._fields[4]
+
+    def timestamp(self):
+        return self._fields[5]
+
+
+def by_length(texts):
+    """A score that says which text it is for."""
+    return np.array([len(text) / 1000 for text in texts])
+
+
+def judge(score=by_length, output_format="Verdict"):
+    return Judge(
+        decode=decoder("Auto", "body"),
+        score=score,
+        output_format=output_format,
+        verdicts=Verdicts(("kept", "removed"), 0.5, "science:1"),
+        headers=VerdictHeaders("/textmoderation/group", "1", "sha256:00"),
+        clock=lambda: 0.0,
+    )
+
+
+def test_one_record_per_message_in_order_and_the_offsets_after_them():
+    batch = judge().judge(
+        [
+            FakeMessage(b"aaa", offset=7, partition=0),
+            FakeMessage(b"{broken", offset=3, partition=1),
+            FakeMessage(b"a", offset=8, partition=0),
+        ]
+    )
+    assert [record.refused and record.refused.reason for record in batch.records] == [
+        None,
+        "NotJson",
+        None,
+    ]
+    assert [json.loads(batch.records[i].value)["score"] for i in (0, 2)] == [0.003, 0.001]
+    assert batch.offsets == {0: 9, 1: 4}
+    assert batch.scores.tolist() == [0.003, 0.001]
+
+
+def test_a_dead_letter_is_the_original_and_more_headers():
+    message = FakeMessage(b"\xff", offset=3, key=None, headers=[("a", None)])
+    record = judge().judge([message]).records[0]
+    assert (record.key, record.value, record.headers[0]) == (None, b"\xff", ("a", None))
+    assert dict(record.headers)["textmod.error.offset"] == b"3"
+
+
+def test_a_verdict_keeps_key_time_and_headers():
+    message = FakeMessage(b"a", offset=3, partition=2, headers=[("a", b"b")])
+    record = judge(output_format="Seldon").judge([message]).records[0]
+    assert (record.key, record.milliseconds) == (b"k", 5)
+    assert record.headers[0] == ("a", b"b")
+    assert dict(record.headers)["ce_id"] == b"in/2/3"
+
+
+def test_a_record_without_time_stamp_gets_none_from_us():
+    record = judge().judge([FakeMessage(b"a", timestamp=(0, -1))]).records[0]
+    assert record.milliseconds is None
+
+
+def test_a_text_that_breaks_the_model_costs_nobody_else():
+    def fragile(texts):
+        if any("poison" in text for text in texts):
+            raise ValueError("poison")
+        return by_length(texts)
+
+    batch = judge(fragile).judge([FakeMessage(b"aaa"), FakeMessage(b"poison"), FakeMessage(b"a")])
+    reasons = [record.refused and record.refused.reason for record in batch.records]
+    assert reasons == [None, "ScoringFailed", None]
+    assert batch.scores.tolist() == [0.003, 0.001]
+    assert "poison" not in batch.records[1].refused.message
+
+
+def test_many_texts_in_a_message_are_scored_a_few_at_a_time():
+    most = 0
+
+    def counting(texts):
+        nonlocal most
+        most = max(most, len(texts))
+        return by_length(texts)
+
+    texts = ["a" * (1 + i % 9) for i in range(3 * TEXTS_AT_ONCE)]
+    value = json.dumps({"data": {"ndarray": texts}}).encode()
+    answer = json.loads(judge(counting, "Seldon").judge([FakeMessage(value)]).records[0].value)
+    assert most == TEXTS_AT_ONCE
+    assert [row[1] for row in answer["data"]["ndarray"]] == [len(text) / 1000 for text in texts]
+
+
+@pytest.mark.parametrize("value", [b"a", b"\xff"])
+def test_what_the_output_refuses_becomes_smaller_each_time(value):
+    one = judge()
+    message = FakeMessage(value, headers=[("big", b"x" * 1000)])
+    record = one.judge([message]).records[0]
+    refused = record.refused or one.judge([FakeMessage(b"\xff")]).records[0].refused
+    letter = one.dead_letter(message, refused)
+    assert letter.value == value
+    bare = one.empty_dead_letter(message, refused)
+    assert bare.bare
+    assert (bare.key, bare.value) == (None, None)
+    assert dict(bare.headers)["textmod.error.offset"] == b"0"
+    assert "big" not in dict(bare.headers)
+
+
+def test_partitions_taken_away_are_nobodys_business_here():
+    batch = judge().judge([FakeMessage(b"a", 1, partition=0), FakeMessage(b"b", 5, partition=1)])
+    batch.lost.add(0)
+    assert batch.next_offsets() == {1: 6}
+    assert [batch.holds(record) for record in batch.records] == [False, True]
