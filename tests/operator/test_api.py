@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+from bad_specs import BAD_SPECS, Bad
+from objects import body, moderation
+
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.errors import NotAccepted
+
+
+@pytest.mark.parametrize("bad", BAD_SPECS, ids=lambda bad: bad.name)
+def test_a_bad_spec_is_refused_with_a_sentence(bad: Bad) -> None:
+    with pytest.raises(NotAccepted) as refused:
+        TextModeration.parse(body(bad.spec))
+    assert refused.value.reason == "InvalidSpec"
+    assert (bad.python_says or bad.says) in refused.value.message
+    assert not refused.value.retry
+
+
+@pytest.mark.parametrize("name", ["x" * 43, "1abc", "Abc", "a.b"])
+def test_a_name_that_nothing_can_be_called_after_is_refused(name: str) -> None:
+    with pytest.raises(NotAccepted, match=r"metadata\.name must be at most 42"):
+        TextModeration.parse(body(name=name))
+
+
+def test_the_smallest_object_has_a_default_for_everything_else() -> None:
+    tm = moderation()
+    assert (tm.input_topic, tm.output_topic) == ("science-input", "science-output")
+    assert tm.dead_letter_topic == "science-dead-letter"
+    assert tm.max_replicas == tm.input_partitions == 12
+    assert tm.spec.autoscaling.lag.max_seconds_behind == 30
+
+
+@pytest.mark.parametrize(
+    ("asked", "autoscaling", "replicas"),
+    [
+        (1, {"minReplicas": 3}, 3),
+        (20, {"maxReplicas": 4}, 4),
+        (0, {"minReplicas": 0}, 0),
+        (0, {}, 1),
+        (7, {"metricsProvider": "None", "maxReplicas": 4}, 7),
+    ],
+)
+def test_replicas_stay_within_the_autoscalers_bounds(asked, autoscaling, replicas) -> None:
+    tm = moderation({"replicas": asked, "autoscaling": autoscaling})
+    assert tm.replicas == replicas

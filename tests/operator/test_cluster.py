@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+from kubernetes.client import ApiClient
+
+from textmod_operator.cluster import Cluster, _pod_seen, _projection
+from textmod_operator.state import Ref
+
+
+def deployment(**changes: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": "science",
+            "namespace": "reddit",
+            "resourceVersion": "1",
+            "managedFields": ["long"],
+            "ownerReferences": [{"kind": "TextModeration", "uid": "uid-1"}],
+        },
+        "spec": {"replicas": 1},
+        "status": {"availableReplicas": 1},
+        **changes,
+    }
+
+
+def test_only_what_matters_in_a_watch_event_is_news() -> None:
+    cluster = Cluster(ApiClient(), "test")
+    assert cluster.saw(deployment())
+    assert not cluster.saw(deployment())
+    noise = deployment(status={"availableReplicas": 1, "conditions": [{"lastUpdateTime": "now"}]})
+    assert not cluster.saw(noise)
+    assert cluster.saw(deployment(spec={"replicas": 2}))
+    assert cluster.saw(deployment(spec={"replicas": 2}, status={"availableReplicas": 0}))
+
+
+def test_owned_objects_are_known_by_their_owner() -> None:
+    cluster = Cluster(ApiClient(), "test")
+    cluster.saw(deployment())
+    ref = Ref("apps/v1", "Deployment", "reddit", "science")
+    assert cluster.owned("uid-1", "reddit") == [ref]
+    assert cluster.owned("uid-2", "reddit") == []
+    cluster.gone(ref)
+    assert cluster.owned("uid-1", "reddit") == []
+
+
+def test_a_projection_keeps_only_what_was_set() -> None:
+    shape = {"a": {"b": 1}, "list": [{"name": "x"}], "gone": 1}
+    live = {"a": {"b": 2, "c": 3}, "list": [{"name": "x", "extra": True}], "more": 1}
+    assert _projection(live, shape) == {"a": {"b": 2}, "list": [{"name": "x"}], "gone": None}
+
+
+def test_a_list_of_another_length_is_kept_whole() -> None:
+    assert _projection([1, 2], [1]) == [1, 2]
+
+
+def test_a_pod_tells_its_containers_last_words() -> None:
+    pod = {
+        "metadata": {"name": "science-1"},
+        "spec": {"containers": [{"name": "classifier", "image": "a:1"}, {"name": "sidecar"}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "False"}],
+            "containerStatuses": [
+                {
+                    "name": "classifier",
+                    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                    "lastState": {"terminated": {"message": "no such artifact"}},
+                }
+            ],
+        },
+    }
+    seen = _pod_seen(pod)
+    assert (seen.image, seen.ready) == ("a:1", False)
+    assert (seen.waiting_reason, seen.last_message) == ("CrashLoopBackOff", "no such artifact")

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from objects import (
+    IMAGE,
+    PLAINTEXT,
+    autoscaler_seen,
+    body,
+    moderation,
+    scaling_seen,
+    topics_seen,
+    workload_seen,
+)
+
+from textmod_operator.conditions import ORDER, figures, notices, rejected_status, status
+from textmod_operator.desired import desired
+from textmod_operator.errors import NotAccepted, Problem, TopicsNotReady
+from textmod_operator.state import Capabilities, LagReading, LagUnknown, Observed, PodSeen
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def told(
+    spec: dict[str, Any] | None = None,
+    problems: tuple[Problem, ...] = (),
+    before: dict[str, Any] | None = None,
+    now: datetime = NOW,
+    **seen: Any,
+) -> dict[str, Any]:
+    """The status of an object about which everything is well, but for what is given."""
+    tm = moderation(spec)
+    well = {
+        "topics": topics_seen(),
+        "workload": workload_seen(),
+        "autoscaler": autoscaler_seen(),
+        "scaling": scaling_seen(),
+    }
+    return status(
+        tm,
+        body(spec) | {"status": before or {}},
+        want=desired(tm, PLAINTEXT, Capabilities()),
+        seen=Observed(**{**well, **seen}),
+        problems=problems,
+        now=now,
+    )
+
+
+def verdicts(result: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {item["type"]: (item["status"], item["reason"]) for item in result["conditions"]}
+
+
+def test_all_well_is_ready() -> None:
+    result = told()
+    assert verdicts(result)["Ready"] == ("True", "Ready")
+    assert [item["type"] for item in result["conditions"]] == list(ORDER)
+    assert {item["observedGeneration"] for item in result["conditions"]} == {3}
+
+
+def pod(**changes: Any) -> PodSeen:
+    return PodSeen(**{"name": "science-1", "image": IMAGE, "ready": False, **changes})
+
+
+@pytest.mark.parametrize(
+    ("reason", "workload"),
+    [
+        ("Creating", {"pods": (), "ready_replicas": 0}),
+        ("RollingOut", {"pods": (pod(ready=True, image="old:1"), pod())}),
+        ("RollingOut", {"settled": False, "pods": (pod(ready=True, image="old:1"),)}),
+        ("ImageUnavailable", {"pods": (pod(waiting_reason="ImagePullBackOff"),)}),
+        ("CrashLooping", {"pods": (pod(waiting_reason="CrashLoopBackOff", last_message="x"),)}),
+        (
+            "ModelDigestMismatch",
+            {
+                "pods": (
+                    pod(
+                        waiting_reason="CrashLoopBackOff",
+                        last_message="ModelDigestMismatch: other",
+                    ),
+                )
+            },
+        ),
+    ],
+)
+def test_a_workload_that_does_not_serve_says_why(reason: str, workload: dict[str, Any]) -> None:
+    result = told(workload=workload_seen(**workload))
+    assert verdicts(result)["WorkloadReady"] == ("False", reason)
+    assert verdicts(result)["Ready"] == ("False", reason)
+
+
+def test_a_broken_new_image_is_told_while_the_old_one_serves() -> None:
+    pods = (pod(ready=True, image="old:1"), pod(waiting_reason="ErrImagePull"))
+    result = told(workload=workload_seen(pods=pods, settled=False))
+    assert verdicts(result)["WorkloadReady"] == ("False", "ImageUnavailable")
+    assert result["workload"]["image"] == "old:1"
+
+
+def test_scaled_to_zero_is_ready() -> None:
+    spec = {"replicas": 0, "autoscaling": {"minReplicas": 0}}
+    workload = workload_seen(replicas=0, ready_replicas=0, pods=())
+    disabled = autoscaler_seen(ScalingActive=("False", "ScalingDisabled", "zero"))
+    result = told(spec, workload=workload, autoscaler=disabled)
+    assert verdicts(result)["Ready"] == ("True", "Ready")
+
+
+@pytest.mark.parametrize(
+    ("reason", "seen"),
+    [
+        ("LagUnknown", {"scaling": None}),
+        ("LagUnknown", {"scaling": scaling_seen(reading=LagUnknown(1.0, "no answer"))}),
+        ("AtMaximum", {"scaling": scaling_seen(condition="AtMaximum")}),
+        ("HotPartition", {"scaling": scaling_seen(condition="HotPartition")}),
+        (
+            "MetricsUnavailable",
+            {"autoscaler": autoscaler_seen(ScalingActive=("False", "FailedGetMetric", "no"))},
+        ),
+        ("HpaLimited", {"autoscaler": autoscaler_seen(AbleToScale=("False", "Failed", "no"))}),
+    ],
+)
+def test_scaling_that_is_not_on_live_lag_says_why(reason: str, seen: dict[str, Any]) -> None:
+    assert verdicts(told(**seen))["AutoscalingReady"] == ("False", reason)
+
+
+def test_without_a_metrics_provider_the_lag_is_nobodys_business() -> None:
+    spec = {"autoscaling": {"metricsProvider": "None"}}
+    result = told(spec, autoscaler=None, scaling=None)
+    assert verdicts(result)["AutoscalingReady"] == ("True", "NotOnLag")
+
+
+def test_ready_has_the_first_reason() -> None:
+    problem = TopicsNotReady("KafkaUnreachable", "no broker answers")
+    result = told(problems=(problem,), topics=(), workload=None, autoscaler=None, scaling=None)
+    assert verdicts(result)["Ready"] == ("False", "KafkaUnreachable")
+    assert verdicts(result)["WorkloadReady"] == ("Unknown", "NotLookedAt")
+
+
+def test_what_waiting_does_not_mend_is_stalled() -> None:
+    stuck = TopicsNotReady("PartitionsCannotShrink", "24 are there", retry=False)
+    passing = TopicsNotReady("KafkaUnreachable", "no broker answers")
+    assert verdicts(told(problems=(stuck,)))["Stalled"] == ("True", "PartitionsCannotShrink")
+    assert verdicts(told(problems=(passing,)))["Stalled"][0] == "False"
+
+
+def test_an_object_that_is_not_accepted_is_not_looked_at() -> None:
+    problem = NotAccepted("SecretNotFound", "Secret a is not there")
+    result = rejected_status(body(), problem, NOW)
+    assert verdicts(result)["Accepted"] == ("False", "SecretNotFound")
+    assert verdicts(result)["TopicsReady"] == ("Unknown", "NotAccepted")
+    assert "lag" not in result
+
+
+def test_the_transition_time_moves_only_with_the_status() -> None:
+    first = told()
+    creating = workload_seen(pods=(), ready_replicas=0)
+    later = NOW + timedelta(minutes=5)
+    second = told(before=first, now=later, workload=creating)
+    times = {item["type"]: item["lastTransitionTime"] for item in second["conditions"]}
+    assert times["Accepted"] == "2026-01-02T03:04:05Z"
+    assert times["WorkloadReady"] == times["Ready"] == "2026-01-02T03:09:05Z"
+
+
+def test_the_figures_are_rounded() -> None:
+    told_figures = figures(scaling_seen())
+    assert told_figures["lag"] == {
+        "messages": 41_000,
+        "secondsBehind": 13,
+        "perPartitionMax": 41_000,
+    }
+    assert told_figures["rates"] == {"inPerSecond": 100.0}
+
+
+def test_an_unknown_lag_has_no_figure() -> None:
+    assert figures(scaling_seen(reading=LagUnknown(1.0, "no answer")))["lag"] is None
+    unknown_age = scaling_seen(reading=LagReading(1.0, ()), seconds_behind=None)
+    assert figures(unknown_age)["lag"] == {"messages": 0, "perPartitionMax": 0}
+
+
+def test_topics_that_were_created_once_stay_known_as_such() -> None:
+    first = told()
+    assert [topic["created"] for topic in first["topics"]] == [True, False, False]
+    again = told(before=first, topics=tuple(topics_seen()[1:]))
+    assert [topic["created"] for topic in again["topics"]] == [False, False]
+    unseen = told(before=first, topics=())
+    assert unseen["topics"] == first["topics"]
+
+
+def test_events_tell_of_transitions_only() -> None:
+    well = told()
+    lost = told(before=well, scaling=scaling_seen(condition="AtMaximum"))
+    assert [notice.reason for notice in notices({}, well)] == ["Ready"]
+    assert notices(well, well) == []
+    assert [(n.severity, n.reason) for n in notices(well, lost)] == [("Warning", "AtMaximum")]
+    assert [notice.reason for notice in notices(lost, well)] == ["Ready"]

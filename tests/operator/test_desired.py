@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from objects import PLAINTEXT, moderation
+
+from textmod_operator.desired import desired
+from textmod_operator.state import Capabilities, KafkaConnection, Manifest
+
+SECURED = {
+    "kafka": {
+        "tls": {"caSecretRef": {"name": "ca"}, "certificateSecretRef": {"name": "pair"}},
+        "sasl": {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "login"}},
+    }
+}
+SECRET_CONNECTION = KafkaConnection(
+    "kafka:9092",
+    "SCRAM-SHA-512",
+    "sally",
+    "open-sesame",
+    tls=True,
+    ca_pem="CA-PEM",
+    certificate_pem="CERT-PEM",
+    key_pem="KEY-PEM",
+)
+
+
+def objects(
+    spec: dict[str, Any] | None = None,
+    connection: KafkaConnection = PLAINTEXT,
+    capabilities: Capabilities = Capabilities(),  # noqa: B008 - frozen
+    digest: str | None = None,
+) -> dict[str, Manifest]:
+    want = desired(moderation(spec), connection, capabilities, digest)
+    return {manifest["kind"]: manifest for manifest in want.objects}
+
+
+def container(made: dict[str, Manifest]) -> Manifest:
+    return pod(made)["containers"][0]
+
+
+def pod(made: dict[str, Manifest]) -> Manifest:
+    if "Deployment" in made:
+        return made["Deployment"]["spec"]["template"]["spec"]
+    return made["SeldonDeployment"]["spec"]["predictors"][0]["componentSpecs"][0]["spec"]
+
+
+def environment(made: dict[str, Manifest]) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value", entry) for entry in container(made)["env"]}
+
+
+def test_the_topics_have_their_defaults() -> None:
+    want = desired(moderation({"topics": {"input": {"partitions": 5}}}), PLAINTEXT, Capabilities())
+    assert [(topic.name, topic.partitions, topic.exact) for topic in want.topics] == [
+        ("science-input", 5, True),
+        ("science-output", 5, False),
+        ("science-dead-letter", 1, False),
+    ]
+
+
+@pytest.mark.parametrize("platform", ["Seldon", "Deployment"])
+def test_the_pod_is_restricted_and_has_no_token(platform: str) -> None:
+    made = objects({"serving": {"platform": platform}})
+    spec = pod(made)
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(made)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert spec["terminationGracePeriodSeconds"] > int(
+        environment(made)["TEXTMOD_SHUTDOWN_SECONDS"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("platform", "streaming"),
+    [("Seldon", "Native"), ("Seldon", "SeldonExecutor"), ("Deployment", "Native")],
+)
+def test_no_secret_stands_in_any_object(platform: str, streaming: str) -> None:
+    spec = SECURED | {"serving": {"platform": platform, "streaming": streaming}}
+    text = json.dumps(objects(spec, SECRET_CONNECTION, digest="0123"))
+    for secret in ("sally", "open-sesame", "CA-PEM", "CERT-PEM", "KEY-PEM"):
+        assert secret not in text
+    assert "open-sesame" not in repr(SECRET_CONNECTION)
+
+
+def test_credentials_reach_the_pod_by_reference_and_by_file() -> None:
+    made = objects(SECURED, SECRET_CONNECTION, digest="0123")
+    env = environment(made)
+    assert env["TEXTMOD_KAFKA_SECURITY_PROTOCOL"] == "SASL_SSL"
+    assert env["TEXTMOD_KAFKA_SASL_PASSWORD"]["valueFrom"]["secretKeyRef"] == {
+        "name": "login",
+        "key": "password",
+    }
+    assert env["TEXTMOD_KAFKA_SSL_CA_FILE"] == "/etc/textmod/kafka-ca/ca.crt"
+    mounts = {mount["mountPath"] for mount in container(made)["volumeMounts"]}
+    assert {"/etc/textmod/kafka-ca", "/etc/textmod/kafka-certificate", "/tmp"} == mounts
+
+
+def test_another_secret_is_another_pod_template() -> None:
+    one, other = (objects(SECURED, SECRET_CONNECTION, digest=d) for d in ("1", "2"))
+    assert pod(one) != pod(other)
+
+
+def test_native_on_seldon_has_one_replica_count_and_no_engine() -> None:
+    made = objects({"replicas": 4})
+    spec = made["SeldonDeployment"]["spec"]
+    (predictor,) = spec["predictors"]
+    assert predictor["replicas"] == 4
+    assert predictor["annotations"] == {"seldon.io/no-engine": "true"}
+    assert "serverType" not in spec
+    assert "svcOrchSpec" not in predictor
+    assert json.dumps(spec).count('"replicas"') == 1
+    assert predictor["graph"]["name"] == container(made)["name"] == "classifier"
+
+
+def test_the_executor_gets_what_seldons_webhook_requires() -> None:
+    made = objects({"serving": {"streaming": "SeldonExecutor"}})
+    spec = made["SeldonDeployment"]["spec"]
+    (predictor,) = spec["predictors"]
+    env = {entry["name"]: entry["value"] for entry in predictor["svcOrchSpec"]["env"]}
+    assert spec["serverType"] == "kafka"
+    assert env == {
+        "KAFKA_BROKER": "kafka:9092",
+        "KAFKA_INPUT_TOPIC": "science-input",
+        "KAFKA_OUTPUT_TOPIC": "science-output",
+        "KAFKA_AUTO_COMMIT": "false",
+        "KAFKA_WORKERS": "1",
+    }
+    assert environment(made)["TEXTMOD_STREAMING"] == "Off"
+    assert environment(made)["TEXTMOD_CONSUMER_GROUP"] == "default.science.reddit"
+
+
+def test_ports_are_never_set_by_environment() -> None:
+    """Seldon erases the whole environment of a container that does."""
+    for platform in ("Seldon", "Deployment"):
+        names = environment(objects({"serving": {"platform": platform}}))
+        assert not [name for name in names if name.endswith("_SERVICE_PORT")]
+
+
+def test_nothing_of_ours_is_named_like_seldons_deployment() -> None:
+    """Seldon deletes an HPA or a PodDisruptionBudget of that name."""
+    names = {manifest["metadata"]["name"] for manifest in objects().values()}
+    assert names == {"science"}
+
+
+def test_platform_deployment_needs_no_seldon() -> None:
+    parameters = [{"name": "mode", "value": "fast"}]
+    made = objects({"serving": {"platform": "Deployment"}, "model": {"parameters": parameters}})
+    assert set(made) == {
+        "Deployment",
+        "Service",
+        "PodDisruptionBudget",
+        "HorizontalPodAutoscaler",
+    }
+    assert made["Deployment"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert json.loads(environment(made)["PREDICTIVE_UNIT_PARAMETERS"]) == [
+        {"name": "mode", "value": "fast", "type": "STRING"}
+    ]
+    selector = made["Deployment"]["spec"]["selector"]["matchLabels"].items()
+    assert selector <= made["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_hpa_scales_our_own_object_by_the_law() -> None:
+    spec = {"autoscaling": {"cpu": {"averageUtilization": 70}, "minReplicas": 0}}
+    hpa = objects(spec, capabilities=Capabilities(hpa_tolerance=True))["HorizontalPodAutoscaler"]
+    assert hpa["spec"]["scaleTargetRef"]["kind"] == "TextModeration"
+    assert hpa["spec"]["minReplicas"] == 1
+    external, cpu = hpa["spec"]["metrics"]
+    assert external["external"]["target"] == {"type": "AverageValue", "averageValue": "1"}
+    assert cpu["containerResource"]["container"] == "classifier"
+    for direction in ("scaleUp", "scaleDown"):
+        assert hpa["spec"]["behavior"][direction]["tolerance"] == "0"
+        assert hpa["spec"]["behavior"][direction]["stabilizationWindowSeconds"] == 0
+
+
+def test_an_older_api_server_is_not_told_of_tolerance() -> None:
+    behavior = objects()["HorizontalPodAutoscaler"]["spec"]["behavior"]
+    assert "tolerance" not in behavior["scaleUp"]
+
+
+def test_the_users_behavior_wins() -> None:
+    spec = {"autoscaling": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}}}
+    behavior = objects(spec)["HorizontalPodAutoscaler"]["spec"]["behavior"]
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 60
+    assert behavior["scaleUp"]["stabilizationWindowSeconds"] == 0
+
+
+def test_one_replica_for_ever_needs_no_budget_and_no_metrics_no_hpa() -> None:
+    spec = {"autoscaling": {"maxReplicas": 1, "metricsProvider": "None"}}
+    assert set(objects(spec)) == {"SeldonDeployment"}
+
+
+def test_it_is_the_same_every_time() -> None:
+    assert objects(SECURED, SECRET_CONNECTION) == objects(SECURED, SECRET_CONNECTION)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from aiohttp.test_utils import TestClient, TestServer
+from objects import scaling_seen
+
+from textmod_operator.metrics_api import STALE_SECONDS, health_app, metrics_app
+from textmod_operator.state import FrontProxy, LagReading, LagUnknown, ObjectKey, ScalingSeen
+
+ROOT = "/apis/external.metrics.k8s.io/v1beta1"
+METRIC = f"{ROOT}/namespaces/reddit/textmoderation_desired_replicas"
+SELECTOR = "?labelSelector=textmoderation.dev%2Fname%3Dscience"
+
+
+def asked(
+    path: str, seen: ScalingSeen | None = None, front_proxy: FrontProxy | None = None
+) -> tuple[int, Any]:
+    """(status, JSON) of a GET, when `seen` is known of reddit/science and of nothing else."""
+
+    async def scenario() -> tuple[int, Any]:
+        known = {ObjectKey("reddit", "science"): seen}
+        server = TestServer(metrics_app(known.get, front_proxy))
+        async with TestClient(server) as client, client.get(path) as response:
+            return response.status, await response.json()
+
+    return asyncio.run(scenario())
+
+
+def fresh(**changes: Any) -> ScalingSeen:
+    return scaling_seen(reading=LagReading(time.time(), ()), **changes)
+
+
+def test_discovery_lists_the_metric() -> None:
+    code, answer = asked(ROOT)
+    assert code == 200
+    assert [entry["name"] for entry in answer["resources"]] == ["textmoderation_desired_replicas"]
+
+
+def test_the_metric_is_the_number_of_replicas() -> None:
+    code, answer = asked(METRIC + SELECTOR, fresh(desired=7))
+    assert code == 200
+    assert [item["value"] for item in answer["items"]] == ["7"]
+
+
+def test_a_metric_is_never_made_up() -> None:
+    unknown = scaling_seen(reading=LagUnknown(time.time(), "no broker answers"))
+    stale = scaling_seen(reading=LagReading(time.time() - STALE_SECONDS - 1, ()))
+    for seen, says in ((None, "not been read"), (unknown, "no broker"), (stale, "last read")):
+        code, answer = asked(METRIC + SELECTOR, seen)
+        assert (code, answer["kind"]) == (503, "Status")
+        assert says in answer["message"]
+
+
+def test_other_metrics_and_selectors_are_refused() -> None:
+    assert asked(f"{ROOT}/namespaces/reddit/other{SELECTOR}", fresh())[0] == 404
+    assert asked(METRIC, fresh())[0] == 400
+    assert asked(METRIC + SELECTOR + "%2Cx%3Dy", fresh())[0] == 400
+
+
+def test_only_the_front_proxy_is_answered() -> None:
+    code, answer = asked(METRIC + SELECTOR, fresh(), FrontProxy("pem", ("front-proxy-client",)))
+    assert (code, answer["reason"]) == (401, "Unauthorized")
+
+
+def test_health_tells_what_the_controller_says() -> None:
+    async def scenario() -> list[int]:
+        server = TestServer(health_app(lambda: True, lambda: False))
+        async with TestClient(server) as client:
+            paths = ("/healthz", "/readyz", "/metrics")
+            return [(await client.get(path)).status for path in paths]
+
+    assert asyncio.run(scenario()) == [200, 503, 200]

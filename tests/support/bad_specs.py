@@ -1,0 +1,119 @@
+"""Specs that must be refused, each with words of the sentence that a person reads.
+
+The unit tests hold the Python rules against them, the integration tests the real API server.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Bad(NamedTuple):
+    name: str
+    spec: dict[str, Any]
+    says: str
+    """A part of the API server's message."""
+    python_says: str | None = None
+    """A part of the operator's own message, when it is worded by pydantic instead of by us."""
+
+
+BAD_SPECS = (
+    Bad("no servers", {"kafka": {"bootstrapServers": ""}}, "bootstrapServers", "at least 1"),
+    Bad(
+        "spaces in the servers",
+        {"kafka": {"bootstrapServers": "a:1, b:2"}},
+        "bootstrapServers",
+        "pattern",
+    ),
+    Bad("no image", {"model": {"image": ""}}, "model.image", "at least 1"),
+    Bad("a digest that is none", {"model": {"digest": "latest"}}, "model.digest", "pattern"),
+    Bad("threshold over one", {"model": {"threshold": 1.5}}, "model.threshold", "less than"),
+    Bad(
+        "reserved environment",
+        {"model": {"env": [{"name": "TEXTMOD_INPUT_TOPIC"}]}},
+        "model.env must not set TEXTMOD_*",
+    ),
+    Bad("unknown platform", {"serving": {"platform": "Knative"}}, "Seldon", "Seldon"),
+    Bad("unknown format", {"message": {"format": "Avro"}}, "Auto", "Auto"),
+    Bad(
+        "unknown mechanism",
+        {"kafka": {"sasl": {"mechanism": "GSSAPI", "secretRef": {"name": "s"}}}},
+        "PLAIN",
+        "PLAIN",
+    ),
+    Bad(
+        "sasl without a secret",
+        {"kafka": {"sasl": {"mechanism": "PLAIN"}}},
+        "secretRef",
+        "required",
+    ),
+    Bad(
+        "input is output",
+        {"topics": {"input": {"name": "a"}, "output": {"name": "a"}}},
+        "three different topics",
+    ),
+    Bad(
+        "output is the default input",
+        {"topics": {"output": {"name": "science-input"}}},
+        "three different topics",
+    ),
+    Bad(
+        "topic name with a slash",
+        {"topics": {"input": {"name": "a/b"}}},
+        "topics.input.name",
+        "pattern",
+    ),
+    Bad("topic named ..", {"topics": {"input": {"name": ".."}}}, "topics.input.name", "pattern"),
+    Bad("no partitions", {"topics": {"input": {"partitions": 0}}}, "partitions", "greater"),
+    Bad(
+        "more replicas than partitions",
+        {"topics": {"input": {"partitions": 3}}, "autoscaling": {"maxReplicas": 4}},
+        "at most topics.input.partitions",
+    ),
+    Bad(
+        "fewest above partitions",
+        {"autoscaling": {"minReplicas": 13}},
+        "minReplicas must be at most topics.input.partitions",
+    ),
+    Bad(
+        "fewest above most",
+        {"autoscaling": {"minReplicas": 5, "maxReplicas": 4}},
+        "minReplicas must be at most autoscaling.maxReplicas",
+    ),
+    Bad(
+        "both lag targets",
+        {"autoscaling": {"lag": {"maxSecondsBehind": 30, "messagesPerReplica": 9}}},
+        "exactly one of maxSecondsBehind and messagesPerReplica",
+    ),
+    Bad(
+        "neither lag target",
+        {"autoscaling": {"lag": {}}},
+        "exactly one of maxSecondsBehind and messagesPerReplica",
+    ),
+    Bad(
+        "exactly once by the executor",
+        {"serving": {"delivery": "ExactlyOnce", "streaming": "SeldonExecutor"}},
+        "ExactlyOnce needs serving.streaming Native",
+    ),
+    Bad(
+        "executor without Seldon",
+        {"serving": {"platform": "Deployment", "streaming": "SeldonExecutor"}},
+        "SeldonExecutor needs serving.platform Seldon",
+    ),
+    Bad(
+        "zero without our metric",
+        {"autoscaling": {"minReplicas": 0, "metricsProvider": "None"}},
+        "minReplicas 0 needs autoscaling.metricsProvider Builtin",
+    ),
+    Bad(
+        "cpu without a request",
+        {
+            "autoscaling": {"cpu": {"averageUtilization": 80}},
+            "model": {"resources": {"limits": {"memory": "1Gi"}}},
+        },
+        "autoscaling.cpu needs model.resources.requests.cpu",
+    ),
+    Bad("a batch of none", {"serving": {"batch": {"maxMessages": 0}}}, "maxMessages", "greater"),
+    Bad("an unknown field", {"serving": {"replicas": 3}}, "unknown field", "Extra inputs"),
+    Bad("an unknown field above", {"topic": {}}, "unknown field", "Extra inputs"),
+)
