@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-# Punctuation that spaCy splits from the end of a word of ASCII letters, whatever the word. The
-# full stop is not among them: behind capital letters it depends on how many there are.
-_PLAIN_SUFFIXES: Final = frozenset(",!?:;)\"'")
+# Punctuation that spaCy splits from the end of a word of ASCII letters, whatever the word.
+_PLAIN_SUFFIXES: Final = frozenset(",!?:;)]\"'*")
 _URL_STARTS: Final = ("http://", "https://")
 _WHITE_SPACE: Final = re.compile(r"\s+")
 
@@ -80,7 +79,10 @@ class ChunkTokenizer:
     def __init__(self, rules: Rules) -> None:
         self._specials = rules.specials
         self._patterns = rules.patterns
-        self._longest_pattern = max(map(len, rules.patterns), default=0)
+        self._pattern_sizes: dict[str, set[int]] = {}  # by a pattern's first token
+        for pattern in rules.patterns:
+            self._pattern_sizes.setdefault(pattern[0], set()).add(len(pattern))
+        self._reach = max(map(len, rules.patterns), default=1) - 1
         self._domains = rules.top_level_domains
         self._sources = rules
 
@@ -102,16 +104,55 @@ class ChunkTokenizer:
 
     def chunk(self, chunk: str) -> Tokenized:
         """Tokenize one chunk, a str without white space."""
-        special = self._specials.get(chunk)
-        if special is not None:
-            return self._fused(special)
-        if chunk.isascii():
-            if chunk.isalpha():  # no affix, infix or address is made of ASCII letters alone
-                return Tokenized((chunk,), fragile=False)
-            word, last = chunk[:-1], chunk[-1]
-            if last in _PLAIN_SUFFIXES and word.isalpha() and word not in self._specials:
-                return Tokenized((word, last), fragile=False)
-        return self._fused(self._split(chunk))
+        plain = self._plain(chunk)
+        if plain is not None:
+            return Tokenized(plain, fragile=False)
+        # Neighbours can only take a pattern's effect away: a sequence that spans the space between
+        # chunks is no special case, but keeps shorter ones it overlaps from being chosen. A chunk
+        # that no pattern changes is therefore never changed by its neighbours either.
+        parts = self._parts(chunk)
+        fused = self._fuse(parts, [False] * len(parts))
+        return Tokenized(fused, fragile=fused != list(parts))
+
+    def _plain(self, chunk: str) -> tuple[str, ...] | None:
+        """Split an ASCII word with at most one mark behind it, None for any other chunk.
+
+        Most chunks are such words. Letters alone match no affix, infix or address; a comma and its
+        like come off the end of any word, a full stop off one that ends in a small letter. No
+        pattern can apply: its tokens joined would be this chunk, a special case.
+        """
+        if not chunk.isascii() or chunk in self._specials:
+            return None
+        if chunk.isalpha():
+            return (chunk,)
+        word, last = chunk[:-1], chunk[-1]
+        splits = last in _PLAIN_SUFFIXES or (last == "." and word[-1:].islower())
+        if splits and word.isalpha() and word not in self._specials:
+            return (word, last)
+        return None
+
+    def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
+        """Tell whether a fragile chunk may have other tokens here than alone.
+
+        It may if a pattern reaches across one of its edges. The chunks are taken to be joined by
+        single spaces: anything else between them would only keep patterns from reaching across.
+        """
+        before: list[str] = []
+        left = at
+        while left > 0 and len(before) < self._reach:
+            left -= 1
+            before[:0] = self._parts(chunks[left])
+        after: list[str] = []
+        right = at
+        while right < len(chunks) - 1 and len(after) < self._reach:
+            right += 1
+            after.extend(self._parts(chunks[right]))
+        own = self._parts(chunks[at])
+        first, last = len(before), len(before) + len(own)
+        return any(
+            start < first < end or start < last < end
+            for start, end in self._pattern_spans([*before, *own, *after])
+        )
 
     def text(self, text: str) -> list[str]:
         """Tokenize a whole text, white space left out."""
@@ -133,7 +174,7 @@ class ChunkTokenizer:
 
     def _append(self, tokens: list[str], spaced: list[bool], chunk: str) -> None:
         if chunk:
-            parts = self._specials.get(chunk) or self._split(chunk)
+            parts = self._parts(chunk)
             tokens.extend(parts)
             spaced.extend([False] * len(parts))
 
@@ -147,6 +188,9 @@ class ChunkTokenizer:
         if domain.endswith("/") or (domain.isalpha() and domain in self._domains):
             return True
         return self._is_url(token) is not None
+
+    def _parts(self, chunk: str) -> Sequence[str]:
+        return self._plain(chunk) or self._specials.get(chunk) or self._split(chunk)
 
     def _split(self, chunk: str) -> list[str]:
         """Peel affixes off, then split at infixes (spaCy's `_split_affixes`, `_attach_tokens`)."""
@@ -200,16 +244,6 @@ class ChunkTokenizer:
             tokens.append(left[start:])
         return tokens
 
-    def _fused(self, tokens: Sequence[str]) -> Tokenized:
-        """Apply the patterns inside one chunk.
-
-        Neighbours can only take a pattern's effect away: a sequence that spans the space between
-        chunks is no special case, but keeps shorter ones it overlaps from being chosen. A chunk
-        that no pattern changes is therefore never changed by its neighbours either.
-        """
-        fused = self._fuse(tokens, [False] * len(tokens))
-        return Tokenized(fused, fragile=fused != list(tokens))
-
     def _fuse(self, tokens: Sequence[str], spaced: Sequence[bool]) -> list[str]:
         """Replace token sequences that make a special case (spaCy's `_apply_special_cases`)."""
         starts = dict(self._chosen_spans(tokens))
@@ -229,12 +263,11 @@ class ChunkTokenizer:
 
     def _pattern_spans(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
         """Return start and end of every token sequence that is a pattern, overlaps included."""
-        patterns = self._patterns
         return [
-            (start, end)
-            for start in range(len(tokens))
-            for end in range(start + 1, min(start + self._longest_pattern, len(tokens)) + 1)
-            if tuple(tokens[start:end]) in patterns
+            (start, start + size)
+            for start, token in enumerate(tokens)
+            for size in self._pattern_sizes.get(token, ())
+            if tuple(tokens[start : start + size]) in self._patterns
         ]
 
     def _chosen_spans(self, tokens: Sequence[str]) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ BREAK_INDEX: Final = 0
 
 
 class Known(NamedTuple):
-    """What is known of one chunk, or of a whole text taken as one."""
+    """What is known of one chunk."""
 
     tokens: Sequence[int]
     """Ids of the words."""
@@ -64,17 +64,17 @@ class Analyzer:
         weight, mass = self._sums(chunk)
         return Known(self._ids(tokens), weight, mass, chunks=1, fragile=fragile)
 
-    def text(self, text: str) -> Known:
-        """Analyze a whole text as if it were one chunk."""
-        text = clean(text)
-        chunks = text.split()
-        sums = [self._sums(chunk) for chunk in chunks]
-        return Known(
-            self._ids(self._tokenizer.text(text)),
-            weight=sum(weight for weight, _ in sums),
-            mass=sum(mass for _, mass in sums),
-            chunks=len(chunks),
-        )
+    def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
+        """Tell whether the fragile chunk at index `at` may be another between its neighbours."""
+        near = [chunks[place] for place in range(max(at - 1, 0), min(at + 2, len(chunks)))]
+        if max(map(len, near)) > MAX_CHUNK:
+            return True
+        return self._tokenizer.depends_on_neighbours(chunks, at)
+
+    def words(self, text: str) -> Known:
+        """Take the words of a whole text as if it were one chunk without features."""
+        tokens = self._ids(self._tokenizer.text(clean(text)))
+        return Known(tokens, weight=0.0, mass=0.0, chunks=0)
 
     def _ids(self, tokens: Sequence[str]) -> list[int]:
         return [number for token in tokens if (number := self._id(token)) != LEFT_OUT]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model.compiled import Compiled, Floats, Integers
-from textmod_model.memo import BREAK, BREAK_INDEX, Columns, Memo
+from textmod_model.memo import BREAK, BREAK_INDEX, Memo
 from textmod_model.text import tidy
 
 if TYPE_CHECKING:
@@ -82,45 +82,59 @@ class CompiledBackend:
         memo.trim()
         chunks = f" {BREAK} ".join([*map(tidy, texts), ""]).split()
         indices = np.fromiter(map(memo.__getitem__, chunks), np.int64, len(chunks))
-        decisions, fragile = self._decide(indices)
-        if len(fragile):  # tokens may depend on neighbours here: take the whole text as one chunk
-            wholes = [index for at in fragile for index in (self._whole(texts[at]), BREAK_INDEX)]
-            decisions[fragile] = self._decide(np.array(wholes))[0]
+        decisions = self._model.intercept + self._words(indices) + self._chunks(indices)
+        self._correct(decisions, texts, chunks, indices)
         with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
             return 1 / (1 + np.exp(-(self._model.slope * decisions + self._model.offset)))
 
-    def _whole(self, text: str) -> int:
-        return self.memo.add(self.memo.analyzer.text(text))
+    def _correct(
+        self, decisions: Floats, texts: Sequence[str], chunks: Sequence[str], indices: Indices
+    ) -> None:
+        """Replace the words' part where neighbours change a chunk's tokens (rare, see `chunks`)."""
+        fragile = np.flatnonzero(self.memo.columns().fragile[indices])
+        if not len(fragile):
+            return
+        analyzer = self.memo.analyzer
+        rows = np.cumsum(indices == BREAK_INDEX)
+        changed = {
+            int(rows[at]) for at in fragile.tolist() if analyzer.depends_on_neighbours(chunks, at)
+        }
+        for row in changed:
+            begin, end = np.searchsorted(rows, (row, row + 1))  # its chunks and the break before
+            alone = np.append(indices[begin:end][indices[begin:end] != BREAK_INDEX], BREAK_INDEX)
+            whole = np.array([self.memo.add(analyzer.words(texts[row])), BREAK_INDEX])
+            decisions[row] += (self._words(whole) - self._words(alone))[0]
 
-    def _decide(self, indices: Indices) -> tuple[Floats, Indices]:
-        """Return each text's decision value, and which texts have a fragile chunk.
+    def _chunks(self, indices: Indices) -> Floats:
+        """Return the part of the decision values that comes from chunk features and length.
 
         `indices` are chunk indices, a break behind each text.
         """
         known = self.memo.columns()
         breaks = np.flatnonzero(indices == BREAK_INDEX)
         starts = np.concatenate(([0], breaks[:-1] + 1))
-        rows = np.repeat(np.arange(len(breaks)), breaks - starts + 1)
-        decisions = self._model.intercept + self._words(known, indices, rows, len(breaks))
+        part = np.zeros(len(breaks))
         if self._model.chunk_features:
             weight = np.add.reduceat(known.weight[indices], starts)
             mass = np.add.reduceat(known.mass[indices], starts)
-            decisions += weight / np.sqrt(np.where(mass > 0, mass, 1))
+            part += weight / np.sqrt(np.where(mass > 0, mass, 1))
         if self._model.length_weight:
             count = np.add.reduceat(known.chunks[indices], starts)
-            decisions += self._model.length_weight * np.log1p(count)
-        return decisions, np.unique(rows[known.fragile[indices] != 0])
+            part += self._model.length_weight * np.log1p(count)
+        return part
 
-    def _words(self, known: Columns, indices: Indices, rows: Indices, texts: int) -> Floats:
-        """Return the part of the decision values that comes from word n-grams, shape (texts,)."""
+    def _words(self, indices: Indices) -> Floats:
+        """Return the part of the decision values that comes from word n-grams."""
+        known = self.memo.columns()
         sizes = known.size[indices]
         ends = np.cumsum(sizes)
-        shifts = known.start[indices] - (ends - sizes)
-        places = np.repeat(shifts, sizes)
+        places = np.repeat(known.start[indices] - (ends - sizes), sizes)
         places += np.arange(len(places))
-        tokens = known.tokens[places]
-        features, at = self._grams.find(tokens)
-        return self._dot(features, np.repeat(rows, sizes)[at], texts)
+        features, at = self._grams.find(known.tokens[places])
+        # A break is one token, the last of its text; nothing is found there.
+        is_break = indices == BREAK_INDEX
+        rows = np.repeat(np.cumsum(is_break), sizes)
+        return self._dot(features, rows[at], np.count_nonzero(is_break))
 
     def _dot(self, features: Integers, rows: Indices, texts: int) -> Floats:
         """Return the product of each text's normalised TF-IDF vector and the weights.
@@ -128,14 +142,14 @@ class CompiledBackend:
         `features` holds one entry an occurrence, `rows` the text of each.
         """
         model = self._model
-        width = len(model.idf)
-        keys = rows * width + features
+        bits = len(model.idf).bit_length()
+        keys = (rows.astype(np.int32) << bits) | features
         keys.sort()
         first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)])
-        counts = np.diff(np.append(first, len(keys))).astype(np.float64)
+        counts = np.diff(first, append=len(keys)).astype(np.float64)
         if model.sublinear:
             counts = np.log(counts) + 1
-        rows, features = np.divmod(keys[first], width)
+        rows, features = keys[first] >> bits, keys[first] & ((1 << bits) - 1)
         values = counts * model.idf[features]
         products = np.bincount(rows, weights=values * model.weights[features], minlength=texts)
         norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=texts))
