@@ -134,7 +134,7 @@ class CompiledBackend:
         # A break is one token, the last of its text; nothing is found there.
         is_break = indices == BREAK_INDEX
         rows = np.repeat(np.cumsum(is_break), sizes)
-        return self._dot(features, rows[at], np.count_nonzero(is_break))
+        return self._dot(features, rows[at], int(np.count_nonzero(is_break)))
 
     def _dot(self, features: Integers, rows: Indices, texts: int) -> Floats:
         """Return the product of each text's normalised TF-IDF vector and the weights.
