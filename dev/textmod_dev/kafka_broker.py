@@ -25,7 +25,7 @@ from confluent_kafka.admin import AdminClient
 
 from textmod_dev.build import java, kafka_jars
 from textmod_dev.errors import LocalClusterError
-from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, wait_until
+from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, is_free, wait_until
 from textmod_dev.progress import Progress
 
 HEAP = "512m"
@@ -41,6 +41,7 @@ class KafkaBroker:
         folder: data and configuration; made if absent. Logs go to ``<folder>/logs`` unless the
             keeper has another place.
         brokers: how many; the internal topics' replication factor is at most 3 of them.
+        port: the first broker's, if it is free; the others, and it otherwise, get any free one.
         keeper: who stops the processes. None: this object does, as a context manager.
         properties: added to every ``server.properties``, over the defaults.
     """
@@ -50,6 +51,7 @@ class KafkaBroker:
         folder: Path,
         *,
         brokers: int = 1,
+        port: int | None = None,
         keeper: ProcessKeeper | None = None,
         properties: Mapping[str, str] | None = None,
         progress: Progress | None = None,
@@ -60,6 +62,8 @@ class KafkaBroker:
         self._own_keeper = ProcessKeeper(folder / "logs") if keeper is None else None
         self._keeper = keeper or self._own_keeper
         self._ports = [free_port() for _ in range(brokers)]
+        if port is not None and is_free(port):
+            self._ports[0] = port
         self._controller_ports = [free_port() for _ in range(brokers)]
         self._processes: dict[int, ManagedProcess] = {}
         self._jars: Path | None = None

@@ -59,6 +59,7 @@ class LocalCluster:
         seldon: start the Seldon stand-in too; without it, no SeldonDeployment CRD exists until
             `start_seldon`.
         brokers: Kafka brokers.
+        kafka_port: of the first broker, if it is free.
         nodes: names of the Nodes; one process plays them all.
         restart_backoff: seconds before a crashed container's second restart; a kubelet has 10.
         times: of the HPA controller.
@@ -70,6 +71,7 @@ class LocalCluster:
         *,
         seldon: bool = True,
         brokers: int = 1,
+        kafka_port: int | None = None,
         nodes: Sequence[str] = ("local",),
         restart_backoff: float = 10,
         times: AutoscalerTimes | None = None,
@@ -79,6 +81,7 @@ class LocalCluster:
         self._progress = progress or Progress(quiet=True)
         self._seldon = seldon
         self._brokers = brokers
+        self._kafka_port = kafka_port
         self._nodes = list(nodes)
         self._restart_backoff = restart_backoff
         self._times = times or AutoscalerTimes()
@@ -252,6 +255,7 @@ class LocalCluster:
         self.kafka = KafkaBroker(
             self.state_dir / "kafka",
             brokers=self._brokers,
+            port=self._kafka_port,
             keeper=self.keeper,
             progress=self._progress,
         )
