@@ -267,7 +267,7 @@ class ChunkTokenizer:
             (start, start + size)
             for start, token in enumerate(tokens)
             for size in self._pattern_sizes.get(token, ())
-            if tuple(tokens[start : start + size]) in self._patterns
+            if start + size <= len(tokens) and tuple(tokens[start : start + size]) in self._patterns
         ]
 
     def _chosen_spans(self, tokens: Sequence[str]) -> list[tuple[int, int]]:

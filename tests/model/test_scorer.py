@@ -1,0 +1,151 @@
+"""The compiled scorer against the scikit-learn pipeline."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textmod_model import artifact, pipeline, sample
+from textmod_model.artifact import Artifact
+from textmod_model.scorer import CompiledBackend, PipelineBackend, Scorer
+from textmod_model.text import MAX_CHUNK
+
+REDDIT = Path(__file__).parents[2].parent / "shared" / "data" / "reddit_science_comments.csv"
+TOLERANCE = 1e-9
+
+WORDS = """the control group sample size of lol wake up people This isn't NASA's e.g. it's x): ((
+:) ) http://a.b/c www.x.org don’t [removed] 10km/h 科学 😀 &gt; &amp;lt; <U+2019> ) --"""
+words = st.sampled_from(WORDS.split())
+texts = st.lists(
+    st.one_of(
+        st.lists(words, max_size=30).map(" ".join),
+        st.lists(words, max_size=8).map("\n".join),
+        st.text(max_size=200),
+        st.text(st.characters(), max_size=30),  # lone surrogates too
+        st.text(st.sampled_from("a.:()-'\" \n"), max_size=400),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def compiled(seed_artifact: Artifact) -> CompiledBackend:
+    form = seed_artifact.compiled()
+    assert form is not None
+    return CompiledBackend(form)
+
+
+@pytest.fixture(scope="module")
+def reference(seed_artifact: Artifact) -> PipelineBackend:
+    return PipelineBackend(seed_artifact)
+
+
+@given(texts)
+@settings(max_examples=200)
+def test_scores_are_the_pipelines(
+    compiled: CompiledBackend, reference: PipelineBackend, batch: list[str]
+) -> None:
+    np.testing.assert_allclose(
+        compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE
+    )
+
+
+def test_scores_of_unseen_comments_are_the_pipelines(
+    compiled: CompiledBackend, reference: PipelineBackend
+) -> None:
+    batch = [text for text, _ in sample.comments(300, seed=99)]
+    np.testing.assert_allclose(
+        compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE
+    )
+
+
+@pytest.mark.skipif(not REDDIT.exists(), reason="the real comments are not here")
+def test_scores_of_real_comments_are_the_pipelines(
+    compiled: CompiledBackend, reference: PipelineBackend
+) -> None:
+    from textmod_model.dataset import read_csv
+
+    batch = read_csv(REDDIT).texts
+    np.testing.assert_allclose(
+        compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE
+    )
+
+
+def test_a_neighbour_that_changes_a_chunk_is_seen(
+    compiled: CompiledBackend, reference: PipelineBackend
+) -> None:
+    batch = ["the control group): yes", "the control group): (( yes", "x): ((", "plain"]
+    np.testing.assert_allclose(
+        compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param(" \n\t ", id="white space"),
+        pytest.param("\0", id="NUL"),
+        pytest.param("\ud800", id="lone surrogate"),
+        pytest.param("(" * 2**16, id="one character"),
+        pytest.param("a" * (MAX_CHUNK + 1) + "): ((", id="long chunk"),
+        pytest.param("😀" * 1000, id="emoji"),
+        pytest.param("http://" + "a/" * 500, id="long address"),
+    ],
+)
+def test_odd_texts_are_scored(
+    compiled: CompiledBackend, reference: PipelineBackend, text: str
+) -> None:
+    batch = ["before", text, "after"]
+    scores = compiled.score(batch)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    np.testing.assert_allclose(scores, reference.score(batch), rtol=0, atol=TOLERANCE)
+
+
+def test_a_score_does_not_depend_on_the_batch(compiled: CompiledBackend) -> None:
+    batch = [text for text, _ in sample.comments(60, seed=5)]
+    together = compiled.score(batch)
+    alone = np.concatenate([compiled.score([text]) for text in batch])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-12)
+
+
+def test_no_texts_give_no_scores(seed_artifact: Artifact) -> None:
+    assert Scorer.from_artifact(seed_artifact).score([]).shape == (0,)
+
+
+def test_the_memo_forgets_what_does_not_fit(seed_artifact: Artifact) -> None:
+    form = seed_artifact.compiled()
+    assert form is not None
+    backend = CompiledBackend(form, memo_limit=100)
+    own = len(backend.memo)
+    first = backend.score(["the control group"])
+    for number in range(50):
+        backend.score([f"w{number}x{word} y" for word in range(40)])
+        assert len(backend.memo) <= own + 100
+    backend.memo.trim()
+    np.testing.assert_array_equal(backend.score(["the control group"]), first)
+
+
+def test_a_pipeline_without_a_compiled_form_is_served_by_scikit_learn(
+    seed_path: Path, tmp_path: Path, seed_artifact: Artifact
+) -> None:
+    fitted = seed_artifact.pipeline()
+    artifact.save(tmp_path, fitted, seed_artifact.manifest, {})
+    scorer = Scorer.from_artifact(artifact.load(tmp_path))
+    batch = ["a comment", "another"]
+    np.testing.assert_array_equal(scorer.score(batch), pipeline.removed_probability(fitted, batch))
+
+
+def test_serving_imports_neither_spacy_nor_scikit_learn(seed_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from textmod_model import artifact, scorer; "
+        "score = scorer.Scorer.from_artifact(artifact.load(Path(sys.argv[1]))).score; "
+        "assert len(score(['(x): (( http://a.b :-) 科学', 'b'])) == 2; "
+        "assert not {'spacy', 'sklearn', 'scipy', 'skops'} & set(sys.modules), 'imported'"
+    )
+    subprocess.run([sys.executable, "-c", program, str(seed_path)], check=True)
