@@ -61,7 +61,11 @@ def trained_model(data: Path, progress: Progress) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         _model_command("train", str(data), "--out", f"{scratch}/artifact")
-        Path(scratch, "artifact").rename(target)
+        try:
+            Path(scratch, "artifact").rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process trained the same model meanwhile
+                raise
     return target
 
 
