@@ -139,6 +139,7 @@ class Sample:
     reads: tuple[int, ...]
     ready: int
     asked: int
+    age: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ class Memory:
     """When `asked` was seen to change."""
     growing: bool = False
     """`asked` went up and not all of it is ready yet."""
+    settled_at: float = 0.0
+    """When the number of ready replicas was last seen to change."""
     peak: float = 0.0
     peak_at: float = 0.0
     needs: tuple[tuple[float, int], ...] = ()
@@ -215,7 +218,7 @@ def decide(
         return Decision(workload.replicas, why, "LagUnknown"), held
     memory = _observe(reading, workload, policy, memory, now)
     load = _load(reading, workload, policy, memory)
-    memory = _remember_peak(load, memory, now)
+    memory = _remember_peak(load, policy, memory, now)
     desired, reason, condition, memory = _judge(reading, load, workload, policy, memory, now)
     rates = Rates(load.arriving, load.reading, load.rate) if load.arriving is not None else None
     return Decision(desired, reason, condition, rates, load.age), memory
@@ -235,10 +238,13 @@ def _observe(
         reads=tuple(p.end - p.messages for p in reading.partitions),
         ready=ready,
         asked=workload.replicas,
+        age=reading.seconds_behind,
     )
     if memory.asked != workload.replicas:
         grew = memory.asked is not None and workload.replicas > memory.asked
-        memory = replace(memory, asked=workload.replicas, asked_at=now, growing=grew)
+        memory = replace(
+            memory, asked=workload.replicas, asked_at=now, growing=grew, settled_at=now
+        )
     if memory.growing and ready >= workload.replicas:
         if workload.ready is not None:
             memory = replace(
@@ -246,10 +252,12 @@ def _observe(
             )
         memory = replace(memory, growing=False)
 
+    if memory.samples and memory.samples[-1].ready != ready:
+        memory = replace(memory, settled_at=now)
     memory = replace(memory, samples=_kept(memory.samples, sample))
     if memory.known_since is None:
         memory = replace(memory, known_since=now)
-    memory = replace(memory, rate=_learn_rate(memory))
+    memory = replace(memory, rate=_learn_rate(memory, policy))
     arrived = len(memory.samples) > 1 and memory.samples[-1].ends != memory.samples[-2].ends
     if arrived or reading.messages > 0:
         return replace(memory, idle_since=None)
@@ -285,37 +293,56 @@ def _blend(old: float | None, new: float, weight: float) -> float:
     return new if old is None else old + weight * (new - old)
 
 
-def _learn_rate(memory: Memory) -> float | None:
+def _learn_rate(memory: Memory, policy: Policy) -> float | None:
     """μ, corrected by what the last 20 to 60 s show; unchanged when they show nothing.
 
-    Only while the number of ready replicas stood still. If every partition had a real backlog all
-    the while, every replica was busy: throughput over replicas is μ. If not, it is a lower bound.
+    Only while the number of ready replicas stood still. Partitions with a real backlog all the
+    while show the speed of busy replicas: if that is all of them, throughput over replicas is μ; if
+    some, it is the busiest replicas that could not keep up, and what they read of what came is what
+    they can. Throughput over replicas is a lower bound at any time.
     """
     last = memory.samples[-1]
-    steady = []
-    for sample in reversed(memory.samples):
-        if sample.ready != last.ready or sample.asked != last.ready:
-            break
-        steady.append(sample)
-    if not steady or last.ready < 1:
+    since = memory.settled_at + policy.rebalance_seconds + SAMPLE_SECONDS
+    steady = [s for s in memory.samples if s.at >= since]
+    if len(steady) < 4 or last.ready != last.asked or last.ready < 1:
         return memory.rate
-    first = steady[-1]
+    first = steady[0]
     seconds = last.at - first.at
     if seconds < 20:
         return memory.rate
-    read = (sum(last.reads) - sum(first.reads)) / seconds / last.ready
-    step = last.at - memory.samples[-2].at
     arrivals = [(e - s) / seconds for e, s in zip(last.ends, first.ends, strict=True)]
-    saturated = all(
-        end - at > SATURATED_SECONDS * rate and end > at
-        for sample in steady
-        for end, at, rate in zip(sample.ends, sample.reads, arrivals, strict=True)
-    )
-    if saturated and read > 0:
-        return _blend(memory.rate, read, 1 - math.exp(-step / 30))
-    if memory.rate is not None and seconds > 50 and 0.9 * read > memory.rate:
-        return 0.9 * read
+    known = memory.rate or policy.prior_rate
+    behind = [
+        i
+        for i, rate in enumerate(arrivals)
+        if all(s.ends[i] - s.reads[i] > max(1, SATURATED_SECONDS * rate) for s in steady)
+        and not (known and rate > HOT * known)
+    ]
+    weight = 1 - math.exp(-(last.at - memory.samples[-2].at) / 30)
+    bound = sum(map(_minus, last.reads, first.reads)) / seconds / last.ready
+    if len(behind) == len(arrivals):
+        return _blend(known, bound, weight) if bound > 0 else memory.rate
+    arrived = sum(arrivals[i] for i in behind)
+    if behind and arrived > 0:
+        read = _slope([(s.at, sum(s.reads[i] for i in behind)) for s in steady])
+        cool = sorted((a for a in arrivals if not (known and a > HOT * known)), reverse=True)
+        k = math.ceil(len(arrivals) / last.ready)
+        busiest = cool[0] + (k - 1) * sum(cool[1:]) / max(1, len(cool) - 1)
+        return max(_blend(known, busiest * read / arrived, weight), 0.95 * bound)
+    if known is not None and seconds > 50 and 0.95 * bound > known:
+        return 0.95 * bound
     return memory.rate
+
+
+def _minus(a: int, b: int) -> int:
+    return a - b
+
+
+def _slope(points: list[tuple[float, float]]) -> float:
+    """Least squares: commits come in steps, of which two points alone may catch one too many."""
+    n = len(points)
+    x, y = sum(p[0] for p in points) / n, sum(p[1] for p in points) / n
+    return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
 
 
 @dataclass(frozen=True)
@@ -337,7 +364,8 @@ class _Load:
     top_lag: int
     rest_lag: float
     ready: int
-    peak: float = 0.0
+    forecast: float
+    """λ when replicas asked for now would read, as far as a steady rise goes on."""
 
     def share(self, replicas: int) -> float:
         """The busiest replica's part of λ: the largest partition and ⌈P/n⌉ - 1 average ones."""
@@ -390,13 +418,35 @@ def _load(reading: LagReading, workload: Workload, policy: Policy, memory: Memor
         top_lag=top_lag,
         rest_lag=(sum(lags[i] for i in cool) - top_lag) / max(1, len(cool) - 1),
         ready=memory.samples[-1].ready,
+        forecast=(arriving or 0.0) + _rise(memory.samples) * _reaction(policy, memory),
     )
 
 
-def _remember_peak(load: _Load, memory: Memory, now: float) -> Memory:
-    """The highest λ, fading by half every PEAK_HALF_LIFE_SECONDS."""
+def _rise(samples: tuple[Sample, ...]) -> float:
+    """By how many messages/s λ rises each second: the smaller of the two differences between thirds
+    of the window, so that a step, which only one of them shows, is not taken for a slope."""
+    span = samples[-1].at - samples[0].at
+    if span < WINDOW_SECONDS / 2 or len(samples) < 4:
+        return 0.0
+    marks = [_since(samples, span * third / 3) for third in (3, 2, 1)] + [samples[-1]]
+    rates = [
+        (sum(b.ends) - sum(a.ends)) / (b.at - a.at)
+        for a, b in zip(marks, marks[1:], strict=False)
+        if b.at > a.at
+    ]
+    if len(rates) < 3:
+        return 0.0
+    return max(0.0, min(rates[1] - rates[0], rates[2] - rates[1])) / (span / 3)
+
+
+def _remember_peak(load: _Load, policy: Policy, memory: Memory, now: float) -> Memory:
+    """The highest λ, fading by half every PEAK_HALF_LIFE_SECONDS. A rush that no size could answer,
+    such as a backfill, is none to be ready for."""
     faded = memory.peak * 0.5 ** (max(0.0, now - memory.peak_at) / PEAK_HALF_LIFE_SECONDS)
-    return replace(memory, peak=max(faded, load.arriving or 0.0), peak_at=now)
+    arriving = load.arriving or 0.0
+    if load.rate and arriving > 1.5 * load.capacity(min(policy.max_replicas, load.partitions)):
+        arriving = 0.0
+    return replace(memory, peak=max(faded, arriving), peak_at=now)
 
 
 # --- What to do ---------------------------------------------------------------------------------
@@ -464,7 +514,7 @@ def _threshold_size(load: _Load, policy: Policy, sizes: list[int]) -> int:
     return next((n for n in sizes if n >= wanted), sizes[-1])
 
 
-def _reaction(load: _Load, policy: Policy, memory: Memory) -> float:
+def _reaction(policy: Policy, memory: Memory) -> float:
     """R in seconds."""
     start = policy.start_seconds if memory.start_seconds is None else memory.start_seconds
     return policy.metric_seconds + start + policy.rebalance_seconds
@@ -475,8 +525,10 @@ def _need(load: _Load, policy: Policy, memory: Memory, sizes: list[int], asked: 
     promise = MARGIN * (policy.max_seconds_behind or 0.0)
     if load.age is None or load.age > promise / 2:
         return max(asked, sizes[0])  # behind: not the moment to shrink
-    arriving = max(load.arriving or 0.0, 1e-9)
-    floor = memory.peak * max(0.0, 1 - promise / _reaction(load, policy, memory))
+    arriving = max(load.forecast, 1e-9)
+    floor = min(memory.peak, load.capacity(sizes[-1])) * max(
+        0.0, 1 - promise / _reaction(policy, memory)
+    )
     rate = load.rate or 0.0
     for n in sizes:
         comfortable = arriving <= COMFORT * load.capacity(n)
@@ -490,9 +542,10 @@ def _grow(
 ) -> int | None:
     """The larger size to ask for now, or None while the present one will do (rules 1 and 2)."""
     promise = MARGIN * (policy.max_seconds_behind or 0.0)
-    arriving, rate = max(load.arriving or 0.0, 1e-9), load.rate or 0.0
+    rising = min(load.forecast, 1.3 * (load.arriving or 0.0))
+    arriving, rate = max(rising, 1e-9), load.rate or 0.0
     age = load.age or 0.0
-    reaction = _reaction(load, policy, memory)
+    reaction = _reaction(policy, memory)
     coming = 0.0  # until the replicas that were already asked for read
     if load.ready < asked:
         start = reaction - policy.metric_seconds
@@ -511,7 +564,7 @@ def _grow(
             later = reaction + policy.decision_seconds - coming
             if then + falling_behind * later <= promise:
                 return None
-        elif wait_at(asked, coming) <= promise:
+        elif wait_at(asked, coming) <= promise and not _late(load, memory, promise, reaction, now):
             return None
     for n in sizes:
         if n <= asked:
@@ -519,6 +572,14 @@ def _grow(
         if arriving <= KEEP_UP * load.capacity(n) and wait_at(n, reaction) <= promise:
             return n
     return max(asked, sizes[-1])
+
+
+def _late(load: _Load, memory: Memory, promise: float, reaction: float, now: float) -> bool:
+    """Whether the promise is at risk and the present size, with time to show it, does not help."""
+    if (load.age or 0.0) <= promise or now - memory.asked_at < reaction:
+        return False
+    before = _since(memory.samples, 20.0).age
+    return before is not None and load.age is not None and load.age >= before - 5
 
 
 def _windowed(

@@ -1,0 +1,1 @@
+"""A virtual-clock bench of scaling laws: an hour of a stream in a fraction of a second."""

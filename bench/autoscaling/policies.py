@@ -1,0 +1,246 @@
+"""The laws that are compared: ours, KEDA's, CPU, a fixed size, and two that cheat."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from autoscaling.hpa import DEFAULT_BEHAVIOR, Hpa, average_value, utilization
+from autoscaling.simulator import SYNC, State
+from autoscaling.traces import SECONDS, Floats
+from textmod_operator import scaling
+from textmod_operator.state import LagReading, LagUnknown, PartitionLag
+
+DECISION = 5
+"""Seconds between two decisions of the operator."""
+
+
+class Ours:
+    """`textmod_operator.scaling.decide` itself, seeing what the operator would see."""
+
+    name = "ours"
+
+    def __init__(self, prior_error: float = 1.3) -> None:
+        self._prior_error = prior_error
+        """The image's benchmark over this cluster's real speed."""
+        self._memory = scaling.Memory.empty()
+        self._decision: scaling.Decision | None = None
+
+    def hpa(self, minimum: int, maximum: int) -> Hpa:
+        return Hpa(minimum, maximum, scaling.HPA_BEHAVIOR)
+
+    def observe(self, state: State) -> None:
+        if state.now % DECISION == DECISION - 1:
+            self._decide(state, self._reading(state))
+
+    def wanted(self, state: State) -> int | None:
+        if self._decision is None or self._decision.condition == "LagUnknown":
+            return None
+        return average_value(self._decision.desired, 1.0, state.asked, 0.0)
+
+    def _policy(self, state: State) -> scaling.Policy:
+        return scaling.Policy(
+            min_replicas=1,
+            max_replicas=state.world.maximum or len(state.read),
+            partitions=len(state.read),
+            max_seconds_behind=state.world.promise,
+            prior_rate=state.world.rate * self._prior_error,
+        )
+
+    def _decide(self, state: State, reading: LagReading | LagUnknown) -> None:
+        self._decision, self._memory = scaling.decide(
+            reading,
+            scaling.Workload(state.asked, state.ready),
+            self._policy(state),
+            self._memory,
+            float(state.now),
+        )
+
+    def _reading(self, state: State) -> LagReading | LagUnknown:
+        if not state.known:
+            return LagUnknown(state.now, "The broker does not answer.")
+        ends, committed = state.seen_arrivals(), state.committed
+        lags = tuple(
+            PartitionLag(p, 0, end, min(end, at))
+            for p, (end, at) in enumerate(zip(_whole(ends), _whole(committed), strict=True))
+        )
+        return LagReading(float(state.now), lags, _age(state, committed))
+
+
+class OursPerfect(Ours):
+    """Ours, told the true rates and start time, without delay, every second."""
+
+    name = "ours, perfect information"
+
+    def observe(self, state: State) -> None:
+        since = max(0, state.now - 60)
+        ends, reads = state.arrived[state.now], state.read
+        arriving = state.trace.arrivals[max(0, state.now - 3) : state.now + 1].sum(axis=1).mean()
+        before = ends - state.trace.arrivals[since : state.now + 1].mean(axis=0) * 60
+        scale = arriving * 60 / max(1e-9, (ends - before).sum())
+        before = ends - (ends - before) * scale
+        first = scaling.Sample(
+            state.now - 60.0, _whole(before), _whole(reads), -1, -1
+        )
+        self._memory = replace(
+            self._memory,
+            samples=(first,),
+            rate=state.world.rate,
+            start_seconds=state.world.start,
+        )
+        lags = tuple(
+            PartitionLag(p, 0, end, at)
+            for p, (end, at) in enumerate(zip(_whole(ends), _whole(reads), strict=True))
+        )
+        self._decide(state, LagReading(float(state.now), lags, _age(state, reads)))
+
+
+class Keda:
+    """KEDA's Kafka scaler with its HPA of defaults: ⌈min(lag, P·T)/T⌉, tolerance 0.1."""
+
+    def __init__(self, threshold: int) -> None:
+        self.name = f"KEDA {threshold}"
+        self._threshold = threshold
+
+    def hpa(self, minimum: int, maximum: int) -> Hpa:
+        return Hpa(minimum, maximum, DEFAULT_BEHAVIOR)
+
+    def observe(self, state: State) -> None: ...
+
+    def wanted(self, state: State) -> int | None:
+        if not state.known:
+            return None
+        lag = float(np.maximum(0, state.seen_arrivals() - state.committed).sum())
+        most = len(state.read) * self._threshold
+        return average_value(min(lag, most), self._threshold, state.asked, 0.1)
+
+
+class Cpu:
+    """A plain HPA on CPU, 80 %, a metrics-server of 15 s."""
+
+    name = "CPU 80 %"
+
+    def hpa(self, minimum: int, maximum: int) -> Hpa:
+        return Hpa(minimum, maximum, DEFAULT_BEHAVIOR)
+
+    def observe(self, state: State) -> None: ...
+
+    def wanted(self, state: State) -> int | None:
+        usage = [state.busy] * state.ready
+        return utilization(usage, state.asked - state.ready, 0.8, state.asked, 0.1)
+
+
+class Fixed:
+    name = "fixed maximum"
+
+    def hpa(self, minimum: int, maximum: int) -> None:
+        return None
+
+    def observe(self, state: State) -> None: ...
+
+    def wanted(self, state: State) -> int | None: ...
+
+
+class Clairvoyant:
+    """Knows the arrivals of the next minute, every backlog and every speed, and takes the smallest
+    size that, kept, holds the promise; if none does, the one that breaks it for the fewest seconds.
+
+    It projects the next minute and, since pods that start now may come only after it, the time
+    they need, during which the arrivals of the minute's last ten seconds go on. With `borrowing`
+    it may leave that time with a backlog as old as the promise, for a future it does not know.
+    """
+
+    def __init__(self, *, borrowing: bool = False) -> None:
+        self.name = "clairvoyant, borrowing" if borrowing else "clairvoyant"
+        self._borrowing = borrowing
+
+    def hpa(self, minimum: int, maximum: int) -> Hpa:
+        return Hpa(minimum, maximum, scaling.HPA_BEHAVIOR)
+
+    def observe(self, state: State) -> None: ...
+
+    def wanted(self, state: State) -> int | None:
+        count = len(state.read)
+        sizes = scaling.levels(count, 1, state.world.maximum or count)
+        over, older = self._project(state, sizes)
+        for n, seconds, worse in zip(sizes, over, older, strict=True):
+            if seconds == 0 and (self._borrowing or not worse):
+                return n
+        fewest = min(over)
+        return next(n for n, seconds in zip(sizes, over, strict=True) if seconds == fewest)
+
+    def _project(self, state: State, sizes: list[int]) -> tuple[list[float], list[bool]]:
+        """For each size: what it costs in seconds over the promise, and whether the backlog ends up
+        older than it is now. All sizes are projected at once, [size, partition]."""
+        step = 3
+        world, now, count = state.world, state.now, len(state.read)
+        horizon = 60 + int(world.start + world.rebalance) + SYNC
+        known = state.arrived[now : min(SECONDS, now + 60)]
+        last = known[-min(10, len(known)) :]
+        slope = (last[-1] - last[0]) / max(1, len(last) - 1)
+        future = np.concatenate([known, known[-1] + slope * np.arange(1, horizon + 1)[:, None]])
+
+        pods = sorted(pod.ready_at - now for pod in state.pods)
+        members = np.empty((len(sizes), horizon // step + 1), dtype=np.int64)
+        paused = np.zeros(members.shape, dtype=bool)
+        at = step * np.arange(members.shape[1])
+        for row, n in enumerate(sizes):
+            ready_at = np.array(pods[:n] + [world.start] * (n - len(pods)))
+            members[row] = np.maximum(1, (ready_at[:, None] <= at).sum(axis=0))
+            pauses = [(j, j + world.rebalance) for j in set(ready_at.tolist()) if j > 0]
+            pauses += [(0, world.rebalance)] if n < len(pods) else []
+            for begin, end in [*pauses, (0, state.paused_until - now)]:
+                paused[row] |= (begin <= at - step / 2) & (at - step / 2 < end)
+
+        speed = 0.97 * world.rate * step
+        read = np.tile(state.read, (len(sizes), 1))
+        over = np.zeros(len(sizes))
+        rows = count * np.arange(len(sizes))[:, None]
+        for i in range(1, members.shape[1]):
+            owner = np.arange(count) % members[:, i, None] + rows
+            waiting = future[at[i]] - read
+            total = np.bincount(owner.ravel(), waiting.ravel(), minlength=count * len(sizes))
+            part = np.minimum(1.0, speed / np.maximum(total, 1e-9))
+            read += np.where(paused[:, i, None], 0.0, waiting * part[owner])
+            due = self._arrived_by(state, future, at[i] - world.promise + step)
+            late = np.maximum(0.0, due - read).sum(axis=1)
+            over += step * (late > 1e-3)
+        # What is over anyway ends soonest with the least left over.
+        over += late / max(1.0, world.rate * count)
+        allowed = max(self._age_now(state), world.promise / 4)
+        left = self._arrived_by(state, future, at[-1] - allowed) - read
+        return over.tolist(), (left > 1e-3).any(axis=1).tolist()
+
+    def _arrived_by(self, state: State, future: Floats, second: float) -> Floats:
+        """Cumulative arrivals at a second relative to now."""
+        if second >= 0:
+            return future[int(second)]
+        past = state.now + int(second)
+        return state.arrived[past] if past >= 0 else np.zeros(len(state.read))
+
+    def _age_now(self, state: State) -> float:
+        return _age(state, state.read)
+
+
+def _whole(offsets: Floats) -> tuple[int, ...]:
+    return tuple(offsets.astype(np.int64).tolist())
+
+
+def _age(state: State, position: Floats) -> float:
+    """Seconds behind as LagMonitor reckons them: since when the end was beyond the position."""
+    ends = state.seen_arrivals()
+    behind = ends > position + 1e-3
+    if not behind.any():
+        return 0.0
+    back = 60
+    while True:
+        first = max(0, state.now - back)
+        past = state.arrived[first : state.now]
+        beyond = past[:, behind] > position[behind] + 1e-3
+        if not len(past) or first == 0 or not beyond[0].any():
+            break
+        back *= 4
+    if not len(past):
+        return 0.0
+    return float(state.now - (first + beyond.argmax(axis=0).min()))
