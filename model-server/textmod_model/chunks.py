@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-# Punctuation that spaCy splits from the end of a word of ASCII letters, whatever the word.
-_PLAIN_SUFFIXES: Final = frozenset(",!?:;)]\"'*")
+# Marks that spaCy splits from the end of anything, one at a time.
+_PLAIN_SUFFIXES: Final = frozenset(",!?:;()[]{}<>_#*&\"'`")
 _URL_STARTS: Final = ("http://", "https://")
 _WHITE_SPACE: Final = re.compile(r"\s+")
 
@@ -206,8 +206,7 @@ class ChunkTokenizer:
                 prefixes.append(left[:head])
                 left = left[head:]
                 break
-            match = self._suffix(left[head:])
-            tail = match.end() - match.start() if match else 0
+            tail = self._suffix_size(left[head:])
             if tail and left[:-tail] in specials:
                 suffixes.append(left[-tail:])
                 left = left[:-tail]
@@ -222,13 +221,21 @@ class ChunkTokenizer:
         suffixes.reverse()
         return [*prefixes, *self._middle(left), *suffixes]
 
+    def _suffix_size(self, left: str) -> int:
+        if left[-1:] in _PLAIN_SUFFIXES:
+            return len(left[-1:])
+        match = self._suffix(left)
+        return match.end() - match.start() if match else 0
+
     def _middle(self, left: str) -> Sequence[str]:
         if not left:
             return ()
         special = self._specials.get(left)
         if special is not None:
             return special
-        if self._is_url(left):
+        if left.isascii() and left.isalpha():
+            return (left,)
+        if "." in left and self._is_url(left):  # every address has a full stop
             return (left,)
         tokens: list[str] = []
         start = 0
@@ -246,9 +253,10 @@ class ChunkTokenizer:
 
     def _fuse(self, tokens: Sequence[str], spaced: Sequence[bool]) -> list[str]:
         """Replace token sequences that make a special case (spaCy's `_apply_special_cases`)."""
-        starts = dict(self._chosen_spans(tokens))
-        if not starts:
+        spans = self._pattern_spans(tokens)
+        if not spans:
             return list(tokens)
+        starts = dict(_chosen(spans))
         fused: list[str] = []
         at = 0
         while at < len(tokens):
@@ -270,14 +278,13 @@ class ChunkTokenizer:
             if start + size <= len(tokens) and tuple(tokens[start : start + size]) in self._patterns
         ]
 
-    def _chosen_spans(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
-        """Choose spans that do not overlap, the longest first (`_filter_special_spans`)."""
-        chosen: list[tuple[int, int]] = []
-        seen: set[int] = set()
-        for start, end in sorted(
-            self._pattern_spans(tokens), key=lambda span: (span[0] - span[1], span[0])
-        ):
-            if start not in seen and end - 1 not in seen:
-                chosen.append((start, end))
-            seen.update(range(start, end))
-        return chosen
+
+def _chosen(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Choose spans that do not overlap, the longest first (`_filter_special_spans`)."""
+    chosen: list[tuple[int, int]] = []
+    seen: set[int] = set()
+    for start, end in sorted(spans, key=lambda span: (span[0] - span[1], span[0])):
+        if start not in seen and end - 1 not in seen:
+            chosen.append((start, end))
+        seen.update(range(start, end))
+    return chosen

@@ -20,7 +20,7 @@ from textmod_model import pipeline as recipes
 from textmod_model.chunks import ChunkTokenizer, Rules
 from textmod_model.compiled import LEFT_OUT, UNKNOWN, Compiled, Integers, Memory, numbered
 from textmod_model.memo import Analyzer
-from textmod_model.text import tidy, word
+from textmod_model.text import SYMBOLS, tidy, word
 
 MAX_REMEMBERED: Final = 40_000
 """Most chunks that an artifact remembers, the most frequent of the training data."""
@@ -39,11 +39,12 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
     if steps["tokens"].model != recipes.BLANK_ENGLISH:
         raise NotCompilable("tokens of a whole spaCy pipeline depend on the words around them")
     vectorizer, classifier = steps["tfidf"], steps["classifier"]
+    rules = spacy_rules(recipes.language(recipes.BLANK_ENGLISH).tokenizer)
     grams = _Grams(vectorizer.vocabulary_)
     compiled = Compiled(
-        rules=spacy_rules(recipes.language(recipes.BLANK_ENGLISH).tokenizer),
+        rules=rules,
         words=grams.ids,
-        forms=_forms(grams.ids),
+        forms=_forms(grams.ids, rules),
         unigrams=grams.unigrams,
         bigram_keys=grams.bigram_keys,
         bigrams=grams.bigrams,
@@ -120,19 +121,21 @@ def _orth(tokenizer: Tokenizer, part: Mapping[object, object]) -> str:
     return value if isinstance(value, str) else str(tokenizer.vocab.strings[value])
 
 
-def _forms(ids: Mapping[str, int]) -> dict[str, int]:
-    """Map the tokens to their word's id whose lemma is not just their lower case."""
+def _forms(ids: Mapping[str, int], rules: Rules) -> dict[str, int]:
+    """Map to their word's id the tokens whose lemma is not just their lower case, and symbols."""
     path = resources.files("spacy_lookups_data") / "data" / "en_lemma_lookup.json.gz"
     lemmas: dict[str, str] = json.loads(gzip.decompress(path.read_bytes()))
+    like_url = ChunkTokenizer(rules).like_url
 
     def number(lemma: str) -> int:
         return ids.get(word(lemma), UNKNOWN) if word(lemma) else LEFT_OUT
 
-    return {
+    forms = {
         form: number(lemma)
         for form, lemma in sorted(lemmas.items())
-        if number(lemma) != number(form)
+        if number(lemma) != number(form) and not like_url(form)
     }
+    return dict.fromkeys(sorted(SYMBOLS - lemmas.keys()), LEFT_OUT) | forms
 
 
 class _Grams:

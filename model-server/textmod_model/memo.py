@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -61,8 +62,8 @@ class Analyzer:
         if len(chunk) > MAX_CHUNK:
             return _joined([self.chunk(piece) for piece in pieces(chunk)])
         tokens, fragile = self._tokenizer.chunk(chunk)
-        weight, mass = self._sums(chunk)
-        return Known(self._ids(tokens), weight, mass, chunks=1, fragile=fragile)
+        weight, mass = self._sums(chunk) if self._features else (0.0, 0.0)
+        return Known(self._ids(tokens), weight, mass, 1, fragile)
 
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
         """Tell whether the fragile chunk at index `at` may be another between its neighbours."""
@@ -80,18 +81,16 @@ class Analyzer:
         return [number for token in tokens if (number := self._id(token)) != LEFT_OUT]
 
     def _id(self, token: str) -> int:
+        number = self._forms.get(token)
+        if number is not None:
+            return number
         if ("." in token or token.startswith("http")) and self._tokenizer.like_url(token):
             return self._url
-        number = self._forms.get(token)
-        if number is None:
-            lowered = word(token)
-            number = self._words.get(lowered, UNKNOWN) if lowered else LEFT_OUT
-        return number
+        lowered = word(token)
+        return self._words.get(lowered, UNKNOWN) if lowered else LEFT_OUT
 
     def _sums(self, chunk: str) -> tuple[float, float]:
-        """Return weight and mass of the chunk's features, 0 for a recipe that has none."""
-        if not self._features:
-            return 0.0, 0.0
+        """Return weight and mass of the chunk's features."""
         weight = mass = 0.0
         index = self._features.get
         for feature in features.of_chunk(chunk):
@@ -125,6 +124,7 @@ class Memo(dict[str, int]):
         super().__init__()
         self._chunks = compiled.memory.chunks
         self._table = _Table(compiled.memory)
+        self._new: list[Known] = []  # not in the table yet
         self._limit = len(self._chunks) + limit
         self._name()
         self.analyzer = Analyzer(compiled)
@@ -143,15 +143,20 @@ class Memo(dict[str, int]):
 
     def add(self, known: Known) -> int:
         """Add an entry without a name, for the batch at hand, and return its index."""
-        return self._table.add(known)
+        self._new.append(known)
+        return len(self._table) + len(self._new) - 1
 
     def columns(self) -> Columns:
-        """Return views on all entries; they must be gone before the next look-up."""
+        """Return views on all entries; they must be gone before the next call."""
+        if self._new:
+            self._table.extend(self._new)
+            self._new.clear()
         return self._table.columns()
 
     def trim(self) -> None:
         """Forget what does not fit. Call between batches: indices given out before are void."""
-        if len(self._table) > self._limit:
+        if len(self._table) + len(self._new) > self._limit:
+            self._new.clear()
             self.clear()
             self._table.truncate(len(self._chunks) + 1)
             self._name()
@@ -173,16 +178,15 @@ class _Table:
     def __len__(self) -> int:
         return len(self._start)
 
-    def add(self, known: Known) -> int:
-        index = len(self._start)
-        self._start.append(len(self._tokens))
-        self._size.append(len(known.tokens))
-        self._tokens.extend(known.tokens)
-        self._weight.append(known.weight)
-        self._mass.append(known.mass)
-        self._chunks.append(known.chunks)
-        self._fragile.append(known.fragile)
-        return index
+    def extend(self, entries: Sequence[Known]) -> None:
+        sizes = [len(entry.tokens) for entry in entries]
+        self._start.extend(accumulate(sizes[:-1], initial=len(self._tokens)))
+        self._size.extend(sizes)
+        self._tokens.extend(chain.from_iterable(entry.tokens for entry in entries))
+        self._weight.extend([entry.weight for entry in entries])
+        self._mass.extend([entry.mass for entry in entries])
+        self._chunks.extend([entry.chunks for entry in entries])
+        self._fragile.extend([entry.fragile for entry in entries])
 
     def columns(self) -> Columns:
         return Columns(
