@@ -4,7 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-  --custom-compile-command "make lock" pyproject.toml "$@"; }
-compile --all-extras --output-file requirements/dev.txt
-compile --extra operator --constraint requirements/dev.txt --output-file requirements/operator.txt
-compile --extra model --constraint requirements/dev.txt --output-file requirements/model.txt
+  --custom-compile-command "make lock" "$@"; }
+compile pyproject.toml --all-extras --output-file requirements/dev.txt
+compile pyproject.toml --extra operator --constraint requirements/dev.txt --output-file requirements/operator.txt
+compile pyproject.toml --extra model --constraint requirements/dev.txt --output-file requirements/model.txt
+echo uv | compile - --constraint requirements/dev.txt --output-file requirements/installer.txt

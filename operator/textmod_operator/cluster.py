@@ -217,25 +217,27 @@ class Cluster:
 
     # --- the TextModeration itself ----------------------------------------------------------------
 
-    def patch_status(self, key: ObjectKey, status: Manifest) -> None:
-        """Merges into the status; None takes a field out. An object that is gone is no error."""
-        self._merge(key, {"status": status}, "/status")
+    def patch_status(self, key: ObjectKey, status: Manifest) -> Manifest | None:
+        """Merges into the status (None takes a field out); the object afterwards, None when it is
+        gone."""
+        return self._merge(key, {"status": status}, "/status")
 
-    def patch_metadata(self, key: ObjectKey, metadata: Manifest) -> None:
-        """Merges into the metadata. An object that is gone is no error."""
-        self._merge(key, {"metadata": metadata})
+    def patch_metadata(self, key: ObjectKey, metadata: Manifest) -> Manifest | None:
+        """Merges into the metadata; the object afterwards, None when it is gone."""
+        return self._merge(key, {"metadata": metadata})
 
     def scale(self, key: ObjectKey, replicas: int) -> None:
         """Sets spec.replicas through the scale subresource, as an autoscaler does."""
         self._merge(key, {"spec": {"replicas": replicas}}, "/scale")
 
-    def _merge(self, key: ObjectKey, body: Manifest, subresource: str = "") -> None:
+    def _merge(self, key: ObjectKey, body: Manifest, subresource: str = "") -> Manifest | None:
         ref = Ref(api.API_VERSION, api.KIND, key.namespace, key.name)
         try:
-            self._patch(ref, body, "application/merge-patch+json", subresource=subresource)
+            return self._patch(ref, body, "application/merge-patch+json", subresource=subresource)
         except ClusterError as error:
             if error.status != 404:
                 raise
+            return None
 
     def post_event(
         self, about: api.TextModeration, severity: str, reason: str, message: str

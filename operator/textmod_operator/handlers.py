@@ -25,7 +25,7 @@ from textmod_operator.cluster import OWNED_KINDS, PLURALS, Cluster
 from textmod_operator.conditions import FIGURES, figures, notices
 from textmod_operator.errors import ClusterError, Problem
 from textmod_operator.kafka_admin import KafkaAdmins
-from textmod_operator.reconcile import Edges, Outcome, finalize, hold_or_release, key_of, reconcile
+from textmod_operator.reconcile import Edges, Outcome, finalize, key_of, reconcile
 from textmod_operator.settings import Settings
 from textmod_operator.state import (
     KafkaConnection,
@@ -76,13 +76,14 @@ class Controller:
         self._leading = asyncio.Event()
         self._kafka = KafkaAdmins()
         self._edges: Edges | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.streams = Streams()
 
     # --- life -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Starts the work; `lead` lets it act."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         capabilities = await loop.run_in_executor(self._threads, self._cluster.capabilities)
         self._edges = Edges(self._cluster, self._kafka, capabilities, self._claims.rival)
         workers = [self._work() for _ in range(self._settings.workers)]
@@ -120,6 +121,8 @@ class Controller:
             self._forget(key)
             return
         before = self._bodies.get(key)
+        if before is not None and not is_newer(body, before):
+            return  # a patch of ours has told already what came of it
         self._bodies[key] = body
         self._claims.note(key, body)
         _OBJECTS.set(len(self._bodies))
@@ -137,6 +140,12 @@ class Controller:
         key = ObjectKey(body["metadata"]["namespace"], name or "")
         if key in self._bodies:
             self._queue.add(key)
+
+    def _patched(self, key: ObjectKey, body: Manifest) -> None:
+        """Takes in what came of a patch of ours: the next pass may come before the watch does, and
+        must not go by the old status."""
+        if key in self._bodies:
+            self.textmoderation_changed("MODIFIED", body)
 
     def _forget(self, key: ObjectKey) -> None:
         for table in (self._bodies, self._connections, self._figures_written):
@@ -179,8 +188,6 @@ class Controller:
                 finalize(body, edges)
             return None
         outcome = reconcile(body, edges, self.streams.scaling(key), datetime.now(UTC))
-        if outcome.tm is not None:
-            hold_or_release(body, outcome.tm, self._cluster)
         self._write_status(key, body, outcome)
         return outcome
 
@@ -214,19 +221,18 @@ class Controller:
         patch = merge_patch(before, after)
         if not patch or (set(patch) <= set(FIGURES) and not self._figures_due(key)):
             return
-        self._send_status(key, body, patch)
+        self._send_status(key, patch)
         if outcome.tm is not None:
             for notice in notices(before, after):
                 self._cluster.post_event(outcome.tm, notice.severity, notice.reason, notice.message)
 
-    def _send_status(self, key: ObjectKey, body: Manifest, patch: Manifest) -> None:
-        self._cluster.patch_status(key, patch)
+    def _send_status(self, key: ObjectKey, patch: Manifest) -> None:
+        after = self._cluster.patch_status(key, patch)
         _STATUS_WRITES.inc()
         if set(patch) & set(FIGURES):
             self._figures_written[key] = time.monotonic()
-        # Until the watch brings it back, this is what the next pass compares with.
-        if self._bodies.get(key) is body:
-            self._bodies[key] = {**body, "status": _merged(body.get("status") or {}, patch)}
+        if after is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._patched, key, after)
 
     # --- lag ------------------------------------------------------------------------------------
 
@@ -271,7 +277,7 @@ class Controller:
                 logger.warning("%s: writing the lag to the status failed: %s", key, error)
 
     def _send_figures(self, key: ObjectKey, body: Manifest, patch: Manifest) -> None:
-        self._send_status(key, body, patch)
+        self._send_status(key, patch)
         learned = self.streams.learned(key)
         known = (body["metadata"].get("annotations") or {}).get(naming.LEARNED_ANNOTATION)
         if learned is not None and learned != known:
@@ -380,16 +386,10 @@ def merge_patch(before: Manifest, after: Manifest) -> Manifest:
     return patch
 
 
-def _merged(before: Manifest, patch: Manifest) -> Manifest:
-    """`before` after a merge patch."""
-    result = {name: value for name, value in before.items() if patch.get(name, ...) is not None}
-    for name, value in patch.items():
-        if isinstance(value, dict):
-            old = before.get(name)
-            result[name] = _merged(old if isinstance(old, dict) else {}, value)
-        elif value is not None:
-            result[name] = value
-    return result
+def is_newer(body: Manifest, than: Manifest) -> bool:
+    """Whether one reading of an object is later than another, by their resourceVersions (which
+    Kubernetes compares as whole numbers)."""
+    return int(body["metadata"]["resourceVersion"]) > int(than["metadata"]["resourceVersion"])
 
 
 def _asks(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only compared

@@ -79,6 +79,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     except NotAccepted as problem:
         return Outcome(rejected_status(body, problem, now), retry=problem.retry)
 
+    _hold_or_release(body, tm, edges.cluster)
     want = desired(tm, connection, edges.capabilities, secrets_digest)
     problems: list[Problem] = []
     topics: tuple[TopicSeen, ...] = ()
@@ -126,18 +127,6 @@ def finalize(body: Manifest, edges: Edges) -> None:
         pass
     finalizers = [name for name in _finalizers(body) if name != naming.FINALIZER]
     edges.cluster.patch_metadata(key_of(body), {"finalizers": finalizers or None})
-
-
-def hold_or_release(body: Manifest, tm: TextModeration, cluster: Cluster) -> None:
-    """Keeps the finalizer on objects with deletionPolicy Delete, and only on those: a finalizer
-    outlives the operator, and would block a namespace from going."""
-    present = _finalizers(body)
-    wanted = tm.spec.topics.deletion_policy == "Delete"
-    if wanted == (naming.FINALIZER in present):
-        return
-    others = [name for name in present if name != naming.FINALIZER]
-    finalizers = [*others, naming.FINALIZER] if wanted else others
-    cluster.patch_metadata(key_of(body), {"finalizers": finalizers or None})
 
 
 def key_of(body: Manifest) -> ObjectKey:
@@ -260,6 +249,18 @@ def _noted(problems: list[Problem]) -> Iterator[None]:
         yield
     except Problem as problem:
         problems.append(problem)
+
+
+def _hold_or_release(body: Manifest, tm: TextModeration, cluster: Cluster) -> None:
+    """Keeps the finalizer on objects with deletionPolicy Delete, and only on those: a finalizer
+    outlives the operator, and would block a namespace from going."""
+    present = _finalizers(body)
+    wanted = tm.spec.topics.deletion_policy == "Delete"
+    if wanted == (naming.FINALIZER in present):
+        return
+    others = [name for name in present if name != naming.FINALIZER]
+    finalizers = [*others, naming.FINALIZER] if wanted else others
+    cluster.patch_metadata(key_of(body), {"finalizers": finalizers or None})
 
 
 def _refuse_rivals(tm: TextModeration, rival: Rival) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from textmod_dev.control_plane import AutoscalerTimes
 from textmod_dev.local_cluster import LocalCluster
+from textmod_dev.model_image import add_image, trained_model, training_data
 from textmod_dev.processes import wait_until
 from textmod_dev.progress import Progress
 
@@ -33,6 +34,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
             f"{p.name} (exit code {p.exit_code()}), see {p.log}" for p in running.keeper.ended()
         ]
         assert not dead, f"these ended while the tests ran: {', '.join(dead)}"
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: LocalCluster) -> LocalCluster:
+    """The same cluster with the operator running and the model's image on its node."""
+    artifact = trained_model(training_data(None, Progress()), Progress())
+    add_image(cluster.images, artifact)
+    cluster.install_operator()
+    cluster.start_operator()
+    return cluster
 
 
 class Kubectl(Protocol):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objects import body, moderation
 
-from textmod_operator.handlers import Claims, _merged, merge_patch
+from textmod_operator.handlers import Claims, is_newer, merge_patch
 from textmod_operator.state import ObjectKey
 
 VALUES = st.recursive(
@@ -17,11 +17,24 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=4)
 
 
+def apply_merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7386, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = apply_merge_patch(result.get(name), value)
+    return result
+
+
 @given(before=OBJECTS, after=OBJECTS)
 def test_a_merge_patch_leads_from_one_to_the_other(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    assert _merged(before, merge_patch(before, after)) == after
+    assert apply_merge_patch(before, merge_patch(before, after)) == after
     assert merge_patch(after, after) == {}
 
 
@@ -67,3 +80,10 @@ def test_a_claim_ends_with_its_object() -> None:
     known = claims(body(SHARED, **OLD), body(SHARED, **NEW))
     known.forget(ObjectKey("reddit", "old"))
     assert known.rival(moderation(SHARED, **NEW)) is None
+
+
+def test_readings_of_an_object_are_ordered_as_numbers() -> None:
+    nine, ten = ({"metadata": {"resourceVersion": version}} for version in ("9", "10"))
+    assert is_newer(ten, nine)
+    assert not is_newer(nine, ten)
+    assert not is_newer(nine, nine)

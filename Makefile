@@ -1,0 +1,61 @@
+# The project's commands. `make help` lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+
+.PHONY: help setup demo up down status kubectl test lint types imports unit integration generate lock bench bench-autoscaling clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+setup: ## install everything pinned into .venv
+	@dev/setup.sh
+
+# --- the local cluster -------------------------------------------------------------------------
+demo: setup ## the main job on a local cluster, with a live view (DEMO_FLAGS=--keep leaves it up)
+	@$(BIN)/textmod-dev demo $(DEMO_FLAGS)
+
+up: setup ## start the local cluster with the operator and a model
+	@$(BIN)/textmod-dev up
+
+down: ## stop the local cluster
+	@[ ! -x $(BIN)/textmod-dev ] || $(BIN)/textmod-dev down
+
+status: ## say whether the local cluster runs, and where
+	@$(BIN)/textmod-dev status
+
+kubectl: ## kubectl on the local cluster, such as: make kubectl ARGS="get tm"
+	@$(BIN)/textmod-dev kubectl $(ARGS)
+
+# --- checks ------------------------------------------------------------------------------------
+test: lint types imports ## every check: lint, types, import law, unit and integration tests
+	$(PYTEST)
+
+lint: setup ## style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+imports: setup ## the import law
+	$(BIN)/lint-imports
+
+unit: setup ## tests of pure code, seconds in all
+	$(PYTEST) -m "not integration and not slow"
+
+integration: setup ## tests on a real control plane and a real broker
+	$(PYTEST) -m integration
+
+# --- generated files ---------------------------------------------------------------------------
+generate: setup ## write the generated files anew
+	$(BIN)/textmod-operator crd > crds/textmoderations.yaml
+
+lock: setup ## resolve and pin the dependencies anew
+	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh
+
+clean: down ## remove what was built here (the caches stay)
+	rm -rf .venv .state build dist reports

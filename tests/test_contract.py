@@ -1,0 +1,72 @@
+"""The environment that the operator writes against the settings that the model server reads.
+
+The two never import each other; this is where they meet.
+"""
+
+from __future__ import annotations
+
+import pytest
+from objects import moderation
+from textmod_model.settings import Settings, load
+from textmod_operator.desired import desired
+from textmod_operator.naming import ENV_SECRETS_DIGEST
+from textmod_operator.state import Capabilities, KafkaConnection
+
+FULL = {
+    "kafka": {
+        "tls": {"caSecretRef": {"name": "ca"}, "certificateSecretRef": {"name": "pair"}},
+        "sasl": {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "login"}},
+    },
+    "message": {"format": "Json", "textField": "post.body", "outputFormat": "Verdict"},
+    "model": {"digest": "sha256:" + "0" * 64, "threshold": 0.25},
+    "serving": {
+        "platform": "Deployment",
+        "delivery": "ExactlyOnce",
+        "batch": {"maxMessages": 512, "maxWaitMilliseconds": 7},
+    },
+}
+SECURE = KafkaConnection("a:1,b:2", "SCRAM-SHA-512", "sally", "open-sesame", tls=True)
+PLAIN = KafkaConnection("kafka:9092")
+FROM_REFERENCES = {
+    "TEXTMOD_POD_NAME": "science-1",
+    "TEXTMOD_KAFKA_SASL_USERNAME": "sally",
+    "TEXTMOD_KAFKA_SASL_PASSWORD": "open-sesame",
+}
+"""What the kubelet resolves in the pod."""
+
+
+def written(spec: dict, connection: KafkaConnection) -> dict[str, str]:
+    """The container's environment as the process will see it."""
+    want = desired(moderation(spec), connection, Capabilities(), "digest")
+    deployment = next(item for item in want.objects if item["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {
+        entry["name"]: entry["value"] if "value" in entry else FROM_REFERENCES[entry["name"]]
+        for entry in container["env"]
+    }
+
+
+def variables() -> set[str]:
+    """Every variable that the model server reads."""
+    return {
+        str(field.validation_alias or f"TEXTMOD_{name.upper()}")
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def test_the_model_server_reads_what_the_operator_writes() -> None:
+    read = load(written(FULL, SECURE))
+    assert read.kafka_bootstrap_servers == "a:1,b:2"
+    assert read.kafka_security_protocol == "SASL_SSL"
+    assert (read.streaming, read.delivery) == ("Native", "ExactlyOnce")
+    assert (read.batch_max_messages, read.batch_max_wait_milliseconds) == (512, 7)
+    assert (read.message_format, read.message_text_field) == ("Json", "post.body")
+    assert (read.model_digest, read.model_threshold) == ("sha256:" + "0" * 64, 0.25)
+    assert read.consumer_group == "textmod.reddit.science"
+    assert read.pod_name == "science-1"
+
+
+@pytest.mark.parametrize("spec", [FULL, {"serving": {"platform": "Deployment"}}])
+def test_every_variable_that_is_written_is_read(spec: dict) -> None:
+    connection = SECURE if spec is FULL else PLAIN
+    assert set(written(spec, connection)) - variables() - {ENV_SECRETS_DIGEST} == set()
