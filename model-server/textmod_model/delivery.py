@@ -31,6 +31,7 @@ from textmod_model.kafka import (
     Source,
     TopicPartition,
     fault_of,
+    is_rebalance,
     partition_counts,
 )
 from textmod_model.messages import Refused
@@ -40,6 +41,7 @@ from textmod_model.stream import Batch, Judge, Record
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+REBALANCE_SECONDS = 0.2
 ROUTES_SECONDS = 60.0
 BATCHES_IN_FLIGHT = 4
 TRANSACTION_BATCHES = 16
@@ -387,7 +389,7 @@ class ExactlyOnce:
             error = exception.args[0]
             if error.fatal():
                 raise StreamError(f"Kafka refuses transactions: {error.str()}.") from None
-            self._block(error)
+            self._block(None, error)
             return False
         self._initialised = True
         return True
@@ -467,15 +469,22 @@ class ExactlyOnce:
         refused = [f for f in failures if fault_of(f.error) is Fault.RECORD]
         if refused and all(self._writer.replace(f) for f in refused if f.alone):
             self._careful = True
+        elif is_rebalance(error):
+            log.info("A rebalance aborted the transaction (%s); it is tried again.", error.str())
+            self._retry_at = time.monotonic() + REBALANCE_SECONDS
         else:
-            cause = next((f.error for f in failures if not _is_consequence(f.error)), error)
-            self._block(cause)
+            self._block(next((f for f in failures if not _is_consequence(f.error)), None), error)
         self._waiting = self._open + self._waiting
         self._open = []
 
-    def _block(self, error: KafkaError) -> None:
-        sentence = f"The transaction was not committed: {error.str()}."
-        log.warning("%s It is tried again.", sentence)
+    def _block(self, failure: Failure | None, error: KafkaError) -> None:
+        if failure is None:
+            sentence = f"No transaction can be committed: {error.str()}."
+        else:
+            topic = self._writer.topic_of(failure)
+            sentence = f"The topic {topic} can't be written: {failure.error.str()}."
+        if self._health.blocked != sentence:
+            log.error("%s Nothing is consumed until it can.", sentence)
         self._health.blocked = sentence
         self._retry_at = time.monotonic() + RETRY_SECONDS
 

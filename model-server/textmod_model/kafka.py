@@ -51,6 +51,22 @@ _RECORD_CODES = frozenset(
 )
 
 
+_GROUP_CODES = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.FENCED_MEMBER_EPOCH,
+    }
+)
+
+
+def is_rebalance(error: KafkaError) -> bool:
+    """Tell whether offsets were refused only because the group has moved on."""
+    return error.code() in _GROUP_CODES
+
+
 def fault_of(error: KafkaError) -> Fault:
     """Classify a produce error."""
     if error.fatal():

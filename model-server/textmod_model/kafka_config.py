@@ -50,15 +50,16 @@ def consumer(settings: Settings, group_protocol: str) -> Configuration:
         "fetch.queue.backoff.ms": 10,
         "statistics.interval.ms": 2_000,
     }
-    if settings.pod_name:
-        # A container that crashes comes back under the pod's name and finds its partitions.
-        options["group.instance.id"] = settings.pod_name
     if group_protocol == "classic":
         options |= {
             "partition.assignment.strategy": "range",
             "session.timeout.ms": 15_000,
             "heartbeat.interval.ms": 2_000,
         }
+        if settings.pod_name:
+            # A container that crashed comes back under the pod's name and finds its partitions.
+            # Not so with KIP-848, where the name stays taken until the dead member's session ends.
+            options["group.instance.id"] = settings.pod_name
     return client(settings) | options
 
 

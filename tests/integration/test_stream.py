@@ -1,0 +1,530 @@
+"""The stream worker as its own process against a real broker: nothing lost, nothing silent.
+
+Every test has topics and a group of its own. What goes in carries a number, and what comes out is
+counted by it: a verdict or a dead letter each, never neither.
+"""
+
+import collections
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from textmod_dev.kafka_broker import KafkaBroker
+from textmod_model import artifact
+from textmod_model.scorer import Scorer
+from textmod_model.servers import listen
+
+pytestmark = pytest.mark.integration
+
+DELIVERIES = ["AtLeastOnce", "ExactlyOnce"]
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    properties = {
+        # A killed worker's partitions are free once its session is over: 45 s by default.
+        "group.consumer.min.session.timeout.ms": "6000",
+        "group.consumer.session.timeout.ms": "6000",
+        "group.consumer.min.heartbeat.interval.ms": "500",
+        "group.consumer.heartbeat.interval.ms": "500",
+    }
+    folder = tmp_path_factory.mktemp("kafka") / "kafka"
+    with KafkaBroker(folder, properties=properties) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A small real artifact."""
+    folder = tmp_path_factory.mktemp("model")
+    data, packaged = folder / "comments.csv", folder / "artifact"
+    with data.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        for number in range(120):
+            rude = number % 3 == 0
+            rows.writerow([f"{'stupid idiot' if rude else 'lovely paper'} {number}", int(rude)])
+    subprocess.run(
+        [sys.executable, "-m", "textmod_model", "train", data, "--out", packaged],
+        check=True,
+        capture_output=True,
+    )
+    return packaged
+
+
+class Stream:
+    """Three topics and a group, what was put in, and the workers on them."""
+
+    def __init__(self, bootstrap, model, *, partitions=4, out=None, dead=1, **settings):
+        name = uuid.uuid4().hex[:8]
+        self.bootstrap = bootstrap
+        self.input, self.output, self.letters = f"in-{name}", f"out-{name}", f"dead-{name}"
+        self.group = f"textmod.{name}"
+        self.admin = AdminClient({"bootstrap.servers": bootstrap})
+        self.producer = Producer({"bootstrap.servers": bootstrap, "message.max.bytes": 8_000_000})
+        self.sent = 0
+        self.workers = []
+        self.make(self.input, partitions)
+        if out != 0:
+            self.make(self.output, out or partitions)
+        if dead:
+            self.make(self.letters, dead)
+        self.environment = {
+            "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "TEXTMOD_INPUT_TOPIC": self.input,
+            "TEXTMOD_OUTPUT_TOPIC": self.output,
+            "TEXTMOD_DEAD_LETTER_TOPIC": self.letters,
+            "TEXTMOD_CONSUMER_GROUP": self.group,
+            "TEXTMOD_STREAMING": "Native",
+            "TEXTMOD_ARTIFACT": str(model),
+            "TEXTMOD_BIND_ADDRESS": "127.0.0.1",
+            "TEXTMOD_TERMINATION_LOG": os.devnull,
+            **settings,
+        }
+
+    def make(self, topic, partitions, **config):
+        [future] = self.admin.create_topics(
+            [NewTopic(topic, partitions, 1, config=config)]
+        ).values()
+        future.result(30)
+
+    def delete(self, topic):
+        [future] = self.admin.delete_topics([topic]).values()
+        future.result(30)
+
+    def configure(self, topic, **config):
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        [future] = self.admin.incremental_alter_configs([resource]).values()
+        future.result(30)
+
+    def send(self, count=0, *, values=(), keys=37, **options):
+        """Put in numbered comments, or the given values."""
+        payloads = list(values) or [
+            json.dumps({"id": self.sent + i, "body": f"lovely paper {i}"}).encode()
+            for i in range(count)
+        ]
+        for value in payloads:
+            key = f"key-{self.sent % keys}".encode() if keys else None
+            self.producer.produce(
+                self.input,
+                value,
+                key,
+                headers=[("number", str(self.sent).encode())],
+                **options,
+            )
+            self.sent += 1
+            self.producer.poll(0)
+        assert self.producer.flush(30) == 0
+
+    def start(self, pod=None, **settings):
+        worker = Server({**self.environment, "TEXTMOD_POD_NAME": pod or "", **settings})
+        self.workers.append(worker)
+        return worker
+
+    def read(self, topic, *, expect=None, seconds=SECONDS, committed=True):
+        """Read a topic from its beginning, until `expect` records or the end as of now."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": f"reader-{uuid.uuid4().hex[:8]}",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed" if committed else "read_uncommitted",
+            }
+        )
+        found, ended = [], set()
+        deadline = time.monotonic() + seconds
+        try:
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+            while time.monotonic() < deadline:
+                for message in consumer.consume(1000, 0.1):
+                    if message.error() is None:
+                        found.append(message)
+                    else:
+                        assert message.error().code() == KafkaError._PARTITION_EOF
+                        ended.add(message.partition())
+                if len(found) >= (expect or 0) and ended == set(partitions):
+                    break
+        finally:
+            consumer.close()
+        return found
+
+    def results(self, *, seconds=SECONDS, expect=None):
+        """All verdicts and dead letters, once there are as many as messages were sent."""
+        expect = self.sent if expect is None else expect
+        deadline = time.monotonic() + seconds
+        while True:
+            verdicts, letters = self.read(self.output), self.read(self.letters)
+            if len(verdicts) + len(letters) >= expect or time.monotonic() > deadline:
+                return verdicts, letters
+
+    def committed(self):
+        """Messages that the group has not committed, over all partitions."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group})
+        try:
+            partitions = consumer.list_topics(self.input, timeout=10).topics[self.input].partitions
+            wanted = [TopicPartition(self.input, number) for number in partitions]
+            left = 0
+            for position in consumer.committed(wanted, timeout=10):
+                _, end = consumer.get_watermark_offsets(position, timeout=10)
+                left += end - max(0, position.offset)
+            return left
+        finally:
+            consumer.close()
+
+    def stop(self):
+        for worker in self.workers:
+            worker.kill()
+
+
+class Server:
+    """One `textmod-model serve` process."""
+
+    def __init__(self, environment):
+        self.ports = [free_port() for _ in range(3)]
+        names = ("HTTP", "GRPC", "METRICS")
+        ports = {
+            f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port)
+            for name, port in zip(names, self.ports, strict=True)
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "textmod_model", "serve"],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **ports, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def get(self, path):
+        """The status code and text of a GET on the port for operations; (0, "") if it's closed."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[2]}{path}") as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, line):
+        for row in self.get("/metrics")[1].splitlines():
+            name, _, value = row.rpartition(" ")
+            if name == line:
+                return float(value)
+        return None
+
+    def ready(self):
+        return self.get("/health/ready")[0] == 200
+
+    def terminate(self):
+        """SIGTERM; returns the exit code and what it wrote."""
+        self.process.send_signal(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=40)
+        return self.process.returncode, errors
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        self.process.stderr.close()
+
+
+def free_port():
+    with listen("127.0.0.1", 0) as sock:
+        return sock.getsockname()[1]
+
+
+def until(condition, message, seconds=SECONDS):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"after {seconds} s still not: {message}"
+        time.sleep(0.05)
+
+
+def numbers(messages):
+    return collections.Counter(int(dict(message.headers())["number"]) for message in messages)
+
+
+@pytest.fixture
+def stream(broker, model):
+    streams = []
+
+    def make(**options):
+        streams.append(Stream(broker.bootstrap_servers, model, **options))
+        return streams[-1]
+
+    yield make
+    for one in streams:
+        one.stop()
+
+
+@pytest.fixture(params=DELIVERIES)
+def delivery(request):
+    return request.param
+
+
+BAD = {
+    b"\xff\xfe": "NotUtf8",
+    b"{broken": "NotJson",
+    b"{}": "NoTextField",
+    b'{"body":5}': "TextNotString",
+    b"": "EmptyText",
+    None: "NullValue",
+    b'{"data":{"ndarray":[1]}}': "TextNotString",
+}
+ODD = [
+    json.dumps({"body": "x" * 1_000_000}).encode(),
+    b'{"body":"\\ud83d alone"}',
+    "🙂 漢字 עברית".encode(),
+    b"NUL \0 inside",
+    b"[deleted]",
+]
+
+
+def test_every_message_comes_out_once_in_order_with_what_it_had(stream, model, delivery):
+    one = stream(TEXTMOD_DELIVERY=delivery, TEXTMOD_MESSAGE_OUTPUT_FORMAT="Verdict")
+    started = int(time.time() * 1000)
+    one.send(3000)
+    one.send(values=[*BAD, *ODD], timestamp=started)
+    worker = one.start("pod-a")
+    verdicts, letters = one.results()
+    assert numbers(verdicts) + numbers(letters) == collections.Counter(range(one.sent))
+    originals = {int(dict(m.headers())["number"]): m for m in one.read(one.input)}
+
+    last = collections.defaultdict(lambda: -1)
+    for message in verdicts:
+        headers = dict(message.headers())
+        number = int(headers["number"])
+        original = originals[number]
+        assert message.key() == original.key()
+        assert message.partition() == original.partition()
+        assert message.timestamp() == original.timestamp()
+        where = f"{one.input}/{original.partition()}/{original.offset()}"
+        assert headers["ce_id"].decode() == where
+        assert headers["ce_specversion"] == b"1.0"
+        assert number > last[message.key()], "verdicts of one key out of order"
+        last[message.key()] = number
+
+    letters.sort(key=lambda m: int(dict(m.headers())["number"]))
+    assert [dict(m.headers())["textmod.error.reason"].decode() for m in letters] == [*BAD.values()]
+    for message in letters:
+        headers = dict(message.headers())
+        original = originals[int(headers["number"])]
+        assert (message.key(), message.value()) == (original.key(), original.value())
+        assert message.headers()[: len(original.headers())] == original.headers()
+        assert headers["textmod.error.topic"].decode() == one.input
+        assert headers["textmod.error.offset"].decode() == str(original.offset())
+
+    scorer = Scorer.from_artifact(artifact.load(model))
+    some = [m for m in verdicts if int(dict(m.headers())["number"]) < 200]
+    texts = [json.loads(originals[int(dict(m.headers())["number"])].value())["body"] for m in some]
+    expected = scorer.score(texts)
+    scores = [json.loads(m.value())["score"] for m in some]
+    assert scores == pytest.approx(expected, abs=1e-9)
+
+    counter = 'textmod_messages_total{outcome="verdict"}'
+    until(lambda: worker.metric(counter) == len(verdicts), "counted")
+    assert worker.metric('textmod_messages_total{outcome="dead_letter"}') == len(letters)
+    assert worker.ready()
+    code, errors = worker.terminate()
+    assert code == 0, errors
+    assert "Traceback" not in errors
+    if delivery == "AtLeastOnce":
+        assert one.committed() == 0
+
+
+def test_order_per_key_holds_when_partition_counts_differ(stream, delivery):
+    one = stream(out=3, TEXTMOD_DELIVERY=delivery)
+    one.send(2000)
+    one.start()
+    verdicts, _ = one.results()
+    assert numbers(verdicts) == collections.Counter(range(2000))
+    by_key = collections.defaultdict(list)
+    for message in verdicts:
+        by_key[message.key()].append((message.partition(), int(dict(message.headers())["number"])))
+    for places in by_key.values():
+        assert len({partition for partition, _ in places}) == 1
+        assert places == sorted(places)
+
+
+def test_messages_without_a_key_stay_in_their_partition(stream):
+    one = stream()
+    one.send(500, keys=0)
+    one.start()
+    verdicts, _ = one.results()
+    partitions = {int(dict(m.headers())["number"]): m.partition() for m in one.read(one.input)}
+    assert {int(dict(m.headers())["number"]): m.partition() for m in verdicts} == partitions
+    assert all(message.key() is None for message in verdicts)
+
+
+def test_a_killed_worker_loses_nothing_and_repeats_nothing_if_exactly_once(stream, delivery):
+    one = stream(TEXTMOD_DELIVERY=delivery, TEXTMOD_BATCH_MAX_MESSAGES="32")
+    one.send(6000)
+    for _ in range(3):
+        worker = one.start("pod-a")
+        done = len(one.read(one.output))
+        until(lambda: len(one.read(one.output)) > done, "the worker wrote something")  # noqa: B023
+        worker.kill()
+    one.start("pod-a")
+    verdicts, _ = one.results(seconds=2 * SECONDS)
+    found = numbers(verdicts)
+    assert set(found) == set(range(6000))
+    if delivery == "ExactlyOnce":
+        assert max(found.values()) == 1
+
+
+def test_scaling_up_and_down_loses_and_repeats_nothing(stream, delivery):
+    one = stream(partitions=6, TEXTMOD_DELIVERY=delivery)
+    first = one.start("pod-a")
+    one.send(500)
+    until(lambda: one.read(one.output), "the first verdict")
+    others = [one.start(f"pod-{name}") for name in "bc"]
+    for _ in range(20):
+        one.send(200)
+        time.sleep(0.2)
+    until(lambda: all(other.ready() for other in others), "all are ready")
+    for worker in (first, others[0]):
+        one.send(500)
+        code, errors = worker.terminate()
+        assert code == 0, errors
+    one.send(500)
+    verdicts, _ = one.results()
+    assert numbers(verdicts) == collections.Counter(range(one.sent))
+
+
+@pytest.mark.parametrize("topic", ["output", "letters"])
+def test_a_topic_that_cant_be_written_stops_the_stream_until_it_can(stream, topic, delivery):
+    one = stream(TEXTMOD_DELIVERY=delivery, TEXTMOD_BATCH_MAX_MESSAGES="64")
+    name = getattr(one, topic)
+    worker = one.start()
+    one.send(100)
+    one.results()
+    one.delete(name)
+    one.send(values=[b"{broken", *(f"text {i}".encode() for i in range(300))])
+    until(lambda: name in worker.get("/health/ready")[1], "health names the topic")
+    assert worker.get("/health/ready")[0] == 503
+    assert worker.get("/health/live")[0] == 200
+    assert worker.metric("textmod_stream_blocked") == 1
+    one.send(300)
+    assert one.committed() >= 300, "consumed although the results can't be written"
+    one.make(name, 4 if topic == "output" else 1)
+    until(worker.ready, "ready again")
+    expect = 601 + (100 if topic == "letters" else 0)
+    verdicts, letters = one.results(expect=expect)
+    found = numbers(verdicts) + numbers(letters)
+    assert set(found) >= set(range(100, one.sent))
+    if delivery == "ExactlyOnce" or topic == "output":
+        assert max(found.values()) == 1
+
+
+def test_what_is_too_large_for_the_output_becomes_a_dead_letter(stream, delivery):
+    one = stream(TEXTMOD_DELIVERY=delivery)
+    one.configure(one.output, max_message_bytes="2000")
+    one.configure(one.letters, max_message_bytes="6000")
+    one.send(300)
+    bulky = "x" * 3000  # too large for the output only; twice that for the dead letters too
+    for size in (bulky, bulky * 2):
+        one.producer.produce(
+            one.input, b"hi", b"key-0", headers=[("number", str(one.sent)), ("bulk", size)]
+        )
+        one.sent += 1
+    one.send(300)
+    one.start()
+    verdicts, letters = one.results()
+    assert numbers(verdicts) == collections.Counter([*range(300), *range(302, 602)])
+    whole, bare = sorted(letters, key=lambda m: m.value() is None)
+    assert dict(whole.headers())["number"] == b"300"
+    assert whole.value() == b"hi"
+    assert bare.value() is None
+    headers = dict(bare.headers())
+    assert "bulk" not in headers
+    assert headers["textmod.error.reason"] == b"OutputRefused"
+    original = next(m for m in one.read(one.input) if ("number", b"301") in m.headers())
+    assert int(headers["textmod.error.offset"]) == original.offset()
+    assert int(headers["textmod.error.partition"]) == original.partition()
+
+
+def test_a_second_process_under_its_name_ends_the_first_with_a_sentence(stream):
+    one = stream(TEXTMOD_DELIVERY="ExactlyOnce")
+    worker = one.start("pod-a")
+    one.send(100)
+    one.results()
+    usurper = Producer(
+        {"bootstrap.servers": one.bootstrap, "transactional.id": f"{one.group}.pod-a"}
+    )
+    usurper.init_transactions(30)
+    one.send(100)
+    code, errors = worker.process.wait(SECONDS), worker.process.stderr.read()
+    assert code == 75
+    assert "Another process has this one's place in Kafka" in errors
+    one.start("pod-a")
+    verdicts, _ = one.results()
+    assert numbers(verdicts) == collections.Counter(range(200))
+
+
+def test_partitions_of_one_that_leaves_go_on_at_once(stream):
+    """Its members leave the group on SIGTERM; nobody waits for a session to expire."""
+    one = stream(TEXTMOD_DELIVERY="AtLeastOnce")
+    workers = [one.start("pod-a"), one.start("pod-b")]
+    until(lambda: all(worker.ready() for worker in workers), "both are ready")
+    one.send(200)
+    one.results()
+    code, errors = workers[1].terminate()
+    assert code == 0, errors
+    stopped = time.monotonic()
+    one.send(200)
+    verdicts, _ = one.results()
+    assert time.monotonic() - stopped < 5
+    assert numbers(verdicts) == collections.Counter(range(400))
+
+
+def test_one_that_starts_before_its_topics_waits_for_them(broker, model, stream):
+    one = stream()
+    one.delete(one.input)
+    worker = one.start()
+    until(lambda: worker.get("/health/live")[0] == 200, "it runs")
+    one.make(one.input, 4)
+    one.send(100)
+    verdicts, _ = one.results()
+    assert numbers(verdicts) == collections.Counter(range(100))
+
+
+def test_an_unusable_configuration_is_a_sentence_and_exit_code_78(stream, tmp_path):
+    one = stream()
+    log = tmp_path / "termination-log"
+    worker = one.start(TEXTMOD_DELIVERY="Sometimes", TEXTMOD_TERMINATION_LOG=str(log))
+    assert worker.process.wait(30) == 78
+    assert log.read_text().startswith("TEXTMOD_DELIVERY: ")
+
+
+def test_the_wrong_model_never_serves(stream, tmp_path):
+    one = stream()
+    one.send(10)
+    log = tmp_path / "termination-log"
+    worker = one.start(TEXTMOD_MODEL_DIGEST=f"sha256:{'0' * 64}", TEXTMOD_TERMINATION_LOG=str(log))
+    assert worker.process.wait(30) == 65
+    assert log.read_text().startswith("ModelDigestMismatch: ")
+    assert one.read(one.output) == []
