@@ -8,14 +8,19 @@ costs no request at all.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
+import logging
+import random
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from kubernetes.client import ApiClient, ApiException, Configuration, CoordinationV1Api
+from kubernetes.client.rest import RESTResponse
 from kubernetes.config import load_incluster_config, load_kube_config
 from kubernetes.leaderelection import electionconfig, leaderelection
 from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
@@ -25,9 +30,14 @@ from urllib3.exceptions import HTTPError
 from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
 from textmod_operator.errors import ClusterError, WorkloadNotReady
+from textmod_operator.pods import PodTable
 from textmod_operator.state import Capabilities, FrontProxy, Manifest, ObjectKey, PodSeen, Ref
 
+logger = logging.getLogger(__name__)
+
 REQUEST_SECONDS: Final = 15
+WATCH_SECONDS: Final = 300
+"""The API server ends a watch after this time, and it is asked for anew."""
 LEASE_SECONDS: Final = 10
 """A leader that has not renewed for so long is succeeded."""
 
@@ -81,6 +91,7 @@ class Cluster:
         self._identity = identity
         self._lock = threading.Lock()
         self._live: dict[Ref, Manifest] = {}
+        self._pods = PodTable()
         self._applied: dict[Ref, tuple[str, Any]] = {}
 
     # --- what the watches tell ----------------------------------------------------------------
@@ -107,6 +118,57 @@ class Cluster:
                 for ref, body in self._live.items()
                 if ref.namespace == namespace and _owner_uid(body) == owner_uid
             ]
+
+    def pods(self, key: ObjectKey) -> tuple[PodSeen, ...]:
+        """The model pods of an object that are not on their way out.
+
+        Raises:
+            ClusterError: they have not been listed yet.
+        """
+        return self._pods.of(key)
+
+    def follow_pods(self, namespaces: tuple[str, ...], tell: Callable[[ObjectKey], None]) -> None:
+        """Watches the model pods from now on, in threads; `tell` hears whose pods changed.
+
+        The watch selects by label on the server. kopf's watches can't, and other people's pods are
+        most of a cluster.
+        """
+        scopes = [f"/api/v1/namespaces/{name}/pods" for name in namespaces] or ["/api/v1/pods"]
+        self._pods.expect(set(scopes))
+        for path in scopes:
+            watch = functools.partial(self._watch_pods, path, tell)
+            threading.Thread(target=watch, name="pods", daemon=True).start()
+
+    def _watch_pods(self, path: str, tell: Callable[[ObjectKey], None]) -> None:
+        while True:
+            try:
+                query = [("labelSelector", naming.NAME_LABEL)]
+                listed = self._request("GET", path, "Pod", query=query) or {}
+                for key in self._pods.listed(path, listed.get("items") or ()):
+                    tell(key)
+                version = listed["metadata"]["resourceVersion"]
+                for event in self._events(path, [*query, ("resourceVersion", version)]):
+                    if event["type"] == "ERROR":
+                        break  # the version is too old by now: list anew
+                    if changed := self._pods.saw(path, event):
+                        tell(changed)
+            except (ClusterError, OSError, HTTPError, ValueError) as error:
+                logger.warning("the watch of the pods was cut (%s); it starts anew", error)
+                time.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    def _events(self, path: str, query: list[tuple[str, str]]) -> Iterator[Manifest]:
+        """The events of one watch request, until the server ends it."""
+        query = [*query, ("watch", "true"), ("timeoutSeconds", str(WATCH_SECONDS))]
+        response = self._send(
+            "GET", path, query=query, timeout=(REQUEST_SECONDS, WATCH_SECONDS * 2)
+        )
+        rest = b""
+        try:
+            for chunk in response.response.stream():
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (json.loads(line) for line in lines if line)
+        finally:
+            response.response.release_conn()
 
     # --- owned objects --------------------------------------------------------------------------
 
@@ -166,16 +228,6 @@ class Cluster:
     def get(self, ref: Ref) -> Manifest | None:
         """One object as it is now, or None."""
         return self._request("GET", _path(ref), ref.kind, absent_is_none=True)
-
-    def pods(self, namespace: str, selector: str) -> tuple[PodSeen, ...]:
-        """The pods of a selector that are not on their way out."""
-        path = f"/api/v1/namespaces/{namespace}/pods"
-        listed = self._request("GET", path, "Pod", query=[("labelSelector", selector)]) or {}
-        return tuple(
-            _pod_seen(pod)
-            for pod in listed.get("items", ())
-            if "deletionTimestamp" not in pod["metadata"]
-        )
 
     def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """The data of a Secret, or None when it is not there."""
@@ -300,6 +352,28 @@ class Cluster:
         absent_is_none: bool = False,
     ) -> Manifest | None:
         _REQUESTS.labels(method, kind).inc()
+        try:
+            response = self._send(method, path, query=query, body=body, content_type=content_type)
+            text: bytes = response.read()
+        except (OSError, HTTPError) as error:
+            raise ClusterError(0, str(error)) from error
+        if response.status == 404 and absent_is_none:
+            return None
+        if not 200 <= response.status < 300:
+            raise ClusterError(response.status, _message(text))
+        answer: Manifest = json.loads(text)
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        timeout: float | tuple[float, float] = REQUEST_SECONDS,
+    ) -> RESTResponse:
         call = self._client.param_serialize(
             method=method,
             resource_path=path,
@@ -309,18 +383,9 @@ class Cluster:
             auth_settings=["BearerToken"],
         )
         try:
-            response = self._client.call_api(*call, _request_timeout=REQUEST_SECONDS)
-            text: bytes = response.read()
+            return self._client.call_api(*call, _request_timeout=timeout)
         except ApiException as error:
             raise ClusterError(error.status or 0, error.reason or str(error)) from error
-        except (OSError, HTTPError) as error:
-            raise ClusterError(0, str(error)) from error
-        if response.status == 404 and absent_is_none:
-            return None
-        if not 200 <= response.status < 300:
-            raise ClusterError(response.status, _message(text))
-        answer: Manifest = json.loads(text)
-        return answer
 
 
 def connect(kubeconfig: str | None, context: str | None = None) -> ApiClient:
@@ -437,24 +502,3 @@ def _projection(live: Any, shape: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def _digest(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def _pod_seen(pod: Manifest) -> PodSeen:
-    status = pod.get("status") or {}
-    conditions = {item["type"]: item["status"] for item in status.get("conditions") or ()}
-    containers = {item["name"]: item for item in status.get("containerStatuses") or ()}
-    container = containers.get(naming.CONTAINER, {})
-    spec: Manifest = next(
-        (item for item in pod["spec"]["containers"] if item["name"] == naming.CONTAINER), {}
-    )
-    waiting = (container.get("state") or {}).get("waiting") or {}
-    ended = (container.get("state") or {}).get("terminated") or (
-        container.get("lastState") or {}
-    ).get("terminated")
-    return PodSeen(
-        name=pod["metadata"]["name"],
-        image=spec.get("image", ""),
-        ready=conditions.get("Ready") == "True",
-        waiting_reason=waiting.get("reason"),
-        last_message=(ended or {}).get("message") or waiting.get("message"),
-    )

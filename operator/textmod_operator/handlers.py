@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import kopf
 from prometheus_client import Counter, Gauge, Histogram
@@ -39,9 +39,6 @@ from textmod_operator.streams import Streams, stream_of
 from textmod_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
-
-UNSETTLED_SECONDS: Final = 300.0
-"""A workload that does not come up is looked at with a back-off up to this."""
 
 _PASSES = Histogram(
     "textmod_operator_reconcile_seconds",
@@ -86,6 +83,11 @@ class Controller:
         self._loop = loop = asyncio.get_running_loop()
         capabilities = await loop.run_in_executor(self._threads, self._cluster.capabilities)
         self._edges = Edges(self._cluster, self._kafka, capabilities, self._claims.rival)
+
+        def tell(key: ObjectKey) -> None:
+            loop.call_soon_threadsafe(self._pods_changed, key)
+
+        self._cluster.follow_pods(self._settings.namespaces, tell)
         workers = [self._work() for _ in range(self._settings.workers)]
         self._tasks = [asyncio.create_task(task) for task in (*workers, self._watch_lag())]
 
@@ -138,6 +140,10 @@ class Controller:
             return
         name = body["metadata"].get("labels", {}).get(naming.NAME_LABEL)
         key = ObjectKey(body["metadata"]["namespace"], name or "")
+        if key in self._bodies:
+            self._queue.add(key)
+
+    def _pods_changed(self, key: ObjectKey) -> None:
         if key in self._bodies:
             self._queue.add(key)
 
@@ -197,8 +203,6 @@ class Controller:
             return
         if outcome.retry:
             self._queue.add_after_failure(key)
-        elif outcome.settling:
-            self._queue.add_after_failure(key, UNSETTLED_SECONDS)
         else:
             self._queue.succeeded(key)
         interval = self._settings.resync_interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter

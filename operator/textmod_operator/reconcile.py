@@ -50,15 +50,13 @@ class Edges:
 class Outcome:
     """What a pass found.
 
-    `retry` asks for another pass with back-off; `settling` for one soon, because something is
-    under way that no watch tells of.
+    `retry` asks for another pass with back-off.
     """
 
     status: Manifest
     tm: TextModeration | None = None
     connection: KafkaConnection | None = None
     retry: bool = False
-    settling: bool = False
     uses_secrets: bool = False
 
 
@@ -102,7 +100,6 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         tm,
         connection,
         retry=any(problem.retry for problem in problems),
-        settling=seen.workload is not None and _unsettled(result),
         uses_secrets=secrets_digest is not None,
     )
 
@@ -188,7 +185,7 @@ def _workload(
     body = live.get(want.workload)
     if body is None:
         return None
-    pods = cluster.pods(tm.metadata.namespace, naming.selector(tm))
+    pods = cluster.pods(ObjectKey(tm.metadata.namespace, tm.metadata.name))
     read = _seldon_seen if want.workload.kind == "SeldonDeployment" else _deployment_seen
     replicas, settled, failure = read(body)
     ready = sum(pod.ready for pod in pods)
@@ -294,11 +291,6 @@ def _step_over_zero(tm: TextModeration, scaling: ScalingSeen | None, cluster: Cl
         cluster.scale(key, 0)
     elif scaling.desired > 0 and tm.replicas == 0:
         cluster.scale(key, 1)
-
-
-def _unsettled(result: Manifest) -> bool:
-    verdicts: dict[str, str] = {item["type"]: item["status"] for item in result["conditions"]}
-    return verdicts["WorkloadReady"] != "True"
 
 
 def _finalizers(body: Manifest) -> list[str]:

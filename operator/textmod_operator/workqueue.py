@@ -55,12 +55,11 @@ class WorkQueue(Generic[Key]):
         heapq.heappush(self._heap, (due, next(self._order), key))
         self._changed.set()
 
-    def add_after_failure(self, key: Key, max_delay: float | None = None) -> float:
+    def add_after_failure(self, key: Key) -> float:
         """Asks for `key` again after its back-off, and returns that in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        cap = self._max_delay if max_delay is None else max_delay
-        delay = min(cap, self._base_delay * 2.0 ** min(failures, 32))
+        delay = min(self._max_delay, self._base_delay * 2.0 ** min(failures, 32))
         self.add(key, delay)
         return delay
 

@@ -4,8 +4,10 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from textmod_operator.cluster import Cluster, _pod_seen, _projection
-from textmod_operator.state import Ref
+from textmod_operator.cluster import Cluster, _projection
+from textmod_operator.state import ObjectKey, Ref
+
+SCIENCE = ObjectKey("reddit", "science")
 
 
 def deployment(**changes: Any) -> dict[str, Any]:
@@ -53,23 +55,3 @@ def test_a_projection_keeps_only_what_was_set() -> None:
 
 def test_a_list_of_another_length_is_kept_whole() -> None:
     assert _projection([1, 2], [1]) == [1, 2]
-
-
-def test_a_pod_tells_its_containers_last_words() -> None:
-    pod = {
-        "metadata": {"name": "science-1"},
-        "spec": {"containers": [{"name": "classifier", "image": "a:1"}, {"name": "sidecar"}]},
-        "status": {
-            "conditions": [{"type": "Ready", "status": "False"}],
-            "containerStatuses": [
-                {
-                    "name": "classifier",
-                    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                    "lastState": {"terminated": {"message": "no such artifact"}},
-                }
-            ],
-        },
-    }
-    seen = _pod_seen(pod)
-    assert (seen.image, seen.ready) == ("a:1", False)
-    assert (seen.waiting_reason, seen.last_message) == ("CrashLoopBackOff", "no such artifact")
