@@ -1,0 +1,97 @@
+"""The model pods, as the watches tell them. No I/O."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from textmod_operator import naming
+from textmod_operator.errors import ClusterError
+from textmod_operator.state import Manifest, ObjectKey, PodSeen
+
+
+class PodTable:
+    """The model pods, as the watches tell. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pods: dict[str, dict[tuple[ObjectKey, str], PodSeen]] = {}
+        self._awaited: set[str] = set()
+
+    def expect(self, scopes: set[str]) -> None:
+        """Names the watches whose first list has to be there before anything is known."""
+        with self._lock:
+            self._awaited = set(scopes)
+
+    def of(self, key: ObjectKey) -> tuple[PodSeen, ...]:
+        """The pods of one object, by name."""
+        with self._lock:
+            if self._awaited:
+                raise ClusterError(0, "the pods have not been listed yet")
+            found = [
+                pod
+                for table in self._pods.values()
+                for (owner, _), pod in table.items()
+                if owner == key
+            ]
+        return tuple(sorted(found, key=lambda pod: pod.name))
+
+    def listed(self, scope: str, pods: Iterable[Manifest]) -> set[ObjectKey]:
+        """Takes in a whole list; the objects whose pods are not what they were."""
+        new = {_pod_key(pod): pod_seen(pod) for pod in pods if not _is_going(pod)}
+        with self._lock:
+            old = self._pods.get(scope, {})
+            self._pods[scope] = new
+            self._awaited.discard(scope)
+        changed = {entry for entry in old.keys() | new.keys() if old.get(entry) != new.get(entry)}
+        return {owner for owner, _ in changed}
+
+    def saw(self, scope: str, event: Manifest) -> ObjectKey | None:
+        """Takes in one event; the object whose pods changed, None when it says nothing new."""
+        if event["type"] == "BOOKMARK":
+            return None
+        pod = event["object"]
+        entry = _pod_key(pod)
+        gone = event["type"] == "DELETED" or _is_going(pod)
+        seen = None if gone else pod_seen(pod)
+        with self._lock:
+            table = self._pods.setdefault(scope, {})
+            if table.get(entry) == seen:
+                return None
+            if seen is None:
+                del table[entry]
+            else:
+                table[entry] = seen
+        return entry[0]
+
+
+def _pod_key(pod: Manifest) -> tuple[ObjectKey, str]:
+    metadata = pod["metadata"]
+    owner = metadata.get("labels", {}).get(naming.NAME_LABEL, "")
+    return ObjectKey(metadata["namespace"], owner), metadata["name"]
+
+
+def _is_going(pod: Manifest) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def pod_seen(pod: Manifest) -> PodSeen:
+    """What a condition needs to know of a Pod as the API server has it."""
+    status = pod.get("status") or {}
+    conditions = {item["type"]: item["status"] for item in status.get("conditions") or ()}
+    containers = {item["name"]: item for item in status.get("containerStatuses") or ()}
+    container = containers.get(naming.CONTAINER, {})
+    spec: Manifest = next(
+        (item for item in pod["spec"]["containers"] if item["name"] == naming.CONTAINER), {}
+    )
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    ended = (container.get("state") or {}).get("terminated") or (
+        container.get("lastState") or {}
+    ).get("terminated")
+    return PodSeen(
+        name=pod["metadata"]["name"],
+        image=spec.get("image", ""),
+        ready=conditions.get("Ready") == "True",
+        waiting_reason=waiting.get("reason"),
+        last_message=(ended or {}).get("message") or waiting.get("message"),
+    )
