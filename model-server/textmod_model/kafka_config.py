@@ -25,8 +25,8 @@ def client(settings: Settings) -> Configuration:
         "ssl.key.location": settings.kafka_ssl_key_file,
     }
     return {name: str(value) for name, value in options.items() if value is not None} | {
-        # Topics grow while we run; the default of five minutes is as long as a promise.
-        "topic.metadata.refresh.interval.ms": 30_000,
+        # Topics grow and go while we run; the default of five minutes outlasts any promise.
+        "topic.metadata.refresh.interval.ms": 10_000,
         "reconnect.backoff.max.ms": 2_000,
         "socket.keepalive.enable": True,
     }

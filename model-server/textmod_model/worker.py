@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.5
 HOLD_AFTER_SECONDS = 1.0
+BLOCKED_AFTER_SECONDS = 5.0
+"""Brokers acknowledge within milliseconds; a change of leader takes a second or two."""
+
 REVOKE_SECONDS = 10.0
 LEAVE_SECONDS = 3.0
 """Of the time to stop, what leaving the group takes."""
@@ -93,13 +96,17 @@ class Worker:
 
     def _settle(self, stop: Event) -> None:
         """Wait until all is written; reading nothing, but staying in the group, if that is long."""
-        hold_at = time.monotonic() + HOLD_AFTER_SECONDS
+        began = time.monotonic()
         while self._delivery.busy and not self._delivery.settle(0.1):
             self._health.last_turn = time.monotonic()
+            waited = self._health.last_turn - began
             if stop.is_set():
                 return
-            if self._health.last_turn > hold_at:
+            if waited > HOLD_AFTER_SECONDS:
                 self._source.hold()
+            if waited > BLOCKED_AFTER_SECONDS and self._health.blocked is None:
+                self._health.blocked = "Nothing written is acknowledged; nothing is consumed."
+                log.error("%s", self._health.blocked)
         self._source.resume()
 
     def _settle_until(self, deadline: float) -> bool:
