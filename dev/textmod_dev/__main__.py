@@ -12,6 +12,8 @@ from textmod_dev.errors import LocalClusterError
 from textmod_dev.paths import default_state_dir
 from textmod_dev.progress import Progress
 
+KAFKA_PORT = 9092  # if it is free: what the examples say
+
 
 def main() -> int:
     """Runs one command; every expected failure is one sentence and exit code 1."""
@@ -43,12 +45,13 @@ def up(arguments: argparse.Namespace) -> int:
         progress = Progress()
         control_plane_binaries(progress)  # here, where its progress is seen
         kafka_jars(progress)
-        options = ["--no-seldon"] if arguments.no_seldon else []
+        options = [f"--hpa-sync={arguments.hpa_sync}"]
+        if arguments.no_seldon:
+            options.append("--no-seldon")
         if arguments.no_operator:
             options.append("--no-operator")
         else:
-            _model(progress, arguments.data)
-            options += ["--data", str(arguments.data)] if arguments.data else []
+            options.append(f"--artifact={_model(progress, arguments)}")
         progress.step("Starting the cluster")
         found = supervisor.start_in_background(arguments.state_dir, options)
     _say(f"Kafka: {found.bootstrap_servers}")
@@ -58,22 +61,27 @@ def up(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the cluster in the foreground."""
+    from textmod_dev.control_plane import AutoscalerTimes
     from textmod_dev.local_cluster import LocalCluster
 
     progress = Progress()
     with (
         supervisor.stoppable(),
         LocalCluster(
-            arguments.state_dir, seldon=not arguments.no_seldon, progress=progress
+            arguments.state_dir,
+            seldon=not arguments.no_seldon,
+            kafka_port=KAFKA_PORT,
+            times=AutoscalerTimes(sync=arguments.hpa_sync),
+            progress=progress,
         ) as cluster,
     ):
         if not arguments.no_operator:
             from textmod_dev.model_image import add_image
 
-            add_image(cluster.images, _model(progress, arguments.data))
+            add_image(cluster.images, _model(progress, arguments))
             cluster.install_operator()
             cluster.start_operator()
-        supervisor.hold(cluster)
+        supervisor.hold(cluster, attached=arguments.attached)
     return 0
 
 
@@ -102,15 +110,26 @@ def kubectl(arguments: argparse.Namespace) -> int:
     found = supervisor.running(arguments.state_dir)
     if found is None:
         raise LocalClusterError("No cluster runs: start one with `make up`.")
-    environment = os.environ | {"KUBECONFIG": found.kubeconfig}
+    from textmod_dev.kubectl import Kubectl
+
     program = Path(found.binaries) / "kubectl"
-    os.execve(program, [str(program), *arguments.arguments], environment)  # noqa: S606
+    environment = Kubectl(program, Path(found.kubeconfig)).environment()
+    os.execve(program, [str(program), *arguments.arguments], environment)  # noqa: S606 - no shell
 
 
-def _model(progress: Progress, data: Path | None) -> Path:
+def demo(arguments: argparse.Namespace) -> int:
+    """Runs the main job end to end, with a live view."""
+    from textmod_dev.demo import run as run_demo
+
+    return run_demo(arguments)
+
+
+def _model(progress: Progress, arguments: argparse.Namespace) -> Path:
     from textmod_dev.model_image import trained_model, training_data
 
-    return trained_model(training_data(data, progress), progress)
+    if arguments.artifact is not None:
+        return Path(arguments.artifact).resolve()
+    return trained_model(training_data(arguments.data, progress), progress)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,7 +145,9 @@ def _parser() -> argparse.ArgumentParser:
     parts = argparse.ArgumentParser(add_help=False)
     parts.add_argument("--no-seldon", action="store_true", help="without the Seldon stand-in")
     parts.add_argument("--no-operator", action="store_true", help="without operator and model")
+    parts.add_argument("--hpa-sync", type=int, default=15, help="seconds (default: 15)")
     parts.add_argument("--data", type=Path, help="CSV of comments to train the model on")
+    parts.add_argument("--artifact", type=Path, help="folder of a trained model, instead")
 
     for function, parents in (
         (build, []),
@@ -135,13 +156,26 @@ def _parser() -> argparse.ArgumentParser:
         (down, [where]),
         (status, [where]),
         (kubectl, [where]),
+        (demo, [where]),
     ):
         text = (function.__doc__ or "").rstrip(".")
         command = commands.add_parser(function.__name__, help=text, parents=parents)
         command.set_defaults(run=function)
         if function is kubectl:
             command.add_argument("arguments", nargs=argparse.REMAINDER)
+        if function is run:
+            command.add_argument(
+                "--attached", action="store_true", help="stop when standard input ends"
+            )
+        if function is demo:
+            _add_demo_options(command)
     return parser
+
+
+def _add_demo_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--keep", action="store_true", help="leave the cluster up")
+    command.add_argument("--data", type=Path, help="CSV of comments to train on and to send")
+    command.add_argument("--timeout", type=float, default=420, help="seconds for the whole stream")
 
 
 def _say(text: str) -> None:

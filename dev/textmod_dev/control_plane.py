@@ -49,7 +49,7 @@ class AutoscalerTimes:
 
 
 class ControlPlane:
-    """Started by `start`; the keeper that it is given stops it.
+    """Started by `start_api` and `start_controllers`; the keeper that it is given stops it.
 
     Attributes:
         url: of the API server.
@@ -84,20 +84,26 @@ class ControlPlane:
         return self._front_proxy.certificate
 
     def add_token_user(self, user: str, *groups: str) -> Path:
-        """A user with a bearer token; returns its kubeconfig. Only before `start`."""
+        """A user with a bearer token; returns its kubeconfig. Only before `start_api`."""
         token = secrets.token_hex(24)
         self._tokens[token] = f'{token},{user},{user},"{",".join(groups)}"'
         return self._write_kubeconfig(user, {"token": token})
 
-    def start(self) -> None:
-        """Starts the four processes; returns once the API server is ready.
+    def start_api(self) -> None:
+        """Starts etcd and the API server; returns once it is ready.
 
         Raises:
             LocalClusterError: one of them does not start.
         """
-        etcd_url = self._start_etcd()
-        server = self._start_api_server(etcd_url)
+        server = self._start_api_server(self._start_etcd())
         wait_until(self._ready, "the API server was ready", process=server)
+
+    def start_controllers(self) -> None:
+        """Starts the controller manager and the scheduler.
+
+        The HPA controller learns of new kinds every 30 seconds, so that a CRD which is there
+        before saves the first HPA on it that wait.
+        """
         self._start_controller_manager()
         self._start_scheduler()
 

@@ -7,7 +7,7 @@
         cluster.kubectl("apply", "-f", "web.yaml")
         cluster.kubeconfig            # Path, for any client: system:masters
         cluster.bootstrap_servers     # the Kafka broker
-        cluster.install_operator()    # CRD, RBAC of user textmod-operator, metrics APIService
+        cluster.install_operator()    # RBAC of user textmod-operator, metrics APIService
         cluster.start_operator()      # the operator as a process with that user's kubeconfig
 
 Leaving the block ends every process; so does the death of this process, SIGKILL included. The state
@@ -20,9 +20,7 @@ import contextlib
 import fcntl
 import functools
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +37,7 @@ from textmod_dev.errors import LocalClusterError
 from textmod_dev.guardian import end_marked
 from textmod_dev.images import ImageTable
 from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.kubectl import Kubectl
 from textmod_dev.manifests import Json
 from textmod_dev.paths import repository_root
 from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, wait_until
@@ -115,32 +114,10 @@ class LocalCluster:
         """Of the Kafka broker."""
         return self.kafka.bootstrap_servers
 
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Runs kubectl as the administrator and returns what it printed.
-
-        Raises:
-            LocalClusterError: it failed; the message is kubectl's own.
-        """
-        done = subprocess.run(
-            [self.binaries / "kubectl", *arguments],
-            env=self.kubectl_environment(),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise LocalClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
-
-    def kubectl_environment(self) -> Mapping[str, str]:
-        """Environment for kubectl and other clients; kubectl itself comes first on its PATH."""
-        return {
-            **os.environ,
-            "KUBECONFIG": str(self.kubeconfig),
-            "KUBECACHEDIR": str(self.state_dir / "kubectl-cache"),
-            "PATH": f"{self.binaries}{os.pathsep}{os.environ.get('PATH', '')}",
-        }
+    @property
+    def kubectl(self) -> Kubectl:
+        """kubectl as the administrator: ``cluster.kubectl("get", "pods")``."""
+        return Kubectl(self.binaries / "kubectl", self.kubeconfig)
 
     def apply(self, *objects: Json) -> None:
         """Applies objects server-side, as the administrator."""
@@ -149,9 +126,7 @@ class LocalCluster:
     def start_seldon(self) -> None:
         """Installs the SeldonDeployment CRD and starts the stand-in for Seldon's controller."""
         self._progress.step("Installing the Seldon stand-in")
-        crd = Path(__file__).parent / "seldon" / "crd.yaml"
-        self.kubectl("apply", "--server-side", "-f", str(crd))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+        self._install_crd(Path(__file__).parent / "seldon" / "crd.yaml")
         self.images.set(ENGINE_IMAGE, EXECUTOR, use_args=True)
         self.keeper.start(
             "seldon-stand-in",
@@ -164,10 +139,10 @@ class LocalCluster:
         )
 
     def install_operator(self) -> None:
-        """Applies the CRD, the operator's permissions and its metrics API; starts nothing."""
-        crd = repository_root() / "crds" / "textmoderations.yaml"
-        self.kubectl("apply", "--server-side", "-f", str(crd))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+        """Applies the operator's permissions and its metrics API; starts nothing.
+
+        Its CRD is in every cluster from the start.
+        """
         plane = self.control_plane
         folder = self.state_dir / "operator"
         serving = plane.server_authority.issue(
@@ -264,7 +239,9 @@ class LocalCluster:
         folder.mkdir(parents=True)
         self.control_plane = ControlPlane(self.keeper, self.binaries, folder, self._times)
         self._operator_kubeconfig = self.control_plane.add_token_user(OPERATOR)
-        self.control_plane.start()
+        self.control_plane.start_api()
+        self._install_crd(repository_root() / "crds" / "textmoderations.yaml")
+        self.control_plane.start_controllers()
         self._start_process_node()
         wait_until(
             lambda: self.control_plane.service_account_ready("default"),
@@ -273,6 +250,10 @@ class LocalCluster:
         if self._seldon:
             self.start_seldon()
         self.kafka.wait()
+
+    def _install_crd(self, file: Path) -> None:
+        self.kubectl("apply", "--server-side", "-f", str(file))
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(file))
 
     def _start_process_node(self) -> None:
         self._progress.step("Starting the process node")

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -40,8 +41,10 @@ class Running:
         return False
 
 
-def hold(cluster: LocalCluster) -> None:
+def hold(cluster: LocalCluster, *, attached: bool = False) -> None:
     """Keeps a started cluster until SIGTERM or SIGINT, or until one of its processes ends.
+
+    Attached, it also ends with standard input: when the process at the other end is gone.
 
     Raises:
         LocalClusterError: a process of the cluster ended by itself.
@@ -58,7 +61,10 @@ def hold(cluster: LocalCluster) -> None:
     file.write_text(json.dumps(asdict(running)))
     try:
         while not (ended := cluster.keeper.ended()):
-            time.sleep(1)
+            if attached and select.select([sys.stdin], [], [], 1)[0]:
+                return
+            if not attached:
+                time.sleep(1)
         first = ended[0]
         raise LocalClusterError(
             f"{first.name} ended with exit code {first.exit_code()}, so the cluster stops; "
@@ -91,8 +97,12 @@ def running(state_dir: Path) -> Running | None:
     return found if found.is_alive() else None
 
 
-def start_in_background(state_dir: Path, arguments: list[str], timeout: float = 120) -> Running:
+def start_in_background(
+    state_dir: Path, arguments: list[str], *, attached: bool = False, timeout: float = 120
+) -> Running:
     """Starts ``textmod-dev run`` and returns once its cluster is ready.
+
+    Attached, it ends with this process, however this one ends.
 
     Raises:
         LocalClusterError: it failed; the message is its own.
@@ -101,18 +111,31 @@ def start_in_background(state_dir: Path, arguments: list[str], timeout: float = 
     log = state_dir / "supervisor.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "textmod_dev", "run", "--state-dir", str(state_dir), *arguments],
-            stdin=subprocess.DEVNULL,
+            [
+                *(sys.executable, "-m", "textmod_dev", "run", f"--state-dir={state_dir}"),
+                *(["--attached"] if attached else []),
+                *arguments,
+            ],
+            # The other end of the pipe stays open, unused, as long as this process lives.
+            stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+    try:
+        return _ready(state_dir, process, log, timeout)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _ready(state_dir: Path, process: subprocess.Popen[bytes], log: Path, timeout: float) -> Running:
     deadline = time.monotonic() + timeout
     while (found := running(state_dir)) is None or found.pid != process.pid:
         if process.poll() is not None:
             raise LocalClusterError(log.read_text().strip() or f"it ended at once; see {log}")
         if time.monotonic() > deadline:
-            process.terminate()
             raise LocalClusterError(f"The cluster was not ready after {timeout:.0f} s; see {log}.")
         time.sleep(0.2)
     return found

@@ -119,7 +119,7 @@ async def run(arguments: argparse.Namespace) -> None:
 
 def base_environment() -> dict[str, str]:
     """What a container's process gets from this machine: enough to run programs, no more."""
-    kept = ("PATH", "LANG", "LC_ALL", "TZ", MARKER)
+    kept = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", MARKER)
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
