@@ -99,8 +99,9 @@ def _run(args: argparse.Namespace) -> int:
     logging.basicConfig(
         level=args.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    # kopf tells of every object and watch that it handles; what matters is said here.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    # These tell of every object, watch and connection; what matters is said here.
+    for library in ("kopf", "kafka"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     settings = _settings(args)
     if settings.metrics_port and settings.certificate_folder is None:
         return _refuse("--certificate-dir is needed for --metrics-port: make tls.crt and tls.key")
