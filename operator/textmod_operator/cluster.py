@@ -196,6 +196,11 @@ class Cluster:
             self._applied[ref] = (digest, _projection(body, owned))
         return body
 
+    def dry_run(self, manifest: Manifest) -> Manifest:
+        """The object as an apply would leave it; nothing is written."""
+        query = [("fieldManager", naming.FIELD_MANAGER), ("force", "true"), ("dryRun", "All")]
+        return self._patch(Ref.of(manifest), manifest, "application/apply-patch+yaml", query)
+
     def delete(self, ref: Ref) -> None:
         """Deletes an object and, in the background, what it owns. Absent counts as deleted."""
         options = {"propagationPolicy": "Background"}

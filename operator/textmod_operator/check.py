@@ -1,0 +1,112 @@
+"""A dry run: what would be made of a TextModeration in a file, and how that differs from a cluster.
+
+For CI: nothing is written anywhere. Without `--diff` not even a cluster is needed; the rules that
+the API server enforces are held against the file here, but for those about a change of the object.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from textmod_operator.api.v1alpha1 import KIND, TextModeration
+from textmod_operator.cluster import Cluster
+from textmod_operator.desired import desired
+from textmod_operator.errors import NotAccepted
+from textmod_operator.state import Capabilities, Desired, KafkaConnection, Manifest, Ref
+
+FINE: Final = 0
+DIFFERENT: Final = 1
+REFUSED: Final = 2
+
+
+def read(path: Path) -> list[TextModeration]:
+    """The TextModerations of a YAML file; other kinds in it are passed over.
+
+    Raises:
+        NotAccepted: one is invalid, or there is none; the message says which.
+        OSError: the file can't be read.
+        yaml.YAMLError: it is no YAML.
+    """
+    documents = yaml.safe_load_all(path.read_text())
+    bodies = [body for body in documents if isinstance(body, dict) and body.get("kind") == KIND]
+    if not bodies:
+        raise NotAccepted("InvalidSpec", f"{path} holds no {KIND}", retry=False)
+    return [_parsed(path, body) for body in bodies]
+
+
+def _parsed(path: Path, body: Manifest) -> TextModeration:
+    try:
+        return TextModeration.parse({"metadata": {}, **body})
+    except NotAccepted as problem:
+        name = (body.get("metadata") or {}).get("name", "without a name")
+        raise NotAccepted(
+            problem.reason, f"{path}, {KIND} {name}: {problem.message}", retry=False
+        ) from problem
+
+
+def wanted(tm: TextModeration, capabilities: Capabilities) -> Desired:
+    """What the operator would make. Secrets are not read: no object holds anything of them."""
+    kafka = tm.spec.kafka
+    connection = KafkaConnection(
+        bootstrap_servers=kafka.bootstrap_servers,
+        sasl_mechanism=kafka.sasl.mechanism if kafka.sasl else None,
+        tls=kafka.tls is not None,
+    )
+    return desired(tm, connection, capabilities)
+
+
+def rendered(want: Desired) -> str:
+    """Topics as comments, objects as YAML that `kubectl` reads."""
+    topics = [
+        f"# topic {topic.name}: {topic.partitions} partitions"
+        + (f", {topic.replication_factor} copies" if topic.replication_factor else "")
+        + "".join(f", {key}={value}" for key, value in sorted(topic.config.items()))
+        + ("" if topic.create else " (checked, not made)")
+        for topic in want.topics
+    ]
+    objects = [_yaml(manifest) for manifest in want.objects]
+    return "\n".join(topics) + "\n---\n" + "---\n".join(objects)
+
+
+def differences(want: Desired, cluster: Cluster) -> Iterator[str]:
+    """Lines of a unified diff from the cluster to what would be, object by object.
+
+    The API server itself applies each object in a dry run, so that defaults and fields of others
+    are no difference.
+
+    Raises:
+        ClusterError: the API server refused.
+    """
+    for manifest in want.objects:
+        ref = Ref.of(manifest)
+        live = cluster.get(ref)
+        after = cluster.dry_run(manifest)
+        before_lines = _yaml(_comparable(live)).splitlines() if live else []
+        yield from difflib.unified_diff(
+            before_lines,
+            _yaml(_comparable(after)).splitlines(),
+            f"cluster: {ref}",
+            f"file: {ref}",
+            lineterm="",
+        )
+
+
+def _comparable(body: Manifest) -> Manifest:
+    """An object without what the API server keeps for itself."""
+    kept = ("name", "namespace", "labels", "annotations")
+    metadata = {key: body["metadata"][key] for key in kept if key in body["metadata"]}
+    return {
+        "apiVersion": body["apiVersion"],
+        "kind": body["kind"],
+        "metadata": metadata,
+        "spec": body.get("spec", {}),
+    }
+
+
+def _yaml(body: Manifest) -> str:
+    return yaml.safe_dump(body, sort_keys=False, width=100)
