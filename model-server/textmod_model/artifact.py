@@ -41,7 +41,11 @@ REPORT: Final = "report.html"
 
 TRUSTED_TYPES: Final = (
     "textmod_model.pipeline.CleanTextTransformer",
+    "textmod_model.pipeline.LatentLogisticRegression",
+    "textmod_model.pipeline.RootNormalizer",
+    "textmod_model.pipeline.ShapeTransformer",
     "textmod_model.pipeline.SpacyTokenTransformer",
+    "textmod_model.features.grams_of_text",
     "textmod_model.pipeline.passthrough",
 )
 """Every type and function a model file may name beyond those that skops trusts by itself."""

@@ -1,9 +1,9 @@
 """A trained pipeline as plain arrays: all that scoring needs, and nothing that needs scikit-learn.
 
 For one text, with t the TF-IDF vector of its word n-grams (Euclidean norm 1), c the vector of its
-chunk features over the root of its sum, and n its number of chunks:
+character n-grams over the root of its sum, and s its shape:
 
-    decision    = w·t + v·c + l·log(1 + n) + b
+    decision    = w·t + v·c + u·s + b
     probability = 1 / (1 + exp(-(slope · decision + offset)))
 
 `seed` has the words alone; slope 1 and offset 0 are plain logistic regression.
@@ -40,6 +40,8 @@ class Memory:
     """The ids of all tokens, chunk after chunk."""
     weights: Floats
     masses: Floats
+    marks: NDArray[np.int16]
+    """Shape (number of chunks, number of marks)."""
     counts: Integers
     """1, or the number of pieces of a chunk too long for one."""
     fragile: NDArray[np.int8]
@@ -69,10 +71,12 @@ class Compiled:
     """Coefficient of each word feature."""
     sublinear: bool
     """Count a feature's k occurrences as 1 + log k instead of k."""
-    chunk_features: dict[str, int]
-    chunk_idf: Floats
-    chunk_weights: Floats
-    length_weight: float
+    grams: dict[str, int]
+    """The character n-grams and their places; none for a recipe without."""
+    gram_idf: Floats
+    gram_weights: Floats
+    shape_weights: Floats
+    """One for each of `features.SHAPE`; empty for a recipe without."""
     intercept: float
     slope: float
     offset: float
@@ -86,7 +90,7 @@ class Compiled:
             "words": _json(list(self.words)),
             "form_names": _json(list(self.forms)),
             "form_ids": np.array(list(self.forms.values()), dtype=np.int32),
-            "chunk_features": _json(list(self.chunk_features)),
+            "grams": _json(list(self.grams)),
             "memory_chunks": _json(self.memory.chunks),
         }
         for field in fields(Memory):
@@ -121,7 +125,7 @@ class Compiled:
             rules=Rules.from_json(arrays["rules"].tobytes()),
             words=numbered(_load(arrays["words"]), first=1),
             forms=dict(zip(form_names, arrays["form_ids"].tolist(), strict=True)),
-            chunk_features=numbered(_load(arrays["chunk_features"])),
+            grams=numbered(_load(arrays["grams"])),
             memory=Memory(chunks=_load(arrays["memory_chunks"]), **memory),
             **{name: arrays[name] for name in _ARRAYS},
             **{name: arrays[name].item() for name in _SCALARS},
@@ -136,10 +140,11 @@ _ARRAYS: Final = (
     "trigrams",
     "idf",
     "weights",
-    "chunk_idf",
-    "chunk_weights",
+    "gram_idf",
+    "gram_weights",
+    "shape_weights",
 )
-_SCALARS: Final = ("sublinear", "length_weight", "intercept", "slope", "offset")
+_SCALARS: Final = ("sublinear", "intercept", "slope", "offset")
 
 
 def numbered(names: list[str], first: int = 0) -> dict[str, int]:

@@ -7,19 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib import resources
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from spacy.attrs import intify_attrs
 from spacy.lang.lex_attrs import _tlds
 from spacy.symbols import ORTH
 from spacy.tokenizer import Tokenizer
 
+from textmod_model import features
 from textmod_model import pipeline as recipes
 from textmod_model.chunks import ChunkTokenizer, Rules
 from textmod_model.compiled import LEFT_OUT, UNKNOWN, Compiled, Integers, Memory, numbered
 from textmod_model.memo import Analyzer
+from textmod_model.pipeline import LatentLogisticRegression
 from textmod_model.text import SYMBOLS, tidy, word
 
 MAX_REMEMBERED: Final = 40_000
@@ -31,38 +36,75 @@ class NotCompilable(ValueError):  # noqa: N818  # no failure: the pipeline itsel
     """The pipeline has no compiled form; it is served by scikit-learn itself."""
 
 
+class _Parts(NamedTuple):
+    """The fitted parts of a recipe's pipeline; None where the recipe has none."""
+
+    words: TfidfVectorizer
+    grams: TfidfVectorizer | None
+    scaler: StandardScaler | None
+    classifier: LogisticRegression | LatentLogisticRegression
+
+
 def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
     """Compile a fitted pipeline, remembering the chunks of `texts`. Raises NotCompilable."""
-    steps = pipeline.named_steps
-    if list(steps) != ["clean", "tokens", "tfidf", "classifier"]:
-        raise NotCompilable("the pipeline has other steps than the recipes")
-    if steps["tokens"].model != recipes.BLANK_ENGLISH:
-        raise NotCompilable("tokens of a whole spaCy pipeline depend on the words around them")
-    vectorizer, classifier = steps["tfidf"], steps["classifier"]
+    parts = _parts(pipeline)
+    words, grams, scaler, classifier = parts
     rules = spacy_rules(recipes.language(recipes.BLANK_ENGLISH).tokenizer)
-    grams = _Grams(vectorizer.vocabulary_)
+    known = _Grams(words.vocabulary_)
+    # Columns are the words', then the character n-grams', then the shape's.
+    ends = [len(words.vocabulary_), len(grams.vocabulary_) if grams is not None else 0]
+    of_words, of_grams, of_shape = np.split(classifier.coef_[0], np.cumsum(ends))
+    intercept = float(classifier.intercept_[0])
+    if scaler is not None:
+        of_shape = of_shape / scaler.scale_
+        intercept -= float(scaler.mean_ @ of_shape)
     compiled = Compiled(
         rules=rules,
-        words=grams.ids,
-        forms=_forms(grams.ids, rules),
-        unigrams=grams.unigrams,
-        bigram_keys=grams.bigram_keys,
-        bigrams=grams.bigrams,
-        trigram_keys=grams.trigram_keys,
-        trigrams=grams.trigrams,
-        idf=np.asarray(vectorizer.idf_),
-        weights=classifier.coef_[0],
-        sublinear=bool(vectorizer.sublinear_tf),
-        chunk_features={},
-        chunk_idf=np.zeros(0),
-        chunk_weights=np.zeros(0),
-        length_weight=0.0,
-        intercept=float(classifier.intercept_[0]),
-        slope=1.0,
-        offset=0.0,
+        words=known.ids,
+        forms=_forms(known.ids, rules),
+        unigrams=known.unigrams,
+        bigram_keys=known.bigram_keys,
+        bigrams=known.bigrams,
+        trigram_keys=known.trigram_keys,
+        trigrams=known.trigrams,
+        idf=np.asarray(words.idf_),
+        weights=of_words,
+        sublinear=bool(words.sublinear_tf),
+        grams=numbered(grams.get_feature_names_out().tolist()) if grams is not None else {},
+        gram_idf=np.asarray(grams.idf_) if grams is not None else np.zeros(0),
+        gram_weights=of_grams,
+        shape_weights=of_shape,
+        intercept=intercept,
+        slope=getattr(classifier, "slope_", 1.0),
+        offset=getattr(classifier, "offset_", 0.0),
         memory=_NOTHING,
     )
     return _remembering(compiled, texts)
+
+
+def _parts(pipeline: Pipeline) -> _Parts:
+    """Take a pipeline apart. Raises NotCompilable unless it has exactly a recipe's steps."""
+    steps = pipeline.named_steps
+    classifier = steps.get("classifier")
+    if list(steps) == ["clean", "tokens", "tfidf", "classifier"]:
+        parts = _Parts(steps["tfidf"], None, None, classifier)
+        tokens = steps["tokens"]
+    elif list(steps) == ["clean", "features", "classifier"]:
+        union = dict(steps["features"].transformer_list)
+        if list(union) != ["words", "grams", "shape"] or steps["features"].transformer_weights:
+            raise NotCompilable("the pipeline has other features than the recipes")
+        named = {name: part.named_steps for name, part in union.items()}
+        parts = _Parts(
+            named["words"]["tfidf"], named["grams"]["counts"], named["shape"]["scale"], classifier
+        )
+        tokens = named["words"]["tokens"]
+    else:
+        raise NotCompilable("the pipeline has other steps than the recipes")
+    if tokens.model != recipes.BLANK_ENGLISH:
+        raise NotCompilable("tokens of a whole spaCy pipeline depend on the words around them")
+    if parts.words.binary or parts.words.norm != "l2" or not parts.words.use_idf:
+        raise NotCompilable("the word vectorizer has settings that the compiled form lacks")
+    return parts
 
 
 _NOTHING: Final = Memory(
@@ -71,6 +113,7 @@ _NOTHING: Final = Memory(
     tokens=np.zeros(0, np.int32),
     weights=np.zeros(0),
     masses=np.zeros(0),
+    marks=np.zeros((0, len(features.MARKS)), np.int16),
     counts=np.zeros(0, np.int32),
     fragile=np.zeros(0, np.int8),
 )
@@ -181,6 +224,9 @@ def _remembering(compiled: Compiled, texts: Iterable[str]) -> Compiled:
         tokens=_integers(token for entry in known for token in entry.tokens),
         weights=np.array([entry.weight for entry in known], dtype=np.float64),
         masses=np.array([entry.mass for entry in known], dtype=np.float64),
+        marks=np.array([entry.marks for entry in known], dtype=np.int16).reshape(
+            len(known), len(features.MARKS)
+        ),
         counts=_integers(entry.chunks for entry in known),
         fragile=np.array([entry.fragile for entry in known], dtype=np.int8),
     )

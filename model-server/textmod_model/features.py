@@ -1,50 +1,105 @@
-"""What the `default` recipe sees of a chunk beside its words: its letters and its shape.
+"""What the `default` recipe sees of a text beside its words: its letters and its shape.
 
-Everything here depends on one chunk alone, so that a scorer computes it once a chunk.
+Both come from one chunk at a time, so that a scorer computes them once a chunk: the n-grams that
+are summed over a text's chunks, and the marks that are counted and make the text's shape.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
-_SHORTEST: Final = 2
-_LONGEST: Final = 5
-_LONG_WORD: Final = 8
+import numpy as np
+from numpy.typing import NDArray
+
+_SHORTEST_GRAM: Final = 2
+_LONGEST_GRAM: Final = 5
+_LONG_CHUNK: Final = 8
+_SHORT_CHUNK: Final = 3
+
+MARKS: Final = (
+    "long", "short", "capital", "shouted", "address", "digit", "not ASCII", "bracket",
+    "list or quote", "opens quotation", "ends ?", "ends !", "ends .", "ends ,", "I", "you",
+)  # fmt: skip
+"""Names of the marks; `marks` returns their places in this tuple."""
+_LONG, _SHORT, _CAPITAL, _SHOUTED, _ADDRESS, _DIGIT, _FOREIGN, _BRACKET = range(8)
+_LIST, _OPENS, _QUESTION, _CRY, _STOP, _COMMA, _I, _YOU = range(8, 16)
+_BY_FIRST: Final = dict.fromkeys(">*#-", _LIST) | dict.fromkeys("\"'“‘(", _OPENS)
+_BY_LAST: Final = {"?": _QUESTION, "!": _CRY, ".": _STOP, ",": _COMMA}
+_PERSONS: Final = dict.fromkeys(("i", "me", "my", "i'm", "i've"), _I) | dict.fromkeys(
+    ("you", "your", "we", "they"), _YOU
+)
+_SHORT_TEXTS: Final = (5, 12)
+_LONG_TEXT: Final = 150
+
+SHAPE: Final = (
+    *(f"{mark} / root of length" for mark in MARKS),
+    *(f"log of {mark}" for mark in MARKS),
+    "log of length",
+    "log of length, squared",
+    *(f"at most {length} chunks" for length in _SHORT_TEXTS),
+    f"over {_LONG_TEXT} chunks",
+)
+"""Names of the columns of `shape`."""
 
 
-def of_text(text: str) -> list[str]:
-    """Return the features of every chunk of a text, in order."""
-    return [feature for chunk in text.split() for feature in of_chunk(chunk)]
+def grams_of_text(text: str) -> list[str]:
+    """Return the character n-grams of every chunk of a text, in order."""
+    return [gram for chunk in text.split() for gram in grams(chunk)]
 
 
-def of_chunk(chunk: str) -> list[str]:
-    """Return a chunk's features: its marks, and character n-grams with its edges as spaces."""
-    return [*_marks(chunk), *_grams(f" {chunk.lower()} ")]
-
-
-def _grams(padded: str) -> list[str]:
-    """Return all n-grams of 2 to 5 characters, as scikit-learn's ``char_wb`` does."""
+def grams(chunk: str) -> list[str]:
+    """Return the 2- to 5-grams of a chunk in small letters, its edges as spaces (``char_wb``)."""
+    padded = f" {chunk.lower()} "
     return [
         padded[start : start + size]
-        for size in range(_SHORTEST, _LONGEST + 1)
+        for size in range(_SHORTEST_GRAM, _LONGEST_GRAM + 1)
         for start in range(len(padded) - size + 1)
     ]
 
 
-def _marks(chunk: str) -> Iterator[str]:
-    """Name what lower-casing and n-grams lose. No n-gram is as long as these names."""
-    yield "mark:chunk"
-    if len(chunk) >= _LONG_WORD:
-        yield "mark:long"
-    first = chunk[0]
-    if first.isupper():
-        yield "mark:shout" if len(chunk) > 1 and chunk.isupper() else "mark:capital"
-    elif not chunk.isalpha():
-        if "http" in chunk:
-            yield "mark:address"
-        elif any(map(str.isdigit, chunk)):
-            yield "mark:number"
-        if first == ">":
-            yield "mark:quote"
-    last = chunk[-1]
-    if last in "?!.,":
-        yield f"mark:ends {last}"
+def marks(chunk: str) -> list[int]:
+    """Return which of `MARKS` a chunk has."""
+    size = len(chunk)
+    found = [_LONG] if size >= _LONG_CHUNK else [_SHORT] if size <= _SHORT_CHUNK else []
+    if chunk[0].isupper():
+        found.append(_SHOUTED if size > 1 and chunk.isupper() else _CAPITAL)
+    if chunk[-1] in _BY_LAST:
+        found.append(_BY_LAST[chunk[-1]])
+    if chunk.lower() in _PERSONS:
+        found.append(_PERSONS[chunk.lower()])
+    if not chunk.isalpha():
+        found += _marks_of_signs(chunk)
+    if not chunk.isascii():
+        found.append(_FOREIGN)
+    return found
+
+
+def _marks_of_signs(chunk: str) -> list[int]:
+    """Return the marks that only a chunk with other characters than letters has."""
+    found = []
+    if chunk[0] in _BY_FIRST:
+        found.append(_BY_FIRST[chunk[0]])
+    if "http" in chunk or "www." in chunk:
+        found.append(_ADDRESS)
+    elif any(map(str.isdigit, chunk)):
+        found.append(_DIGIT)
+    if "[" in chunk:
+        found.append(_BRACKET)
+    return found
+
+
+def shape(counts: NDArray[np.float64], chunks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the shape of texts, shape (n, len(SHAPE)).
+
+    `counts` says how many chunks of each text have each mark, shape (n, len(MARKS)); `chunks` how
+    many chunks each text has, shape (n,).
+    """
+    length = np.log1p(chunks)
+    return np.column_stack(
+        (
+            counts / np.sqrt(np.maximum(chunks, 1))[:, None],
+            np.log1p(counts),
+            length,
+            length * length,
+            *(chunks <= limit for limit in _SHORT_TEXTS),
+            chunks > _LONG_TEXT,
+        )
+    )

@@ -24,9 +24,11 @@ class Known(NamedTuple):
     tokens: Sequence[int]
     """Ids of the words."""
     weight: float
-    """Sum over the chunk's features of count · idf · coefficient."""
+    """Sum over the chunk's character n-grams of count · idf · coefficient."""
     mass: float
-    """Sum over the chunk's features of count · idf."""
+    """Sum over the chunk's character n-grams of count · idf."""
+    marks: Sequence[int]
+    """How often it has each of `features.MARKS`."""
     chunks: int
     fragile: bool = False
     """Holds beside these neighbours only (`chunks.Tokenized.fragile`)."""
@@ -41,6 +43,8 @@ class Columns(NamedTuple):
     tokens: NDArray[np.int32]
     weight: NDArray[np.float64]
     mass: NDArray[np.float64]
+    marks: NDArray[np.int16]
+    """Shape (number of chunks, number of marks)."""
     chunks: NDArray[np.int32]
     fragile: NDArray[np.int8]
 
@@ -53,17 +57,21 @@ class Analyzer:
         self._words = compiled.words
         self._forms = compiled.forms
         self._url = compiled.words.get(URL_WORD, UNKNOWN)
-        self._features = compiled.chunk_features
-        self._masses: list[float] = compiled.chunk_idf.tolist()
-        self._weights: list[float] = (compiled.chunk_idf * compiled.chunk_weights).tolist()
+        # Both sums at once, as the two parts of one complex number: this is the inner loop.
+        weights, masses = compiled.gram_idf * compiled.gram_weights, compiled.gram_idf
+        self._gram_sums: dict[str, complex] = dict(
+            zip(compiled.grams, (weights + 1j * masses).tolist(), strict=True)
+        )
+        self._has_shape = len(compiled.shape_weights) > 0
 
     def chunk(self, chunk: str) -> Known:
         """Analyze one chunk of any length."""
         if len(chunk) > MAX_CHUNK:
             return _joined([self.chunk(piece) for piece in pieces(chunk)])
         tokens, fragile = self._tokenizer.chunk(chunk)
-        weight, mass = self._sums(chunk) if self._features else (0.0, 0.0)
-        return Known(self._ids(tokens), weight, mass, 1, fragile)
+        weight, mass = self._sums(chunk) if self._gram_sums else (0.0, 0.0)
+        marks = self._marks(chunk) if self._has_shape else _NO_MARKS
+        return Known(self._ids(tokens), weight, mass, marks, 1, fragile)
 
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
         """Tell whether the fragile chunk at index `at` may be another between its neighbours."""
@@ -73,9 +81,9 @@ class Analyzer:
         return self._tokenizer.depends_on_neighbours(chunks, at)
 
     def words(self, text: str) -> Known:
-        """Take the words of a whole text as if it were one chunk without features."""
+        """Take the words of a whole text as if it were one chunk, and nothing else of it."""
         tokens = self._ids(self._tokenizer.text(clean(text)))
-        return Known(tokens, weight=0.0, mass=0.0, chunks=0)
+        return Known(tokens, weight=0.0, mass=0.0, marks=_NO_MARKS, chunks=0)
 
     def _ids(self, tokens: Sequence[str]) -> list[int]:
         return [number for token in tokens if (number := self._id(token)) != LEFT_OUT]
@@ -90,15 +98,20 @@ class Analyzer:
         return self._words.get(lowered, UNKNOWN) if lowered else LEFT_OUT
 
     def _sums(self, chunk: str) -> tuple[float, float]:
-        """Return weight and mass of the chunk's features."""
-        weight = mass = 0.0
-        index = self._features.get
-        for feature in features.of_chunk(chunk):
-            at = index(feature)
-            if at is not None:
-                weight += self._weights[at]
-                mass += self._masses[at]
-        return weight, mass
+        """Return weight and mass of the chunk's character n-grams."""
+        known = self._gram_sums
+        total = sum([known[gram] for gram in features.grams(chunk) if gram in known], 0j)
+        return total.real, total.imag
+
+    @staticmethod
+    def _marks(chunk: str) -> Sequence[int]:
+        counts = [0] * len(features.MARKS)
+        for mark in features.marks(chunk):
+            counts[mark] += 1
+        return counts
+
+
+_NO_MARKS: Final = (0,) * len(features.MARKS)
 
 
 def _joined(parts: Sequence[Known]) -> Known:
@@ -106,6 +119,7 @@ def _joined(parts: Sequence[Known]) -> Known:
         [token for part in parts for token in part.tokens],
         weight=sum(part.weight for part in parts),
         mass=sum(part.mass for part in parts),
+        marks=[sum(counts) for counts in zip(*(part.marks for part in parts), strict=True)],
         chunks=len(parts),
         fragile=any(part.fragile for part in parts),
     )
@@ -172,6 +186,8 @@ class _Table:
         self._tokens = array("i", [UNKNOWN, *memory.tokens.tolist()])
         self._weight = array("d", [0.0, *memory.weights.tolist()])
         self._mass = array("d", [0.0, *memory.masses.tolist()])
+        self._marks = array("h", _NO_MARKS)
+        self._marks.extend(memory.marks.ravel().tolist())
         self._chunks = array("i", [0, *memory.counts.tolist()])
         self._fragile = array("b", [0, *memory.fragile.tolist()])
 
@@ -185,6 +201,7 @@ class _Table:
         self._tokens.extend(chain.from_iterable(entry.tokens for entry in entries))
         self._weight.extend([entry.weight for entry in entries])
         self._mass.extend([entry.mass for entry in entries])
+        self._marks.extend(chain.from_iterable(entry.marks for entry in entries))
         self._chunks.extend([entry.chunks for entry in entries])
         self._fragile.extend([entry.fragile for entry in entries])
 
@@ -195,6 +212,7 @@ class _Table:
             tokens=np.frombuffer(self._tokens, np.int32),
             weight=np.frombuffer(self._weight, np.float64),
             mass=np.frombuffer(self._mass, np.float64),
+            marks=np.frombuffer(self._marks, np.int16).reshape(-1, len(features.MARKS)),
             chunks=np.frombuffer(self._chunks, np.int32),
             fragile=np.frombuffer(self._fragile, np.int8),
         )
@@ -203,5 +221,6 @@ class _Table:
         del self._tokens[self._start[length - 1] + self._size[length - 1] :]
         for column in (self._start, self._size, self._chunks, self._fragile):
             del column[length:]
+        del self._marks[length * len(features.MARKS) :]
         del self._weight[length:]
         del self._mass[length:]

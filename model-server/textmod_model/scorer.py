@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model.compiled import Compiled, Floats, Integers
+from textmod_model.features import shape
 from textmod_model.memo import BREAK, BREAK_INDEX, Memo
 from textmod_model.text import tidy
 
@@ -106,7 +107,7 @@ class CompiledBackend:
             decisions[row] += (self._words(whole) - self._words(alone))[0]
 
     def _chunks(self, indices: Indices) -> Floats:
-        """Return the part of the decision values that comes from chunk features and length.
+        """Return the part of the decision values that comes from character n-grams and shape.
 
         `indices` are chunk indices, a break behind each text.
         """
@@ -114,13 +115,14 @@ class CompiledBackend:
         breaks = np.flatnonzero(indices == BREAK_INDEX)
         starts = np.concatenate(([0], breaks[:-1] + 1))
         part = np.zeros(len(breaks))
-        if self._model.chunk_features:
+        if self._model.grams:
             weight = np.add.reduceat(known.weight[indices], starts)
             mass = np.add.reduceat(known.mass[indices], starts)
             part += weight / np.sqrt(np.where(mass > 0, mass, 1))
-        if self._model.length_weight:
-            count = np.add.reduceat(known.chunks[indices], starts)
-            part += self._model.length_weight * np.log1p(count)
+        if len(self._model.shape_weights):
+            marks = np.add.reduceat(known.marks[indices], starts, dtype=np.float64)
+            chunks = np.add.reduceat(known.chunks[indices], starts, dtype=np.float64)
+            part += shape(marks, chunks) @ self._model.shape_weights
         return part
 
     def _words(self, indices: Indices) -> Floats:

@@ -1,13 +1,13 @@
 """Train a recipe: cross-validate it for its figures, fit it on everything, package it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
@@ -23,9 +23,16 @@ logger = logging.getLogger(__name__)
 
 FOLDS: Final = 5
 _ECE_BINS: Final = 10
+# Compiled and plain scores of the training texts may differ by no more; the tests ask for the same.
+_TOLERANCE: Final = 1e-9
 
 Progress = Callable[[str], None]
 """Called with the name of each step as it begins."""
+Floats = NDArray[np.float64]
+
+
+class TrainingError(ValueError):
+    """Data that a model cannot be trained on; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +41,28 @@ class Trained:
 
     pipeline: "Pipeline"
     threshold: float
-    scores: NDArray[np.float64]
-    """Out-of-fold P(removed) of each training row, shape (n,)."""
+    scores: Floats
+    """P(removed) of each training row from a model that did not see it, shape (n,)."""
     metrics: dict[str, float]
 
 
 def train(
-    data: Dataset, recipe: str, *, random_state: int = 0, progress: Progress = lambda _: None
+    data: Dataset,
+    recipe: str,
+    *,
+    random_state: int = 0,
+    spacy_model: str = pipeline.BLANK_ENGLISH,
+    progress: Progress = lambda _: None,
 ) -> Trained:
-    """Cross-validate a recipe and fit it on all rows.
+    """Cross-validate a recipe, then fit it on all rows.
 
-    The threshold is the one with the best F1 on the out-of-fold scores.
+    The threshold is the one with the best F1 on the scores of the folds; the figures are of the
+    same scores. Raises TrainingError if a class has fewer rows than there are folds.
     """
-    texts = np.array(data.texts, dtype=object)
-    labels = np.array(data.labels)
-    unfitted = pipeline.build(recipe, random_state=random_state)
+    texts, labels = np.array(data.texts, dtype=object), np.array(data.labels)
+    unfitted = pipeline.build(recipe, random_state=random_state, spacy_model=spacy_model)
     scores = np.empty(len(labels))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=random_state)
-    for number, (inside, outside) in enumerate(folds.split(texts, labels), start=1):
+    for number, (inside, outside) in enumerate(folds(labels, random_state), start=1):
         progress(f"fold {number} of {FOLDS}")
         fitted = clone(unfitted).fit(texts[inside], labels[inside])
         scores[outside] = pipeline.removed_probability(fitted, texts[outside])
@@ -61,10 +72,23 @@ def train(
     return Trained(final, threshold, scores, evaluate(labels, scores, threshold))
 
 
+def folds(
+    labels: NDArray[np.int64], random_state: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield row numbers inside and outside of each stratified fold. Raises TrainingError."""
+    fewest = int(np.bincount(labels, minlength=2).min())
+    if fewest < 2 * FOLDS:  # a fold's inside is cut into folds once more for calibration
+        raise TrainingError(
+            f"one of the two labels has {fewest} rows; {2 * FOLDS} of each are needed at least."
+        )
+    splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=random_state)
+    yield from splitter.split(labels, labels)
+
+
 def package(
     trained: Trained, data: Dataset, out: Path, *, recipe: str, name: str, version: str
 ) -> artifact.Artifact:
-    """Write the artifact and load it again, which checks it."""
+    """Write the artifact, compiled form included, and load it again, which checks it."""
     manifest = artifact.Manifest(
         name=name,
         version=version,
@@ -78,19 +102,36 @@ def package(
     )
     files: dict[str, bytes] = {}
     try:
-        files[artifact.COMPILED] = compile_pipeline(trained.pipeline, data.texts).to_bytes()
+        compiled = compile_pipeline(trained.pipeline, data.texts)
     except NotCompilable as reason:
         logger.warning("%s; scikit-learn itself will serve, many times slower", reason)
+    else:
+        files[artifact.COMPILED] = compiled.to_bytes()
     artifact.save(out, trained.pipeline, manifest, files)
     return artifact.load(out)
 
 
-def evaluate(
-    labels: Sequence[int] | NDArray[Any], scores: NDArray[np.float64], threshold: float
-) -> dict[str, float]:
+def verify(made: artifact.Artifact, texts: Sequence[str]) -> float:
+    """Return the largest difference between the scorer's and the pipeline's scores of `texts`.
+
+    Raises TrainingError if it is more than 1e-9: such an artifact must not be served.
+    """
+    from textmod_model.scorer import Scorer
+
+    expected = pipeline.removed_probability(made.pipeline(), texts)
+    difference = float(np.abs(Scorer.from_artifact(made).score(texts) - expected).max(initial=0))
+    if not difference <= _TOLERANCE:
+        raise TrainingError(
+            f"the compiled model's scores differ by {difference:.3g} from the pipeline's: "
+            "do not serve this artifact, and report the data it was trained on."
+        )
+    return difference
+
+
+def evaluate(labels: ArrayLike, scores: Floats, threshold: float) -> dict[str, float]:
     """Return auc, average_precision, f1, precision, recall, threshold, ece and n.
 
-    The first five and `ece` are in [0, 1]; `scores` are P(removed), shape (n,).
+    `scores` are P(removed), shape (n,); a row is flagged where its score is at least `threshold`.
     """
     truth = np.asarray(labels)
     flagged = scores >= threshold
@@ -106,17 +147,17 @@ def evaluate(
     }
 
 
-def expected_calibration_error(labels: NDArray[Any], scores: NDArray[np.float64]) -> float:
+def expected_calibration_error(labels: ArrayLike, scores: Floats) -> float:
     """Return the expected calibration error over ten bins of equal width, in [0, 1].
 
-    The weighted mean of |share of removed − mean score| (Naeini et al., AAAI 2015).
+    The mean of |share of removed - mean score| weighted by bin (Naeini et al., AAAI 2015).
     """
     bins = np.minimum((scores * _ECE_BINS).astype(int), _ECE_BINS - 1)
-    gaps = np.bincount(bins, weights=labels - scores, minlength=_ECE_BINS)
+    gaps = np.bincount(bins, weights=np.asarray(labels) - scores, minlength=_ECE_BINS)
     return float(np.abs(gaps).sum() / len(scores))
 
 
-def best_threshold(labels: Sequence[int] | NDArray[Any], scores: NDArray[np.float64]) -> float:
+def best_threshold(labels: ArrayLike, scores: Floats) -> float:
     """Return the threshold with the highest F1, rounded to four digits."""
     precision, recall, thresholds = metrics.precision_recall_curve(labels, scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)

@@ -34,5 +34,14 @@ def seed_path(
 
 
 @pytest.fixture(scope="session")
+def default_artifact(
+    tmp_path_factory: pytest.TempPathFactory, sample_data: dataset.Dataset
+) -> artifact.Artifact:
+    path = tmp_path_factory.mktemp("default")
+    trained = train.train(sample_data, "default")
+    return train.package(trained, sample_data, path, recipe="default", name="sample", version="1")
+
+
+@pytest.fixture(scope="session")
 def seed_artifact(seed_path: Path) -> artifact.Artifact:
     return artifact.load(seed_path)

@@ -33,16 +33,22 @@ texts = st.lists(
 )
 
 
+@pytest.fixture(scope="module", params=["seed", "default"])
+def made(request: pytest.FixtureRequest) -> Artifact:
+    result: Artifact = request.getfixturevalue(f"{request.param}_artifact")
+    return result
+
+
 @pytest.fixture(scope="module")
-def compiled(seed_artifact: Artifact) -> CompiledBackend:
-    form = seed_artifact.compiled()
+def compiled(made: Artifact) -> CompiledBackend:
+    form = made.compiled()
     assert form is not None
     return CompiledBackend(form)
 
 
 @pytest.fixture(scope="module")
-def reference(seed_artifact: Artifact) -> PipelineBackend:
-    return PipelineBackend(seed_artifact)
+def reference(made: Artifact) -> PipelineBackend:
+    return PipelineBackend(made)
 
 
 @given(texts)

@@ -1,0 +1,243 @@
+"""Measure the scorer: speed, start, memory, and how cost grows with the length of a text.
+
+    python -m bench.scorer [speed] [start] [memory] [growth] [profile] [--data CSV] [--recipe R]
+
+Half of the comments train a model, the other half is scored, so that the texts are new to it.
+CPU time of one process; the pipeline and the compiled scorer take turns in the same run, because
+only their ratio means something on a busy machine.
+"""
+
+import argparse
+import cProfile
+import json
+import pstats
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from textmod_model import dataset, pipeline, sample, train
+from textmod_model.artifact import Artifact
+from textmod_model.compiled import Compiled
+from textmod_model.scorer import CompiledBackend
+from textmod_model.text import clean
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "reddit_science_comments.csv"
+BATCH = 256
+ROUNDS = 3
+MEBIBYTE = 2**20
+
+START_PROGRAM = """
+import resource, sys
+from pathlib import Path
+from textmod_model import artifact, scorer
+loaded = scorer.Scorer.from_artifact(artifact.load(Path(sys.argv[1])))
+loaded.score(["Is there (any) evidence that this isn't a :) joke? http://a.b"])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+MEMORY_PROGRAM = """
+import random, resource, sys
+from pathlib import Path
+from textmod_model import artifact, scorer
+draw = random.Random(1)
+loaded = scorer.Scorer.from_artifact(artifact.load(Path(sys.argv[1])))
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+loaded.score(["warm up"])
+print(peak())
+for _ in range(int(sys.argv[2])):
+    loaded.score([" ".join(f"w{draw.getrandbits(48):x}" for _ in range(1000)) for _ in range(20)])
+print(peak())
+loaded.score([" ".join(f"{draw.getrandbits(16):x}" for _ in range(210_000))])
+print(peak())
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.scorer", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=[*MEASUREMENTS, []])
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--recipe", default="seed")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = read(arguments.data, Path(folder))
+        half = len(data) // 2
+        seen = dataset.Dataset(data.texts[:half], data.labels[:half], data.digest)
+        trained = fitted(seen, arguments.recipe)
+        made = train.package(
+            trained, seen, Path(folder), recipe=arguments.recipe, name="bench", version="0"
+        )
+        figures: dict[str, object] = {"recipe": arguments.recipe, "comments": len(data)}
+        for what in arguments.what or MEASUREMENTS:
+            figures[what] = MEASUREMENTS[what](made, data.texts[half:])
+    print(json.dumps(figures, indent=2))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def read(path: Path, folder: Path) -> dataset.Dataset:
+    """Read the comments, or make some where there are none."""
+    if not path.exists():
+        path = folder / "sample.csv"
+        sample.write_csv(path, 4000)
+    return dataset.read_csv(path)
+
+
+def fitted(data: dataset.Dataset, recipe: str) -> train.Trained:
+    """Fit a recipe without the cross-validation that only its figures need."""
+    model = pipeline.build(recipe).fit(data.texts, data.labels)
+    return train.Trained(model, 0.5, np.zeros(len(data)), {})
+
+
+def compiled(made: Artifact) -> Compiled:
+    form = made.compiled()
+    assert form is not None
+    return form
+
+
+def speed(made: Artifact, texts: list[str]) -> dict[str, float]:
+    """CPU µs a text: the pipeline, the scorer on unseen texts, and once its memo knows them."""
+    plain = made.pipeline()
+    form = compiled(made)
+    pipeline.removed_probability(plain, texts[:BATCH])  # loads spaCy
+    best = {"pipeline": float("inf"), "unseen": float("inf"), "warm": float("inf")}
+    misses = 0
+    for _ in range(ROUNDS):
+        # A fresh memo each round: the artifact's chunks are known, this half's are not.
+        backend = CompiledBackend(form)
+        backend.score(["(Compile) the regular expressions, e.g. these."])
+        steps: list[tuple[str, Callable[[list[str]], object]]] = [
+            ("unseen", backend.score),
+            ("warm", backend.score),
+            ("pipeline", lambda batch: pipeline.removed_probability(plain, batch)),
+        ]
+        for name, score in steps:
+            started = time.process_time()
+            for batch in batches(texts):
+                score(batch)
+            best[name] = min(best[name], (time.process_time() - started) / len(texts) * 1e6)
+            misses = backend.memo.misses
+    chunks = sum(len(text.split()) for text in texts)
+    difference = max(
+        float(abs(backend.score(batch) - pipeline.removed_probability(plain, batch)).max())
+        for batch in batches(texts)
+    )
+    return {
+        "pipeline_us": round(best["pipeline"], 1),
+        "unseen_us": round(best["unseen"], 1),
+        "warm_us": round(best["warm"], 1),
+        "unseen_per_second": round(1e6 / best["unseen"]),
+        "warm_per_second": round(1e6 / best["warm"]),
+        "unseen_ratio": round(best["pipeline"] / best["unseen"], 1),
+        "warm_ratio": round(best["pipeline"] / best["warm"], 1),
+        "chunks_per_text": round(chunks / len(texts), 1),
+        "misses_per_text": round(misses / len(texts), 2),
+        "max_score_difference": difference,
+    }
+
+
+def start(made: Artifact, texts: list[str]) -> dict[str, float]:  # noqa: ARG001  # one signature
+    """Seconds from process start to the first verdict, files in the page cache; peak memory."""
+    seconds = []
+    peak = 0
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        output = run(START_PROGRAM, made)
+        seconds.append(time.perf_counter() - started)
+        peak = int(output[0])
+    return {"seconds": round(min(seconds), 3), "peak_mib": round(peak / 1024, 1)}
+
+
+def memory(made: Artifact, texts: list[str]) -> dict[str, float]:  # noqa: ARG001
+    """Peak memory in MiB: at rest, after a million ever new chunks, after 1 MiB of short ones."""
+    rest, new, short = (int(line) / 1024 for line in run(MEMORY_PROGRAM, made, "50"))
+    return {"rest_mib": round(rest, 1), "new_chunks_mib": round(new, 1), "mib": round(short, 1)}
+
+
+def growth(made: Artifact, texts: list[str]) -> dict[str, dict[str, float]]:  # noqa: ARG001
+    """Nanoseconds a character at 1 KiB … 1 MiB, for cleaning and scoring, of awkward texts."""
+    form = compiled(made)
+    result: dict[str, dict[str, float]] = {}
+    for name, text in awkward():
+        for size in (2**10, 2**15, 2**20):
+            part = text[:size]
+            result.setdefault(name, {})[f"clean {size >> 10} KiB"] = per_character(clean, part)
+            backend = CompiledBackend(form)
+            result[name][f"score {size >> 10} KiB"] = per_character(
+                lambda text, score=backend.score: score([text]), part
+            )
+    return result
+
+
+def awkward() -> Iterator[tuple[str, str]]:
+    """Yield texts of 1 MiB that expressions and tokenizers are slow with."""
+    draw = random.Random(7)  # noqa: S311  # a repeatable measurement
+
+    def repeat(piece: str) -> str:
+        return (piece * (MEBIBYTE // len(piece) + 1))[:MEBIBYTE]
+
+    def mix(alphabet: str) -> str:
+        return "".join(draw.choices(alphabet, k=MEBIBYTE))
+
+    yield "one letter", repeat("a")
+    yield "one bracket", repeat("(")
+    yield "brackets and marks", mix("()[]{}\"'.,;:!?")
+    yield "entities", repeat("&amp;amp;lt;")
+    yield "entity without end", "&#" + repeat("1")
+    yield "links", repeat("[a](b")
+    yield "escapes", repeat("<U+")
+    yield "dots", mix("a.")
+    yield "at signs", mix("a:@./")
+    yield "emoji", mix("😀👍🏽")
+    yield "surrogates", repeat("\ud800")
+    yield "CJK", mix("科学是研究自然")
+    yield "short new words", " ".join(f"{draw.getrandbits(20):x}" for _ in range(200_000))
+    yield "words with marks", " ".join(f"({draw.getrandbits(20):x}):" for _ in range(130_000))
+
+
+def per_character(call: Callable[[str], object], text: str) -> float:
+    started = time.process_time()
+    call(text)
+    return round((time.process_time() - started) / len(text) * 1e9, 1)
+
+
+def profile(made: Artifact, texts: list[str]) -> dict[str, str]:
+    """Print where the time on unseen texts goes."""
+    backend = CompiledBackend(compiled(made))
+    profiler = cProfile.Profile()
+    profiler.enable()
+    for batch in batches(texts):
+        backend.score(batch)
+    profiler.disable()
+    pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(25)
+    return {"written": "to standard error"}
+
+
+def batches(texts: list[str]) -> Iterator[list[str]]:
+    for at in range(0, len(texts), BATCH):
+        yield texts[at : at + BATCH]
+
+
+def run(program: str, made: Artifact, *arguments: str) -> list[str]:
+    command = [sys.executable, "-c", program, str(made.path), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+MEASUREMENTS: dict[str, Callable[[Artifact, list[str]], object]] = {
+    "speed": speed,
+    "start": start,
+    "memory": memory,
+    "growth": growth,
+    "profile": profile,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
