@@ -80,9 +80,7 @@ class OursPerfect(Ours):
         before = ends - state.trace.arrivals[since : state.now + 1].mean(axis=0) * 60
         scale = arriving * 60 / max(1e-9, (ends - before).sum())
         before = ends - (ends - before) * scale
-        first = scaling.Sample(
-            state.now - 60.0, _whole(before), _whole(reads), -1, -1
-        )
+        first = scaling.Sample(state.now - 60.0, _whole(before), _whole(reads), -1, -1)
         self._memory = replace(
             self._memory,
             samples=(first,),

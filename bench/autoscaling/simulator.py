@@ -26,6 +26,8 @@ COMMIT = 5
 """Seconds between two commits of one consumer."""
 DELAY = 1
 """Age of the offsets when a policy sees them."""
+BLIND = 5
+"""A scale-down is blind when the lag has not been readable for a whole decision's time."""
 SESSION_TIMEOUT = 45
 """Seconds after which the partitions of a dead consumer go to others (the default)."""
 
@@ -79,6 +81,11 @@ class State:
     @property
     def known(self) -> bool:
         return not any(start <= self.now < end for start, end in self.trace.unknown)
+
+    @property
+    def unknown_for(self) -> int:
+        """Seconds since the lag could last be read."""
+        return max((self.now - a for a, b in self.trace.unknown if a <= self.now < b), default=0)
 
     def seen_arrivals(self) -> Floats:
         """End offsets as a policy sees them."""
@@ -188,7 +195,7 @@ def simulate(trace: Trace, world: World, policy: Policy, minimum: int = 1) -> Ru
             asked = hpa.step(now, state.asked, policy.wanted(state))
             if asked != state.asked:
                 directions.append(1 if asked > state.asked else -1)
-                blind += asked < state.asked and not state.known
+                blind += asked < state.asked and state.unknown_for >= BLIND
             while len(state.pods) < asked:
                 state.pods.append(new_pod(now + world.start * rng.uniform(0.9, 1.1)))
             if len(state.pods) > asked:  # the youngest go first, as in a ReplicaSet

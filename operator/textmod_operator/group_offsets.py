@@ -71,8 +71,9 @@ class GroupOffsets:
     ) -> dict[str, dict[Partition, int]]:
         if not groups:
             return {}
+        client = self._connected()
         try:
-            answer = self._connected().list_group_offsets(
+            answer = client.list_group_offsets(
                 {group: [TopicPartition(*p) for p in at] for group, at in groups.items()}
             )
         except KafkaError:
@@ -91,13 +92,27 @@ class GroupOffsets:
 
     def _connected(self) -> KafkaAdminClient:
         if self._client is None:
-            self._client = KafkaAdminClient(
+            self._client = _Client(
                 **_settings(self._connection),
                 client_id="textmod-lag",
                 request_timeout_ms=self._milliseconds,
                 bootstrap_timeout_ms=self._milliseconds,
             )
         return self._client
+
+
+class _Client(KafkaAdminClient):  # type: ignore[misc] - the library ships no types
+    """Closes what it has opened when the first connection fails: the library (3.0.12) leaves its
+    thread and sockets behind, one more of them at every attempt."""
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except BaseException:
+            if hasattr(self, "_client"):
+                self._closed = False
+                self.close()
+            raise
 
 
 def _settings(connection: KafkaConnection) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from textmod_operator.group_offsets import GroupOffsets, Partition
 from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey, PartitionLag
@@ -48,9 +48,9 @@ STANDSTILL_SECONDS = 10.0
 """A lag that has not moved for this long is looked at: residue, or a group that rebalances?"""
 PROBE_PARTITIONS = 64
 """At most this many partitions are probed in one poll, for all objects together."""
-PROBE_AGAIN_SECONDS = 30.0
+PROBE_AGAIN_SECONDS = 10.0
 """Before a probe without an answer is tried again."""
-PROBE_SECONDS = 1.5
+PROBE_SECONDS = 3.0
 """At most this long, too."""
 HISTORY_POINTS = 96
 """Per partition, 16 bytes each."""
@@ -284,7 +284,7 @@ class LagMonitor:
             )
         )
         return {
-            (at.topic, at.partition): answer if isinstance(answer, str) else answer.offset
+            (at.topic, at.partition): answer if isinstance(answer, str) else _offset(answer)
             for at, answer in answers.items()
         }
 
@@ -296,7 +296,7 @@ class LagMonitor:
         wanted: dict[str, set[Partition]] = {}
         for watch in due.values():
             at = {(watch.topic, p) for p in self._known_partitions(watch.topic)}
-            if at:
+            if at and watch.ends:
                 wanted.setdefault(watch.group, set()).update(at)
         answers = self._groups.fetch(wanted) if wanted else {}
         failed: dict[ObjectKey, str] = {}
@@ -376,6 +376,7 @@ class LagMonitor:
                     "isolation.level": "read_committed",
                     "auto.offset.reset": "error",
                     "queued.min.messages": 1,
+                    "fetch.wait.max.ms": 50,  # the end is told without waiting for more
                     "fetch.message.max.bytes": 1024,  # one record is wanted, not what follows it
                 },
                 logger=logger,
@@ -433,6 +434,11 @@ class LagMonitor:
             except (KafkaException, TimeoutError) as error:
                 answers[key] = _sentence(error)
         return answers
+
+
+def _offset(answer: ListOffsetsResultInfo) -> int | str:
+    """The offset; for a partition without leader the client answers -1001 and no error."""
+    return int(answer.offset) if answer.offset >= 0 else "it has no leader"
 
 
 def _note_arrivals(

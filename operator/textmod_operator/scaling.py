@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from textmod_operator.state import LagReading, LagUnknown
@@ -69,10 +70,14 @@ SAMPLE_SECONDS = 4.0
 SATURATED_SECONDS = 8.0
 """Partitions that are further behind than this, all of them, keep every replica busy. Smaller lags
 may only be the time since the last commit (librdkafka's default: every 5 s)."""
-SHRINK_SECONDS = 90.0
+SHRINK_SECONDS = 60.0
 """A smaller size must fit every need of a window this long."""
 PEAK_HALF_LIFE_SECONDS = 600.0
 """The recent peak is forgotten by half in this time."""
+DECISION_SECONDS = 5.0
+"""Between two decisions, at most."""
+BEHIND = "falling behind"
+TOO_SLOW = "catching up too slowly"
 HOT = 0.95
 """A partition that takes more than this share of one replica's speed can't be helped by more."""
 
@@ -91,8 +96,6 @@ class Policy:
     """Messages/s of one busy replica, from the image's own benchmark; used until one is learned."""
     idle_seconds: float = 300.0
     """Without arrivals and lag for this long, scale to zero (only when `min_replicas` is 0)."""
-    decision_seconds: float = 5.0
-    """Between two decisions."""
     metric_seconds: float = 20.0
     """From an arrival until the HPA has acted on it: a decision and the HPA's sync of 15 s."""
     start_seconds: float = 20.0
@@ -217,11 +220,22 @@ def decide(
         held = replace(memory, known_since=None, idle_since=None)
         return Decision(workload.replicas, why, "LagUnknown"), held
     memory = _observe(reading, workload, policy, memory, now)
-    load = _load(reading, workload, policy, memory)
-    memory = _remember_peak(load, policy, memory, now)
-    desired, reason, condition, memory = _judge(reading, load, workload, policy, memory, now)
-    rates = Rates(load.arriving, load.reading, load.rate) if load.arriving is not None else None
-    return Decision(desired, reason, condition, rates, load.age), memory
+    view = _view(reading, workload, policy, memory, now)
+    verdict = _judge(reading, view, policy, _remember_peak(view, memory))
+    rates = None
+    if view.arriving is not None:
+        rates = Rates(view.arriving, view.reading, view.rate)
+    decision = Decision(
+        verdict.desired, _reason(verdict, view), _condition(verdict, view), rates, view.age
+    )
+    return decision, verdict.memory
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    desired: int
+    outlook: str
+    memory: Memory
 
 
 # --- What is known ------------------------------------------------------------------------------
@@ -231,7 +245,9 @@ def _observe(
     reading: LagReading, workload: Workload, policy: Policy, memory: Memory, now: float
 ) -> Memory:
     """Take the reading into memory and learn start time and μ from it."""
-    ready = workload.replicas if workload.ready is None else workload.ready
+    ready = workload.replicas
+    if workload.ready is not None:
+        ready = min(workload.ready, workload.replicas)  # pods that are stopping read no longer
     sample = Sample(
         at=reading.at,
         ends=tuple(p.end for p in reading.partitions),
@@ -289,6 +305,11 @@ def _since(samples: tuple[Sample, ...], seconds: float) -> Sample:
     return next((s for s in reversed(samples[:-1]) if s.at <= until), samples[0])
 
 
+def _rate(a: Sample, b: Sample) -> float:
+    """Arrivals a second between two samples."""
+    return (sum(b.ends) - sum(a.ends)) / (b.at - a.at)
+
+
 def _blend(old: float | None, new: float, weight: float) -> float:
     return new if old is None else old + weight * (new - old)
 
@@ -297,45 +318,38 @@ def _learn_rate(memory: Memory, policy: Policy) -> float | None:
     """μ, corrected by what the last 20 to 60 s show; unchanged when they show nothing.
 
     Only while the number of ready replicas stood still. Partitions with a real backlog all the
-    while show the speed of busy replicas: if that is all of them, throughput over replicas is μ; if
-    some, it is the busiest replicas that could not keep up, and what they read of what came is what
-    they can. Throughput over replicas is a lower bound at any time.
+    while show the speed of busy replicas. If that is all of them, throughput over replicas is μ. If
+    some, it is the busiest replicas that could not keep up: they read that part of their share
+    that they could. Throughput over replicas is a lower bound at any time.
     """
-    last = memory.samples[-1]
+    last, known = memory.samples[-1], memory.rate or policy.prior_rate
     since = memory.settled_at + policy.rebalance_seconds + SAMPLE_SECONDS
     steady = [s for s in memory.samples if s.at >= since]
-    if len(steady) < 4 or last.ready != last.asked or last.ready < 1:
+    if not steady or last.at - steady[0].at < 20 or last.ready != last.asked or last.ready < 1:
         return memory.rate
     first = steady[0]
     seconds = last.at - first.at
-    if seconds < 20:
-        return memory.rate
-    arrivals = [(e - s) / seconds for e, s in zip(last.ends, first.ends, strict=True)]
-    known = memory.rate or policy.prior_rate
-    behind = [
-        i
-        for i, rate in enumerate(arrivals)
-        if all(s.ends[i] - s.reads[i] > max(1, SATURATED_SECONDS * rate) for s in steady)
-        and not (known and rate > HOT * known)
-    ]
+    arrivals = [(b - a) / seconds for a, b in zip(first.ends, last.ends, strict=True)]
+    bound = (sum(last.reads) - sum(first.reads)) / seconds / last.ready
     weight = 1 - math.exp(-(last.at - memory.samples[-2].at) / 30)
-    bound = sum(map(_minus, last.reads, first.reads)) / seconds / last.ready
+    cool = [i for i, a in enumerate(arrivals) if not (known and a > HOT * known)]
+    behind = [i for i in cool if all(_is_behind(s, i, arrivals[i]) for s in steady)]
     if len(behind) == len(arrivals):
         return _blend(known, bound, weight) if bound > 0 else memory.rate
     arrived = sum(arrivals[i] for i in behind)
-    if behind and arrived > 0:
+    if arrived > 0:
         read = _slope([(s.at, sum(s.reads[i] for i in behind)) for s in steady])
-        cool = sorted((a for a in arrivals if not (known and a > HOT * known)), reverse=True)
-        k = math.ceil(len(arrivals) / last.ready)
-        busiest = cool[0] + (k - 1) * sum(cool[1:]) / max(1, len(cool) - 1)
+        top, rest = _top_and_rest([arrivals[i] for i in cool])
+        busiest = top + (math.ceil(len(arrivals) / last.ready) - 1) * rest
         return max(_blend(known, busiest * read / arrived, weight), 0.95 * bound)
     if known is not None and seconds > 50 and 0.95 * bound > known:
         return 0.95 * bound
     return memory.rate
 
 
-def _minus(a: int, b: int) -> int:
-    return a - b
+def _is_behind(sample: Sample, partition: int, arriving: float) -> bool:
+    waiting = sample.ends[partition] - sample.reads[partition]
+    return waiting > max(1.0, SATURATED_SECONDS * arriving)
 
 
 def _slope(points: list[tuple[float, float]]) -> float:
@@ -346,26 +360,37 @@ def _slope(points: list[tuple[float, float]]) -> float:
 
 
 @dataclass(frozen=True)
-class _Load:
-    """What the law sees: the figures of one decision."""
+class _View:
+    """All that one decision looks at."""
 
+    now: float
+    asked: int
+    ready: int
+    sizes: tuple[int, ...]
+    """The sizes to choose from, ascending."""
+    promise: float
+    """d in seconds."""
+    reaction: float
+    """R in seconds."""
+    coming: float
+    """Seconds until the replicas that were already asked for read; 0 when they do."""
     partitions: int
     lag: int
     age: float | None
     arriving: float | None
     """λ; None until there are two samples."""
+    forecast: float
+    """λ when replicas that are asked for now would read, should a steady rise go on."""
     reading: float
     rate: float | None
     """μ as learned, else the prior; None when there is neither."""
     hot: tuple[int, ...]
+    """Partitions that are faster than one replica. The shares below leave them out."""
     top_share: float
-    """The largest partition's part of λ, hot ones left out; the others share `rest_share` each."""
+    """The largest partition's part of λ; the others have `rest_share` each."""
     rest_share: float
     top_lag: int
     rest_lag: float
-    ready: int
-    forecast: float
-    """λ when replicas asked for now would read, as far as a steady rise goes on."""
 
     def share(self, replicas: int) -> float:
         """The busiest replica's part of λ: the largest partition and ⌈P/n⌉ - 1 average ones."""
@@ -376,50 +401,85 @@ class _Load:
         return self.top_lag + (math.ceil(self.partitions / replicas) - 1) * self.rest_lag
 
     def capacity(self, replicas: int) -> float:
-        """C(n), the arrivals that n replicas keep up with; 0 for none."""
+        """C(n), the arrivals a second that n replicas keep up with; 0 for none."""
         return (self.rate or 0.0) / self.share(replicas) if replicas > 0 else 0.0
 
+    def falling_behind(self, replicas: int) -> float:
+        """Seconds by which new messages wait longer each second: 1 - C/λ, at least 0."""
+        arriving = max(self.rising, 1e-9)
+        return max(0.0, 1 - self.capacity(replicas) / arriving)
 
-def _load(reading: LagReading, workload: Workload, policy: Policy, memory: Memory) -> _Load:
+    def wait(self, replicas: int, lead: float) -> float:
+        """Seconds that the newest message waits once `replicas` read, `lead` seconds from now."""
+        gathered = self.falling_behind(self.ready) * self.rising * lead
+        return (self.backlog(replicas) + self.share(replicas) * gathered) / (self.rate or 1e-9)
+
+    @property
+    def rising(self) -> float:
+        """The forecast as far as it is trusted for growing."""
+        return min(self.forecast, 1.3 * (self.arriving or 0.0))
+
+
+def _view(
+    reading: LagReading, workload: Workload, policy: Policy, memory: Memory, now: float
+) -> _View:
     count = len(reading.partitions)
     lags = [p.messages for p in reading.partitions]
     rate = memory.rate or policy.prior_rate
-    last, arriving, throughput = memory.samples[-1], None, 0.0
-    arrivals = [0.0] * count
+    first, last = memory.samples[0], memory.samples[-1]
+    arriving, throughput, arrivals = None, 0.0, [0.0] * count
     if len(memory.samples) > 1:
-        recent = _since(memory.samples, LAMBDA_SECONDS)
-        arriving = (sum(last.ends) - sum(recent.ends)) / (last.at - recent.at)
-        early = memory.samples[0]
-        window = last.at - early.at
-        throughput = max(0.0, (sum(last.reads) - sum(early.reads)) / window)
-        arrivals = [(a - b) / window for a, b in zip(last.ends, early.ends, strict=True)]
-    hot = tuple(i for i, a in enumerate(arrivals) if rate and a > HOT * rate)
+        arriving = _rate(_since(memory.samples, LAMBDA_SECONDS), last)
+        window = last.at - first.at
+        throughput = max(0.0, (sum(last.reads) - sum(first.reads)) / window)
+        arrivals = [(b - a) / window for a, b in zip(first.ends, last.ends, strict=True)]
+    hot = [i for i, a in enumerate(arrivals) if rate and a > HOT * rate]
     cool = [i for i in range(count) if i not in hot] or list(range(count))
     total = sum(arrivals)
-    top = max((arrivals[i] for i in cool), default=0.0)
-    rest = (sum(arrivals[i] for i in cool) - top) / max(1, len(cool) - 1)
-    even = 1.0 / count
-    top_lag = max(lags[i] for i in cool)
-    age = reading.seconds_behind
-    if age is None and total > 0:
-        age = max((n / a for n, a in zip(lags, arrivals, strict=True) if a > 0), default=None)
-    if sum(lags) == 0:
-        age = 0.0
-    return _Load(
+    top, rest = _top_and_rest([arrivals[i] for i in cool])
+    top_lag, rest_lag = _top_and_rest([float(lags[i]) for i in cool])
+    start = policy.start_seconds if memory.start_seconds is None else memory.start_seconds
+    until_read = start + policy.rebalance_seconds
+    reaction = policy.metric_seconds + until_read
+    coming = 0.0
+    if last.ready < workload.replicas:
+        coming = max(policy.rebalance_seconds, until_read - (now - memory.asked_at))
+    return _View(
+        now=now,
+        asked=workload.replicas,
+        ready=last.ready,
+        sizes=tuple(levels(count, policy.min_replicas, policy.max_replicas)),
+        promise=MARGIN * (policy.max_seconds_behind or 0.0),
+        reaction=reaction,
+        coming=coming,
         partitions=count,
         lag=sum(lags),
-        age=age,
+        age=_age(reading, lags, arrivals),
         arriving=arriving,
+        forecast=(arriving or 0.0) + _rise(memory.samples) * reaction,
         reading=throughput,
         rate=rate,
         hot=tuple(reading.partitions[i].partition for i in hot),
-        top_share=top / total if total > 0 else even,
-        rest_share=rest / total if total > 0 else even,
-        top_lag=top_lag,
-        rest_lag=(sum(lags[i] for i in cool) - top_lag) / max(1, len(cool) - 1),
-        ready=memory.samples[-1].ready,
-        forecast=(arriving or 0.0) + _rise(memory.samples) * _reaction(policy, memory),
+        top_share=top / total if total > 0 else 1 / count,
+        rest_share=rest / total if total > 0 else 1 / count,
+        top_lag=int(top_lag),
+        rest_lag=rest_lag,
     )
+
+
+def _age(reading: LagReading, lags: list[int], arrivals: list[float]) -> float | None:
+    """Seconds behind: measured, else max(Lᵢ/λᵢ), else None."""
+    if not any(lags):
+        return 0.0
+    if reading.seconds_behind is not None:
+        return reading.seconds_behind
+    return max((n / a for n, a in zip(lags, arrivals, strict=True) if a > 0), default=None)
+
+
+def _top_and_rest(values: list[float]) -> tuple[float, float]:
+    """The largest, and the mean of the others."""
+    top = max(values)
+    return top, (sum(values) - top) / max(1, len(values) - 1)
 
 
 def _rise(samples: tuple[Sample, ...]) -> float:
@@ -428,158 +488,117 @@ def _rise(samples: tuple[Sample, ...]) -> float:
     span = samples[-1].at - samples[0].at
     if span < WINDOW_SECONDS / 2 or len(samples) < 4:
         return 0.0
-    marks = [_since(samples, span * third / 3) for third in (3, 2, 1)] + [samples[-1]]
-    rates = [
-        (sum(b.ends) - sum(a.ends)) / (b.at - a.at)
-        for a, b in zip(marks, marks[1:], strict=False)
-        if b.at > a.at
-    ]
-    if len(rates) < 3:
+    marks = [_since(samples, span * thirds / 3) for thirds in (3, 2, 1)] + [samples[-1]]
+    if any(a.at >= b.at for a, b in pairwise(marks)):
         return 0.0
-    return max(0.0, min(rates[1] - rates[0], rates[2] - rates[1])) / (span / 3)
+    one, two, three = (_rate(a, b) for a, b in pairwise(marks))
+    return max(0.0, min(two - one, three - two)) / (span / 3)
 
 
-def _remember_peak(load: _Load, policy: Policy, memory: Memory, now: float) -> Memory:
+def _remember_peak(view: _View, memory: Memory) -> Memory:
     """The highest λ, fading by half every PEAK_HALF_LIFE_SECONDS. A rush that no size could answer,
     such as a backfill, is none to be ready for."""
-    faded = memory.peak * 0.5 ** (max(0.0, now - memory.peak_at) / PEAK_HALF_LIFE_SECONDS)
-    arriving = load.arriving or 0.0
-    if load.rate and arriving > 1.5 * load.capacity(min(policy.max_replicas, load.partitions)):
+    faded = memory.peak * 0.5 ** (max(0.0, view.now - memory.peak_at) / PEAK_HALF_LIFE_SECONDS)
+    arriving = view.arriving or 0.0
+    if view.rate and arriving > 1.5 * view.capacity(view.sizes[-1]):
         arriving = 0.0
-    return replace(memory, peak=max(faded, arriving), peak_at=now)
+    return replace(memory, peak=max(faded, arriving), peak_at=view.now)
 
 
 # --- What to do ---------------------------------------------------------------------------------
 
-_Verdict = tuple[int, str, Condition | None, Memory]
 
-
-def _judge(
-    reading: LagReading,
-    load: _Load,
-    workload: Workload,
-    policy: Policy,
-    memory: Memory,
-    now: float,
-) -> _Verdict:
-    sizes = levels(load.partitions, policy.min_replicas, policy.max_replicas)
-    asked, top = workload.replicas, sizes[-1]
-    state = f"{_count(load.lag)} behind" if load.lag else "nothing waits"
-
-    if policy.min_replicas == 0 and memory.idle_since is not None:
-        if asked == 0:
-            return 0, "0: idle, no message waits", None, memory
-        if now - memory.idle_since >= policy.idle_seconds:
-            return 0, f"0: no message for {policy.idle_seconds:.0f} s", None, memory
-    if asked == 0 and load.lag == 0 and policy.min_replicas == 0:
-        return 0, "0: no message waits", None, memory
-
+def _judge(reading: LagReading, view: _View, policy: Policy, memory: Memory) -> _Verdict:
+    """The first rule that has something to say."""
+    smallest, top = view.sizes[0], view.sizes[-1]
+    if policy.min_replicas == 0 and (idle := _idle(view, policy, memory)):
+        return _Verdict(0, idle, memory)
     if policy.max_seconds_behind is None:
-        need = _threshold_size(load, policy, sizes)
-        grow = need if need > asked else None
-    elif load.rate is None or load.arriving is None:
-        held = min(max(asked, sizes[0]), top)
-        return held, f"{held} of {top}: {state}, measuring the speed", None, memory
+        wanted = math.ceil(view.lag / (policy.messages_per_replica or 1))
+        need = next((n for n in view.sizes if n >= wanted), top)
+        larger = need if need > view.asked else None
+    elif view.rate is None or view.arriving is None:
+        return _Verdict(min(max(view.asked, smallest), top), "measuring the speed", memory)
     else:
-        need = _need(load, policy, memory, sizes, asked)
-        grow = _grow(load, policy, memory, sizes, asked, now)
-    memory = replace(memory, needs=_windowed(memory.needs, need, now))
+        need, larger = _need(view, memory), _larger(view, memory)
+    memory = replace(memory, needs=_windowed(memory.needs, need, view.now))
 
-    condition: Condition | None = "HotPartition" if load.hot else None
-    if load.hot:
-        names = ", ".join(map(str, load.hot))
-        state += f", partition {names} alone is faster than one replica"
-    if grow is not None or asked < sizes[0]:
-        desired = max(grow or 0, sizes[0])
-        if desired == top and asked >= top:
-            return (
-                desired,
-                f"{desired} of {top}: {state}, {_when(load, desired)}",
-                "AtMaximum",
-                memory,
-            )
-        return desired, f"{desired} of {top}: {state}, {_when(load, desired)}", condition, memory
-    if asked > top:
-        return top, f"{top} of {top}: the most that is allowed", condition, memory
-    fits = max(n for _, n in memory.needs)
-    known = now - max(memory.known_since or now, memory.asked_at)
-    if fits < asked and known >= SHRINK_SECONDS and not reading.rebalancing and not memory.growing:
-        return fits, f"{fits} of {top}: {state}, fits for {SHRINK_SECONDS:.0f} s", condition, memory
-    return asked, f"{asked} of {top}: {state}, {_when(load, asked)}", condition, memory
+    if reading.rebalancing and smallest <= view.asked <= top:
+        return _Verdict(view.asked, "the consumer group is rebalancing", memory)
+    smaller = _smaller(view, memory)
+    if larger is None and smaller is not None:
+        return _Verdict(smaller, f"enough for all of the last {SHRINK_SECONDS:.0f} s", memory)
+    desired = min(max(view.asked, smallest, larger or 0), max(top, larger or 0))
+    return _Verdict(desired, _outlook(view, desired), memory)
 
 
-def _threshold_size(load: _Load, policy: Policy, sizes: list[int]) -> int:
-    """The simple threshold: ⌈L / messagesPerReplica⌉, rounded up to a level."""
-    wanted = math.ceil(load.lag / (policy.messages_per_replica or 1))
-    return next((n for n in sizes if n >= wanted), sizes[-1])
+def _idle(view: _View, policy: Policy, memory: Memory) -> str | None:
+    """Why nothing is to run, or None."""
+    if view.lag:
+        return None
+    if view.asked == 0:
+        return "idle"
+    if memory.idle_since is not None and view.now - memory.idle_since >= policy.idle_seconds:
+        return f"no message for {policy.idle_seconds:.0f} s"
+    return None
 
 
-def _reaction(policy: Policy, memory: Memory) -> float:
-    """R in seconds."""
-    start = policy.start_seconds if memory.start_seconds is None else memory.start_seconds
-    return policy.metric_seconds + start + policy.rebalance_seconds
-
-
-def _need(load: _Load, policy: Policy, memory: Memory, sizes: list[int], asked: int) -> int:
-    """The smallest size that would do in comfort, for the shrink window (rule 3)."""
-    promise = MARGIN * (policy.max_seconds_behind or 0.0)
-    if load.age is None or load.age > promise / 2:
-        return max(asked, sizes[0])  # behind: not the moment to shrink
-    arriving = max(load.forecast, 1e-9)
-    floor = min(memory.peak, load.capacity(sizes[-1])) * max(
-        0.0, 1 - promise / _reaction(policy, memory)
+def _larger(view: _View, memory: Memory) -> int | None:
+    """Rules 1 and 2: the larger size to ask for now, or None while the present one will do. The
+    largest once more means that nothing more can be done."""
+    if view.asked > 0 and _holds(view, memory):
+        return None
+    fits = (
+        n
+        for n in view.sizes
+        if n > view.asked
+        and view.rising <= KEEP_UP * view.capacity(n)
+        and view.wait(n, view.reaction) <= view.promise
     )
-    rate = load.rate or 0.0
-    for n in sizes:
-        comfortable = arriving <= COMFORT * load.capacity(n)
-        if comfortable and floor <= load.capacity(n) and load.backlog(n) <= rate * promise / 2:
-            return n
-    return sizes[-1]
+    return next(fits, max(view.asked, view.sizes[-1]))
 
 
-def _grow(
-    load: _Load, policy: Policy, memory: Memory, sizes: list[int], asked: int, now: float
-) -> int | None:
-    """The larger size to ask for now, or None while the present one will do (rules 1 and 2)."""
-    promise = MARGIN * (policy.max_seconds_behind or 0.0)
-    rising = min(load.forecast, 1.3 * (load.arriving or 0.0))
-    arriving, rate = max(rising, 1e-9), load.rate or 0.0
-    age = load.age or 0.0
-    reaction = _reaction(policy, memory)
-    coming = 0.0  # until the replicas that were already asked for read
-    if load.ready < asked:
-        start = reaction - policy.metric_seconds
-        coming = max(policy.rebalance_seconds, start - (now - memory.asked_at))
-    falling_behind_now = max(0.0, 1 - load.capacity(load.ready) / arriving)
-    falling_behind = max(0.0, 1 - load.capacity(asked) / arriving)
-
-    def wait_at(n: int, lead: float) -> float:
-        """Seconds that the newest message waits once n replicas read, `lead` seconds from now."""
-        gathered = falling_behind_now * arriving * lead
-        return (load.backlog(n) + load.share(n) * gathered) / rate
-
-    if asked > 0:
-        then = age + falling_behind_now * coming
-        if falling_behind > 0:
-            later = reaction + policy.decision_seconds - coming
-            if then + falling_behind * later <= promise:
-                return None
-        elif wait_at(asked, coming) <= promise and not _late(load, memory, promise, reaction, now):
-            return None
-    for n in sizes:
-        if n <= asked:
-            continue
-        if arriving <= KEEP_UP * load.capacity(n) and wait_at(n, reaction) <= promise:
-            return n
-    return max(asked, sizes[-1])
+def _holds(view: _View, memory: Memory) -> bool:
+    """Rule 1: whether the present size keeps the promise if the next decision acts."""
+    slope = view.falling_behind(view.asked)
+    if slope > 0:
+        soon = view.falling_behind(view.ready) * view.coming
+        later = slope * (view.reaction + DECISION_SECONDS - view.coming)
+        return (view.age or 0.0) + soon + later <= view.promise
+    return view.wait(view.asked, view.coming) <= view.promise and not _disproved(view, memory)
 
 
-def _late(load: _Load, memory: Memory, promise: float, reaction: float, now: float) -> bool:
-    """Whether the promise is at risk and the present size, with time to show it, does not help."""
-    if (load.age or 0.0) <= promise or now - memory.asked_at < reaction:
+def _disproved(view: _View, memory: Memory) -> bool:
+    """Whether the present size has had its time, and the age says that it does not catch up."""
+    age = view.age or 0.0
+    if age <= view.promise or view.now - memory.asked_at < view.reaction:
         return False
     before = _since(memory.samples, 20.0).age
-    return before is not None and load.age is not None and load.age >= before - 5
+    return before is not None and age >= before - 5
+
+
+def _need(view: _View, memory: Memory) -> int:
+    """The smallest size that would do in comfort, for the window of rule 3."""
+    if view.age is None or view.age > view.promise / 2:
+        return max(view.asked, view.sizes[0])  # behind: not the moment to shrink
+    most = view.capacity(view.sizes[-1])
+    floor = min(memory.peak, most) * max(0.0, 1 - view.promise / view.reaction)
+    most_waiting = (view.rate or 0.0) * view.promise / 2
+    fits = (
+        n
+        for n in view.sizes
+        if max(view.forecast / COMFORT, floor) <= view.capacity(n)
+        and view.backlog(n) <= most_waiting
+    )
+    return next(fits, view.sizes[-1])
+
+
+def _smaller(view: _View, memory: Memory) -> int | None:
+    """Rule 3: the smaller size that fits the whole window, or None."""
+    known_since = view.now if memory.known_since is None else memory.known_since
+    settled = view.now - max(known_since, memory.asked_at) >= SHRINK_SECONDS
+    fits = max(n for _, n in memory.needs)
+    return fits if settled and fits < view.asked else None
 
 
 def _windowed(
@@ -593,6 +612,39 @@ def _windowed(
 # --- Words --------------------------------------------------------------------------------------
 
 
+def _condition(verdict: _Verdict, view: _View) -> Condition | None:
+    """What the user should know about besides the number."""
+    if view.hot:
+        return "HotPartition"
+    stuck = verdict.desired >= view.sizes[-1] and view.asked >= view.sizes[-1]
+    if stuck and verdict.outlook in (BEHIND, TOO_SLOW):
+        return "AtMaximum"
+    return None
+
+
+def _reason(verdict: _Verdict, view: _View) -> str:
+    """One sentence, such as "12 of 12: 41k behind, 18 s to catch up"."""
+    parts = [f"{_count(view.lag)} behind"] if view.lag else ["nothing waits"]
+    if view.hot:
+        names = ", ".join(map(str, view.hot))
+        which = "partition" if len(view.hot) == 1 else "each of partitions"
+        parts.append(f"{which} {names} is faster than one replica")
+    return f"{verdict.desired} of {view.sizes[-1]}: {', '.join([*parts, verdict.outlook])}"
+
+
+def _outlook(view: _View, replicas: int) -> str:
+    """How it goes on with so many replicas."""
+    if view.arriving is None or view.rate is None:
+        return "measuring the speed"
+    if view.capacity(replicas) <= view.arriving:
+        return BEHIND
+    if view.wait(replicas, view.coming) > view.promise > 0:
+        return TOO_SLOW
+    if (view.age or 0.0) < SATURATED_SECONDS:
+        return f"{view.arriving:.0f} messages/s"
+    return f"{math.ceil(view.backlog(replicas) / view.rate)} s to catch up"
+
+
 def _count(messages: int) -> str:
     """41,230 → "41k": a figure that changes every second need not be exact."""
     for unit, size in (("M", 1_000_000), ("k", 1_000)):
@@ -601,19 +653,3 @@ def _count(messages: int) -> str:
         if messages >= size:
             return f"{messages / size:.1f}{unit}"
     return str(messages)
-
-
-def _when(load: _Load, replicas: int) -> str:
-    """How it goes on at this size."""
-    if load.arriving is None or load.rate is None:
-        return "measuring the speed"
-    spare = load.capacity(replicas) - load.arriving
-    if not load.lag or (load.age or 0.0) < 1:
-        return (
-            f"{load.arriving:.0f} messages/s keep {replicas} replicas busy"
-            if load.arriving
-            else "idle"
-        )
-    if spare <= 0:
-        return "falling behind"
-    return f"{math.ceil(load.backlog(replicas) / load.rate)} s to catch up"
