@@ -197,7 +197,7 @@ class LocalCluster:
                 "-m",
                 "textmod_operator",
                 "run",
-                f"--kubeconfig={self._operator_kubeconfig}",
+                f"--kubeconfig={self.operator_kubeconfig}",
                 "--metrics-address=127.0.0.1",
                 f"--metrics-port={self._operator_ports['metrics']}",
                 f"--health-port={health}",
@@ -238,7 +238,7 @@ class LocalCluster:
         folder = self.state_dir / "control-plane"
         folder.mkdir(parents=True)
         self.control_plane = ControlPlane(self.keeper, self.binaries, folder, self._times)
-        self._operator_kubeconfig = self.control_plane.add_token_user(OPERATOR)
+        self.operator_kubeconfig = self.control_plane.add_token_user(OPERATOR)
         self.control_plane.start_api()
         self._install_crd(repository_root() / "crds" / "textmoderations.yaml")
         self.control_plane.start_controllers()
