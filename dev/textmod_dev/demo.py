@@ -112,7 +112,7 @@ class Load:
     rate: float
     burst: float
     before_seconds: int = 10
-    burst_seconds: int = 40
+    burst_seconds: int = 25
     after_seconds: int = 10
 
     @property

@@ -157,7 +157,7 @@ class LocalCluster:
             (plane.server_authority.certificate, "ca.crt"),
         ):
             shutil.copy(source, folder / name)
-        self._operator_ports = {"metrics": free_port(), "health": free_port()}
+        self._operator_metrics_port, self.operator_health_port = free_port(), free_port()
         rules = repository_root() / OPERATOR_RULES
         self.apply(
             manifests.cluster_role(OPERATOR, yaml.safe_load(rules.read_text())),
@@ -173,7 +173,7 @@ class LocalCluster:
                 "external.metrics.k8s.io",
                 "v1beta1",
                 OPERATOR,
-                self._operator_ports["metrics"],
+                self._operator_metrics_port,
                 plane.server_authority.certificate,
             ),
         )
@@ -189,7 +189,7 @@ class LocalCluster:
             LocalClusterError: it ended, or did not become ready.
         """
         self._progress.step("Starting the operator")
-        health = self._operator_ports["health"]
+        health = self.operator_health_port
         process = self.keeper.start(
             "operator",
             [
@@ -199,14 +199,14 @@ class LocalCluster:
                 "run",
                 f"--kubeconfig={self.operator_kubeconfig}",
                 "--metrics-address=127.0.0.1",
-                f"--metrics-port={self._operator_ports['metrics']}",
+                f"--metrics-port={self._operator_metrics_port}",
                 f"--health-port={health}",
                 f"--certificate-dir={self.state_dir / 'operator'}",
                 *arguments,
             ],
             env=environment,
         )
-        self._operator = process
+        self.operator_process = process
         wait_until(
             lambda: _answers(f"http://127.0.0.1:{health}/readyz"),
             "the operator was ready",
@@ -222,8 +222,8 @@ class LocalCluster:
     def stop_operator(self, *, kill: bool = False) -> None:
         """Stops the operator, cleanly or by SIGKILL, as a test of a restart wants it."""
         if kill:
-            self._operator.kill()
-        self.keeper.stop(self._operator)
+            self.operator_process.kill()
+        self.keeper.stop(self.operator_process)
 
     def _start(self) -> None:
         self._progress.step("Starting the control plane and Kafka")
