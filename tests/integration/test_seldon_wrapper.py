@@ -11,11 +11,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 
 from textmod_model.protos import seldon_pb2 as pb
@@ -112,14 +111,14 @@ class Running:
             self.process.wait()
 
     def rest(self, path, body=None, content_type="application/json"):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.ports[0]}{path}", body, {"Content-Type": content_type}
+        answer = httpx.request(
+            "GET" if body is None else "POST",
+            f"http://127.0.0.1:{self.ports[0]}{path}",
+            content=body,
+            headers={"Content-Type": content_type},
+            timeout=30,
         )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        return answer.status_code, answer.text
 
     def grpc(self, request):
         with grpc.insecure_channel(f"127.0.0.1:{self.ports[1]}") as channel:
