@@ -43,17 +43,22 @@ class _Parts(NamedTuple):
     grams: TfidfVectorizer | None
     scaler: StandardScaler | None
     classifier: LogisticRegression | LatentLogisticRegression
+    scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """What the union multiplies the words', the n-grams' and the shape's features with."""
 
 
 def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
     """Compile a fitted pipeline, remembering the chunks of `texts`. Raises NotCompilable."""
     parts = _parts(pipeline)
-    words, grams, scaler, classifier = parts
+    words, grams, scaler, classifier, scales = parts
     rules = spacy_rules(recipes.language(recipes.BLANK_ENGLISH).tokenizer)
     known = _Grams(words.vocabulary_)
     # Columns are the words', then the character n-grams', then the shape's.
     ends = [len(words.vocabulary_), len(grams.vocabulary_) if grams is not None else 0]
-    of_words, of_grams, of_shape = np.split(classifier.coef_[0], np.cumsum(ends))
+    of_words, of_grams, of_shape = (
+        part * scale
+        for part, scale in zip(np.split(classifier.coef_[0], np.cumsum(ends)), scales, strict=True)
+    )
     intercept = float(classifier.intercept_[0])
     if scaler is not None:
         of_shape = of_shape / scaler.scale_
@@ -79,7 +84,10 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
         offset=getattr(classifier, "offset_", 0.0),
         memory=_NOTHING,
     )
-    return _remembering(compiled, texts)
+    try:
+        return _remembering(compiled, texts)
+    except ValueError as error:
+        raise NotCompilable(str(error)) from error
 
 
 def _parts(pipeline: Pipeline) -> _Parts:
@@ -91,11 +99,16 @@ def _parts(pipeline: Pipeline) -> _Parts:
         tokens = steps["tokens"]
     elif list(steps) == ["clean", "features", "classifier"]:
         union = dict(steps["features"].transformer_list)
-        if list(union) != ["words", "grams", "shape"] or steps["features"].transformer_weights:
+        if list(union) != ["words", "grams", "shape"]:
             raise NotCompilable("the pipeline has other features than the recipes")
         named = {name: part.named_steps for name, part in union.items()}
+        scales = steps["features"].transformer_weights or {}
         parts = _Parts(
-            named["words"]["tfidf"], named["grams"]["counts"], named["shape"]["scale"], classifier
+            named["words"]["tfidf"],
+            named["grams"]["counts"],
+            named["shape"]["scale"],
+            classifier,
+            (scales.get("words", 1.0), scales.get("grams", 1.0), scales.get("shape", 1.0)),
         )
         tokens = named["words"]["tokens"]
     else:
@@ -218,12 +231,13 @@ def _remembering(compiled: Compiled, texts: Iterable[str]) -> Compiled:
     frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_REMEMBERED]
     analyzer = Analyzer(compiled)
     known = [analyzer.chunk(chunk) for chunk, _ in frequent]
+    sums = analyzer.gram_sums(known)
     memory = Memory(
         chunks=[chunk for chunk, _ in frequent],
         sizes=_integers(len(entry.tokens) for entry in known),
         tokens=_integers(token for entry in known for token in entry.tokens),
-        weights=np.array([entry.weight for entry in known], dtype=np.float64),
-        masses=np.array([entry.mass for entry in known], dtype=np.float64),
+        weights=sums[:, 0],
+        masses=sums[:, 1],
         marks=np.array([entry.marks for entry in known], dtype=np.int16).reshape(
             len(known), len(features.MARKS)
         ),

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-_SHORTEST_GRAM: Final = 2
-_LONGEST_GRAM: Final = 5
+_SHORTEST_GRAM: Final = 3
+_LONGEST_GRAM: Final = 4
 _LONG_CHUNK: Final = 8
 _SHORT_CHUNK: Final = 3
 
@@ -46,13 +46,18 @@ def grams_of_text(text: str) -> list[str]:
 
 
 def grams(chunk: str) -> list[str]:
-    """Return the 2- to 5-grams of a chunk in small letters, its edges as spaces (``char_wb``)."""
-    padded = f" {chunk.lower()} "
+    """Return the 3- and 4-grams of a chunk in small letters, its edges as spaces (``char_wb``)."""
+    letters = padded(chunk)
     return [
-        padded[start : start + size]
+        letters[start : start + size]
         for size in range(_SHORTEST_GRAM, _LONGEST_GRAM + 1)
-        for start in range(len(padded) - size + 1)
+        for start in range(len(letters) - size + 1)
     ]
+
+
+def padded(chunk: str) -> str:
+    """Return the letters that a chunk's n-grams are cut from."""
+    return f" {chunk.lower()} "
 
 
 def marks(chunk: str) -> list[int]:

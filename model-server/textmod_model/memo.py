@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate, chain
 from typing import Final, NamedTuple
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from textmod_model import features
 from textmod_model.chunks import ChunkTokenizer
 from textmod_model.compiled import LEFT_OUT, UNKNOWN, Compiled, Memory
+from textmod_model.grams import GramSums
 from textmod_model.text import MAX_CHUNK, URL_WORD, clean, pieces, word
 
 BREAK: Final = "\0"
@@ -23,10 +25,8 @@ class Known(NamedTuple):
 
     tokens: Sequence[int]
     """Ids of the words."""
-    weight: float
-    """Sum over the chunk's character n-grams of count · idf · coefficient."""
-    mass: float
-    """Sum over the chunk's character n-grams of count · idf."""
+    letters: str
+    """What its character n-grams are cut from, `features.padded`; empty for a recipe without."""
     marks: Sequence[int]
     """How often it has each of `features.MARKS`."""
     chunks: int
@@ -42,7 +42,9 @@ class Columns(NamedTuple):
     size: NDArray[np.int32]
     tokens: NDArray[np.int32]
     weight: NDArray[np.float64]
+    """Sum over the chunk's character n-grams of count · idf · coefficient."""
     mass: NDArray[np.float64]
+    """Sum over the chunk's character n-grams of count · idf."""
     marks: NDArray[np.int16]
     """Shape (number of chunks, number of marks)."""
     chunks: NDArray[np.int32]
@@ -57,11 +59,8 @@ class Analyzer:
         self._words = compiled.words
         self._forms = compiled.forms
         self._url = compiled.words.get(URL_WORD, UNKNOWN)
-        # Both sums at once, as the two parts of one complex number: this is the inner loop.
-        weights, masses = compiled.gram_idf * compiled.gram_weights, compiled.gram_idf
-        self._gram_sums: dict[str, complex] = dict(
-            zip(compiled.grams, (weights + 1j * masses).tolist(), strict=True)
-        )
+        values = np.column_stack((compiled.gram_idf * compiled.gram_weights, compiled.gram_idf))
+        self._grams = GramSums(list(compiled.grams), values) if compiled.grams else None
         self._has_shape = len(compiled.shape_weights) > 0
 
     def chunk(self, chunk: str) -> Known:
@@ -69,9 +68,9 @@ class Analyzer:
         if len(chunk) > MAX_CHUNK:
             return _joined([self.chunk(piece) for piece in pieces(chunk)])
         tokens, fragile = self._tokenizer.chunk(chunk)
-        weight, mass = self._sums(chunk) if self._gram_sums else (0.0, 0.0)
-        marks = self._marks(chunk) if self._has_shape else _NO_MARKS
-        return Known(self._ids(tokens), weight, mass, marks, 1, fragile)
+        letters = features.padded(chunk) if self._grams is not None else ""
+        marks = _counts(*features.marks(chunk)) if self._has_shape else _NO_MARKS
+        return Known(self._ids(tokens), letters, marks, 1, fragile)
 
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
         """Tell whether the fragile chunk at index `at` may be another between its neighbours."""
@@ -83,7 +82,13 @@ class Analyzer:
     def words(self, text: str) -> Known:
         """Take the words of a whole text as if it were one chunk, and nothing else of it."""
         tokens = self._ids(self._tokenizer.text(clean(text)))
-        return Known(tokens, weight=0.0, mass=0.0, marks=_NO_MARKS, chunks=0)
+        return Known(tokens, letters="", marks=_NO_MARKS, chunks=0)
+
+    def gram_sums(self, entries: Sequence[Known]) -> NDArray[np.float64]:
+        """Return weight and mass of each entry, shape (len(entries), 2)."""
+        if self._grams is None:
+            return np.zeros((len(entries), 2))
+        return self._grams.sums([entry.letters for entry in entries])
 
     def _ids(self, tokens: Sequence[str]) -> list[int]:
         return [number for token in tokens if (number := self._id(token)) != LEFT_OUT]
@@ -97,28 +102,19 @@ class Analyzer:
         lowered = word(token)
         return self._words.get(lowered, UNKNOWN) if lowered else LEFT_OUT
 
-    def _sums(self, chunk: str) -> tuple[float, float]:
-        """Return weight and mass of the chunk's character n-grams."""
-        known = self._gram_sums
-        total = sum([known[gram] for gram in features.grams(chunk) if gram in known], 0j)
-        return total.real, total.imag
-
-    @staticmethod
-    def _marks(chunk: str) -> Sequence[int]:
-        counts = [0] * len(features.MARKS)
-        for mark in features.marks(chunk):
-            counts[mark] += 1
-        return counts
-
 
 _NO_MARKS: Final = (0,) * len(features.MARKS)
+
+
+@lru_cache(maxsize=4096)
+def _counts(*marks: int) -> tuple[int, ...]:
+    return tuple(int(mark in marks) for mark in range(len(features.MARKS)))
 
 
 def _joined(parts: Sequence[Known]) -> Known:
     return Known(
         [token for part in parts for token in part.tokens],
-        weight=sum(part.weight for part in parts),
-        mass=sum(part.mass for part in parts),
+        letters="".join(part.letters for part in parts),
         marks=[sum(counts) for counts in zip(*(part.marks for part in parts), strict=True)],
         chunks=len(parts),
         fragile=any(part.fragile for part in parts),
@@ -163,7 +159,7 @@ class Memo(dict[str, int]):
     def columns(self) -> Columns:
         """Return views on all entries; they must be gone before the next call."""
         if self._new:
-            self._table.extend(self._new)
+            self._table.extend(self._new, self.analyzer.gram_sums(self._new))
             self._new.clear()
         return self._table.columns()
 
@@ -194,13 +190,13 @@ class _Table:
     def __len__(self) -> int:
         return len(self._start)
 
-    def extend(self, entries: Sequence[Known]) -> None:
+    def extend(self, entries: Sequence[Known], sums: NDArray[np.float64]) -> None:
         sizes = [len(entry.tokens) for entry in entries]
         self._start.extend(accumulate(sizes[:-1], initial=len(self._tokens)))
         self._size.extend(sizes)
         self._tokens.extend(chain.from_iterable(entry.tokens for entry in entries))
-        self._weight.extend([entry.weight for entry in entries])
-        self._mass.extend([entry.mass for entry in entries])
+        self._weight.frombytes(np.ascontiguousarray(sums[:, 0]).tobytes())
+        self._mass.frombytes(np.ascontiguousarray(sums[:, 1]).tobytes())
         self._marks.extend(chain.from_iterable(entry.marks for entry in entries))
         self._chunks.extend([entry.chunks for entry in entries])
         self._fragile.extend([entry.fragile for entry in entries])

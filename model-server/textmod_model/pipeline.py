@@ -14,6 +14,7 @@ import numpy as np
 import spacy
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, hstack
+from scipy.sparse.linalg import svds
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -21,7 +22,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.extmath import randomized_svd
 from spacy.language import Language
 
 from textmod_model import features
@@ -126,19 +126,25 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         P(removed) = 1 / (1 + exp(-(slope_ · (X·coef_ + intercept_) + offset_)))
 
     `slope_` and `offset_` are Platt's (1999), from decision values of folds that did not see them.
+    `C` is scikit-learn's, `dimensions` the number of directions, `direct` the weight of the
+    features themselves beside the directions, which have variance 1. The last `aside` features
+    have no part in the directions: they would fill the first ones.
     """
 
     def __init__(
         self,
+        *,
         C: float = 0.03,  # noqa: N803  # sklearn's name
         dimensions: int = 100,
         direct: float = 4.0,
+        aside: int = 0,
         calibration_folds: int = 5,
         random_state: int = 0,
     ) -> None:
         self.C = C
         self.dimensions = dimensions
         self.direct = direct
+        self.aside = aside
         self.calibration_folds = calibration_folds
         self.random_state = random_state
 
@@ -146,14 +152,14 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         """Fit on features of shape (n, d) and labels 0 and 1."""
         X, labels = csr_matrix(X), np.asarray(y)  # noqa: N806  # sklearn's name
         self.classes_ = np.unique(labels)
-        _, _, directions = randomized_svd(
-            X, min(self.dimensions, min(X.shape) - 1), random_state=self.random_state
-        )
-        latent = X @ directions.T
-        scale = latent.std(axis=0)
-        projection = directions.T / np.where(scale > 0, scale, 1)
-        augmented = hstack([X * self.direct, csr_matrix(latent / np.where(scale > 0, scale, 1))])
-        augmented = csr_matrix(augmented)
+        width = X.shape[1]
+        inside = width - self.aside
+        projection = np.zeros((width, min(self.dimensions, min(len(labels), inside) - 1)))
+        projection[:inside] = self._directions(X[:, :inside])
+        latent = X @ projection
+        deviation = latent.std(axis=0)
+        projection /= np.where(deviation > 0, deviation, 1)
+        augmented = csr_matrix(hstack([X * self.direct, csr_matrix(X @ projection)]))
         regression = LogisticRegression(C=self.C, max_iter=500, random_state=self.random_state)
         folds = StratifiedKFold(
             self.calibration_folds, shuffle=True, random_state=self.random_state
@@ -164,11 +170,19 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         platt = LogisticRegression(C=1e6).fit(decisions[:, None], labels)
         self.slope_, self.offset_ = float(platt.coef_[0, 0]), float(platt.intercept_[0])
         regression.fit(augmented, labels)
-        width = X.shape[1]
         weights = regression.coef_[0]
         self.coef_ = (weights[:width] * self.direct + projection @ weights[width:])[None, :]
         self.intercept_ = regression.intercept_
         return self
+
+    def _directions(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
+        """Return the right singular vectors of the largest singular values, one a column."""
+        smaller = min(X.shape)
+        start = np.random.default_rng(self.random_state).standard_normal(smaller)
+        _, _, rows = svds(X, k=min(self.dimensions, smaller - 1), v0=start)
+        # A vector and its negative are equally good; fix which, so that a fit can be repeated.
+        signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])
+        return np.asarray((rows * signs[:, None]).T)
 
     def decision_function(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803
         """Return the decision values, shape (n,), before calibration."""
@@ -234,8 +248,17 @@ def default(*, random_state: int = 0, spacy_model: str = BLANK_ENGLISH) -> Pipel
     return Pipeline(
         [
             ("clean", CleanTextTransformer()),
-            ("features", FeatureUnion([("words", words), ("grams", grams), ("shape", shape)])),
-            ("classifier", LatentLogisticRegression(random_state=random_state)),
+            (
+                "features",
+                FeatureUnion(
+                    [("words", words), ("grams", grams), ("shape", shape)],
+                    transformer_weights={"words": 1.0, "grams": 0.2, "shape": 0.15},
+                ),
+            ),
+            (
+                "classifier",
+                LatentLogisticRegression(aside=len(features.SHAPE), random_state=random_state),
+            ),
         ]
     )
 
@@ -243,7 +266,7 @@ def default(*, random_state: int = 0, spacy_model: str = BLANK_ENGLISH) -> Pipel
 def gram_tfidf() -> TfidfVectorizer:
     """Build the vectorizer of character n-grams, without a norm of its own."""
     return TfidfVectorizer(
-        analyzer=features.grams_of_text, min_df=4, max_features=40_000, norm=None
+        analyzer=features.grams_of_text, min_df=4, max_features=12_000, norm=None
     )
 
 
@@ -255,9 +278,28 @@ def build(recipe: str, *, random_state: int = 0, spacy_model: str = BLANK_ENGLIS
     return RECIPES[recipe](random_state=random_state, spacy_model=spacy_model)
 
 
+def coefficients(pipeline: Pipeline) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the names of a fitted recipe's features and their coefficients, both of length d."""
+    features_step = pipeline[-2]
+    if isinstance(features_step, FeatureUnion):
+        names = [
+            name for kind, part in features_step.transformer_list for name in _names(kind, part)
+        ]
+    else:
+        names = features_step.get_feature_names_out().tolist()
+    return names, np.asarray(pipeline[-1].coef_[0])
+
+
+def _names(kind: str, part: Pipeline) -> list[str]:
+    if kind == "shape":
+        return list(features.SHAPE)
+    names = part.named_steps["tfidf" if kind == "words" else "counts"].get_feature_names_out()
+    return [f"…{name}…" if kind == "grams" else str(name) for name in names]
+
+
 def removed_probability(pipeline: Pipeline, texts: Sequence[str]) -> NDArray[np.float64]:
     """Return P(removed) of each text, shape (n,)."""
-    return np.asarray(pipeline.predict_proba(list(texts))[:, 1], dtype=np.float64)
+    return np.asarray(pipeline.predict_proba(texts)[:, 1], dtype=np.float64)
 
 
 def vectorizers(pipeline: Pipeline) -> Iterator[TfidfVectorizer]:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textmod_model.compiled import Compiled, Floats, Integers
 from textmod_model.features import shape
+from textmod_model.lookup import Indices, Lookup
 from textmod_model.memo import BREAK, BREAK_INDEX, Memo
 from textmod_model.text import tidy
 
@@ -23,8 +23,6 @@ MEMO_LIMIT: Final = 100_000
 """Chunks remembered beyond the artifact's own, about 200 bytes each."""
 _SLICE_CHARACTERS: Final = 1 << 18
 _SLICE_TEXTS: Final = 512
-
-Indices = NDArray[np.int64]
 
 
 class Backend(Protocol):
@@ -161,45 +159,27 @@ class CompiledBackend:
 class _Grams:
     """Find the known n-grams in a row of tokens."""
 
-    _FILTER_BITS: Final = 18
-    _MULTIPLIER: Final = np.uint32(2654435769)  # Knuth's multiplicative hash, 2**32 / golden ratio
-
     def __init__(self, compiled: Compiled) -> None:
         self._model = compiled
         self._base = np.int32(len(compiled.unigrams))
-        self._filter = np.zeros(1 << self._FILTER_BITS, dtype=np.bool_)
-        self._filter[self._hash(compiled.bigram_keys)] = True
+        self._pairs = Lookup(compiled.bigram_keys)
+        self._triples = Lookup(compiled.trigram_keys)
 
     def find(self, tokens: Integers) -> tuple[Integers, Indices]:
         """Return the features found and the place of each one's first token."""
         model = self._model
-        singles = model.unigrams[tokens]
-        keys = tokens[:-1] * self._base + tokens[1:]
-        # Few pairs are known: a filter without false negatives spares most of the searching.
-        candidates = np.flatnonzero(self._filter[self._hash(keys)])
-        at, pairs = _search(model.bigram_keys, keys[candidates])
-        pair_at = candidates[at]
+        pair_at, pairs = self._pairs.find(tokens[:-1] * self._base + tokens[1:])
+        # Three words are known only where their first two are.
         inside = pair_at < len(tokens) - 2
         third = pair_at[inside]
         keys = pairs[inside].astype(np.int32) * self._base + tokens[third + 2]
-        at, triples = _search(model.trigram_keys, keys)
-        features = np.concatenate((singles, model.bigrams[pairs], model.trigrams[triples]))
+        at, triples = self._triples.find(keys)
+        features = np.concatenate(
+            (model.unigrams[tokens], model.bigrams[pairs], model.trigrams[triples])
+        )
         places = np.concatenate((np.arange(len(tokens)), pair_at, third[at]))
         known = features >= 0
         return features[known], places[known]
-
-    def _hash(self, keys: Integers) -> NDArray[np.uint32]:
-        return (keys.view(np.uint32) * self._MULTIPLIER) >> np.uint32(32 - self._FILTER_BITS)
-
-
-def _search(keys: Integers, wanted: Integers) -> tuple[Indices, Indices]:
-    """Return which of `wanted` are among the sorted `keys`, and where."""
-    if not len(keys):
-        nothing = np.zeros(0, np.int64)
-        return nothing, nothing
-    index = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    found = np.flatnonzero(keys[index] == wanted)
-    return found, index[found]
 
 
 def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:

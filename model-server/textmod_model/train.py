@@ -65,7 +65,7 @@ def train(
     for number, (inside, outside) in enumerate(folds(labels, random_state), start=1):
         progress(f"fold {number} of {FOLDS}")
         fitted = clone(unfitted).fit(texts[inside], labels[inside])
-        scores[outside] = pipeline.removed_probability(fitted, texts[outside])
+        scores[outside] = pipeline.removed_probability(fitted, texts[outside].tolist())
     progress("fit on all rows")
     final = unfitted.fit(texts, labels)
     threshold = best_threshold(labels, scores)

@@ -3,78 +3,120 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textmod_model.artifact import ArtifactError
+from textmod_model.dataset import Dataset, DatasetError
+
 if TYPE_CHECKING:
-    from textmod_model.dataset import Dataset
+    from textmod_model.artifact import Artifact
+    from textmod_model.train import Floats, Progress, Trained
 
-RECIPES = ("seed",)
+RECIPES = ("default", "seed")  # pipeline.RECIPES, which takes seconds to import
+_BENCHMARK_TEXTS = 2_000
+_BENCHMARK_BATCH = 256
+
+Subparsers = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_commands(subparsers: Subparsers) -> None:
     """Add the training commands; each sets `run`, a function from arguments to an exit code."""
     _add_train(subparsers)
-    _add_inspect(subparsers)
+    _add_report(subparsers)
     _add_evaluate(subparsers)
+    _add_compare(subparsers)
+    _add_inspect(subparsers)
+    _add_package(subparsers)
     _add_sample(subparsers)
 
 
-def _add_train(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_train(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("train", help="train a model from a CSV file and package it")
     _add_data(parser)
+    _add_training(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the artifact")
-    parser.add_argument("--recipe", choices=RECIPES, default="seed")
-    parser.add_argument("--seed", type=int, default=0, help="of folds and solvers (default: 0)")
     parser.add_argument("--name", default="text-moderation", help="the model's name")
     parser.add_argument("--model-version", default="1", help="the model's version (default: 1)")
-    parser.set_defaults(run=run_train)
+    parser.add_argument(
+        "--no-report", action="store_true", help="write no report.html, which compares algorithms"
+    )
+    parser.set_defaults(run=_guarded(run_train))
 
 
-def _add_inspect(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = subparsers.add_parser("inspect", help="check an artifact and show its manifest")
-    parser.add_argument("artifact", type=Path, help="folder of the artifact")
-    parser.set_defaults(run=run_inspect)
+def _add_report(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("report", help="cross-validate a recipe and write its report")
+    _add_data(parser)
+    parser.add_argument("--artifact", type=Path, required=True, help="the trained model")
+    parser.add_argument("--seed", type=int, default=0, help="the seed it was trained with")
+    parser.add_argument("--out", type=Path, help="default: report.html in the artifact's folder")
+    parser.set_defaults(run=_guarded(run_report))
 
 
-def _add_evaluate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_evaluate(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("evaluate", help="judge an artifact on labelled comments")
     _add_data(parser)
     parser.add_argument("--artifact", type=Path, required=True, help="folder of the artifact")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run_evaluate)
+    parser.set_defaults(run=_guarded(run_evaluate))
 
 
-def _add_sample(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_compare(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("compare", help="compare algorithms on the same folds")
+    _add_data(parser)
+    _add_training(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_guarded(run_compare))
+
+
+def _add_inspect(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("inspect", help="check an artifact and show its manifest")
+    parser.add_argument("artifact", type=Path, help="folder of the artifact")
+    parser.set_defaults(run=_guarded(run_inspect))
+
+
+def _add_package(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "package", help="check an artifact for the image and measure its speed on this machine"
+    )
+    parser.add_argument("artifact", type=Path, help="folder of the artifact")
+    parser.set_defaults(run=_guarded(run_package))
+
+
+def _add_sample(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("sample", help="write invented labelled comments to a CSV file")
     parser.add_argument("--out", type=Path, required=True, help="the CSV file")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.set_defaults(run=run_sample)
+    parser.set_defaults(run=_guarded(run_sample))
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, help="CSV: BODY,REMOVED or text,label")
+    parser.add_argument("data", type=Path, help="CSV with a header: BODY,REMOVED or text,label")
     parser.add_argument("--text-column", help="default: BODY, body, text or comment")
     parser.add_argument("--label-column", help="default: REMOVED, removed or label")
 
 
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recipe", choices=RECIPES, default="default")
+    parser.add_argument("--seed", type=int, default=0, help="of folds and solvers (default: 0)")
+    parser.add_argument(
+        "--spacy-model",
+        default="blank:en",
+        help="an installed spaCy pipeline instead of its English tokenizer; much slower",
+    )
+
+
 def run_train(arguments: argparse.Namespace) -> int:
-    """Train, package and say where."""
-    from rich.console import Console
+    """Train, package, verify, report, and say what came of it."""
+    data = _data(arguments)
+    with _progress() as progress:
+        from textmod_model import train
 
-    console = Console(stderr=True)
-    with console.status("start"):
-        try:
-            data = _data(arguments)
-        except ValueError as error:
-            return _fail(error)
-    from textmod_model import train
-    from textmod_model.artifact import ArtifactError
-
-    trained = train.train(data, arguments.recipe, random_state=arguments.seed)
-    try:
+        trained = _trained(arguments, data, progress)
+        progress("package")
         made = train.package(
             trained,
             data,
@@ -83,38 +125,43 @@ def run_train(arguments: argparse.Namespace) -> int:
             name=arguments.name,
             version=arguments.model_version,
         )
-    except ArtifactError as error:
-        return _fail(error)
+        progress("compare the compiled model's scores with the pipeline's")
+        train.verify(made, data.texts)
+        if not arguments.no_report:
+            from textmod_model.artifact import REPORT
+
+            _write_report(arguments, made, trained, data, arguments.out / REPORT, progress)
     _print(made.manifest.metrics)
     _say(f"{arguments.out}: {made.manifest.digest}")
     return 0
 
 
-def run_inspect(arguments: argparse.Namespace) -> int:
-    """Check the artifact and print its manifest as JSON."""
-    from textmod_model.artifact import ArtifactError, load
+def run_report(arguments: argparse.Namespace) -> int:
+    """Cross-validate the artifact's recipe again and write the report."""
+    from textmod_model.artifact import REPORT, load
 
-    try:
-        manifest = load(arguments.artifact).manifest
-    except ArtifactError as error:
-        return _fail(error)
-    document = manifest.model_dump(mode="json")
-    document["messages_per_second"] = manifest.messages_per_second
-    _say(json.dumps(document, indent=2, sort_keys=True))
+    made = load(arguments.artifact)
+    data = _data(arguments)
+    if data.digest != made.manifest.training_data_digest:
+        raise DatasetError(f"{arguments.data} is not the data {arguments.artifact} was trained on.")
+    arguments.recipe = made.manifest.recipe
+    arguments.spacy_model = "blank:en"
+    out = arguments.out or arguments.artifact / REPORT
+    with _progress() as progress:
+        trained = _trained(arguments, data, progress)
+        _write_report(arguments, made, trained, data, out, progress)
+    _say(str(out))
     return 0
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    """Print auc, average_precision, f1, threshold, ece and n."""
+    """Print auc, average_precision, f1, precision, recall, threshold, ece and n."""
     from textmod_model.artifact import load
     from textmod_model.scorer import Scorer
 
-    try:
-        data = _data(arguments)
-        made = load(arguments.artifact)
-        scores = Scorer.from_artifact(made).score(data.texts)
-    except ValueError as error:
-        return _fail(error)
+    data = _data(arguments)
+    made = load(arguments.artifact)
+    scores = Scorer.from_artifact(made).score(data.texts)
     from textmod_model.train import evaluate
 
     figures = evaluate(data.labels, scores, made.manifest.threshold)
@@ -125,6 +172,48 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_compare(arguments: argparse.Namespace) -> int:
+    """Print each algorithm's mean ROC AUC and its folds, the best first."""
+    data = _data(arguments)
+    with _progress() as progress:
+        trained = _trained(arguments, data, progress)
+        comparison = _comparison(arguments, data, trained.scores, progress)
+    if arguments.json:
+        _say(json.dumps(comparison))
+        return 0
+    for name, aucs in sorted(comparison.items(), key=lambda item: -sum(item[1])):
+        folds = " ".join(f"{auc:.4f}" for auc in aucs)
+        _say(f"{name:32} {sum(aucs) / len(aucs):.4f}  ({folds})")
+    return 0
+
+
+def run_inspect(arguments: argparse.Namespace) -> int:
+    """Check the artifact and print its manifest as JSON."""
+    from textmod_model.artifact import load
+
+    manifest = load(arguments.artifact).manifest
+    document = manifest.model_dump(mode="json")
+    document["messages_per_second"] = manifest.messages_per_second
+    _say(json.dumps(document, indent=2, sort_keys=True))
+    return 0
+
+
+def run_package(arguments: argparse.Namespace) -> int:
+    """Check the artifact as a server would, and write its speed beside the manifest.
+
+    The speed is that of texts the memo does not know, a prior for the operator until it has
+    measured the real one.
+    """
+    from textmod_model.artifact import load, write_benchmark
+    from textmod_model.scorer import Scorer
+
+    made = load(arguments.artifact)
+    speed = _speed(Scorer.from_artifact(made))
+    write_benchmark(arguments.artifact, speed)
+    _say(f"{arguments.artifact}: {made.manifest.digest}, {speed:,.0f} messages/s on one core")
+    return 0
+
+
 def run_sample(arguments: argparse.Namespace) -> int:
     """Write the sample."""
     from textmod_model.sample import write_csv
@@ -132,16 +221,104 @@ def run_sample(arguments: argparse.Namespace) -> int:
     try:
         write_csv(arguments.out, arguments.rows, seed=arguments.seed)
     except OSError as error:
-        return _fail(f"cannot write {arguments.out}: {error.strerror}.")
+        raise DatasetError(f"cannot write {arguments.out}: {error.strerror}.") from error
     return 0
 
 
-def _data(arguments: argparse.Namespace) -> "Dataset":
+def _trained(arguments: argparse.Namespace, data: Dataset, progress: "Progress") -> "Trained":
+    from textmod_model import train
+
+    return train.train(
+        data,
+        arguments.recipe,
+        random_state=arguments.seed,
+        spacy_model=arguments.spacy_model,
+        progress=progress,
+    )
+
+
+def _comparison(
+    arguments: argparse.Namespace, data: Dataset, scores: "Floats", progress: "Progress"
+) -> dict[str, list[float]]:
+    from textmod_model.compare import compare
+
+    name = f"{arguments.recipe} recipe"
+    return compare(data, random_state=arguments.seed, recipes={name: scores}, progress=progress)
+
+
+def _write_report(
+    arguments: argparse.Namespace,
+    made: "Artifact",
+    trained: "Trained",
+    data: Dataset,
+    out: Path,
+    progress: "Progress",
+) -> None:
+    from textmod_model.report import render
+
+    comparison = _comparison(arguments, data, trained.scores, progress)
+    progress("draw the report")
+    out.write_text(render(made.manifest, trained, data, comparison), encoding="utf-8")
+
+
+def _speed(scorer: object) -> float:
+    """Return texts a second of CPU time, on invented texts with words made up for the occasion."""
+    import time
+
+    from textmod_model.sample import comments
+    from textmod_model.scorer import Scorer
+
+    assert isinstance(scorer, Scorer)
+    texts = [f"{text} new{at}word" for at, (text, _) in enumerate(comments(_BENCHMARK_TEXTS))]
+    scorer.score(texts[:1])
+    started = time.process_time()
+    for at in range(0, len(texts), _BENCHMARK_BATCH):
+        scorer.score(texts[at : at + _BENCHMARK_BATCH])
+    return len(texts) / (time.process_time() - started)
+
+
+def _data(arguments: argparse.Namespace) -> Dataset:
     from textmod_model.dataset import read_csv
 
     return read_csv(
         arguments.data, text_column=arguments.text_column, label_column=arguments.label_column
     )
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """Show the steps on standard error: a moving bar on a terminal, else one line a step."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda step: console.print(step, highlight=False)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("read", total=None)
+        yield lambda step: bar.update(task, description=step)
+
+
+def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Turn an error that says what to do into one line and exit code 1."""
+
+    def guarded(arguments: argparse.Namespace) -> int:
+        try:
+            return run(arguments)
+        except (ArtifactError, DatasetError, _training_error()) as error:
+            sys.stderr.write(f"textmod-model: {error}\n")
+            return 1
+
+    return guarded
+
+
+def _training_error() -> type[Exception]:
+    """Return train.TrainingError if training was imported; only then can it have been raised."""
+    module = sys.modules.get("textmod_model.train")
+    error: type[Exception] = getattr(module, "TrainingError", ArtifactError)
+    return error
 
 
 def _print(figures: Mapping[str, object]) -> None:
@@ -151,8 +328,3 @@ def _print(figures: Mapping[str, object]) -> None:
 
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
-
-
-def _fail(problem: object) -> int:
-    sys.stderr.write(f"textmod-model: {problem}\n")
-    return 1
