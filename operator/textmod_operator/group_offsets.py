@@ -34,20 +34,21 @@ class GroupOffsets:
         self._milliseconds = int(request_seconds * 1000)
         self._client: KafkaAdminClient | None = None
         self._refused: set[str] = set()
-        """Groups that failed on their own. They are asked alone, so that they spoil no batch."""
+        """Groups that may not be read. They are asked alone, so that they spoil no batch."""
 
     def fetch(
         self, groups: Mapping[str, Iterable[Partition]]
     ) -> dict[str, dict[Partition, int] | str]:
         """Committed offsets by group and partition; those that have none are left out. For a group
         that could not be read, the sentence that says why, without a full stop."""
-        batch = {group: at for group, at in groups.items() if group not in self._refused}
-        alone = groups.keys() - batch.keys()
+        together = {group: at for group, at in groups.items() if group not in self._refused}
+        alone = set(groups) - set(together)
         found: dict[str, dict[Partition, int] | str] = {}
         try:
-            found.update(self._ask(batch, again=True))
+            found.update(self._ask(together, again=True))
         except KafkaError as error:
-            if self._client is None:
+            if error.retriable:
+                self.close()
                 return dict.fromkeys(groups, _sentence(error))
             alone = set(groups)
         for group in alone:
@@ -101,11 +102,11 @@ class GroupOffsets:
         return self._client
 
 
-class _Client(KafkaAdminClient):  # type: ignore[misc] - the library ships no types
+class _Client(KafkaAdminClient):  # type: ignore[misc]  # the library ships no types
     """Closes what it has opened when the first connection fails: the library (3.0.12) leaves its
     thread and sockets behind, one more of them at every attempt."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, **settings: object) -> None:
         try:
             super().__init__(**settings)
         except BaseException:

@@ -207,6 +207,8 @@ class LagMonitor:
         self._refresh(topics, now)
         partitions = [(topic, p) for topic in topics for p in self._known_partitions(topic)]
         ends = self._offsets(partitions, LATEST)
+        if any(isinstance(end, str) for end in ends.values()):
+            self._refreshed_at = 0.0  # leaders have moved: the next poll asks who they are
         _note_arrivals(watches.values(), ends, now)
         failed = self._fetch_committed(watches, now)
         # A group that reads on between the two requests is ahead of the ends of a moment ago.

@@ -57,6 +57,9 @@ on top of the law's own. Add `tolerance: "0"` both ways where the API server kno
 
 MARGIN = 0.75
 """d/D. The rest is for what the law can't see: commits are some seconds old when they are read."""
+PATIENCE = 1.2
+"""A size that was chosen to work off its backlog within d is given this much more to do it, lest a
+little noise asks for the next size while its replicas are on their way."""
 KEEP_UP = 0.95
 """Busiest replica's utilisation at which a size counts as keeping up when growing to it."""
 COMFORT = 0.9
@@ -79,7 +82,7 @@ DECISION_SECONDS = 5.0
 BEHIND = "falling behind"
 TOO_SLOW = "catching up too slowly"
 HOT = 0.95
-"""A partition that takes more than this share of one replica's speed can't be helped by more."""
+"""A partition that takes more than this part of one replica's speed can't be helped by more."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +229,7 @@ def decide(
     if view.arriving is not None:
         rates = Rates(view.arriving, view.reading, view.rate)
     decision = Decision(
-        verdict.desired, _reason(verdict, view), _condition(verdict, view), rates, view.age
+        verdict.desired, _reason(verdict, view), _condition(verdict, view), rates, view.behind
     )
     return decision, verdict.memory
 
@@ -332,7 +335,8 @@ def _learn_rate(memory: Memory, policy: Policy) -> float | None:
     arrivals = [(b - a) / seconds for a, b in zip(first.ends, last.ends, strict=True)]
     bound = (sum(last.reads) - sum(first.reads)) / seconds / last.ready
     weight = 1 - math.exp(-(last.at - memory.samples[-2].at) / 30)
-    cool = [i for i, a in enumerate(arrivals) if not (known and a > HOT * known)]
+    hot = _hot(arrivals, known)
+    cool = [i for i in range(len(arrivals)) if i not in hot]
     behind = [i for i in cool if all(_is_behind(s, i, arrivals[i]) for s in steady)]
     if len(behind) == len(arrivals):
         return _blend(known, bound, weight) if bound > 0 else memory.rate
@@ -376,7 +380,10 @@ class _View:
     """Seconds until the replicas that were already asked for read; 0 when they do."""
     partitions: int
     lag: int
+    behind: float | None
+    """Seconds behind, as told."""
     age: float | None
+    """The same without the hot partitions, as judged."""
     arriving: float | None
     """λ; None until there are two samples."""
     forecast: float
@@ -433,8 +440,8 @@ def _view(
         window = last.at - first.at
         throughput = max(0.0, (sum(last.reads) - sum(first.reads)) / window)
         arrivals = [(b - a) / window for a, b in zip(first.ends, last.ends, strict=True)]
-    hot = [i for i, a in enumerate(arrivals) if rate and a > HOT * rate]
-    cool = [i for i in range(count) if i not in hot] or list(range(count))
+    hot = _hot(arrivals, rate)
+    cool = [i for i in range(count) if i not in hot]
     total = sum(arrivals)
     top, rest = _top_and_rest([arrivals[i] for i in cool])
     top_lag, rest_lag = _top_and_rest([float(lags[i]) for i in cool])
@@ -454,7 +461,8 @@ def _view(
         coming=coming,
         partitions=count,
         lag=sum(lags),
-        age=_age(reading, lags, arrivals),
+        behind=_age(reading, lags, arrivals),
+        age=_estimated_age(lags, arrivals, cool) if hot else _age(reading, lags, arrivals),
         arriving=arriving,
         forecast=(arriving or 0.0) + _rise(memory.samples) * reaction,
         reading=throughput,
@@ -467,13 +475,27 @@ def _view(
     )
 
 
+def _hot(arrivals: list[float], rate: float | None) -> list[int]:
+    """Partitions that no number of replicas helps: faster than one replica, and than the others.
+    (Where all are faster, there is simply too much.)"""
+    if rate is None:
+        return []
+    fast = max(HOT * rate, 2 * sum(arrivals) / len(arrivals))
+    return [i for i, arriving in enumerate(arrivals) if arriving > fast]
+
+
 def _age(reading: LagReading, lags: list[int], arrivals: list[float]) -> float | None:
-    """Seconds behind: measured, else max(Lᵢ/λᵢ), else None."""
+    """Seconds behind: measured, else estimated, else None."""
     if not any(lags):
         return 0.0
     if reading.seconds_behind is not None:
         return reading.seconds_behind
-    return max((n / a for n, a in zip(lags, arrivals, strict=True) if a > 0), default=None)
+    return _estimated_age(lags, arrivals, list(range(len(lags))))
+
+
+def _estimated_age(lags: list[int], arrivals: list[float], among: list[int]) -> float | None:
+    """max(Lᵢ/λᵢ) among these partitions."""
+    return max((lags[i] / arrivals[i] for i in among if arrivals[i] > 0), default=None)
 
 
 def _top_and_rest(values: list[float]) -> tuple[float, float]:
@@ -565,7 +587,8 @@ def _holds(view: _View, memory: Memory) -> bool:
         soon = view.falling_behind(view.ready) * view.coming
         later = slope * (view.reaction + DECISION_SECONDS - view.coming)
         return (view.age or 0.0) + soon + later <= view.promise
-    return view.wait(view.asked, view.coming) <= view.promise and not _disproved(view, memory)
+    patience = view.promise * PATIENCE
+    return view.wait(view.asked, view.coming) <= patience and not _disproved(view, memory)
 
 
 def _disproved(view: _View, memory: Memory) -> bool:
