@@ -13,16 +13,17 @@ from textmod_model.dataset import Dataset, DatasetError
 
 if TYPE_CHECKING:
     from textmod_model.artifact import Artifact
+    from textmod_model.scorer import Scorer
     from textmod_model.train import Floats, Progress, Trained
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # its only name
 
 RECIPES = ("default", "seed")  # pipeline.RECIPES, which takes seconds to import
 _BENCHMARK_TEXTS = 2_000
 _BENCHMARK_BATCH = 256
 
-Subparsers = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-
-def add_commands(subparsers: Subparsers) -> None:
+def add_commands(subparsers: "Subparsers") -> None:
     """Add the training commands; each sets `run`, a function from arguments to an exit code."""
     _add_train(subparsers)
     _add_report(subparsers)
@@ -33,7 +34,7 @@ def add_commands(subparsers: Subparsers) -> None:
     _add_sample(subparsers)
 
 
-def _add_train(subparsers: Subparsers) -> None:
+def _add_train(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("train", help="train a model from a CSV file and package it")
     _add_data(parser)
     _add_training(parser)
@@ -46,7 +47,7 @@ def _add_train(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_guarded(run_train))
 
 
-def _add_report(subparsers: Subparsers) -> None:
+def _add_report(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("report", help="cross-validate a recipe and write its report")
     _add_data(parser)
     parser.add_argument("--artifact", type=Path, required=True, help="the trained model")
@@ -55,7 +56,7 @@ def _add_report(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_guarded(run_report))
 
 
-def _add_evaluate(subparsers: Subparsers) -> None:
+def _add_evaluate(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("evaluate", help="judge an artifact on labelled comments")
     _add_data(parser)
     parser.add_argument("--artifact", type=Path, required=True, help="folder of the artifact")
@@ -63,7 +64,7 @@ def _add_evaluate(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_guarded(run_evaluate))
 
 
-def _add_compare(subparsers: Subparsers) -> None:
+def _add_compare(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("compare", help="compare algorithms on the same folds")
     _add_data(parser)
     _add_training(parser)
@@ -71,13 +72,13 @@ def _add_compare(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_guarded(run_compare))
 
 
-def _add_inspect(subparsers: Subparsers) -> None:
+def _add_inspect(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("inspect", help="check an artifact and show its manifest")
     parser.add_argument("artifact", type=Path, help="folder of the artifact")
     parser.set_defaults(run=_guarded(run_inspect))
 
 
-def _add_package(subparsers: Subparsers) -> None:
+def _add_package(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "package", help="check an artifact for the image and measure its speed on this machine"
     )
@@ -85,7 +86,7 @@ def _add_package(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_guarded(run_package))
 
 
-def _add_sample(subparsers: Subparsers) -> None:
+def _add_sample(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("sample", help="write invented labelled comments to a CSV file")
     parser.add_argument("--out", type=Path, required=True, help="the CSV file")
     parser.add_argument("--rows", type=int, default=4000)
@@ -130,7 +131,9 @@ def run_train(arguments: argparse.Namespace) -> int:
         if not arguments.no_report:
             from textmod_model.artifact import REPORT
 
-            _write_report(arguments, made, trained, data, arguments.out / REPORT, progress)
+            _write_report(
+                arguments, made, trained, data, out=arguments.out / REPORT, progress=progress
+            )
     _print(made.manifest.metrics)
     _say(f"{arguments.out}: {made.manifest.digest}")
     return 0
@@ -149,7 +152,7 @@ def run_report(arguments: argparse.Namespace) -> int:
     out = arguments.out or arguments.artifact / REPORT
     with _progress() as progress:
         trained = _trained(arguments, data, progress)
-        _write_report(arguments, made, trained, data, out, progress)
+        _write_report(arguments, made, trained, data, out=out, progress=progress)
     _say(str(out))
     return 0
 
@@ -251,6 +254,7 @@ def _write_report(
     made: "Artifact",
     trained: "Trained",
     data: Dataset,
+    *,
     out: Path,
     progress: "Progress",
 ) -> None:
@@ -261,14 +265,12 @@ def _write_report(
     out.write_text(render(made.manifest, trained, data, comparison), encoding="utf-8")
 
 
-def _speed(scorer: object) -> float:
+def _speed(scorer: "Scorer") -> float:
     """Return texts a second of CPU time, on invented texts with words made up for the occasion."""
     import time
 
     from textmod_model.sample import comments
-    from textmod_model.scorer import Scorer
 
-    assert isinstance(scorer, Scorer)
     texts = [f"{text} new{at}word" for at, (text, _) in enumerate(comments(_BENCHMARK_TEXTS))]
     scorer.score(texts[:1])
     started = time.process_time()
