@@ -47,6 +47,7 @@ from textmod_dev.seldon.objects import ENGINE_IMAGE
 METRICS_SERVICE = "process-node-metrics"
 OPERATOR = "textmod-operator"
 OPERATOR_RULES = "charts/textmoderation-operator/files/cluster-role-rules.yaml"
+SELDON_CRD = Path(__file__).parent / "seldon" / "crd.yaml"
 EXECUTOR = [sys.executable, "-m", "textmod_dev.seldon.executor"]
 
 
@@ -126,7 +127,7 @@ class LocalCluster:
     def start_seldon(self) -> None:
         """Installs the SeldonDeployment CRD and starts the stand-in for Seldon's controller."""
         self._progress.step("Installing the Seldon stand-in")
-        self._install_crd(Path(__file__).parent / "seldon" / "crd.yaml")
+        self._install_crd(SELDON_CRD)
         self.images.set(ENGINE_IMAGE, EXECUTOR, use_args=True)
         self.keeper.start(
             "seldon-stand-in",
@@ -240,7 +241,10 @@ class LocalCluster:
         self.control_plane = ControlPlane(self.keeper, self.binaries, folder, self._times)
         self.operator_kubeconfig = self.control_plane.add_token_user(OPERATOR)
         self.control_plane.start_api()
+        # Before the controllers, some of which look for new kinds twice a minute only.
         self._install_crd(repository_root() / "crds" / "textmoderations.yaml")
+        if self._seldon:
+            self._install_crd(SELDON_CRD)
         self.control_plane.start_controllers()
         self._start_process_node()
         wait_until(

@@ -37,7 +37,9 @@ class Running:
     def is_alive(self) -> bool:
         """The process is there and is the same one: process ids come back."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            return psutil.Process(self.pid).create_time() == self.started
+            process = psutil.Process(self.pid)
+            is_over = process.status() == psutil.STATUS_ZOMBIE  # and nobody has asked how it ended
+            return not is_over and process.create_time() == self.started
         return False
 
 
@@ -97,6 +99,10 @@ def running(state_dir: Path) -> Running | None:
     return found if found.is_alive() else None
 
 
+# Started and not waited for: as long as they are kept here, an attached one's pipe stays open.
+_started: list[subprocess.Popen[bytes]] = []
+
+
 def start_in_background(
     state_dir: Path, arguments: list[str], *, attached: bool = False, timeout: float = 120
 ) -> Running:
@@ -122,6 +128,7 @@ def start_in_background(
             stderr=output,
             start_new_session=True,
         )
+    _started.append(process)
     try:
         return _ready(state_dir, process, log, timeout)
     except BaseException:

@@ -1,0 +1,132 @@
+"""The stand-in makes of SeldonDeployments what Seldon's controller makes, and keeps it so."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from textmod_dev.errors import LocalClusterError
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def image(cluster):
+    server = [sys.executable, "-u", "-m", "http.server", "9000", "--bind", "$(POD_IP)"]
+    cluster.images.set("test/model:1", server)
+
+
+@pytest.fixture
+def get(kubectl):
+    return lambda *arguments: json.loads(kubectl("get", *arguments, "-o", "json"))
+
+
+def sdep(name="science", **predictor):
+    probe = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1}
+    container = {"name": "classifier", "image": "test/model:1", "readinessProbe": probe}
+    container["lifecycle"] = {"preStop": {"exec": {"command": ["/bin/true"]}}}
+    return {
+        "apiVersion": "machinelearning.seldon.io/v1",
+        "kind": "SeldonDeployment",
+        "metadata": {"name": name},
+        "spec": {
+            "predictors": [
+                {
+                    "name": "default",
+                    "replicas": 1,
+                    "annotations": {"seldon.io/no-engine": "true"},
+                    "graph": {"name": "classifier", "type": "MODEL"},
+                    "componentSpecs": [{"spec": {"containers": [container]}}],
+                    **predictor,
+                }
+            ]
+        },
+    }
+
+
+@pytest.fixture
+def apply(kubectl):
+    return lambda thing: kubectl("apply", "-f", "-", stdin=json.dumps(thing))
+
+
+@pytest.fixture
+def available(get, wait_for):
+    def wait(name="science", replicas=1):
+        def holds():
+            status = get("sdep", name).get("status", {})
+            return (status.get("state"), status.get("replicas")) == ("Available", replicas)
+
+        wait_for(holds, 30, f"{name} was Available with {replicas} replicas")
+
+    return wait
+
+
+def test_it_becomes_available_scales_without_a_rollout_and_goes(
+    apply, available, get, kubectl, wait_for
+):
+    apply(sdep())
+    available()
+    deployment = get("deployment", "science-default-0-classifier")
+    assert deployment["spec"]["template"]["spec"]["securityContext"] == {"runAsUser": 8888}
+    apply(sdep(replicas=3))
+    available(replicas=3)
+    assert len(get("replicasets")["items"]) == 1
+    kubectl("delete", "sdep", "science")
+    wait_for(lambda: get("deployments,services,pods")["items"] == [], 30, "all of it was collected")
+
+
+def test_a_deployment_that_is_changed_by_hand_is_repaired(apply, available, get, kubectl, wait_for):
+    apply(sdep())
+    available()
+    kubectl("scale", "deployment/science-default-0-classifier", "--replicas=4")
+    wait_for(
+        lambda: get("deployment", "science-default-0-classifier")["spec"]["replicas"] == 1,
+        15,
+        "the replicas were copied again",
+    )
+
+
+def test_an_hpa_of_its_deployments_name_is_deleted(apply, available, kubectl, wait_for):
+    apply(sdep())
+    available()
+    name = "science-default-0-classifier"
+    kubectl("autoscale", "deployment", name, "--cpu=50%", "--max=2")
+    apply(sdep(labels={"touched": "yes"}))
+    wait_for(lambda: name not in kubectl("get", "hpa"), 15, "the HPA was deleted")
+
+
+def test_a_new_container_name_is_a_new_deployment_and_the_old_one_goes(
+    apply, available, get, wait_for
+):
+    apply(sdep())
+    available()
+    changed = sdep(graph={"name": "judge", "type": "MODEL"})
+    changed["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"][0]["name"] = "judge"
+    apply(changed)
+
+    def only_the_new():
+        names = [d["metadata"]["name"] for d in get("deployments")["items"]]
+        return names == ["science-default-0-judge"]
+
+    wait_for(only_the_new, 30, "the old Deployment was deleted")
+    services = {s["metadata"]["name"] for s in get("services")["items"]}
+    assert services == {"science-default", "science-default-judge"}
+
+
+def test_a_kafka_server_without_its_topics_is_refused(apply):
+    wrong = sdep()
+    wrong["spec"]["serverType"] = "kafka"
+    with pytest.raises(LocalClusterError, match="needs KAFKA_BROKER"):
+        apply(wrong)
+
+
+def test_a_unit_without_a_container_fails_and_says_so(apply, get, wait_for):
+    apply(sdep(graph={"name": "nobody", "type": "MODEL"}))
+
+    def failed():
+        status = get("sdep", "science").get("status", {})
+        return status.get("state") == "Failed" and "nobody" in status["description"]
+
+    wait_for(failed, 15, "it failed with a description")
