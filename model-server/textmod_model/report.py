@@ -334,5 +334,5 @@ def _usual_size(matrix: object) -> Floats:
 
 
 def _shown(name: str) -> str:
-    """Make white space visible and keep dollar signs from matplotlib's mathematics."""
-    return name.replace(" ", "␣").replace("$", r"\$")
+    """Show white space at the edge of an n-gram; keep dollar signs from being mathematics."""
+    return name.replace("… ", "…␣").replace(" …", "␣…").replace("$", r"\$")
