@@ -71,6 +71,8 @@ class Compiled:
     """Coefficient of each word feature."""
     sublinear: bool
     """Count a feature's k occurrences as 1 + log k instead of k."""
+    edges: bool
+    """A text's words stand between FIRST_WORD and LAST_WORD."""
     grams: dict[str, int]
     """The character n-grams and their places; none for a recipe without."""
     gram_idf: Floats
@@ -144,7 +146,7 @@ _ARRAYS: Final = (
     "gram_weights",
     "shape_weights",
 )
-_SCALARS: Final = ("sublinear", "intercept", "slope", "offset")
+_SCALARS: Final = ("sublinear", "edges", "intercept", "slope", "offset")
 
 
 def numbered(names: list[str], first: int = 0) -> dict[str, int]:

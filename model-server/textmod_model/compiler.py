@@ -42,6 +42,7 @@ class _Parts(NamedTuple):
     words: TfidfVectorizer
     grams: TfidfVectorizer | None
     scaler: StandardScaler | None
+    edges: bool
     classifier: LogisticRegression | LatentLogisticRegression
     scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """What the union multiplies the words', the n-grams' and the shape's features with."""
@@ -50,14 +51,16 @@ class _Parts(NamedTuple):
 def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
     """Compile a fitted pipeline, remembering the chunks of `texts`. Raises NotCompilable."""
     parts = _parts(pipeline)
-    words, grams, scaler, classifier, scales = parts
+    words, grams, scaler, classifier = parts.words, parts.grams, parts.scaler, parts.classifier
     rules = spacy_rules(recipes.language(recipes.BLANK_ENGLISH).tokenizer)
     known = _Grams(words.vocabulary_)
     # Columns are the words', then the character n-grams', then the shape's.
     ends = [len(words.vocabulary_), len(grams.vocabulary_) if grams is not None else 0]
     of_words, of_grams, of_shape = (
         part * scale
-        for part, scale in zip(np.split(classifier.coef_[0], np.cumsum(ends)), scales, strict=True)
+        for part, scale in zip(
+            np.split(classifier.coef_[0], np.cumsum(ends)), parts.scales, strict=True
+        )
     )
     intercept = float(classifier.intercept_[0])
     if scaler is not None:
@@ -75,6 +78,7 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
         idf=np.asarray(words.idf_),
         weights=of_words,
         sublinear=bool(words.sublinear_tf),
+        edges=parts.edges,
         grams=numbered(grams.get_feature_names_out().tolist()) if grams is not None else {},
         gram_idf=np.asarray(grams.idf_) if grams is not None else np.zeros(0),
         gram_weights=of_grams,
@@ -95,22 +99,23 @@ def _parts(pipeline: Pipeline) -> _Parts:
     steps = pipeline.named_steps
     classifier = steps.get("classifier")
     if list(steps) == ["clean", "tokens", "tfidf", "classifier"]:
-        parts = _Parts(steps["tfidf"], None, None, classifier)
         tokens = steps["tokens"]
+        parts = _Parts(steps["tfidf"], None, None, tokens.edges, classifier)
     elif list(steps) == ["clean", "features", "classifier"]:
         union = dict(steps["features"].transformer_list)
         if list(union) != ["words", "grams", "shape"]:
             raise NotCompilable("the pipeline has other features than the recipes")
         named = {name: part.named_steps for name, part in union.items()}
         scales = steps["features"].transformer_weights or {}
+        tokens = named["words"]["tokens"]
         parts = _Parts(
             named["words"]["tfidf"],
             named["grams"]["counts"],
             named["shape"]["scale"],
+            tokens.edges,
             classifier,
             (scales.get("words", 1.0), scales.get("grams", 1.0), scales.get("shape", 1.0)),
         )
-        tokens = named["words"]["tokens"]
     else:
         raise NotCompilable("the pipeline has other steps than the recipes")
     if tokens.model != recipes.BLANK_ENGLISH:

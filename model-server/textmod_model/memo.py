@@ -13,11 +13,15 @@ from textmod_model import features
 from textmod_model.chunks import ChunkTokenizer
 from textmod_model.compiled import LEFT_OUT, UNKNOWN, Compiled, Memory
 from textmod_model.grams import GramSums
-from textmod_model.text import MAX_CHUNK, URL_WORD, clean, pieces, word
+from textmod_model.text import FIRST_WORD, LAST_WORD, MAX_CHUNK, URL_WORD, clean, pieces, word
 
 BREAK: Final = "\0"
-"""The chunk put behind each text: a token that no n-gram knows. Tidy text holds no NUL."""
+"""The chunk put behind each text; ends with a token that no n-gram knows. Tidy text has no NUL."""
 BREAK_INDEX: Final = 0
+BEGIN: Final = "\0\0"
+"""The chunk put before each text by models with edges."""
+BEGIN_INDEX: Final = 1
+_FIXED: Final = 2  # entries before the artifact's
 
 
 class Known(NamedTuple):
@@ -133,7 +137,9 @@ class Memo(dict[str, int]):
     def __init__(self, compiled: Compiled, *, limit: int) -> None:
         super().__init__()
         self._chunks = compiled.memory.chunks
-        self._table = _Table(compiled.memory)
+        words = compiled.words
+        begin, end = [words.get(FIRST_WORD, UNKNOWN)], [words.get(LAST_WORD, UNKNOWN), UNKNOWN]
+        self._table = _Table(compiled.memory, end if compiled.edges else [UNKNOWN], begin)
         self._new: list[Known] = []  # not in the table yet
         self._limit = len(self._chunks) + limit
         self._name()
@@ -142,7 +148,8 @@ class Memo(dict[str, int]):
 
     def _name(self) -> None:
         self[BREAK] = BREAK_INDEX
-        self.update(zip(self._chunks, range(1, len(self._chunks) + 1), strict=True))
+        self[BEGIN] = BEGIN_INDEX
+        self.update(zip(self._chunks, range(_FIXED, len(self._chunks) + _FIXED), strict=True))
 
     def __missing__(self, chunk: str) -> int:
         self.misses += 1
@@ -168,24 +175,25 @@ class Memo(dict[str, int]):
         if len(self._table) + len(self._new) > self._limit:
             self._new.clear()
             self.clear()
-            self._table.truncate(len(self._chunks) + 1)
+            self._table.truncate(len(self._chunks) + _FIXED)
             self._name()
 
 
 class _Table:
-    """The columns, growing. Entry `BREAK_INDEX` is the break; the artifact's chunks follow."""
+    """The columns, growing. The break and the beginning come first, then the artifact's chunks."""
 
-    def __init__(self, memory: Memory) -> None:
-        sizes = np.concatenate(([1], memory.sizes))
+    def __init__(self, memory: Memory, at_break: Sequence[int], at_begin: Sequence[int]) -> None:
+        sizes = np.concatenate(([len(at_break), len(at_begin)], memory.sizes))
+        nothing = [0] * _FIXED
         self._start = array("i", (np.cumsum(sizes) - sizes).tolist())
         self._size = array("i", sizes.tolist())
-        self._tokens = array("i", [UNKNOWN, *memory.tokens.tolist()])
-        self._weight = array("d", [0.0, *memory.weights.tolist()])
-        self._mass = array("d", [0.0, *memory.masses.tolist()])
-        self._marks = array("h", _NO_MARKS)
+        self._tokens = array("i", [*at_break, *at_begin, *memory.tokens.tolist()])
+        self._weight = array("d", [*nothing, *memory.weights.tolist()])
+        self._mass = array("d", [*nothing, *memory.masses.tolist()])
+        self._marks = array("h", _NO_MARKS * _FIXED)
         self._marks.extend(memory.marks.ravel().tolist())
-        self._chunks = array("i", [0, *memory.counts.tolist()])
-        self._fragile = array("b", [0, *memory.fragile.tolist()])
+        self._chunks = array("i", [*nothing, *memory.counts.tolist()])
+        self._fragile = array("b", [*nothing, *memory.fragile.tolist()])
 
     def __len__(self) -> int:
         return len(self._start)

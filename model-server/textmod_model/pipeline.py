@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from spacy.language import Language
 
 from textmod_model import features
-from textmod_model.text import URL_WORD, clean, word
+from textmod_model.text import FIRST_WORD, LAST_WORD, URL_WORD, clean, word
 
 BLANK_ENGLISH: Final = "blank:en"
 
@@ -54,11 +54,13 @@ class SpacyTokenTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mi
     """Turn each text into its lower-case lemmas, addresses as ``URL``, symbols left out.
 
     `model` is ``blank:en`` (spaCy's English tokenizer with the lookup lemmatizer) or the name of
-    an installed spaCy pipeline, e.g. ``en_core_web_sm``, whose own lemmatizer is then used.
+    an installed spaCy pipeline, e.g. ``en_core_web_sm``, whose own lemmatizer is then used. With
+    `edges` each text begins with ``START`` and ends with ``END``.
     """
 
-    def __init__(self, model: str = BLANK_ENGLISH) -> None:
+    def __init__(self, model: str = BLANK_ENGLISH, *, edges: bool = False) -> None:
         self.model = model
+        self.edges = edges
 
     def fit(self, X: Iterable[str], y: object = None) -> Self:  # noqa: N803, ARG002  # sklearn's names
         """Do nothing: the tokenizer is spaCy's and learns nothing here."""
@@ -66,10 +68,11 @@ class SpacyTokenTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mi
 
     def transform(self, X: Iterable[str]) -> list[list[str]]:  # noqa: N803  # sklearn's name
         """Return the tokens of each text of `X`."""
-        return [
+        texts = [
             [w for token in doc if (w := URL_WORD if token.like_url else word(token.lemma_))]
             for doc in language(self.model).pipe(X, batch_size=256)
         ]
+        return [[FIRST_WORD, *words, LAST_WORD] for words in texts] if self.edges else texts
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -239,7 +242,7 @@ def default(*, random_state: int = 0, spacy_model: str = BLANK_ENGLISH) -> Pipel
     """Build the better pipeline; bench/scorer tells what each part is worth and costs."""
     words = Pipeline(
         [
-            ("tokens", SpacyTokenTransformer(spacy_model)),
+            ("tokens", SpacyTokenTransformer(spacy_model, edges=True)),
             ("tfidf", word_tfidf(max_features=30_000, ngram_range=(1, 2), sublinear_tf=True)),
         ]
     )

@@ -13,7 +13,7 @@ import numpy as np
 from textmod_model.compiled import Compiled, Floats, Integers
 from textmod_model.features import shape
 from textmod_model.lookup import Indices, Lookup
-from textmod_model.memo import BREAK, BREAK_INDEX, Memo
+from textmod_model.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
 from textmod_model.text import tidy
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ class CompiledBackend:
     def __init__(self, compiled: Compiled, *, memo_limit: int = MEMO_LIMIT) -> None:
         self._model = compiled
         self._grams = _Grams(compiled)
+        # Texts are split together: BEGIN text BREAK BEGIN text BREAK …, less what is over at the
+        # ends of the row; without the beginnings for a model without edges.
+        self._between = f" {BREAK} {BEGIN} " if compiled.edges else f" {BREAK} "
+        self._stop = -1 if compiled.edges else None
         self.memo = Memo(compiled, limit=memo_limit)
 
     def score(self, texts: Sequence[str]) -> Floats:
@@ -79,7 +83,7 @@ class CompiledBackend:
     def _score(self, texts: Sequence[str]) -> Floats:
         memo = self.memo
         memo.trim()
-        chunks = f" {BREAK} ".join([*map(tidy, texts), ""]).split()
+        chunks = self._between.join(["", *map(tidy, texts), ""]).split()[1 : self._stop]
         indices = np.fromiter(map(memo.__getitem__, chunks), np.int64, len(chunks))
         decisions = self._model.intercept + self._words(indices) + self._chunks(indices)
         self._correct(decisions, texts, chunks, indices)
@@ -94,15 +98,17 @@ class CompiledBackend:
         if not len(fragile):
             return
         analyzer = self.memo.analyzer
-        rows = np.cumsum(indices == BREAK_INDEX)
+        is_break = indices == BREAK_INDEX
+        rows = np.cumsum(is_break) - is_break
         changed = {
             int(rows[at]) for at in fragile.tolist() if analyzer.depends_on_neighbours(chunks, at)
         }
         for row in changed:
-            begin, end = np.searchsorted(rows, (row, row + 1))  # its chunks and the break before
-            alone = np.append(indices[begin:end][indices[begin:end] != BREAK_INDEX], BREAK_INDEX)
-            whole = np.array([self.memo.add(analyzer.words(texts[row])), BREAK_INDEX])
-            decisions[row] += (self._words(whole) - self._words(alone))[0]
+            begin, end = np.searchsorted(rows, (row, row + 1))
+            whole = self.memo.add(analyzer.words(texts[row]))
+            edges = [BEGIN_INDEX] if self._model.edges else []
+            instead = np.array([*edges, whole, BREAK_INDEX])
+            decisions[row] += (self._words(instead) - self._words(indices[begin:end]))[0]
 
     def _chunks(self, indices: Indices) -> Floats:
         """Return the part of the decision values that comes from character n-grams and shape.
@@ -131,9 +137,8 @@ class CompiledBackend:
         places = np.repeat(known.start[indices] - (ends - sizes), sizes)
         places += np.arange(len(places))
         features, at = self._grams.find(known.tokens[places])
-        # A break is one token, the last of its text; nothing is found there.
         is_break = indices == BREAK_INDEX
-        rows = np.repeat(np.cumsum(is_break), sizes)
+        rows = np.repeat(np.cumsum(is_break) - is_break, sizes)
         return self._dot(features, rows[at], int(np.count_nonzero(is_break)))
 
     def _dot(self, features: Integers, rows: Indices, texts: int) -> Floats:

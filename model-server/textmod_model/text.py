@@ -20,6 +20,9 @@ SYMBOLS: Final = frozenset("!$%^&*()_+|~-=`{}[]:\";'<>?,./-")
 """Tokens that say nothing alone; they are no words."""
 URL_WORD: Final = "URL"
 """The word every address becomes; upper case, so no other word is the same."""
+FIRST_WORD: Final = "START"
+LAST_WORD: Final = "END"
+"""Words put before and behind a text by recipes to which its first and last words matter."""
 
 # A numeric entity of eight digits or more names no character, and thousands of digits would make
 # int() raise inside html.unescape.
