@@ -24,6 +24,7 @@ Client = TypeVar("Client")
 Settle = Callable[[set[int]], None]
 
 LEAVE_SECONDS = 2.0
+LOG_SECONDS = 10.0
 
 PROTOCOLS = ("consumer", "classic")
 """Kafka's group protocols, the better one first (KIP-848; brokers since 4.0)."""
@@ -289,7 +290,7 @@ class Source:
 def _open(kind: Callable[[dict[str, Any]], Client], options: dict[str, Any]) -> Client:
     """Make a client; librdkafka's complaints about its configuration become ours."""
     try:
-        return kind(options | {"logger": logging.getLogger("textmod_model.librdkafka")})
+        return kind(options | {"logger": _client_log})
     except KafkaException as exception:
         message = f"Kafka's client refuses its configuration: {exception.args[0].str()}."
         raise ConfigurationError(message) from None
@@ -305,4 +306,26 @@ def _unsupported(error: KafkaError) -> bool:
 
 
 def _log_error(error: KafkaError) -> None:
-    log.warning("Kafka: %s.", error.str())
+    _client_log.warning("%s: %s.", error.name(), error.str())
+
+
+class _Sparing(logging.Filter):
+    """Lets through one record of a kind in ten seconds: an outage says the same 50 times a second.
+
+    The kind is what librdkafka's lines and its errors' names begin with.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.getMessage().split(" ", 1)[0]
+        if record.created - self._last.get(kind, 0.0) < LOG_SECONDS:
+            return False
+        self._last[kind] = record.created
+        return True
+
+
+_client_log = logging.getLogger("textmod_model.librdkafka")
+_client_log.addFilter(_Sparing())

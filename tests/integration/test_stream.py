@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -212,11 +213,12 @@ class Server:
             f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port)
             for name, port in zip(names, self.ports, strict=True)
         }
+        # A pipe that nobody reads would block it.
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by kill()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "textmod_model", "serve"],
             env={**os.environ, "OMP_NUM_THREADS": "1", **ports, **environment},
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self._log,
         )
 
     def get(self, path):
@@ -242,14 +244,19 @@ class Server:
     def terminate(self):
         """SIGTERM; returns the exit code and what it wrote."""
         self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=40)
-        return self.process.returncode, errors
+        return self.wait(40)
+
+    def wait(self, seconds):
+        """Wait for its end; returns the exit code and what it wrote."""
+        code = self.process.wait(seconds)
+        self._log.seek(0)
+        return code, self._log.read()
 
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()
-            self.process.communicate()
-        self.process.stderr.close()
+            self.process.wait()
+        self._log.close()
 
 
 def free_port():
@@ -477,7 +484,7 @@ def test_a_second_process_under_its_name_ends_the_first_with_a_sentence(stream):
     )
     usurper.init_transactions(30)
     one.send(100)
-    code, errors = worker.process.wait(SECONDS), worker.process.stderr.read()
+    code, errors = worker.wait(SECONDS)
     assert code == 75
     assert "Another process has this one's place in Kafka" in errors
     one.start("pod-a")
@@ -528,3 +535,108 @@ def test_the_wrong_model_never_serves(stream, tmp_path):
     assert worker.process.wait(30) == 65
     assert log.read_text().startswith("ModelDigestMismatch: ")
     assert one.read(one.output) == []
+
+
+def test_an_outage_of_the_broker_is_waited_out(tmp_path, model, delivery):
+    """Killed in the middle of the stream and started again on its data: nothing lost."""
+    with KafkaBroker(tmp_path / "kafka") as broker:
+        one = Stream(broker.bootstrap_servers, model, TEXTMOD_DELIVERY=delivery)
+        worker = one.start("pod-a")
+        try:
+            one.send(2000)
+            until(lambda: one.read(one.output), "the first verdict")
+            broker.stop_broker(kill=True)
+            until(lambda: worker.get("/health/live")[0] == 200, "alive without a broker")
+            broker.start_broker()
+            broker.wait()
+            one.send(500)
+            verdicts, _ = one.results(seconds=2 * SECONDS)
+            found = numbers(verdicts)
+            assert set(found) == set(range(2500))
+            if delivery == "ExactlyOnce":
+                assert max(found.values()) == 1
+            until(worker.ready, "ready again")
+        finally:
+            one.stop()
+
+
+@pytest.fixture(scope="module")
+def old_broker(tmp_path_factory):
+    """A broker without the new group protocol, as they were before Kafka 4."""
+    properties = {"group.coordinator.rebalance.protocols": "classic"}
+    folder = tmp_path_factory.mktemp("old-kafka") / "kafka"
+    with KafkaBroker(folder, properties=properties) as running:
+        yield running
+
+
+def test_a_broker_without_kip_848_is_served_by_the_classic_protocol(old_broker, model, delivery):
+    """A crashed member comes back to its partitions; one that leaves is replaced at once."""
+    one = Stream(old_broker.bootstrap_servers, model, TEXTMOD_DELIVERY=delivery)
+    try:
+        stays, other = one.start("pod-a"), one.start("pod-b")
+        until(lambda: stays.ready() and other.ready(), "both are ready")
+        one.send(400)
+        one.results()
+        crashed = time.monotonic()
+        other.kill()
+        other = one.start("pod-b")
+        one.send(400)
+        one.results()
+        assert time.monotonic() - crashed < 12, "its partitions waited for its session to expire"
+        code, errors = other.terminate()
+        assert code == 0, errors
+        stopped = time.monotonic()
+        one.send(400)
+        verdicts, _ = one.results()
+        assert time.monotonic() - stopped < 12, "its partitions waited for its session to expire"
+        found = numbers(verdicts)
+        assert set(found) == set(range(1200))
+        if delivery == "ExactlyOnce":
+            assert max(found.values()) == 1
+    finally:
+        one.stop()
+
+
+def test_authenticates_as_asked_and_says_so_if_it_cant(tmp_path, model):
+    """SASL with user and password; the password is nowhere in what the process writes."""
+    port = free_port()
+    jaas = (
+        "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        'username="admin" password="secret" user_admin="secret" user_moderator="hunter2";'
+    )
+    broker = KafkaBroker(tmp_path / "kafka")
+    first = broker.bootstrap_servers
+    broker._properties = {
+        "listeners": f"BROKER://{first},SECURE://127.0.0.1:{port},"
+        f"CONTROLLER://127.0.0.1:{broker._controller_ports[0]}",
+        "advertised.listeners": f"BROKER://{first},SECURE://127.0.0.1:{port}",
+        "listener.security.protocol.map": (
+            "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_PLAINTEXT"
+        ),
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.secure.plain.sasl.jaas.config": jaas,
+    }
+    with broker:
+        one = Stream(first, model)
+        secure = {
+            "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
+            "TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "TEXTMOD_KAFKA_SASL_MECHANISM": "PLAIN",
+            "TEXTMOD_KAFKA_SASL_USERNAME": "moderator",
+            "TEXTMOD_KAFKA_SASL_PASSWORD": "hunter2",
+        }
+        try:
+            one.send(100)
+            stranger = one.start(**secure | {"TEXTMOD_KAFKA_SASL_PASSWORD": "wr0ng"})
+            until(lambda: stranger.get("/health/ready")[0] == 503, "it answers that it isn't ready")
+            code, errors = stranger.terminate()
+            assert "Authentication failed" in errors
+            assert "wr0ng" not in errors
+            worker = one.start(**secure)
+            verdicts, _ = one.results()
+            assert numbers(verdicts) == collections.Counter(range(100))
+            code, errors = worker.terminate()
+            assert code == 0
+            assert "hunter2" not in errors
+        finally:
+            one.stop()
