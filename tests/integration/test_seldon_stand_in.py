@@ -6,6 +6,8 @@ import json
 import sys
 
 import pytest
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_dev.errors import LocalClusterError
 
@@ -130,3 +132,76 @@ def test_a_unit_without_a_container_fails_and_says_so(apply, get, wait_for):
         return status.get("state") == "Failed" and "nobody" in status["description"]
 
     wait_for(failed, 15, "it failed with a description")
+
+
+MODEL = """
+import http.server, json, os
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        code = 500 if request.get("fail") else 200
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps({"seen": request["n"]}).encode())
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+http.server.ThreadingHTTPServer((os.environ["POD_IP"], 9000), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("auto_commit", ["true", "false"])
+def test_the_classic_path_answers_what_it_can_and_drops_the_rest(
+    cluster, namespace, apply, wait_for, auto_commit
+):
+    cluster.images.set("test/model:1", [sys.executable, "-c", MODEL])
+    client = {"bootstrap.servers": cluster.bootstrap_servers}
+    admin = AdminClient(client)
+    topics = [f"{namespace}-in", f"{namespace}-out"]
+    for made in admin.create_topics([NewTopic(name, 2, 1) for name in topics]).values():
+        made.result(10)
+    producer = Producer(client)
+    for n in range(20):
+        producer.produce(topics[0], json.dumps({"n": n, "fail": n == 7}), key=str(n))
+    producer.produce(topics[0], b"not JSON", key="x")
+    assert producer.flush(10) == 0
+
+    environment = {
+        "KAFKA_BROKER": cluster.bootstrap_servers,
+        "KAFKA_INPUT_TOPIC": topics[0],
+        "KAFKA_OUTPUT_TOPIC": topics[1],
+        "KAFKA_AUTO_COMMIT": auto_commit,
+        "KAFKA_WORKERS": "1",
+    }
+    engine = {"env": [{"name": k, "value": v} for k, v in environment.items()]}
+    thing = sdep(annotations={}, svcOrchSpec=engine)
+    thing["spec"]["serverType"] = "kafka"
+    apply(thing)
+
+    consumer = Consumer(
+        {**client, "group.id": f"{namespace}-test", "auto.offset.reset": "earliest"}
+    )
+    consumer.subscribe([topics[1]])
+    answers = []
+
+    def all_answered():
+        answers.extend(m for m in consumer.consume(100, timeout=0.5) if m.error() is None)
+        return len(answers) >= 19
+
+    try:
+        wait_for(all_answered, 60, "19 of 21 records were answered")
+    finally:
+        consumer.close()
+    seen = {m.key().decode(): json.loads(m.value())["seen"] for m in answers}
+    assert seen == {str(n): n for n in range(20) if n != 7}
+    assert all(not m.headers() for m in answers)
+
+    def committed():
+        request = ConsumerGroupTopicPartitions(f"default.science.{namespace}")
+        group = admin.list_consumer_group_offsets([request])[request.group_id].result(10)
+        return sum(max(0, p.offset) for p in group.topic_partitions) >= 19
+
+    wait_for(committed, 15, "the group had committed what it read")

@@ -242,9 +242,10 @@ def _add_engine(sdep: Json, predictor: Json, deployment: Json, services: str) ->
             {"name": "REQUEST_LOGGER_DEFAULT_ENDPOINT", "value": "http://default-broker"},
             *orchestrator.get("env", ()),
         ],
+        # The controller names port 8000 twice, "metrics" too, which server-side apply refuses.
         "ports": [
             {"name": name, "containerPort": number, "protocol": "TCP"}
-            for name, number in (("http", port), ("metrics", port), ("grpc", ENGINE_PORTS["grpc"]))
+            for name, number in ENGINE_PORTS.items()
         ],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": port}, **probe},
         "livenessProbe": {"httpGet": {"path": "/live", "port": port}, **probe},
