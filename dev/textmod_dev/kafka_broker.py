@@ -24,7 +24,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from textmod_dev.build import java, kafka_jars
+from textmod_dev.certificates import write_private
 from textmod_dev.errors import LocalClusterError
+from textmod_dev.kafka_security import LISTENER, Security
 from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, is_free, wait_until
 from textmod_dev.progress import Progress
 
@@ -36,6 +38,8 @@ class KafkaBroker:
 
     Attributes:
         bootstrap_servers: all brokers, ``127.0.0.1:port,…``, known before the start.
+        internal_bootstrap_servers: the same over the brokers' own plaintext listener, whose clients
+            may do everything; for setting up what a secured client then finds.
 
     Args:
         folder: data and configuration; made if absent. Logs go to ``<folder>/logs`` unless the
@@ -43,6 +47,7 @@ class KafkaBroker:
         brokers: how many; the internal topics' replication factor is at most 3 of them.
         port: the first broker's, if it is free; the others, and it otherwise, get any free one.
         keeper: who stops the processes. None: this object does, as a context manager.
+        security: what clients have to bring; the default is nothing.
         properties: added to every ``server.properties``, over the defaults.
     """
 
@@ -53,21 +58,27 @@ class KafkaBroker:
         brokers: int = 1,
         port: int | None = None,
         keeper: ProcessKeeper | None = None,
+        security: Security | None = None,
         properties: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._folder = folder
         self._properties = dict(properties or {})
+        self._security = security or Security()
         self._progress = progress or Progress(quiet=True)
         self._own_keeper = ProcessKeeper(folder / "logs") if keeper is None else None
         self._keeper = keeper or self._own_keeper
         self._ports = [free_port() for _ in range(brokers)]
         if port is not None and is_free(port):
             self._ports[0] = port
+        self._internal_ports = [free_port() for _ in range(brokers)]
         self._controller_ports = [free_port() for _ in range(brokers)]
         self._processes: dict[int, ManagedProcess] = {}
         self._jars: Path | None = None
         self.bootstrap_servers = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        self.internal_bootstrap_servers = ",".join(
+            f"127.0.0.1:{port}" for port in self._internal_ports
+        )
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -94,6 +105,7 @@ class KafkaBroker:
         """
         self._jars = kafka_jars(self._progress)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._security.make_files(self._folder / "certificates")
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         for number in range(len(self._ports)):
             self._format(number, cluster_id)
@@ -108,6 +120,11 @@ class KafkaBroker:
         """
         for process in self._processes.values():
             wait_until(self._complete, "Kafka answered", timeout=timeout, process=process)
+
+    def client_config(self, user: str) -> dict[str, str]:
+        """librdkafka's settings for a user of the secured listener, bootstrap servers included."""
+        secured = self._security.client_config(user, self._folder / "certificates")
+        return {"bootstrap.servers": self.bootstrap_servers, **secured}
 
     def start_broker(self, number: int = 0) -> None:
         """Starts one broker, also again after `stop_broker`, on the data it had."""
@@ -127,7 +144,8 @@ class KafkaBroker:
         return self._keeper
 
     def _complete(self) -> bool:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        servers = self.internal_bootstrap_servers
+        admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         try:
             return len(admin.list_topics(timeout=2).brokers) == len(self._processes)
         except KafkaException:
@@ -135,11 +153,13 @@ class KafkaBroker:
 
     def _format(self, number: int, cluster_id: str) -> None:
         config = self._config_file(number)
-        config.write_text("".join(f"{k}={v}\n" for k, v in self._config(number).items()))
+        lines = "".join(f"{name}={value}\n" for name, value in self._config(number).items())
+        write_private(config, lines.encode())  # with passwords of users, if there are any
         done = subprocess.run(
             self._command(
                 "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config),
                 "--ignore-formatted",
+                *self._security.scram_credentials(),
             ),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -168,19 +188,22 @@ class KafkaBroker:
         count = len(self._ports)
         replicas = str(min(3, count))
         voters = (f"{i}@127.0.0.1:{port}" for i, port in enumerate(self._controller_ports))
-        listeners = {
-            "BROKER": f"127.0.0.1:{self._ports[number]}",
-            "CONTROLLER": f"127.0.0.1:{self._controller_ports[number]}",
+        ports = {
+            LISTENER: self._ports[number],
+            "BROKER": self._internal_ports[number],
+            "CONTROLLER": self._controller_ports[number],
         }
+        listeners = {name: f"{name}://127.0.0.1:{port}" for name, port in ports.items()}
+        protocols = f"{LISTENER}:{self._security.protocol},BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT"
         return {
             "process.roles": "broker,controller",
             "node.id": str(number),
             "controller.quorum.voters": ",".join(voters),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "BROKER",
-            "listeners": ",".join(f"{name}://{address}" for name, address in listeners.items()),
-            "advertised.listeners": f"BROKER://{listeners['BROKER']}",
-            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": ",".join(listeners.values()),
+            "advertised.listeners": f"{listeners[LISTENER]},{listeners['BROKER']}",
+            "listener.security.protocol.map": protocols,
             "log.dirs": str(self._folder / f"data-{number}"),
             "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": replicas,
@@ -195,5 +218,6 @@ class KafkaBroker:
             "num.network.threads": "2",
             "num.io.threads": "4",
             "log.cleaner.dedupe.buffer.size": "8388608",
+            **self._security.properties(self._folder / "certificates"),
             **self._properties,
         }

@@ -37,6 +37,7 @@ from textmod_dev.errors import LocalClusterError
 from textmod_dev.guardian import end_marked
 from textmod_dev.images import ImageTable
 from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.kafka_security import Security
 from textmod_dev.kubectl import Kubectl
 from textmod_dev.manifests import Json
 from textmod_dev.paths import repository_root
@@ -60,6 +61,7 @@ class LocalCluster:
             `start_seldon`.
         brokers: Kafka brokers.
         kafka_port: of the first broker, if it is free.
+        kafka_security: what the brokers ask of their clients.
         nodes: names of the Nodes; one process plays them all.
         restart_backoff: seconds before a crashed container's second restart; a kubelet has 10.
         times: of the HPA controller.
@@ -72,6 +74,7 @@ class LocalCluster:
         seldon: bool = True,
         brokers: int = 1,
         kafka_port: int | None = None,
+        kafka_security: Security | None = None,
         nodes: Sequence[str] = ("local",),
         restart_backoff: float = 10,
         times: AutoscalerTimes | None = None,
@@ -82,6 +85,7 @@ class LocalCluster:
         self._seldon = seldon
         self._brokers = brokers
         self._kafka_port = kafka_port
+        self._kafka_security = kafka_security
         self._nodes = list(nodes)
         self._restart_backoff = restart_backoff
         self._times = times or AutoscalerTimes()
@@ -232,6 +236,7 @@ class LocalCluster:
             self.state_dir / "kafka",
             brokers=self._brokers,
             port=self._kafka_port,
+            security=self._kafka_security,
             keeper=self.keeper,
             progress=self._progress,
         )
