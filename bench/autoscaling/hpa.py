@@ -130,4 +130,4 @@ def utilization(
     if abs(damped - 1.0) <= tolerance or damped < 1.0:
         return replicas
     new = math.ceil(damped * count)
-    return replicas if new < replicas else new
+    return max(new, replicas)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
+
 from autoscaling.hpa import DEFAULT_BEHAVIOR, Hpa, average_value, utilization
-from autoscaling.simulator import SYNC, State
+from autoscaling.simulator import SYNC, State, served
 from autoscaling.traces import SECONDS, Floats
 from textmod_operator import scaling
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
@@ -69,11 +69,13 @@ class Ours:
 
 
 class OursPerfect(Ours):
-    """Ours, told the true rates and start time, without delay, every second."""
+    """Ours, told the true rates, positions and start time, without delay."""
 
     name = "ours, perfect information"
 
     def observe(self, state: State) -> None:
+        if state.now % DECISION:
+            return
         since = max(0, state.now - 60)
         ends, reads = state.arrived[state.now], state.read
         arriving = state.trace.arrivals[max(0, state.now - 3) : state.now + 1].sum(axis=1).mean()
@@ -132,7 +134,7 @@ class Cpu:
 class Fixed:
     name = "fixed maximum"
 
-    def hpa(self, minimum: int, maximum: int) -> None:
+    def hpa(self, minimum: int, maximum: int) -> None:  # noqa: ARG002 - Policy's own signature
         return None
 
     def observe(self, state: State) -> None: ...
@@ -191,16 +193,14 @@ class Clairvoyant:
             for begin, end in [*pauses, (0, state.paused_until - now)]:
                 paused[row] |= (begin <= at - step / 2) & (at - step / 2 < end)
 
-        speed = 0.97 * world.rate * step
+        speed = np.full(count * len(sizes), 0.97 * world.rate * step)
         read = np.tile(state.read, (len(sizes), 1))
         over = np.zeros(len(sizes))
         rows = count * np.arange(len(sizes))[:, None]
         for i in range(1, members.shape[1]):
             owner = np.arange(count) % members[:, i, None] + rows
-            waiting = future[at[i]] - read
-            total = np.bincount(owner.ravel(), waiting.ravel(), minlength=count * len(sizes))
-            part = np.minimum(1.0, speed / np.maximum(total, 1e-9))
-            read += np.where(paused[:, i, None], 0.0, waiting * part[owner])
+            done = served((future[at[i]] - read).ravel(), owner.ravel(), speed)
+            read += np.where(paused[:, i, None], 0.0, done.reshape(read.shape))
             due = self._arrived_by(state, future, at[i] - world.promise + step)
             late = np.maximum(0.0, due - read).sum(axis=1)
             over += step * (late > 1e-3)

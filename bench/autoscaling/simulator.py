@@ -13,12 +13,14 @@ than the promise, reckoned from what was read, not from what was committed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
 from autoscaling.hpa import Hpa
 from autoscaling.traces import SECONDS, Floats, Trace
-from numpy.typing import NDArray
 
 SYNC = 15
 """Seconds between two syncs of the HPA."""
@@ -127,98 +129,135 @@ class Run:
     """Scale-downs by a lag metric that could not be read."""
 
 
+def served(waiting: Floats, owner: NDArray[np.int64], capacity: Floats) -> Floats:
+    """What consumers read of each partition in one step, given what waits there.
+
+    A consumer turns to its partitions in turn: each gets an equal part of its speed, and what one
+    does not need goes to the others. (Two rounds; the rest of the rest goes by what still waits.)
+    """
+    done = np.zeros_like(waiting)
+    left = capacity.astype(np.float64)
+    for _ in range(2):
+        active = waiting - done > 1e-9
+        takers = np.bincount(owner, active, minlength=len(left))
+        more = np.minimum(waiting - done, (left / np.maximum(takers, 1))[owner])
+        done += more
+        left = left - np.bincount(owner, more, minlength=len(left))
+    rest = waiting - done
+    total = np.bincount(owner, rest, minlength=len(left))
+    return done + rest * np.minimum(1.0, np.maximum(left, 0) / np.maximum(total, 1e-9))[owner]
+
+
 def simulate(trace: Trace, world: World, policy: Policy, minimum: int = 1) -> Run:
     """Run the trace. Pure apart from the policy's own state: the same arguments, the same run."""
-    count = trace.arrivals.shape[1]
-    rng = np.random.default_rng([world.seed, count, int(world.start)])
-    arrived = np.cumsum(trace.arrivals, axis=0)
-    pace = np.clip(1 + 0.05 * rng.standard_normal(SECONDS), 0.7, 1.3)
-    maximum = min(world.maximum or count, count)
-    hpa = policy.hpa(minimum, maximum)
-    state = State(0, world, trace, arrived, np.zeros(count), np.zeros(count))
-
-    def new_pod(at: float) -> Pod:
-        speed = world.rate * (1 + world.uneven * rng.standard_normal())
-        return Pod(at, max(0.5 * world.rate, speed))
-
-    # The hour begins with what the first minute needs, running and caught up.
-    first = trace.arrivals[:60].sum() / 60 / (0.9 * world.rate)
-    state.asked = maximum if hpa is None else int(np.clip(np.ceil(first), max(1, minimum), maximum))
-    state.pods = [new_pod(0) for _ in range(state.asked)]
-    reads = np.empty_like(arrived)
+    group = _Group(trace, world, policy, minimum)
+    state = group.state
+    reads = np.empty_like(state.arrived)
     replicas = np.empty(SECONDS, dtype=np.int64)
     ready = np.empty(SECONDS, dtype=np.int64)
-    members: list[Pod] = []
-    owner = np.zeros(count, dtype=np.int64)
-    speeds = np.ones(1)
-    phase = np.zeros(count, dtype=np.int64)
-    directions: list[int] = []
-    blind = 0
-    used: list[float] = []
-
     for now in range(SECONDS):
         state.now = now
-        if now in trace.deaths and len(members) > 1:
-            # It comes back as a new pod, and the group learns of its death later.
-            dead = members[0]
-            dead.dead_until = now + SESSION_TIMEOUT
-            state.pods[state.pods.index(dead)] = new_pod(now + world.start)
-        alive = [pod for pod in state.pods if pod.ready_at <= now]
-        ghosts = [pod for pod in members if now < pod.dead_until]
-        group = sorted(alive + ghosts, key=lambda pod: pod.ready_at)
-        if group != members:
-            if members:
-                state.paused_until = now + world.rebalance
-                state.committed = state.read.copy()
-            members = group
-            if members:
-                owner = np.arange(count) % len(members)
-                phase = owner % COMMIT
-        if members:
-            speeds = np.array([0.0 if now < p.dead_until else p.speed for p in members])
-
-        utilisation = 0.0
-        if members and now >= state.paused_until:
-            waiting = arrived[now] - state.read
-            total = np.bincount(owner, waiting, minlength=len(members))
-            capacity = speeds * pace[now]
-            part = np.minimum(1.0, capacity / np.maximum(total, 1e-9))
-            state.read += waiting * part[owner]
-            utilisation = float(np.minimum(total, capacity).sum() / max(capacity.sum(), 1e-9))
-            np.copyto(state.committed, state.read, where=(now + phase) % COMMIT == 0)
-        used.append(utilisation)
-        state.busy = sum(used[-15:]) / len(used[-15:])
-        reads[now] = state.read
-
+        group.meet()
+        group.read()
         policy.observe(state)
-        if hpa is not None and now % SYNC == 0:
-            asked = hpa.step(now, state.asked, policy.wanted(state))
-            if asked != state.asked:
-                directions.append(1 if asked > state.asked else -1)
-                blind += asked < state.asked and state.unknown_for >= BLIND
-            while len(state.pods) < asked:
-                state.pods.append(new_pod(now + world.start * rng.uniform(0.9, 1.1)))
-            if len(state.pods) > asked:  # the youngest go first, as in a ReplicaSet
-                state.pods = sorted(state.pods, key=lambda pod: pod.ready_at)[:asked]
-            state.asked = asked
-        replicas[now] = state.asked
-        ready[now] = state.ready
-
-    age = _ages(arrived, reads)
+        if now % SYNC == 0:
+            group.scale(policy)
+        reads[now], replicas[now], ready[now] = state.read, state.asked, state.ready
+    age = _ages(state.arrived, reads)
     return Run(
         trace=trace.name,
         policy=policy.name,
-        partitions=count,
+        partitions=reads.shape[1],
         start=world.start,
         age=age,
-        lag=(arrived - reads).sum(axis=1),
+        lag=(state.arrived - reads).sum(axis=1),
         replicas=replicas,
         ready=ready,
         over=int((age > world.promise).sum()),
         replica_hours=float(replicas.sum() / 3600),
-        reversals=sum(a != b for a, b in zip(directions, directions[1:], strict=False)),
-        blind_scale_downs=blind,
+        reversals=sum(a != b for a, b in pairwise(group.directions)),
+        blind_scale_downs=group.blind,
     )
+
+
+class _Group:
+    """The consumer group, its pods and its HPA."""
+
+    def __init__(self, trace: Trace, world: World, policy: Policy, minimum: int) -> None:
+        count = trace.arrivals.shape[1]
+        self._rng = np.random.default_rng([world.seed, count, int(world.start)])
+        self._pace = np.clip(1 + 0.05 * self._rng.standard_normal(SECONDS), 0.7, 1.3)
+        maximum = min(world.maximum or count, count)
+        self._hpa = policy.hpa(minimum, maximum)
+        arrived = np.cumsum(trace.arrivals, axis=0)
+        self.state = State(0, world, trace, arrived, np.zeros(count), np.zeros(count))
+        self.directions: list[int] = []
+        """+1 and -1 for each change of size."""
+        self.blind = 0
+        self._members: list[Pod] = []
+        self._owner = np.zeros(count, dtype=np.int64)
+        self._used: list[float] = []
+        # The hour begins with what the first minute needs, running and caught up.
+        first = int(np.ceil(trace.arrivals[:60].sum() / 60 / (0.9 * world.rate)))
+        asked = maximum if self._hpa is None else min(max(first, minimum, 1), maximum)
+        self.state.asked = asked
+        self.state.pods = [self._new_pod(0) for _ in range(asked)]
+
+    def _new_pod(self, ready_at: float) -> Pod:
+        world = self.state.world
+        speed = world.rate * (1 + world.uneven * self._rng.standard_normal())
+        return Pod(ready_at, max(0.5 * world.rate, speed))
+
+    def meet(self) -> None:
+        """Pods that became ready join, those that left are gone; each change is a rebalance."""
+        state, now = self.state, self.state.now
+        if now in state.trace.deaths and len(self._members) > 1:
+            # It comes back as a new pod, and the group learns of its death later.
+            dead = self._members[0]
+            dead.dead_until = now + SESSION_TIMEOUT
+            state.pods[state.pods.index(dead)] = self._new_pod(now + state.world.start)
+        alive = [pod for pod in state.pods if pod.ready_at <= now]
+        ghosts = [pod for pod in self._members if now < pod.dead_until]
+        members = sorted(alive + ghosts, key=lambda pod: pod.ready_at)
+        if members == self._members:
+            return
+        if self._members:
+            state.paused_until = now + state.world.rebalance
+            state.committed = state.read.copy()
+        self._members = members
+        if members:
+            self._owner = np.arange(len(state.read)) % len(members)
+
+    def read(self) -> None:
+        """One second of reading, and the commits that fall into it."""
+        state, now = self.state, self.state.now
+        used = 0.0
+        if self._members and now >= state.paused_until:
+            speeds = [0.0 if now < pod.dead_until else pod.speed for pod in self._members]
+            capacity = np.array(speeds) * self._pace[now]
+            done = served(state.arrived[now] - state.read, self._owner, capacity)
+            state.read += done
+            used = float(done.sum() / max(capacity.sum(), 1e-9))
+            due = (now + self._owner) % COMMIT == 0
+            np.copyto(state.committed, state.read, where=due)
+        self._used = [*self._used[-14:], used]
+        state.busy = sum(self._used) / len(self._used)
+
+    def scale(self, policy: Policy) -> None:
+        """One sync of the HPA."""
+        state, now = self.state, self.state.now
+        if self._hpa is None:
+            return
+        asked = self._hpa.step(now, state.asked, policy.wanted(state))
+        if asked != state.asked:
+            self.directions.append(1 if asked > state.asked else -1)
+            self.blind += asked < state.asked and state.unknown_for >= BLIND
+        while len(state.pods) < asked:
+            start = state.world.start * self._rng.uniform(0.9, 1.1)
+            state.pods.append(self._new_pod(now + start))
+        if len(state.pods) > asked:  # the youngest go first, as in a ReplicaSet
+            state.pods = sorted(state.pods, key=lambda pod: pod.ready_at)[:asked]
+        state.asked = asked
 
 
 def _ages(arrived: Floats, reads: Floats) -> Floats:

@@ -77,12 +77,16 @@ SHRINK_SECONDS = 60.0
 """A smaller size must fit every need of a window this long."""
 PEAK_HALF_LIFE_SECONDS = 600.0
 """The recent peak is forgotten by half in this time."""
+NEARLY = 1.1
+"""What is at most so much slower than the best is good enough where nothing is good."""
 DECISION_SECONDS = 5.0
 """Between two decisions, at most."""
 BEHIND = "falling behind"
 TOO_SLOW = "catching up too slowly"
+LEARN_SECONDS = 5.0
+"""Time constant at which μ follows what busy replicas show."""
 HOT = 0.95
-"""A partition that takes more than this part of one replica's speed can't be helped by more."""
+"""A partition that takes more than this part of one replica's speed is faster than one."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,7 @@ def decide(
     if view.arriving is not None:
         rates = Rates(view.arriving, view.reading, view.rate)
     decision = Decision(
-        verdict.desired, _reason(verdict, view), _condition(verdict, view), rates, view.behind
+        verdict.desired, _reason(verdict, view), _condition(verdict, view), rates, view.age
     )
     return decision, verdict.memory
 
@@ -313,6 +317,16 @@ def _rate(a: Sample, b: Sample) -> float:
     return (sum(b.ends) - sum(a.ends)) / (b.at - a.at)
 
 
+def _arrivals(a: Sample, b: Sample) -> list[float]:
+    """Arrivals a second of each partition between two samples."""
+    return [(end - start) / (b.at - a.at) for start, end in zip(a.ends, b.ends, strict=True)]
+
+
+def _throughput(a: Sample, b: Sample) -> float:
+    """Messages read a second between two samples."""
+    return max(0.0, (sum(b.reads) - sum(a.reads)) / (b.at - a.at))
+
+
 def _blend(old: float | None, new: float, weight: float) -> float:
     return new if old is None else old + weight * (new - old)
 
@@ -322,32 +336,33 @@ def _learn_rate(memory: Memory, policy: Policy) -> float | None:
 
     Only while the number of ready replicas stood still. Partitions with a real backlog all the
     while show the speed of busy replicas. If that is all of them, throughput over replicas is μ. If
-    some, it is the busiest replicas that could not keep up: they read that part of their share
-    that they could. Throughput over replicas is a lower bound at any time.
+    some, they are the largest partitions of the busiest replicas: what those read of them, and all
+    that came on their other partitions, is μ. Throughput over replicas is a lower bound.
     """
     last, known = memory.samples[-1], memory.rate or policy.prior_rate
     since = memory.settled_at + policy.rebalance_seconds + SAMPLE_SECONDS
     steady = [s for s in memory.samples if s.at >= since]
     if not steady or last.at - steady[0].at < 20 or last.ready != last.asked or last.ready < 1:
         return memory.rate
-    first = steady[0]
-    seconds = last.at - first.at
-    arrivals = [(b - a) / seconds for a, b in zip(first.ends, last.ends, strict=True)]
-    bound = (sum(last.reads) - sum(first.reads)) / seconds / last.ready
-    weight = 1 - math.exp(-(last.at - memory.samples[-2].at) / 30)
-    hot = _hot(arrivals, known)
-    cool = [i for i in range(len(arrivals)) if i not in hot]
-    behind = [i for i in cool if all(_is_behind(s, i, arrivals[i]) for s in steady)]
+    recent = steady[steady.index(_since(tuple(steady), 20)) :]
+    arrivals = _arrivals(recent[0], last)
+    weight = 1 - math.exp(-(last.at - memory.samples[-2].at) / LEARN_SECONDS)
+    bound = _throughput(recent[0], last) / last.ready
+    behind = [i for i, a in enumerate(arrivals) if all(_is_behind(s, i, a) for s in recent)]
     if len(behind) == len(arrivals):
         return _blend(known, bound, weight) if bound > 0 else memory.rate
     arrived = sum(arrivals[i] for i in behind)
     if arrived > 0:
-        read = _slope([(s.at, sum(s.reads[i] for i in behind)) for s in steady])
-        top, rest = _top_and_rest([arrivals[i] for i in cool])
-        busiest = top + (math.ceil(len(arrivals) / last.ready) - 1) * rest
-        return max(_blend(known, busiest * read / arrived, weight), 0.95 * bound)
-    if known is not None and seconds > 50 and 0.95 * bound > known:
-        return 0.95 * bound
+        read = _slope([(s.at, sum(s.reads[i] for i in behind)) for s in recent]) / arrived
+        k = math.ceil(len(arrivals) / last.ready)
+        busiest = len(arrivals) - last.ready * (k - 1)  # as many replicas read k partitions
+        j = min(k, max(1, round(len(behind) / busiest)))  # of which so many are behind
+        top, rest = _top_and_rest(arrivals)
+        shown = read * (top + (j - 1) * rest) + (k - j) * rest
+        return max(_blend(known, shown, weight), 0.95 * bound)
+    bound = 0.95 * _throughput(steady[0], last) / last.ready
+    if known is not None and last.at - steady[0].at > 50 and bound > known:
+        return bound
     return memory.rate
 
 
@@ -380,10 +395,8 @@ class _View:
     """Seconds until the replicas that were already asked for read; 0 when they do."""
     partitions: int
     lag: int
-    behind: float | None
-    """Seconds behind, as told."""
     age: float | None
-    """The same without the hot partitions, as judged."""
+    """Seconds behind."""
     arriving: float | None
     """λ; None until there are two samples."""
     forecast: float
@@ -392,34 +405,55 @@ class _View:
     rate: float | None
     """μ as learned, else the prior; None when there is neither."""
     hot: tuple[int, ...]
-    """Partitions that are faster than one replica. The shares below leave them out."""
+    """Partitions that are faster than one replica."""
     top_share: float
     """The largest partition's part of λ; the others have `rest_share` each."""
     rest_share: float
     top_lag: int
     rest_lag: float
 
-    def share(self, replicas: int) -> float:
-        """The busiest replica's part of λ: the largest partition and ⌈P/n⌉ - 1 average ones."""
-        return self.top_share + (math.ceil(self.partitions / replicas) - 1) * self.rest_share
+    def others(self, replicas: int) -> int:
+        """k - 1: the partitions that the busiest replica reads besides the largest one."""
+        return math.ceil(self.partitions / replicas) - 1
 
-    def backlog(self, replicas: int) -> float:
-        """Messages that wait for the busiest replica, reckoned likewise."""
-        return self.top_lag + (math.ceil(self.partitions / replicas) - 1) * self.rest_lag
+    def share(self, replicas: int) -> float:
+        """The busiest replica's part of λ: the largest partition and k - 1 average ones."""
+        return self.top_share + self.others(replicas) * self.rest_share
 
     def capacity(self, replicas: int) -> float:
         """C(n), the arrivals a second that n replicas keep up with; 0 for none."""
         return (self.rate or 0.0) / self.share(replicas) if replicas > 0 else 0.0
 
+    def top_speed(self, replicas: int) -> float:
+        """Messages a second that are read of the largest partition when it is behind: a consumer
+        turns to its partitions in turn, so that the smaller ones get all that they need first."""
+        if replicas == 0:
+            return 0.0
+        rate, others = self.rate or 0.0, self.others(replicas)
+        return max(rate - others * self.rest_share * self.rising, rate / (others + 1))
+
     def falling_behind(self, replicas: int) -> float:
-        """Seconds by which new messages wait longer each second: 1 - C/λ, at least 0."""
-        arriving = max(self.rising, 1e-9)
-        return max(0.0, 1 - self.capacity(replicas) / arriving)
+        """Seconds by which new messages of the largest partition wait longer each second, ≥ 0."""
+        return max(0.0, 1 - self.top_speed(replicas) / max(self.top_share * self.rising, 1e-9))
 
     def wait(self, replicas: int, lead: float) -> float:
-        """Seconds that the newest message waits once `replicas` read, `lead` seconds from now."""
-        gathered = self.falling_behind(self.ready) * self.rising * lead
-        return (self.backlog(replicas) + self.share(replicas) * gathered) / (self.rate or 1e-9)
+        """Seconds that the newest message waits once `replicas` read, `lead` seconds from now: on
+        the busiest replica behind all that waits there, or on the largest partition."""
+        gathered = max(0.0, self.rising - self.capacity(self.ready)) * lead
+        grown = self.falling_behind(self.ready) * self.top_share * self.rising * lead
+        waiting = self.backlog(replicas) + self.share(replicas) * gathered
+        top = (self.top_lag + grown) / max(self.top_speed(replicas), 1e-9)
+        return max(top, waiting / (self.rate or 1e-9))
+
+    def backlog(self, replicas: int) -> float:
+        """Messages that wait for the busiest replica."""
+        return self.top_lag + self.others(replicas) * self.rest_lag
+
+    def best_effort(self, lead: float) -> int:
+        """When no size will do: the smallest that is hardly slower than the largest. A partition
+        that is faster than one replica is given nearly one of its own, and no more than that."""
+        least = self.wait(self.sizes[-1], lead)
+        return next(n for n in self.sizes if self.wait(n, lead) <= NEARLY * least)
 
     @property
     def rising(self) -> float:
@@ -437,14 +471,12 @@ def _view(
     arriving, throughput, arrivals = None, 0.0, [0.0] * count
     if len(memory.samples) > 1:
         arriving = _rate(_since(memory.samples, LAMBDA_SECONDS), last)
-        window = last.at - first.at
-        throughput = max(0.0, (sum(last.reads) - sum(first.reads)) / window)
-        arrivals = [(b - a) / window for a, b in zip(first.ends, last.ends, strict=True)]
+        throughput = _throughput(first, last)
+        arrivals = _arrivals(first, last)
     hot = _hot(arrivals, rate)
-    cool = [i for i in range(count) if i not in hot]
     total = sum(arrivals)
-    top, rest = _top_and_rest([arrivals[i] for i in cool])
-    top_lag, rest_lag = _top_and_rest([float(lags[i]) for i in cool])
+    top, rest = _top_and_rest(arrivals)
+    top_lag, rest_lag = _top_and_rest([float(n) for n in lags])
     start = policy.start_seconds if memory.start_seconds is None else memory.start_seconds
     until_read = start + policy.rebalance_seconds
     reaction = policy.metric_seconds + until_read
@@ -461,8 +493,7 @@ def _view(
         coming=coming,
         partitions=count,
         lag=sum(lags),
-        behind=_age(reading, lags, arrivals),
-        age=_estimated_age(lags, arrivals, cool) if hot else _age(reading, lags, arrivals),
+        age=_age(reading, lags, arrivals),
         arriving=arriving,
         forecast=(arriving or 0.0) + _rise(memory.samples) * reaction,
         reading=throughput,
@@ -485,17 +516,12 @@ def _hot(arrivals: list[float], rate: float | None) -> list[int]:
 
 
 def _age(reading: LagReading, lags: list[int], arrivals: list[float]) -> float | None:
-    """Seconds behind: measured, else estimated, else None."""
+    """Seconds behind: measured, else max(Lᵢ/λᵢ), else None."""
     if not any(lags):
         return 0.0
     if reading.seconds_behind is not None:
         return reading.seconds_behind
-    return _estimated_age(lags, arrivals, list(range(len(lags))))
-
-
-def _estimated_age(lags: list[int], arrivals: list[float], among: list[int]) -> float | None:
-    """max(Lᵢ/λᵢ) among these partitions."""
-    return max((lags[i] / arrivals[i] for i in among if arrivals[i] > 0), default=None)
+    return max((n / a for n, a in zip(lags, arrivals, strict=True) if a > 0), default=None)
 
 
 def _top_and_rest(values: list[float]) -> tuple[float, float]:
@@ -567,7 +593,7 @@ def _idle(view: _View, policy: Policy, memory: Memory) -> str | None:
 
 def _larger(view: _View, memory: Memory) -> int | None:
     """Rules 1 and 2: the larger size to ask for now, or None while the present one will do. The
-    largest once more means that nothing more can be done."""
+    present one once more means that nothing more can be done."""
     if view.asked > 0 and _holds(view, memory):
         return None
     fits = (
@@ -577,7 +603,7 @@ def _larger(view: _View, memory: Memory) -> int | None:
         and view.rising <= KEEP_UP * view.capacity(n)
         and view.wait(n, view.reaction) <= view.promise
     )
-    return next(fits, max(view.asked, view.sizes[-1]))
+    return max(view.asked, next(fits, view.best_effort(view.reaction)))
 
 
 def _holds(view: _View, memory: Memory) -> bool:
@@ -613,7 +639,7 @@ def _need(view: _View, memory: Memory) -> int:
         if max(view.forecast / COMFORT, floor) <= view.capacity(n)
         and view.backlog(n) <= most_waiting
     )
-    return next(fits, view.sizes[-1])
+    return next(fits, view.best_effort(0.0))
 
 
 def _smaller(view: _View, memory: Memory) -> int | None:

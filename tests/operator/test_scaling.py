@@ -215,19 +215,37 @@ def test_replicas_that_are_on_their_way_are_waited_for() -> None:
     assert {d.desired for d in stream.run(25, 300, reading=200)} == {4}
 
 
-def test_a_hot_partition_is_told_and_not_scaled_for() -> None:
-    stream = Stream(replicas=4, memory=Memory(rate=100.0))
-    rates = [150.0] + [18.0] * 11
+@pytest.mark.parametrize(
+    ("partitions", "rest", "expected"),
+    [
+        (12, 18.0, 12),  # beside one other it would get 82/s of a replica's 100
+        (
+            64,
+            4.0,
+            22,
+        ),  # beside two others it gets 92/s: 64 replicas for one partition are no bargain
+    ],
+)
+def test_a_hot_partition_is_told_and_given_nearly_a_replica_of_its_own(
+    partitions: int, rest: float, expected: int
+) -> None:
+    stream = Stream(
+        policy=replace(POLICY, partitions=partitions, max_replicas=partitions),
+        replicas=4,
+        ends=[0.0] * partitions,
+        reads=[0.0] * partitions,
+        memory=Memory(rate=100.0),
+    )
     for _ in range(40):
         stream.now += 5
-        for i, rate in enumerate(rates):
-            stream.ends[i] += 5 * rate
+        for i in range(partitions):
+            stream.ends[i] += 5 * (rest if i else 150.0)
             stream.reads[i] = stream.ends[i] if i else stream.reads[i] + 5 * 100
         stream.age = (stream.ends[0] - stream.reads[0]) / 150
         decision = stream.decide()
     assert decision.condition == "HotPartition"
     assert "partition 0 is faster than one replica" in decision.reason
-    assert decision.desired <= 6
+    assert decision.desired == expected
 
 
 def test_a_large_partition_asks_for_more_than_the_even_share() -> None:
