@@ -161,9 +161,9 @@ class Demo:
         servers = self._cluster.bootstrap_servers
         topics = self._apply()
         stream = Stream(topics, LiveReader(servers, topics), Meter(servers, topics))
-        stream.reader.start()
         self._start = time.monotonic()
-        with ProcessKeeper(self._arguments.state_dir / "logs") as keeper, _screen() as show:
+        logs = self._arguments.state_dir / "logs"
+        with stream.reader, ProcessKeeper(logs) as keeper, _screen() as show:
             measured = self._measure(keeper, stream, show)
             load = Load.for_replica(measured)
             producer = self._send(
@@ -171,7 +171,6 @@ class Demo:
                 f"--burst={load.burst}x{load.burst_seconds}@{load.before_seconds}",
             )  # fmt: skip
             self._watch(stream, show, producer, _phase)
-        stream.reader.stop()
         return self._summary(count(servers, topics), stream.reader.reading, measured, load)
 
     def _measure(self, keeper: ProcessKeeper, stream: Stream, show: Show | None) -> float:

@@ -8,6 +8,8 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import ConsumerGroupTopicPartitions as GroupPartitions
@@ -43,6 +45,8 @@ class Reading:
 class LiveReader:
     """Reads verdicts and dead letters in a thread, timing each against its comment.
 
+    Use as a context manager; `reading` stays afterwards.
+
     A record keeps the timestamp of the comment that it answers, so the time from there to here is
     what a consumer of verdicts waits for: from the producer's call to the verdict in our hands.
     """
@@ -54,20 +58,24 @@ class LiveReader:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="verdicts")
 
-    def start(self) -> None:
-        """Returns at once."""
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join(10)
 
     def _run(self) -> None:
         with _reader(self._servers, self._topics.output, self._topics.dead_letter) as consumer:
             while not self._over.is_set():
                 for message in consumer.consume(500, timeout=0.2):
                     self._take(message)
-
-    def stop(self) -> None:
-        """Returns once the thread has ended."""
-        self._over.set()
-        self._thread.join(10)
 
     def _take(self, message: Message) -> None:
         if message.error() is not None:
@@ -88,7 +96,7 @@ class Meter:
     """How much has come in, and how much of it nobody has read."""
 
     def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
         self._topics = topics
 
     def read(self) -> tuple[int, int | None]:
@@ -195,6 +203,7 @@ def _reader(bootstrap: str, *names: str) -> Iterator[Consumer]:
             "bootstrap.servers": bootstrap,
             "group.id": "textmod-demo",
             "enable.auto.commit": "false",
+            "log_level": 0,  # the screen is the demo's; failures come as exceptions
             "isolation.level": "read_committed",
         }
     )

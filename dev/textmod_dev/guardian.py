@@ -43,12 +43,21 @@ def end_marked(identity: str, timeout: float = 20) -> int:
     return len(ended)
 
 
+def clean_up(identity: str) -> int:
+    """Ends all that carry the marker and removes their cgroups; returns how many they were."""
+    from textmod_dev.process_node.cpu import remove_groups
+
+    ended = end_marked(identity)
+    remove_groups(identity)
+    return ended
+
+
 def main() -> int:
     """Waits for the end of standard input, then cleans up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    end_marked(sys.argv[1])
+    clean_up(sys.argv[1])
     return 0
 
 

@@ -34,7 +34,7 @@ from textmod_dev import manifests
 from textmod_dev.build import control_plane_binaries
 from textmod_dev.control_plane import AutoscalerTimes, ControlPlane
 from textmod_dev.errors import LocalClusterError
-from textmod_dev.guardian import end_marked
+from textmod_dev.guardian import clean_up
 from textmod_dev.images import ImageTable
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.kafka_security import Security
@@ -334,7 +334,7 @@ def _held(state_dir: Path) -> Iterator[None]:
                 "TEXTMOD_STATE to another folder."
             ) from None
         if (old := identity_file(state_dir)).exists():
-            end_marked(old.read_text())
+            clean_up(old.read_text())
         for name in ("control-plane", "kafka", "logs", "operator", "pods", "images.json"):
             path = state_dir / name
             if path.is_dir():

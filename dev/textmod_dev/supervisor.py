@@ -19,7 +19,7 @@ from types import FrameType
 import psutil
 
 from textmod_dev.errors import LocalClusterError
-from textmod_dev.guardian import end_marked
+from textmod_dev.guardian import clean_up
 from textmod_dev.local_cluster import LocalCluster, identity_file
 from textmod_dev.processes import wait_until
 
@@ -160,7 +160,7 @@ def stop(state_dir: Path) -> bool:
         wait_until(lambda: not _is_held(state_dir), "the cluster had stopped", timeout=60)
     left = 0
     if (file := identity_file(state_dir)).exists() and not _is_held(state_dir):
-        left = end_marked(file.read_text())
+        left = clean_up(file.read_text())
     return found is not None or left > 0
 
 

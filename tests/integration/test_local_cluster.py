@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,9 @@ def test_the_end_of_the_supervisor_ends_everything(tmp_path, number):
     os.kill(running.pid, number)
     wait_until(lambda: marked(identity) == [], "everything had ended", timeout=60)
     assert supervisor.running(tmp_path) is None
+    name = f"textmod-{identity[:12]}"
+    groups = Path("/sys/fs/cgroup")
+    wait_until(lambda: not [*groups.glob(name), *groups.glob(f"*/{name}")], "its cgroups were gone")
 
 
 def test_an_attached_cluster_ends_with_who_asked_for_it(tmp_path):

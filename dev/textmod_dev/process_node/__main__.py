@@ -113,8 +113,6 @@ async def run(arguments: argparse.Namespace) -> None:
             await work
         except asyncio.CancelledError:
             log.info("stopped")
-        finally:
-            limits.close()
 
 
 def base_environment() -> dict[str, str]:

@@ -89,7 +89,7 @@ class CpuLimits:
     """
 
     def __init__(self, identity: str, mount: Path = Path("/sys/fs/cgroup")) -> None:
-        self._parent = _cgroup_parent(mount, f"textmod-{identity[:12]}")
+        self._parent = _cgroup_parent(mount, _group_name(identity))
         self._groups: dict[int, Path] = {}
         self._stopping: dict[int, asyncio.Task[None]] = {}
         if self._parent is None:
@@ -112,16 +112,24 @@ class CpuLimits:
         if task := self._stopping.pop(session, None):
             task.cancel()
         if group := self._groups.pop(session, None):
-            with contextlib.suppress(OSError):  # a process of it still ends; `close` comes back
+            with contextlib.suppress(
+                OSError
+            ):  # a process of it still ends; `remove_groups` comes after
                 group.rmdir()
 
-    def close(self) -> None:
-        """Removes what was made under /sys/fs/cgroup, once all containers have ended."""
-        if self._parent is None:
-            return
-        for group in [*filter(Path.is_dir, self._parent.iterdir()), self._parent]:
-            with contextlib.suppress(OSError):
-                group.rmdir()
+
+def remove_groups(identity: str, mount: Path = Path("/sys/fs/cgroup")) -> None:
+    """Removes what `CpuLimits` made, once all processes of the cluster have ended."""
+    name = _group_name(identity)
+    for parent in (mount / "cpu" / name, mount / name):
+        if parent.is_dir():
+            for group in [*filter(Path.is_dir, parent.iterdir()), parent]:
+                with contextlib.suppress(OSError):  # the last of its processes still ends
+                    group.rmdir()
+
+
+def _group_name(identity: str) -> str:
+    return f"textmod-{identity[:12]}"
 
 
 def _cgroup_parent(mount: Path, name: str) -> Path | None:
