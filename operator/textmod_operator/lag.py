@@ -22,7 +22,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from confluent_kafka import (
     Consumer,
@@ -254,11 +254,11 @@ class LagMonitor:
             )
         )
         for topic in stale:
-            answer = described.get(topic, "no answer")
-            if isinstance(answer, str):
-                self._partitions[topic] = f"Topic {topic} can't be read: {answer}."
-            else:
+            answer = described.get(topic, _Refusal("no answer"))
+            if not isinstance(answer, _Refusal):
                 self._partitions[topic] = tuple(sorted(p.id for p in answer.partitions))
+            elif answer.missing or not self._known_partitions(topic):
+                self._partitions[topic] = f"Topic {topic} can't be read: {answer}."
 
     def _read_starts(self, watches: Iterable[_Watch]) -> None:
         """Log starts, where they matter: where something waits, retention may have taken it."""
@@ -399,7 +399,7 @@ class LagMonitor:
                     found.setdefault(at, "nothing")
             self._consumer.unassign()
         except KafkaException as error:
-            logger.warning("The next unread records can't be read: %s.", _sentence(error))
+            logger.warning("The next unread records can't be read: %s.", _Refusal(error))
         return found
 
     def _notice_rebalances(
@@ -423,18 +423,18 @@ class LagMonitor:
             watch.rebalancing = state in _REBALANCING
 
     def _ask(self, call: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
-        """The answers of one batched request; an error stands in as the sentence it says."""
+        """The answers of one batched request; a `_Refusal` stands for an error."""
         try:
             futures = call(self._admin)
         except KafkaException as error:
-            logger.warning("Kafka at %s: %s.", self._connection.bootstrap_servers, _sentence(error))
+            logger.warning("Kafka at %s: %s.", self._connection.bootstrap_servers, _Refusal(error))
             return {}
         answers: dict[Any, Any] = {}
         for key, future in futures.items():
             try:
                 answers[key] = future.result(2 * self._request_seconds)
             except (KafkaException, TimeoutError) as error:
-                answers[key] = _sentence(error)
+                answers[key] = _Refusal(error)
         return answers
 
 
@@ -494,11 +494,23 @@ def _reading(watch: _Watch, lags: tuple[PartitionLag, ...], now: float) -> LagRe
     return LagReading(now, lags, behind, watch.rebalancing)
 
 
-def _sentence(error: BaseException) -> str:
+class _Refusal(str):
     """Kafka's own words for what went wrong, without a full stop."""
-    cause = error.args[0] if error.args else None
-    if isinstance(cause, KafkaError):
-        return str(cause.str()).rstrip(".")
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error).rstrip(".")
+
+    __slots__ = ("missing",)
+    missing: bool
+    """Whether what was asked after is not there."""
+
+    def __new__(cls, error: BaseException | str) -> Self:
+        cause = error.args[0] if isinstance(error, KafkaException) else None
+        if isinstance(cause, KafkaError):
+            words = str(cause.str())
+        elif isinstance(error, TimeoutError):
+            words = "no answer in time"
+        else:
+            words = str(error)
+        made = super().__new__(cls, words.rstrip("."))
+        made.missing = (
+            isinstance(cause, KafkaError) and cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+        )
+        return made
