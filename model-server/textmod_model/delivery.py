@@ -14,10 +14,11 @@ What can't be written is never dropped:
 
 import functools
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,8 +46,12 @@ REBALANCE_SECONDS = 0.2
 ROUTES_SECONDS = 60.0
 BATCHES_IN_FLIGHT = 4
 TRANSACTION_BATCHES = 16
-CALL_SECONDS = 10.0
+CALL_SECONDS = 5.0
 """How long one blocking call to the transaction coordinator may take before it's tried again."""
+
+STUCK_SECONDS = 4 * CALL_SECONDS
+"""When a call that should have given up long ago never will: librdkafka 2.16 can lose track of
+send_offsets_to_transaction if the coordinator dies under it (seen with SIGKILL of the broker)."""
 
 Done = Callable[[Sequence[Batch]], None]
 Report = Callable[[KafkaError | None, object], None]
@@ -321,7 +326,7 @@ class ExactlyOnce:
         self._waiting: list[Batch] = []
         self._open: list[Batch] = []
         self._commit: Future[None] | None = None
-        self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._call_began = 0.0
         self._careful = False
         """After a refusal: one record at a time, so that the one refused is known."""
         self._retry_at = 0.0
@@ -352,9 +357,6 @@ class ExactlyOnce:
 
     def close(self) -> None:
         self._stopping = True
-        self._committer.shutdown(wait=True, cancel_futures=True)
-        self._writer.producer.purge()
-        self._writer.producer.flush(1)
 
     def _begin(self, wait: float) -> None:
         """Open a transaction with all that waits and set its commit going."""
@@ -372,12 +374,29 @@ class ExactlyOnce:
             offsets |= batch.next_offsets()
             if not self._write(batch):
                 break
-        self._commit = self._committer.submit(
-            self._transact,
+        self._commit = self._in_background(
             self._writer.producer,
             self._source.topic_partitions(offsets),
             self._source.group_metadata(),
         )
+
+    def _in_background(
+        self, producer: Producer, offsets: list[TopicPartition], group: object
+    ) -> Future[None]:
+        """Commit on a thread that, unlike a pool's, doesn't keep a process from ending."""
+        outcome: Future[None] = Future()
+
+        def commit() -> None:
+            try:
+                self._transact(producer, offsets, group)
+            except BaseException as error:  # noqa: BLE001 - all of it is the waiting thread's
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(None)
+
+        self._call_began = time.monotonic()
+        threading.Thread(target=commit, name="commit", daemon=True).start()
+        return outcome
 
     def _initialise(self) -> bool:
         """Fence what is left of a predecessor with our transactional id; False if not yet."""
@@ -433,6 +452,7 @@ class ExactlyOnce:
     def _persist(self, call: Callable[..., object], *arguments: object) -> None:
         """Repeat a call for as long as the broker may yet answer it."""
         while True:
+            self._call_began = time.monotonic()
             try:
                 call(*arguments, CALL_SECONDS)
             except KafkaException as exception:
@@ -447,6 +467,10 @@ class ExactlyOnce:
         try:
             self._commit.result(timeout=wait)
         except TimeoutError:
+            if time.monotonic() - self._call_began > STUCK_SECONDS:
+                raise StreamError(
+                    "Kafka's client is stuck in a transaction; a new process has to take over."
+                ) from None
             return
         except KafkaException as exception:
             self._commit = None

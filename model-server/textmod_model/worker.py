@@ -13,6 +13,7 @@ from threading import Event
 import numpy as np
 
 from textmod_model.delivery import Delivery
+from textmod_model.errors import StreamError
 from textmod_model.health import Health
 from textmod_model.kafka import Source
 from textmod_model.metrics import Metrics
@@ -60,8 +61,13 @@ class Worker:
         Returns whether everything read was settled; what was not is read again by the next.
         Raises StreamError if Kafka took the stream away.
         """
-        while not stop.is_set():
-            self.turn(stop)
+        try:
+            while not stop.is_set():
+                self.turn(stop)
+        except StreamError:
+            self._deadline = -math.inf  # nothing more will settle; leave, so that others go on
+            self._source.close()
+            raise
         log.info("Stopping: finishing what is in flight.")
         self._health.stopping = True
         self._deadline = time.monotonic() + self._settings.shutdown_seconds - LEAVE_SECONDS
@@ -110,9 +116,10 @@ class Worker:
         self._source.resume()
 
     def _settle_until(self, deadline: float) -> bool:
-        while self._delivery.busy and not self._delivery.settle(0.1):
+        while self._delivery.busy:
             if time.monotonic() > deadline:
                 return False
+            self._delivery.settle(0.1)
         return True
 
 
