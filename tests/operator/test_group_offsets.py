@@ -1,4 +1,4 @@
-"""How one refused group is kept from spoiling the batch; the rest is tests/integration/test_lag.py."""
+"""How one refused group is kept from spoiling the batch (see also tests/integration/test_lag)."""
 
 from __future__ import annotations
 
