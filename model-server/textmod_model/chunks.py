@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 # Marks that spaCy splits from the end of anything, one at a time.
 _PLAIN_SUFFIXES: Final = frozenset(",!?:;()[]{}<>_#*&\"'`")
+_SUFFIX_REACH: Final = 16
 _URL_STARTS: Final = ("http://", "https://")
 _WHITE_SPACE: Final = re.compile(r"\s+")
 
@@ -88,7 +89,8 @@ class ChunkTokenizer:
 
     @cached_property
     def _prefix(self) -> Callable[[str], re.Match[str] | None]:
-        return re.compile(self._sources.prefix).search
+        # Every alternative is anchored: matching at the start finds what spaCy's search finds.
+        return re.compile(self._sources.prefix).match
 
     @cached_property
     def _suffix(self) -> Callable[[str], re.Match[str] | None]:
@@ -224,7 +226,11 @@ class ChunkTokenizer:
     def _suffix_size(self, left: str) -> int:
         if left[-1:] in _PLAIN_SUFFIXES:
             return len(left[-1:])
-        match = self._suffix(left)
+        # Only full stops make suffixes of any length; all others are a few characters and look at
+        # two before them. So the end of a long chunk tells, unless the match may begin before it.
+        match = self._suffix(left[-_SUFFIX_REACH:])
+        if match and match.start() <= 2 and len(left) > _SUFFIX_REACH:
+            match = self._suffix(left)
         return match.end() - match.start() if match else 0
 
     def _middle(self, left: str) -> Sequence[str]:

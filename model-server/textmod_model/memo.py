@@ -70,7 +70,9 @@ class Analyzer:
     def chunk(self, chunk: str) -> Known:
         """Analyze one chunk of any length."""
         if len(chunk) > MAX_CHUNK:
-            return _joined([self.chunk(piece) for piece in pieces(chunk)])
+            cut = pieces(chunk)
+            known = {piece: self.chunk(piece) for piece in set(cut)}  # often one and the same
+            return _joined([known[piece] for piece in cut])
         tokens, fragile = self._tokenizer.chunk(chunk)
         letters = features.padded(chunk) if self._grams is not None else ""
         marks = _counts(*features.marks(chunk)) if self._has_shape else _NO_MARKS
@@ -101,6 +103,8 @@ class Analyzer:
         number = self._forms.get(token)
         if number is not None:
             return number
+        if token.isalpha():
+            return self._words.get(token.lower(), UNKNOWN)
         if ("." in token or token.startswith("http")) and self._tokenizer.like_url(token):
             return self._url
         lowered = word(token)

@@ -23,6 +23,9 @@ MEMO_LIMIT: Final = 100_000
 """Chunks remembered beyond the artifact's own, about 200 bytes each."""
 _SLICE_CHARACTERS: Final = 1 << 18
 _SLICE_TEXTS: Final = 512
+# Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
+# which gives the same and costs no more.
+_MANY_FRAGILE: Final = 16
 
 
 class Backend(Protocol):
@@ -100,9 +103,11 @@ class CompiledBackend:
         analyzer = self.memo.analyzer
         is_break = indices == BREAK_INDEX
         rows = np.cumsum(is_break) - is_break
-        changed = {
-            int(rows[at]) for at in fragile.tolist() if analyzer.depends_on_neighbours(chunks, at)
-        }
+        many = np.bincount(rows[fragile]) > _MANY_FRAGILE
+        changed = set(np.flatnonzero(many).tolist())
+        for at in fragile[~many[rows[fragile]]].tolist():
+            if analyzer.depends_on_neighbours(chunks, at):
+                changed.add(int(rows[at]))
         for row in changed:
             begin, end = np.searchsorted(rows, (row, row + 1))
             whole = self.memo.add(analyzer.words(texts[row]))
