@@ -202,8 +202,9 @@ class ChunkTokenizer:
         left, before = chunk, -1
         while left and len(left) != before and left not in specials:
             before = len(left)
-            match = self._prefix(left)
-            head = match.end() if match else 0
+            if left.isascii() and left.isalpha():  # letters alone have no affixes
+                break
+            head = self._prefix_size(left)
             if head and left[head:] in specials:
                 prefixes.append(left[:head])
                 left = left[head:]
@@ -223,9 +224,20 @@ class ChunkTokenizer:
         suffixes.reverse()
         return [*prefixes, *self._middle(left), *suffixes]
 
+    def _prefix_size(self, left: str) -> int:
+        # An ASCII letter begins no prefix but those of currencies, an ASCII digit none.
+        if left[0].isascii() and left[0].isalnum() and "$" not in left:
+            return 0
+        match = self._prefix(left)
+        return match.end() if match else 0
+
     def _suffix_size(self, left: str) -> int:
         if left[-1:] in _PLAIN_SUFFIXES:
             return len(left[-1:])
+        # Letters alone are a suffix only as a unit behind a digit, and the longest has four.
+        end = left[-5:]
+        if end.isascii() and ((end.isalpha() and len(end) == 5) or end[-1:].isdigit()):
+            return 0
         # Only full stops make suffixes of any length; all others are a few characters and look at
         # two before them. So the end of a long chunk tells, unless the match may begin before it.
         match = self._suffix(left[-_SUFFIX_REACH:])
