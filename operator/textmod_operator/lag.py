@@ -46,6 +46,10 @@ IDLE_REFRESH_SECONDS = 300.0
 """How often the committed offsets of an idle group are read again: somebody may have reset them."""
 STANDSTILL_SECONDS = 10.0
 """A lag that has not moved for this long is looked at: residue, or a group that rebalances?"""
+DESCRIBE_SECONDS = 10.0
+"""A group that stands still is asked this often whether it rebalances."""
+DESCRIBE_GROUPS = 5
+"""At most so many in one poll: this is the one question that takes a request for each group."""
 PROBE_PARTITIONS = 64
 """At most this many partitions are probed in one poll, for all objects together."""
 PROBE_AGAIN_SECONDS = 10.0
@@ -141,6 +145,8 @@ class _Watch:
     probed: dict[int, tuple[int, int, float]] = field(default_factory=dict)
     """The (position, end) of the last probe, and when it may be tried again."""
     rebalancing: bool = False
+    described_at: float = 0.0
+    """When the group was last asked whether it rebalances."""
 
 
 class LagMonitor:
@@ -408,9 +414,11 @@ class LagMonitor:
         """Ask after the state of the groups that have work and make no progress."""
         stuck = []
         for watch, _ in known:
-            watch.rebalancing = False
-            if now - watch.progressed_at >= STANDSTILL_SECONDS:
+            if now - watch.progressed_at < STANDSTILL_SECONDS:
+                watch.rebalancing = False
+            elif now - watch.described_at >= DESCRIBE_SECONDS:
                 stuck.append(watch)
+        stuck = sorted(stuck, key=lambda watch: watch.described_at)[:DESCRIBE_GROUPS]
         if not stuck:
             return
         states = self._ask(
@@ -420,7 +428,7 @@ class LagMonitor:
         )
         for watch in stuck:
             state = getattr(states.get(watch.group), "state", None)
-            watch.rebalancing = state in _REBALANCING
+            watch.rebalancing, watch.described_at = state in _REBALANCING, now
 
     def _ask(self, call: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
         """The answers of one batched request; a `_Refusal` stands for an error."""
