@@ -215,6 +215,14 @@ def test_replicas_that_are_on_their_way_are_waited_for() -> None:
     assert {d.desired for d in stream.run(25, 300, reading=200)} == {4}
 
 
+def test_a_size_that_comes_too_late_is_raised_at_once() -> None:
+    """Four replicas keep up with 390/s, but not with what gathers in the minute until they read."""
+    stream = Stream(replicas=1, follow=False, memory=Memory(rate=100.0, start_seconds=60))
+    stream.run(60, 90)
+    stream.replicas, stream.ready = 4, 1
+    assert stream.run(15, 380, reading=100)[-1].desired == 12
+
+
 @pytest.mark.parametrize(
     ("partitions", "rest", "expected"),
     [
@@ -314,6 +322,18 @@ def test_never_down_while_behind() -> None:
     assert {d.desired for d in stream.run(300, 50, reading=1200)} == {12}
 
 
+def test_never_down_while_a_few_old_messages_wait() -> None:
+    """Little lag, but old: one partition stands still."""
+    stream = Stream(replicas=6, memory=Memory(rate=100.0))
+    stream.run(60, 500)
+    for _ in range(60):
+        stream.now += 5
+        stream.ends = [end + 25 for end in stream.ends]
+        stream.reads = [stream.ends[0] - 60, *stream.ends[1:]]
+        stream.age = 20.0
+        assert stream.decide().desired >= 6
+
+
 # --- Unknown ------------------------------------------------------------------------------------
 
 
@@ -379,21 +399,35 @@ def test_being_idle_teaches_nothing() -> None:
     assert stream.memory.rate is None
 
 
+def consume(stream: Stream, rate: float, speed: float = 100.0) -> None:
+    """5 s in which `rate` messages/s come on each partition, partitions are dealt to the replicas
+    in turn, and each replica reads its own ones evenly at `speed`."""
+    stream.now += 5
+    for replica in range(stream.replicas):
+        own = range(replica, len(stream.ends), stream.replicas)
+        for i in own:
+            stream.ends[i] += 5 * rate
+            stream.reads[i] = min(stream.ends[i], stream.reads[i] + 5 * speed / len(own))
+    stream.age = max(e - r for e, r in zip(stream.ends, stream.reads, strict=True)) / rate
+
+
 def test_an_uncorrected_prior_that_is_wrong_still_ends_in_enough_replicas() -> None:
     """Five replicas read 12 partitions as 3+3+2+2+2: the busiest are behind and the rest is not."""
     stream = Stream(policy=replace(POLICY, prior_rate=130), replicas=5)
-    rates = [35.0] * 12
     for _ in range(100):
-        stream.now += 5
-        n = stream.replicas
-        for i in range(12):
-            stream.ends[i] += 5 * rates[i]
-            shared_by = sum(1 for j in range(12) if j % n == i % n)
-            stream.reads[i] = min(stream.ends[i], stream.reads[i] + 5 * 100 / shared_by)
-        stream.age = max(e - r for e, r in zip(stream.ends, stream.reads, strict=True)) / 35
+        consume(stream, 35)
         stream.decide()
         assert stream.age < 30
     assert stream.replicas == 6
+
+
+@pytest.mark.parametrize("rate", [37.0, 60.0], ids=["the busiest are behind", "all are behind"])
+def test_the_speed_is_learned_from_whoever_is_behind(rate: float) -> None:
+    stream = Stream(policy=replace(POLICY, prior_rate=130), replicas=5, follow=False)
+    for _ in range(60):
+        consume(stream, rate)
+        stream.decide()
+    assert stream.memory.rate == pytest.approx(100, rel=0.05)
 
 
 def test_the_start_time_is_measured() -> None:
