@@ -92,10 +92,11 @@ def run(environment: Mapping[str, str], *, synchronous: bool) -> int:
 
 
 def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> None:
-    """Connect, load, serve; in the order that brings the first verdict soonest."""
+    """Load, and only then join the group: a model that can't be loaded must take no partitions from
+    those that serve."""
     health = Health(streaming=settings.streaming == "Native")
-    source = _source(settings, health) if health.streaming else None  # it joins while we load
     predictor = load_predictor(settings)
+    source = _source(settings, health) if health.streaming else None
     from textmod_model.metrics import Metrics
     from textmod_model.servers import Servers
 

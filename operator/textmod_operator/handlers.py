@@ -8,6 +8,7 @@ and a pass is level-triggered anyway (`decisions/` has the page).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -65,6 +66,7 @@ class Controller:
         self._bodies: dict[ObjectKey, Manifest] = {}
         self._claims = Claims()
         self._connections: dict[ObjectKey, KafkaConnection] = {}
+        self._topics: dict[ObjectKey, dict[str, int]] = {}
         self._figures_written: dict[ObjectKey, float] = {}
         self._polling: set[KafkaConnection] = set()
         self._threads = ThreadPoolExecutor(settings.workers, "reconcile")
@@ -89,7 +91,8 @@ class Controller:
 
         self._cluster.follow_pods(self._settings.namespaces, tell)
         workers = [self._work() for _ in range(self._settings.workers)]
-        self._tasks = [asyncio.create_task(task) for task in (*workers, self._watch_lag())]
+        loops = (*workers, self._watch_lag(), self._watch_topics())
+        self._tasks = [asyncio.create_task(task) for task in loops]
 
     async def stop(self) -> None:
         """Ends the work: what runs finishes, what waits is left for the next process."""
@@ -154,7 +157,7 @@ class Controller:
             self.textmoderation_changed("MODIFIED", body)
 
     def _forget(self, key: ObjectKey) -> None:
-        for table in (self._bodies, self._connections, self._figures_written):
+        for table in (self._bodies, self._connections, self._topics, self._figures_written):
             table.pop(key, None)
         self._claims.forget(key)
         self._queue.forget(key)
@@ -213,6 +216,8 @@ class Controller:
             self.streams.forget(key)
             return
         self._connections[key] = outcome.connection
+        seen = outcome.status.get("topics") or ()
+        self._topics[key] = {topic["name"]: topic["partitions"] for topic in seen}
         self._kafka.keep_only(set(self._connections.values()))
         learned = outcome.tm.metadata.annotations.get(naming.LEARNED_ANNOTATION)
         ready = outcome.status.get("readyReplicas")
@@ -248,6 +253,26 @@ class Controller:
                     self._tasks.append(asyncio.create_task(self._poll(connection)))
             self._tasks = [task for task in self._tasks if not _finished(task)]
             await asyncio.sleep(self._settings.lag_interval)
+
+    async def _watch_topics(self) -> None:
+        """Asks for a pass over every object whose topics are not what its last pass saw."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._settings.topics_interval)
+            for connection in set(self._connections.values()):
+                admin = self._kafka.to(connection)
+                with contextlib.suppress(Problem):  # the lag of these objects is unknown as well
+                    there = await loop.run_in_executor(self._poll_threads, admin.partitions)
+                    for key in self._drifted(connection, there):
+                        self._queue.add(key)
+
+    def _drifted(self, connection: KafkaConnection, there: dict[str, int]) -> list[ObjectKey]:
+        return [
+            key
+            for key, topics in self._topics.items()
+            if self._connections.get(key) == connection
+            and any(there.get(name) != partitions for name, partitions in topics.items())
+        ]
 
     async def _poll(self, connection: KafkaConnection) -> None:
         loop = asyncio.get_running_loop()

@@ -109,6 +109,14 @@ class KafkaAdmin:
             for topic in asked
         )
 
+    def partitions(self) -> dict[str, int]:
+        """Number of partitions of every topic that we may see, in one request for all of them."""
+        try:
+            listed = self._client.list_topics(timeout=REQUEST_SECONDS)
+        except KafkaException as exception:
+            raise self._problem(exception.args[0], "listing the topics") from exception
+        return {name: len(topic.partitions) for name, topic in listed.topics.items()}
+
     def delete(self, names: Iterable[str]) -> None:
         """Deletes topics; those that are not there count as deleted."""
         wanted = list(names)

@@ -27,6 +27,8 @@ class Settings:
     """Reconciles that run at the same time; one object is never in two of them."""
     lag_interval: float = 2.0
     """Time between two reads of the lag."""
+    topics_interval: float = 10.0
+    """Time between two looks at the topics of each Kafka cluster: Kafka has no watch."""
     resync_interval: float = 600.0
     """Every object is reconciled at least this often, whatever the watches said."""
     secrets_interval: float = 30.0

@@ -34,10 +34,6 @@ def pod_spec(
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
     }
     optional: Manifest = {
         "imagePullSecrets": [{"name": secret.name} for secret in model.image_pull_secrets],
@@ -80,10 +76,13 @@ def _container(
             if quantities
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *_secret_mounts(tm)],  # noqa: S108
+        # All of it here and nothing in the pod's: Seldon's controller replaces the pod's.
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
         "startupProbe": _probe("/health/ready", periodSeconds=1, failureThreshold=120),
         "readinessProbe": _probe("/health/ready", periodSeconds=5, failureThreshold=3),
