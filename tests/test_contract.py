@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from objects import moderation
+
 from textmod_model.settings import Settings, load
 from textmod_operator.desired import desired
 from textmod_operator.naming import ENV_SECRETS_DIGEST

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_standard_librarys_operator_module_wins() -> None:
-    """operator/ is a folder of ours; with an __init__.py it would shadow the module of that name."""
+    """operator/ is a folder of ours; an __init__.py in it would shadow the module of that name."""
     code = "import operator; operator.add; print(operator.__file__)"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
