@@ -15,6 +15,7 @@ import numpy as np
 from autoscaling.simulator import Policy, World, simulate
 from autoscaling.traces import NAMED, trace
 
+ONE_SIZE = ("ours, perfect information", "clairvoyant, borrowing")
 COLOURS = {"ours": "#0b6e4f", "KEDA": "#c8553d", "CPU 80 %": "#8d99ae", "clairvoyant": "#1d3557"}
 
 
@@ -77,6 +78,8 @@ def _pareto(path: Path, answer: Mapping[str, Any]) -> None:
         )
         axis.plot(*zip(*keda, strict=True), color=COLOURS["KEDA"], lw=0.8, ls="--")
         for policy, figures in sums.items():
+            if policy in ONE_SIZE:
+                continue
             hours, over = figures["replica_hours"], figures["seconds_over"]
             axis.scatter(hours, over, color=_colour(policy), s=70 if policy == "ours" else 28)
             axis.annotate(policy, (hours, over), xytext=(5, 3), textcoords="offset points", size=8)

@@ -349,16 +349,18 @@ def _learn_rate(memory: Memory, policy: Policy) -> float | None:
     weight = 1 - math.exp(-(last.at - memory.samples[-2].at) / LEARN_SECONDS)
     bound = _throughput(recent[0], last) / last.ready
     behind = [i for i, a in enumerate(arrivals) if all(_is_behind(s, i, a) for s in recent)]
+    arrived = sum(arrivals[i] for i in behind)
+    read = _slope([(s.at, sum(s.reads[i] for i in behind)) for s in recent])
+    if behind and 0.97 * arrived <= read <= arrived:
+        return memory.rate  # late, but in step: slow commits look like that
     if len(behind) == len(arrivals):
         return _blend(known, bound, weight) if bound > 0 else memory.rate
-    arrived = sum(arrivals[i] for i in behind)
     if arrived > 0:
-        read = _slope([(s.at, sum(s.reads[i] for i in behind)) for s in recent]) / arrived
         k = math.ceil(len(arrivals) / last.ready)
         busiest = len(arrivals) - last.ready * (k - 1)  # as many replicas read k partitions
         j = min(k, max(1, round(len(behind) / busiest)))  # of which so many are behind
         top, rest = _top_and_rest(arrivals)
-        shown = read * (top + (j - 1) * rest) + (k - j) * rest
+        shown = read / arrived * (top + (j - 1) * rest) + (k - j) * rest
         return max(_blend(known, shown, weight), 0.95 * bound)
     bound = 0.95 * _throughput(steady[0], last) / last.ready
     if known is not None and last.at - steady[0].at > 50 and bound > known:
