@@ -70,6 +70,13 @@ class Delivery(Protocol):
         """Whether to settle before the next batch is submitted."""
         ...
 
+    def prepare(self) -> bool:
+        """Do what has to be done before the first message is read; False if it's to be tried again.
+
+        Raises StreamError if it never will be.
+        """
+        ...
+
     def submit(self, batch: Batch) -> None:
         """Start writing a batch."""
         ...
@@ -230,6 +237,9 @@ class AtLeastOnce:
         waiting = self._writer.failures or self._again
         return len(self._in_flight) >= BATCHES_IN_FLIGHT or bool(waiting)
 
+    def prepare(self) -> bool:
+        return True
+
     def submit(self, batch: Batch) -> None:
         self._writer.refresh_routes(time.monotonic())
         self._in_flight.append(batch)
@@ -330,7 +340,6 @@ class ExactlyOnce:
         self._careful = False
         """After a refusal: one record at a time, so that the one refused is known."""
         self._retry_at = 0.0
-        self._initialised = False
         self._stopping = False
 
     @property
@@ -340,6 +349,23 @@ class ExactlyOnce:
     @property
     def full(self) -> bool:
         return len(self._waiting) >= TRANSACTION_BATCHES
+
+    def prepare(self) -> bool:
+        """Fence a predecessor with our transactional id and abort what it left open.
+
+        Until then its offsets are pending, and nobody could read on from them.
+        """
+        try:
+            self._writer.producer.init_transactions(CALL_SECONDS)
+        except KafkaException as exception:
+            error = exception.args[0]
+            if error.fatal():
+                raise StreamError(f"Kafka refuses transactions: {error.str()}.") from None
+            self._block(None, error)
+            return False
+        self._health.blocked = None
+        self._retry_at = 0.0
+        return True
 
     def submit(self, batch: Batch) -> None:
         self._waiting.append(batch)
@@ -364,7 +390,7 @@ class ExactlyOnce:
         if pause > 0:
             self._writer.producer.poll(min(wait, pause))
             return
-        if not self._waiting or not self._initialise():
+        if not self._waiting:
             return
         self._writer.refresh_routes(time.monotonic(), force=self._health.blocked is not None)
         self._open, self._waiting = self._waiting, []
@@ -397,21 +423,6 @@ class ExactlyOnce:
         self._call_began = time.monotonic()
         threading.Thread(target=commit, name="commit", daemon=True).start()
         return outcome
-
-    def _initialise(self) -> bool:
-        """Fence what is left of a predecessor with our transactional id; False if not yet."""
-        if self._initialised:
-            return True
-        try:
-            self._writer.producer.init_transactions(CALL_SECONDS)
-        except KafkaException as exception:
-            error = exception.args[0]
-            if error.fatal():
-                raise StreamError(f"Kafka refuses transactions: {error.str()}.") from None
-            self._block(None, error)
-            return False
-        self._initialised = True
-        return True
 
     def _write(self, batch: Batch) -> bool:
         """Hand a batch to the producer; False once the transaction can only be aborted."""

@@ -101,7 +101,7 @@ class Source:
         self._forget: Settle = _nothing
         self._owned: set[int] = set()
         self._lost: set[int] = set()
-        """Partitions given up during the running fetch."""
+        """Partitions given up during the running call of the consumer."""
         self._carried: list[Message] = []
         self._held = False
         self._settled: dict[int, int] = {}
@@ -134,16 +134,25 @@ class Source:
         if self._carried:
             carried, self._carried = self._carried[:most], self._carried[most:]
             return carried
-        self._lost.clear()
-        messages = self._consume(most, 0)
+        messages = self._more([], most, 0)
         if not messages and wait:
-            messages = self._consume(1, wait)
+            messages = self._more([], 1, wait)
             linger = 0
         if messages and len(messages) < most:
-            messages += self._consume(most - len(messages), linger)
-        if self._lost:
-            messages = [m for m in messages if m.partition() not in self._lost]
+            messages = self._more(messages, most, linger)
         return messages
+
+    def _more(self, have: list[Message], most: int, wait: float) -> list[Message]:
+        """Read on; a rebalance meanwhile takes away what we had of the partitions given up.
+
+        Only what we had: what this very call returns of such a partition was read after it came
+        back (librdkafka drops the rest itself), and would be lost if it were dropped.
+        """
+        self._lost.clear()
+        more = self._consume(most - len(have), wait)
+        if self._lost:
+            have = [message for message in have if message.partition() not in self._lost]
+        return have + more
 
     def lags(self) -> dict[int, int]:
         """Return how far behind each of our partitions is, in messages; unknown ones left out."""
@@ -182,10 +191,7 @@ class Source:
         assignment = self._consumer.assignment()
         if assignment:
             self._consumer.pause(assignment)
-        self._lost.clear()
-        self._carried += self._consume(1, 0)
-        if self._lost:
-            self._carried = [m for m in self._carried if m.partition() not in self._lost]
+        self._carried = self._more(self._carried, len(self._carried) + 1, 0)
 
     def resume(self) -> None:
         """Read again after `hold`."""
@@ -264,7 +270,6 @@ class Source:
     def _drop(self, partitions: set[int]) -> None:
         self._owned -= partitions
         self._lost |= partitions
-        self._carried = [m for m in self._carried if m.partition() not in partitions]
         for partition in partitions:
             self._settled.pop(partition, None)
         self._forget(partitions)

@@ -62,6 +62,8 @@ class Worker:
         Raises StreamError if Kafka took the stream away.
         """
         try:
+            while not stop.is_set() and not self._delivery.prepare():
+                self._health.last_turn = time.monotonic()
             while not stop.is_set():
                 self.turn(stop)
         except StreamError:
