@@ -1,0 +1,111 @@
+"""What a rebalance in the middle of a fetch takes away, and what it must not."""
+
+from collections import deque
+
+import pytest
+
+from textmod_model import settings
+from textmod_model.health import Health
+from textmod_model.kafka import Source
+
+STREAM = {
+    "TEXTMOD_STREAMING": "Native",
+    "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "TEXTMOD_INPUT_TOPIC": "in",
+    "TEXTMOD_OUTPUT_TOPIC": "out",
+    "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
+    "TEXTMOD_CONSUMER_GROUP": "group",
+}
+
+
+class FakeMessage:
+    def __init__(self, partition, offset):
+        self.where = (partition, offset)
+
+    def partition(self):
+        return self.where[0]
+
+    def error(self):
+        return None
+
+
+class Partition:
+    def __init__(self, number):
+        self.partition = number
+
+
+class FakeConsumer:
+    """Returns what it is given, after doing what happens during that call."""
+
+    def __init__(self):
+        self.calls = deque()
+
+    def consume(self, _most, _wait):
+        if not self.calls:
+            return []
+        during, messages = self.calls.popleft()
+        during()
+        return messages
+
+    def assignment(self):
+        return []
+
+    def commit(self, **_options):
+        pass
+
+
+@pytest.fixture
+def source():
+    made = Source(settings.load(STREAM), Health(streaming=True))
+    made._consumer.close()
+    made._consumer = FakeConsumer()
+    return made
+
+
+def nothing():
+    pass
+
+
+def rebalance(source, revoked, assigned):
+    def happen():
+        source._revoked(source._consumer, [Partition(number) for number in revoked])
+        source._assigned(source._consumer, [Partition(number) for number in assigned])
+
+    return happen
+
+
+def where(messages):
+    return [message.where for message in messages]
+
+
+def test_what_was_read_before_a_partition_went_is_dropped(source):
+    source._consumer.calls += [
+        (nothing, [FakeMessage(0, 5), FakeMessage(1, 7)]),
+        (rebalance(source, [0, 1], [1]), []),
+    ]
+    assert where(source.fetch(10, wait=0)) == []
+
+
+def test_what_was_read_after_a_partition_came_back_is_kept(source):
+    source._consumer.calls += [
+        (nothing, [FakeMessage(0, 5), FakeMessage(1, 7)]),
+        (rebalance(source, [0, 1], [1]), [FakeMessage(1, 7), FakeMessage(1, 8)]),
+    ]
+    assert where(source.fetch(10, wait=0)) == [(1, 7), (1, 8)]
+
+
+def test_the_same_holds_for_what_was_put_aside_while_nothing_could_be_written(source):
+    source._consumer.calls += [
+        (nothing, [FakeMessage(0, 5)]),
+        (nothing, [FakeMessage(1, 7)]),
+        (rebalance(source, [0, 1], [1]), [FakeMessage(1, 7)]),
+    ]
+    for _ in range(3):
+        source.hold()
+    assert where(source.fetch(10, wait=0)) == [(1, 7)]
+
+
+def test_offsets_of_partitions_given_up_are_not_ours_to_store(source):
+    rebalance(source, [], [0, 1])()
+    rebalance(source, [1], [])()
+    assert [one.partition for one in source.topic_partitions({0: 5, 1: 7})] == [0]
