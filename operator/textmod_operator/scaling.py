@@ -83,8 +83,9 @@ DECISION_SECONDS = 5.0
 """Between two decisions, at most."""
 BEHIND = "falling behind"
 TOO_SLOW = "catching up too slowly"
-LEARN_SECONDS = 5.0
-"""Time constant at which μ follows what busy replicas show."""
+LEARN_DOWN_SECONDS = 5.0
+LEARN_UP_SECONDS = 30.0
+"""Time constants at which μ follows what busy replicas show."""
 HOT = 0.95
 """A partition that takes more than this part of one replica's speed is faster than one."""
 
@@ -346,7 +347,7 @@ def _learn_rate(memory: Memory, policy: Policy) -> float | None:
         return memory.rate
     recent = steady[steady.index(_since(tuple(steady), 20)) :]
     arrivals = _arrivals(recent[0], last)
-    weight = 1 - math.exp(-(last.at - memory.samples[-2].at) / LEARN_SECONDS)
+    step = last.at - memory.samples[-2].at
     bound = _throughput(recent[0], last) / last.ready
     behind = [i for i, a in enumerate(arrivals) if all(_is_behind(s, i, a) for s in recent)]
     arrived = sum(arrivals[i] for i in behind)
@@ -354,18 +355,25 @@ def _learn_rate(memory: Memory, policy: Policy) -> float | None:
     if behind and 0.97 * arrived <= read <= arrived:
         return memory.rate  # late, but in step: slow commits look like that
     if len(behind) == len(arrivals):
-        return _blend(known, bound, weight) if bound > 0 else memory.rate
+        return _learned(known, bound, step) if bound > 0 else memory.rate
     if arrived > 0:
         k = math.ceil(len(arrivals) / last.ready)
         busiest = len(arrivals) - last.ready * (k - 1)  # as many replicas read k partitions
         j = min(k, max(1, round(len(behind) / busiest)))  # of which so many are behind
         top, rest = _top_and_rest(arrivals)
         shown = read / arrived * (top + (j - 1) * rest) + (k - j) * rest
-        return max(_blend(known, shown, weight), 0.95 * bound)
+        return max(_learned(known, shown, step), 0.95 * bound)
     bound = 0.95 * _throughput(steady[0], last) / last.ready
     if known is not None and last.at - steady[0].at > 50 and bound > known:
         return bound
     return memory.rate
+
+
+def _learned(known: float | None, shown: float, step: float) -> float:
+    """`known` moved towards `shown`, `step` seconds after the last time. Bad news is believed
+    sooner: commits come in steps, and what seems fast may have caught one more of them."""
+    seconds = LEARN_DOWN_SECONDS if known is None or shown < known else LEARN_UP_SECONDS
+    return _blend(known, shown, 1 - math.exp(-step / seconds))
 
 
 def _is_behind(sample: Sample, partition: int, arriving: float) -> bool:
