@@ -53,6 +53,8 @@ integration: setup ## tests on a real control plane and a real broker
 # --- generated files ---------------------------------------------------------------------------
 generate: setup ## write the generated files anew
 	$(BIN)/textmod-operator crd > crds/textmoderations.yaml
+	cd model-server && $(abspath $(BIN))/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
+	    textmod_model/protos/seldon.proto
 
 lock: setup ## resolve and pin the dependencies anew
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh

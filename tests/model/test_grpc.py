@@ -122,7 +122,7 @@ def test_fields_have_their_numbers(name):
 
 
 def test_generated_code_is_what_the_proto_generates(tmp_path):
-    """`make protos` was run after the last change of seldon.proto."""
+    """`make generate` was run after the last change of seldon.proto."""
     folder = Path(str(importlib.resources.files("textmod_model")))
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{folder.parent}"]
     outputs = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}"]
