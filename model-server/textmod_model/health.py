@@ -33,6 +33,8 @@ class Health:
     """When the worker's loop last turned; None before its first turn."""
     kafka_seen: float | None = None
     """When a broker was last known to be connected; None if never."""
+    kafka_error: str | None = None
+    """What the client last complained of; tells why no broker is reached."""
     blocked: str | None = None
     """Why nothing is consumed although it could be: a topic can't be written."""
     stopping: bool = False
@@ -64,8 +66,11 @@ class Health:
         if self.blocked is not None:
             return self.blocked
         if self.kafka_seen is None:
-            return "No Kafka broker has been reached yet."
+            return f"No Kafka broker has been reached yet{self._why()}."
         gone = now - self.kafka_seen
         if gone > UNREACHABLE_SECONDS:
-            return f"No Kafka broker has been reached for {gone:.0f} s."
+            return f"No Kafka broker has been reached for {gone:.0f} s{self._why()}."
         return None
+
+    def _why(self) -> str:
+        return f": {self.kafka_error}" if self.kafka_error else ""

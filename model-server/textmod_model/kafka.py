@@ -238,7 +238,9 @@ class Source:
 
     def _subscribe(self) -> Consumer:
         options = kafka_config.consumer(self._settings, self._protocols[0])
-        consumer = _open(Consumer, options | {"error_cb": _log_error, "stats_cb": self._statistics})
+        consumer = _open(
+            Consumer, options | {"error_cb": self._error, "stats_cb": self._statistics}
+        )
         consumer.subscribe(
             [self._settings.input_topic],
             on_assign=self._assigned,
@@ -246,6 +248,11 @@ class Source:
             on_lost=self._gone,
         )
         return consumer
+
+    def _error(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - says that, not why
+            self._health.kafka_error = error.str()
+        _log_error(error)
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._health.kafka_seen = time.monotonic()

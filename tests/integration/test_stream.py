@@ -29,6 +29,7 @@ from confluent_kafka.admin import (
 )
 
 from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.kafka_security import Security
 from textmod_model import artifact
 from textmod_model.scorer import Scorer
 from textmod_model.servers import listen
@@ -248,9 +249,11 @@ class Server:
 
     def wait(self, seconds):
         """Wait for its end; returns the exit code and what it wrote."""
-        code = self.process.wait(seconds)
-        self._log.seek(0)
-        return code, self._log.read()
+        return self.process.wait(seconds), self.written()
+
+    def written(self):
+        """What it wrote so far; read by position, for the process writes at the shared one."""
+        return os.pread(self._log.fileno(), 1 << 20, 0).decode()
 
     def kill(self):
         if self.process.poll() is None:
@@ -602,42 +605,29 @@ def test_a_broker_without_kip_848_is_served_by_the_classic_protocol(old_broker, 
         one.stop()
 
 
-def test_authenticates_as_asked_and_says_so_if_it_cant(tmp_path, model):
-    """SASL with user and password; the password is nowhere in what the process writes."""
-    port = free_port()
-    jaas = (
-        "org.apache.kafka.common.security.plain.PlainLoginModule required "
-        'username="admin" password="secret" user_admin="secret" user_moderator="hunter2";'
+def test_authenticates_and_encrypts_as_asked_and_tells_nobody_the_password(tmp_path, model):
+    security = Security(
+        protocol="SASL_SSL", mechanism="SCRAM-SHA-512", users={"moderator": "hunter2"}
     )
-    broker = KafkaBroker(tmp_path / "kafka")
-    first = broker.bootstrap_servers
-    broker._properties = {
-        "listeners": f"BROKER://{first},SECURE://127.0.0.1:{port},"
-        f"CONTROLLER://127.0.0.1:{broker._controller_ports[0]}",
-        "advertised.listeners": f"BROKER://{first},SECURE://127.0.0.1:{port}",
-        "listener.security.protocol.map": (
-            "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_PLAINTEXT"
-        ),
-        "sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.secure.plain.sasl.jaas.config": jaas,
-    }
-    with broker:
-        one = Stream(first, model)
-        secure = {
-            "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
-            "TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
-            "TEXTMOD_KAFKA_SASL_MECHANISM": "PLAIN",
-            "TEXTMOD_KAFKA_SASL_USERNAME": "moderator",
-            "TEXTMOD_KAFKA_SASL_PASSWORD": "hunter2",
-        }
+    with KafkaBroker(tmp_path / "kafka", security=security) as broker:
+        secured = broker.client_config("moderator")
+        one = Stream(
+            broker.internal_bootstrap_servers,
+            model,
+            TEXTMOD_KAFKA_SECURITY_PROTOCOL="SASL_SSL",
+            TEXTMOD_KAFKA_SASL_MECHANISM="SCRAM-SHA-512",
+            TEXTMOD_KAFKA_SASL_USERNAME="moderator",
+            TEXTMOD_KAFKA_SSL_CA_FILE=secured["ssl.ca.location"],
+        )
+        one.environment["TEXTMOD_KAFKA_BOOTSTRAP_SERVERS"] = broker.bootstrap_servers
         try:
             one.send(100)
-            stranger = one.start(**secure | {"TEXTMOD_KAFKA_SASL_PASSWORD": "wr0ng"})
-            until(lambda: stranger.get("/health/ready")[0] == 503, "it answers that it isn't ready")
-            code, errors = stranger.terminate()
-            assert "Authentication failed" in errors
+            stranger = one.start(TEXTMOD_KAFKA_SASL_PASSWORD="wr0ng")
+            until(lambda: "uthentication failed" in stranger.get("/health/ready")[1], "it says why")
+            assert stranger.get("/health/ready")[0] == 503
+            _, errors = stranger.terminate()
             assert "wr0ng" not in errors
-            worker = one.start(**secure)
+            worker = one.start(TEXTMOD_KAFKA_SASL_PASSWORD="hunter2")
             verdicts, _ = one.results()
             assert numbers(verdicts) == collections.Counter(range(100))
             code, errors = worker.terminate()

@@ -24,6 +24,7 @@ def test_live_while_it_starts_and_without_a_stream():
         ({"model": None}, "The model is not loaded yet."),
         ({"kafka_seen": None}, "No Kafka broker has been reached yet."),
         ({"kafka_seen": 60.0}, "No Kafka broker has been reached for 40 s."),
+        ({"kafka_seen": None, "kafka_error": "no"}, "No Kafka broker has been reached yet: no."),
         ({"blocked": "The topic dead can't be written: gone."}, "The topic dead can't be written"),
         ({"stopping": True}, "The server is stopping."),
     ],
