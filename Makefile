@@ -6,7 +6,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: help setup demo up down status kubectl test lint types imports unit integration generate lock bench bench-autoscaling clean
+.PHONY: help setup demo up down status kubectl test lint types imports unit integration \
+	bench bench-scorer bench-operator bench-autoscaling generate lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -49,6 +50,19 @@ unit: setup ## tests of pure code, seconds in all
 
 integration: setup ## tests on a real control plane and a real broker
 	$(PYTEST) -m integration
+
+# --- benchmarks: figures in bench/results, told in bench/RESULTS.md -------------------------------
+bench: setup ## the stream beside the classic path and a micro-batch loop (some minutes)
+	$(BIN)/python bench/stream/run.py
+
+bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
+	$(BIN)/python -m bench.scorer speed
+
+bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
+	$(BIN)/python bench/operator/run.py
+
+bench-autoscaling: setup ## the scaling laws on a virtual clock (a quarter of an hour)
+	cd bench && $(abspath $(BIN))/python -m autoscaling
 
 # --- generated files ---------------------------------------------------------------------------
 generate: setup ## write the generated files anew
