@@ -198,6 +198,8 @@ def _under_way(tm: TextModeration, seen: WorkloadSeen) -> Verdict:
 _PULLING: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 )
+MANY_RESTARTS: Final = 2
+"""Between two back-offs a crashing container runs for a moment; it has not recovered by that."""
 _DIGEST_MISMATCH: Final = "ModelDigestMismatch"
 
 
@@ -210,7 +212,7 @@ def _trouble(pods: Iterable[PodSeen]) -> Verdict | None:
         if pod.waiting_reason in _PULLING:
             message = f"pod {pod.name} can't get image {pod.image}: {said or pod.waiting_reason}"
             return Verdict("False", "ImageUnavailable", message)
-        if pod.waiting_reason == "CrashLoopBackOff":
+        if pod.waiting_reason == "CrashLoopBackOff" or pod.restarts >= MANY_RESTARTS:
             message = f"pod {pod.name} keeps ending; its last words: {said or 'none'}"
             return Verdict("False", "CrashLooping", message)
     return None

@@ -93,5 +93,6 @@ def pod_seen(pod: Manifest) -> PodSeen:
         image=spec.get("image", ""),
         ready=conditions.get("Ready") == "True",
         waiting_reason=waiting.get("reason"),
+        restarts=container.get("restartCount", 0),
         last_message=(ended or {}).get("message") or waiting.get("message"),
     )

@@ -208,6 +208,7 @@ class PodSeen:
     ready: bool
     waiting_reason: str | None = None
     """The container's own reason, such as ImagePullBackOff or CrashLoopBackOff."""
+    restarts: int = 0
     last_message: str | None = None
     """What the container said when it ended last, from its termination log."""
 

@@ -71,6 +71,8 @@ def pod(**changes: Any) -> PodSeen:
         ("RollingOut", {"settled": False, "pods": (pod(ready=True, image="old:1"),)}),
         ("ImageUnavailable", {"pods": (pod(waiting_reason="ImagePullBackOff"),)}),
         ("CrashLooping", {"pods": (pod(waiting_reason="CrashLoopBackOff", last_message="x"),)}),
+        ("CrashLooping", {"pods": (pod(restarts=2, last_message="x"),)}),
+        ("Creating", {"pods": (pod(restarts=1),), "ready_replicas": 0}),
         (
             "ModelDigestMismatch",
             {
