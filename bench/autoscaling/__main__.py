@@ -103,7 +103,7 @@ def figures(sums: dict[str, dict[str, float]]) -> dict[str, Any]:
     ours, foresight = sums["ours"], sums["clairvoyant"]
     avoidable = ours["seconds_over"] - foresight["seconds_over"]
     theirs = keda[best]["seconds_over"] - foresight["seconds_over"]
-    found = {
+    return {
         "keda_best": best,
         "avoidable_seconds_over": avoidable,
         "avoidable_seconds_over_keda_best": theirs,
@@ -116,7 +116,6 @@ def figures(sums: dict[str, dict[str, float]]) -> dict[str, Any]:
         "reversals_keda_min": min(figure["reversals"] for figure in keda.values()),
         "scale_downs_while_lag_unknown": ours["blind_scale_downs"],
     }
-    return found
 
 
 Job = tuple[str, int, float, str]
@@ -172,6 +171,8 @@ def main() -> None:
         held = _spread(
             workers,
             [(n, p, s, k) for n in unseen for p in PARTITIONS for s in STARTS for k in COMPARED],
+            done,
+            asked.log,
         )
         print(f"{len(held)} hours of unseen traces, {time.monotonic() - begin:.0f} s", flush=True)
         memories = [(n, 12, h) for h in HALF_LIVES for n in ALL]
