@@ -106,7 +106,7 @@ class KafkaBroker:
         self._jars = kafka_jars(self._progress)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._security.make_files(self._folder / "certificates")
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = _cluster_id(uuid.uuid4())
         for number in range(len(self._ports)):
             self._format(number, cluster_id)
         for number in range(len(self._ports)):
@@ -221,3 +221,10 @@ class KafkaBroker:
             **self._security.properties(self._folder / "certificates"),
             **self._properties,
         }
+
+
+def _cluster_id(unique: uuid.UUID) -> str:
+    """Kafka's form of a UUID, and never one that its command line would take for a flag."""
+    first, *rest = unique.bytes
+    raw = bytes((first & 0x7F, *rest))  # base64 writes a first byte of 0xF8 and more as - or _
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
