@@ -52,8 +52,14 @@ integration: setup ## tests on a real control plane and a real broker
 	$(PYTEST) -m integration
 
 # --- benchmarks: figures in bench/results, told in bench/RESULTS.md -------------------------------
-bench: setup ## the stream beside the classic path and a micro-batch loop (some minutes)
-	$(BIN)/python bench/stream/run.py
+# Seldon's own wrapper, in the environment that its integration test makes.
+WRAPPER = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/seldon-wrapper/bin/seldon-core-microservice
+
+$(WRAPPER):
+	$(PYTEST) tests/integration/test_seldon_wrapper.py
+
+bench: setup $(WRAPPER) ## the stream beside the classic path and a micro-batch loop (some minutes)
+	$(BIN)/python bench/stream/run.py --wrapper $(WRAPPER)
 
 bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
 	$(BIN)/python -m bench.scorer speed
