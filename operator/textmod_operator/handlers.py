@@ -374,7 +374,6 @@ def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) 
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: object) -> None:
         settings.posting.enabled = False  # Events are posted on transitions, not for log lines
-        settings.scanning.disabled = False
         await controller.start()
         await background()
 

@@ -73,11 +73,6 @@ def child(tm: TextModeration) -> str:
     return tm.metadata.name
 
 
-def seldon_deployment(tm: TextModeration) -> str:
-    """Name of the Deployment that Seldon makes: <sdep>-<predictor>-<index>-<containers>."""
-    return f"{tm.metadata.name}-{PREDICTOR}-0-{CONTAINER}"
-
-
 def labels(tm: TextModeration) -> dict[str, str]:
     """Labels of every object made for `tm`."""
     return {
