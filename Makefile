@@ -73,6 +73,7 @@ bench-autoscaling: setup ## the scaling laws on a virtual clock (a quarter of an
 # --- generated files ---------------------------------------------------------------------------
 generate: setup ## write the generated files anew
 	$(BIN)/textmod-operator crd > crds/textmoderations.yaml
+	$(BIN)/textmod-operator crd --format markdown > docs/api.md
 	cd model-server && $(abspath $(BIN))/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
 	    textmod_model/protos/seldon.proto
 

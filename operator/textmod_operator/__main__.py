@@ -51,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
 
     crd = commands.add_parser("crd", help="print the CustomResourceDefinition")
     crd.set_defaults(run=_crd)
+    crd.add_argument(
+        "--format",
+        choices=("yaml", "markdown"),
+        default="yaml",
+        help="yaml to apply, or the reference of its fields (default: yaml)",
+    )
 
     check = commands.add_parser(
         "check",
@@ -76,7 +82,12 @@ def _flag(parser: argparse.ArgumentParser, name: str, default: Any, text: str) -
     )
 
 
-def _crd(_: argparse.Namespace) -> int:
+def _crd(args: argparse.Namespace) -> int:
+    if args.format == "markdown":
+        from textmod_operator.reference import markdown
+
+        sys.stdout.write(markdown())
+        return 0
     import yaml
 
     from textmod_operator.crd import custom_resource_definition

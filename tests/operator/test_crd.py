@@ -8,8 +8,10 @@ import yaml
 
 from textmod_operator.api.v1alpha1 import ROOT_RULES
 from textmod_operator.crd import custom_resource_definition
+from textmod_operator.reference import markdown
 
 CRD_FILE = Path(__file__).parents[2] / "crds" / "textmoderations.yaml"
+REFERENCE = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def schema() -> dict[str, Any]:
@@ -31,6 +33,20 @@ def test_the_file_in_crds_is_what_the_models_say() -> None:
     assert yaml.safe_load(CRD_FILE.read_text()) == custom_resource_definition(), (
         "crds/textmoderations.yaml is out of date: run `make generate`"
     )
+
+
+def test_the_reference_in_docs_is_what_the_models_say() -> None:
+    assert REFERENCE.read_text() == markdown(), "docs/api.md is out of date: run `make generate`"
+
+
+def test_the_reference_names_every_field_and_every_rule() -> None:
+    text = markdown()
+    fields = {path.rpartition(".")[2].removesuffix("[]") for path, _ in nodes(schema())} - {""}
+    assert [name for name in sorted(fields - ENVELOPE) if f"| `{name}`" not in text] == []
+    assert all(f"- {rule.message}.\n" in text for rule in ROOT_RULES)
+
+
+ENVELOPE = {"apiVersion", "kind", "metadata", "spec", "status"}
 
 
 @pytest.mark.parametrize("dialect", ["$ref", "anyOf", "title", "const", "$defs"])

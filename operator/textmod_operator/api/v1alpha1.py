@@ -110,7 +110,7 @@ class DataTopic(Strict):
 
     name: TopicName | None = Field(
         default=None,
-        description="Name of the topic. Default: <name of this object>-input or -output.",
+        description="Name of the topic. Default: the name of this object, with -input or -output.",
     )
     partitions: int | None = Field(
         default=None,
@@ -123,8 +123,9 @@ class DataTopic(Strict):
         default=None,
         ge=1,
         le=32767,
-        description="Copies of each partition when the operator creates the topic. Default: the "
-        "brokers' own default.replication.factor.",
+        description="Copies of each partition. Given to the topics that the operator creates; a "
+        "topic that has another number is told as ConfigDrift and left as it is. Default: the "
+        "brokers' own default.replication.factor, and any number is fine.",
     )
     config: dict[str, str] = Field(
         default_factory=dict,
@@ -139,7 +140,7 @@ class DeadLetterTopic(DataTopic):
 
     name: TopicName | None = Field(
         default=None,
-        description="Name of the topic. Default: <name of this object>-dead-letter.",
+        description="Name of the topic. Default: the name of this object, with -dead-letter.",
     )
     partitions: int | None = Field(
         default=None,
@@ -195,6 +196,8 @@ class Message(Strict):
 
 
 class Parameter(Strict):
+    """One parameter of the model."""
+
     name: str = Field(min_length=1, max_length=253, description="Name of the parameter.")
     value: str = Field(max_length=4096, description="Its value, as a string.")
     type: Literal["INT", "FLOAT", "DOUBLE", "STRING", "BOOL"] = Field(
@@ -207,12 +210,14 @@ class Resources(Strict):
 
     requests: dict[str, Quantity] = Field(
         default_factory=dict,
-        description="What is set aside for the container, by resource, such as cpu: 500m.",
+        description="What is set aside for the container, by resource, such as cpu: 500m. Default: "
+        "none, where resources is given.",
         json_schema_extra={"maxProperties": 16},
     )
     limits: dict[str, Quantity] = Field(
         default_factory=dict,
-        description="What the container can use at most, by resource, such as memory: 512Mi.",
+        description="What the container can use at most, by resource, such as memory: 512Mi. "
+        "Default: none, where resources is given.",
         json_schema_extra={"maxProperties": 16},
     )
 
@@ -265,7 +270,8 @@ class Model(Strict):
     parameters: list[Parameter] = Field(
         default_factory=list,
         max_length=64,
-        description="Parameters handed to the model, as in Seldon's graph. Default: none.",
+        description="Parameters handed to the model, as in Seldon's graph. The project's own image "
+        "knows one, threshold, which model.threshold outdoes. Default: none.",
     )
     threshold: float | None = Field(
         default=None,
@@ -379,20 +385,24 @@ class LagTarget(Strict):
         default=None,
         ge=1,
         le=86400,
-        description="The promise: the oldest unread message is at most this many seconds old. "
-        "Default: 30, when messagesPerReplica is not set.",
+        description="The promise, in seconds: the oldest unread message is at most this old. "
+        "Default: 30, when lag is left out.",
     )
     messages_per_replica: int | None = Field(
         default=None,
         ge=1,
         le=1000000000,
-        description="The simple threshold instead: one replica for every so many unread messages.",
+        description="The simple threshold instead: one replica for every so many unread messages. "
+        "Default: none.",
     )
 
 
 class CpuTarget(Strict):
     average_utilization: int = Field(
-        ge=1, le=1000, description="Average CPU of the model containers, in percent of the request."
+        ge=1,
+        le=1000,
+        description="Average CPU of the model containers to scale for, in percent of "
+        "model.resources.requests.cpu. Required, so without a default.",
     )
 
 
@@ -436,10 +446,13 @@ class Autoscaling(Strict):
     )
     lag: LagTarget = part(
         LagTarget(max_seconds_behind=30),
-        "What to keep by scaling on consumer lag. Default: maxSecondsBehind 30.",
+        "What scaling on consumer lag aims at: exactly one of a promise in seconds and a threshold "
+        "in messages. Default: maxSecondsBehind 30.",
     )
     cpu: CpuTarget | None = Field(
-        default=None, description="Also scale on CPU. Default: on lag alone."
+        default=None,
+        description="Also scale on the CPU of the model containers; the larger of the two numbers "
+        "of replicas counts. Needs metrics-server. Default: on lag alone.",
     )
     metrics_provider: Literal["Builtin", "Keda", "None"] = Field(
         default="Builtin",
