@@ -51,9 +51,9 @@ def test_what_counts_as_failure(change, failure):
 
 def test_the_burst_is_more_than_one_replica_can_do():
     load = Load.for_replica(500)
-    assert load.burst == 1000
+    assert load.burst == 1250
     assert load.rate < 500
-    assert load.comments == 100 * 20 + 1000 * 25
+    assert load.comments == 100 * 20 + 1250 * 25
 
 
 def test_a_picture_of_what_is_and_is_not_known():
