@@ -137,6 +137,23 @@ def test_the_executor_gets_what_seldons_webhook_requires() -> None:
     assert environment(made)["TEXTMOD_CONSUMER_GROUP"] == "default.science.reddit"
 
 
+def test_the_executor_gets_credentials_by_reference_only() -> None:
+    made = objects(SECURED | {"serving": {"streaming": "SeldonExecutor"}}, SECRET_CONNECTION)
+    (predictor,) = made["SeldonDeployment"]["spec"]["predictors"]
+    references = {
+        entry["name"]: entry["valueFrom"]["secretKeyRef"]
+        for entry in predictor["svcOrchSpec"]["env"]
+        if "valueFrom" in entry
+    }
+    assert references == {
+        "KAFKA_SASL_USERNAME": {"name": "login", "key": "username"},
+        "KAFKA_SASL_PASSWORD": {"name": "login", "key": "password"},
+        "KAFKA_SSL_CA_CERT": {"name": "ca", "key": "ca.crt"},
+        "KAFKA_SSL_CLIENT_CERT": {"name": "pair", "key": "tls.crt"},
+        "KAFKA_SSL_CLIENT_KEY": {"name": "pair", "key": "tls.key"},
+    }
+
+
 def test_ports_are_never_set_by_environment() -> None:
     """Seldon erases the whole environment of a container that does."""
     for platform in ("Seldon", "Deployment"):

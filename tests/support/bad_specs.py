@@ -101,6 +101,22 @@ BAD_SPECS = (
         "SeldonExecutor needs serving.platform Seldon",
     ),
     Bad(
+        "executor with SASL in the clear",
+        {
+            "serving": {"streaming": "SeldonExecutor"},
+            "kafka": {"sasl": {"mechanism": "PLAIN", "secretRef": {"name": "s"}}},
+        },
+        "knows SASL only over TLS",
+    ),
+    Bad(
+        "executor with a CA of its own and no certificate",
+        {
+            "serving": {"streaming": "SeldonExecutor"},
+            "kafka": {"tls": {"caSecretRef": {"name": "ca"}}},
+        },
+        "ignores one without the other",
+    ),
+    Bad(
         "zero without our metric",
         {"autoscaling": {"minReplicas": 0, "metricsProvider": "None"}},
         "minReplicas 0 needs autoscaling.metricsProvider Builtin",

@@ -62,11 +62,13 @@ class Stream:
 def client_config(environment: Mapping[str, str]) -> dict[str, str]:
     """librdkafka's settings from KAFKA_BROKER, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_*, KAFKA_SSL_*.
 
-    Certificates are files (``…_FILE``) or the PEM itself, and only used as a pair with the CA, as
-    the executor does.
+    As the executor does it: certificates are files (``…_FILE``) or the PEM itself, and only used as
+    a pair with the CA; without TLS the protocol is never handed on, so that SASL alone fails.
     """
-    protocol = environment.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
-    config = {"bootstrap.servers": environment["KAFKA_BROKER"], "security.protocol": protocol}
+    protocol = environment.get("KAFKA_SECURITY_PROTOCOL", "").upper()
+    config = {"bootstrap.servers": environment["KAFKA_BROKER"]}
+    if protocol.endswith("SSL"):
+        config["security.protocol"] = protocol
     if protocol.startswith("SASL"):
         config["sasl.mechanisms"] = environment.get("KAFKA_SASL_MECHANISM", "PLAIN")
         config["sasl.username"] = environment.get("KAFKA_SASL_USERNAME", "")

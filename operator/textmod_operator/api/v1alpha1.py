@@ -480,6 +480,16 @@ _INPUT_PARTITIONS_CEL = (
 )
 
 
+_NOT_ON_THE_EXECUTOR = "self.serving.streaming != 'SeldonExecutor'"
+
+
+def _executor_has_both_or_no_certificates(spec: Spec) -> bool:
+    tls = spec.kafka.tls
+    if spec.serving.streaming != "SeldonExecutor" or tls is None:
+        return True
+    return (tls.ca_secret_ref is None) == (tls.certificate_secret_ref is None)
+
+
 def _requests_cpu(spec: Spec) -> bool:
     resources = spec.model.resources
     return "cpu" in resources.requests or "cpu" in resources.limits
@@ -512,6 +522,24 @@ class Spec(Strict):
             "autoscaling.cpu needs model.resources.requests.cpu: utilization is a percentage of "
             "the request",
             lambda spec: spec.autoscaling.cpu is None or _requests_cpu(spec),
+        ),
+        Rule(
+            f"{_NOT_ON_THE_EXECUTOR} || !has(self.kafka.sasl) || has(self.kafka.tls)",
+            "serving.streaming SeldonExecutor with kafka.sasl needs kafka.tls: Seldon's executor "
+            "knows SASL only over TLS; use Native otherwise",
+            lambda spec: (
+                spec.serving.streaming != "SeldonExecutor"
+                or spec.kafka.sasl is None
+                or spec.kafka.tls is not None
+            ),
+        ),
+        Rule(
+            f"{_NOT_ON_THE_EXECUTOR} || !has(self.kafka.tls) || "
+            "has(self.kafka.tls.caSecretRef) == has(self.kafka.tls.certificateSecretRef)",
+            "serving.streaming SeldonExecutor needs both of kafka.tls.caSecretRef and "
+            "kafka.tls.certificateSecretRef, or neither: Seldon's executor ignores one without the "
+            "other; use Native otherwise",
+            _executor_has_both_or_no_certificates,
         ),
         Rule(
             "!has(oldSelf.topics.input.partitions) || (has(self.topics.input.partitions) ? "

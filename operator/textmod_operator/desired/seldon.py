@@ -78,17 +78,23 @@ def _executor_environment(tm: TextModeration, connection: KafkaConnection) -> li
         {"name": name, "value": value} for name, value in values.items() if name not in own
     ]
     entries += [entry.model_dump(by_alias=True, exclude_none=True) for entry in own.values()]
+    return entries + _executor_credentials(tm)
+
+
+def _executor_credentials(tm: TextModeration) -> list[Manifest]:
+    """The way to the Secrets. Certificates go as text: the executor's container has no volumes."""
+    secrets: dict[str, tuple[str, str]] = {}
+    entries: list[Manifest] = []
     if sasl := tm.spec.kafka.sasl:
-        ref = sasl.secret_ref
-        entries += [
-            {"name": "KAFKA_SASL_MECHANISM", "value": sasl.mechanism},
-            {
-                "name": "KAFKA_SASL_USERNAME",
-                "valueFrom": {"secretKeyRef": {"name": ref.name, "key": ref.username_key}},
-            },
-            {
-                "name": "KAFKA_SASL_PASSWORD",
-                "valueFrom": {"secretKeyRef": {"name": ref.name, "key": ref.password_key}},
-            },
-        ]
-    return entries
+        entries.append({"name": "KAFKA_SASL_MECHANISM", "value": sasl.mechanism})
+        secrets["KAFKA_SASL_USERNAME"] = (sasl.secret_ref.name, sasl.secret_ref.username_key)
+        secrets["KAFKA_SASL_PASSWORD"] = (sasl.secret_ref.name, sasl.secret_ref.password_key)
+    tls = tm.spec.kafka.tls
+    if tls and (ca := tls.ca_secret_ref) and (pair := tls.certificate_secret_ref):
+        secrets["KAFKA_SSL_CA_CERT"] = (ca.name, ca.key)
+        secrets["KAFKA_SSL_CLIENT_CERT"] = (pair.name, pair.cert_key)
+        secrets["KAFKA_SSL_CLIENT_KEY"] = (pair.name, pair.key_key)
+    return entries + [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+        for name, (secret, key) in secrets.items()
+    ]
