@@ -43,6 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     _flag(run, "metrics-port", 6443, "HTTPS port of external.metrics.k8s.io; 0: none")
     _flag(run, "metrics-address", "0.0.0.0", "address that the servers listen on")  # noqa: S104
     _flag(run, "certificate-dir", None, "folder with tls.crt and tls.key of the metrics API")
+    _flag(
+        run,
+        "metrics-service",
+        None,
+        "NAMESPACE/NAME of the metrics API's Service, to make and renew its certificate here",
+    )
     _flag(run, "health-port", 8080, "HTTP port of /healthz, /readyz and /metrics; 0: none")
     _flag(run, "workers", Settings.workers, "reconciles at the same time")
     _flag(run, "lag-interval", Settings.lag_interval, "seconds between two reads of the lag")
@@ -132,6 +138,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         metrics_port=args.metrics_port,
         metrics_address=args.metrics_address,
         certificate_folder=Path(args.certificate_dir) if args.certificate_dir else None,
+        metrics_service=_split(args.metrics_service),
         health_port=args.health_port,
         workers=args.workers,
         lag_interval=args.lag_interval,
@@ -152,9 +159,16 @@ def _run(args: argparse.Namespace) -> int:
     # These tell of every object, watch and connection; what matters is said here.
     for library in ("kopf", "kafka"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    settings = _settings(args)
-    if settings.metrics_port and settings.certificate_folder is None:
-        return _refuse("--certificate-dir is needed for --metrics-port: make tls.crt and tls.key")
+    try:
+        settings = _settings(args)
+    except ValueError as error:
+        return _refuse(str(error))
+    sources = (settings.certificate_folder, settings.metrics_service)
+    if settings.metrics_port and sum(source is not None for source in sources) != 1:
+        return _refuse(
+            "the metrics API needs a certificate: give --metrics-service to have it made here, or "
+            "--certificate-dir with tls.crt and tls.key; --metrics-port=0 leaves the API out"
+        )
     if args.kubeconfig:
         os.environ["KUBECONFIG"] = args.kubeconfig  # kopf's own login reads it
     cluster = Cluster(connect(args.kubeconfig), settings.identity)
@@ -173,21 +187,44 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _split(service: str | None) -> tuple[str, str] | None:
+    """NAMESPACE/NAME as a pair.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not service:
+        return None
+    namespace, slash, name = service.partition("/")
+    if not (namespace and slash and name):
+        raise ValueError(f"--metrics-service is {service}: give it as NAMESPACE/NAME")
+    return namespace, name
+
+
 async def _serve(controller: Any, cluster: Any, settings: Settings) -> None:  # noqa: ANN401
     """Starts the metrics API and the health server on the running loop."""
-    from textmod_operator.metrics_api import health_app, metrics_app, serve, server_context
+    from textmod_operator.certificates import FolderCertificate, OwnCertificate
+    from textmod_operator.metrics_api import (
+        follow_certificate,
+        health_app,
+        metrics_app,
+        serve,
+        server_context,
+    )
 
     if settings.health_port:
         health = health_app(lambda: controller.alive, lambda: controller.started)
         await serve(health, settings.metrics_address, settings.health_port)
-    if settings.metrics_port and settings.certificate_folder:
+    if settings.metrics_port:
         front_proxy = await asyncio.to_thread(cluster.front_proxy)
-        context = server_context(
-            str(settings.certificate_folder / "tls.crt"),
-            str(settings.certificate_folder / "tls.key"),
-            front_proxy,
+        source = (
+            OwnCertificate(cluster, *settings.metrics_service)
+            if settings.metrics_service
+            else FolderCertificate(settings.certificate_folder or Path())
         )
-        app = metrics_app(controller.streams.scaling, front_proxy)
+        context = server_context(front_proxy)
+        await follow_certificate(context, source, settings.certificate_interval)
+        app = metrics_app(controller.scaling, front_proxy)
         await serve(app, settings.metrics_address, settings.metrics_port, context)
 
 

@@ -12,10 +12,11 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,10 +25,9 @@ from kubernetes.client.rest import RESTResponse
 from kubernetes.config import load_incluster_config, load_kube_config
 from kubernetes.leaderelection import electionconfig, leaderelection
 from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
-from prometheus_client import Counter
 from urllib3.exceptions import HTTPError
 
-from textmod_operator import naming
+from textmod_operator import metrics, naming
 from textmod_operator.api import v1alpha1 as api
 from textmod_operator.errors import ClusterError, WorkloadNotReady
 from textmod_operator.pods import PodTable
@@ -60,12 +60,6 @@ OWNED_KINDS: Final = (
 )
 """Everything that is made for a TextModeration: watched, repaired and pruned."""
 
-_REQUESTS = Counter(
-    "textmod_operator_api_requests_total",
-    "Requests to the Kubernetes API server, without watches.",
-    ["method", "resource"],
-)
-
 _TELLING_STATUS: Final = {
     "Deployment": (
         "observedGeneration",
@@ -93,6 +87,7 @@ class Cluster:
         self._live: dict[Ref, Manifest] = {}
         self._pods = PodTable()
         self._applied: dict[Ref, tuple[str, Any]] = {}
+        self._lock_of_lease: _PatientLock | None = None
 
     # --- what the watches tell ----------------------------------------------------------------
 
@@ -242,6 +237,73 @@ class Cluster:
             return None
         return {key: base64.b64decode(value) for key, value in (body.get("data") or {}).items()}
 
+    def update_secret(
+        self,
+        namespace: str,
+        name: str,
+        change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
+    ) -> Mapping[str, bytes]:
+        """Brings a Secret's data to what `change` makes of it, and returns that.
+
+        Sends nothing when `change` returns what it was given. When somebody else writes in
+        between, theirs is read and judged anew.
+
+        Raises:
+            ClusterError: 404 when there is no such Secret; or another refusal.
+        """
+        path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+        while True:
+            body = self._request("GET", path, "Secret") or {}
+            data = {k: base64.b64decode(v) for k, v in (body.get("data") or {}).items()}
+            wanted = change(data)
+            if wanted is data:
+                return data
+            patch = {
+                "metadata": {"resourceVersion": body["metadata"]["resourceVersion"]},
+                "data": {k: base64.b64encode(v).decode() for k, v in wanted.items()},
+            }
+            try:
+                self._request(
+                    "PATCH",
+                    path,
+                    "Secret",
+                    body=patch,
+                    query=[("fieldManager", naming.FIELD_MANAGER)],
+                    content_type="application/merge-patch+json",
+                )
+            except ClusterError as error:
+                if error.status != 409:
+                    raise
+                continue
+            return wanted
+
+    def trust(self, api_service: str, namespace: str, service: str, ca_pem: bytes) -> bool:
+        """Makes an APIService trust the authorities in `ca_pem`; whether it did already.
+
+        One that is not there, or that another Service answers, is left alone and counts as done.
+
+        Raises:
+            ClusterError: the API server refused.
+        """
+        path = f"/apis/apiregistration.k8s.io/v1/apiservices/{api_service}"
+        body = self._request("GET", path, "APIService", absent_is_none=True)
+        spec = (body or {}).get("spec") or {}
+        answering = spec.get("service") or {}
+        if (answering.get("namespace"), answering.get("name")) != (namespace, service):
+            return True
+        bundle = base64.b64encode(ca_pem).decode()
+        if spec.get("caBundle") == bundle:
+            return True
+        self._request(
+            "PATCH",
+            path,
+            "APIService",
+            body={"spec": {"caBundle": bundle}},
+            query=[("fieldManager", naming.FIELD_MANAGER)],
+            content_type="application/merge-patch+json",
+        )
+        return False
+
     def capabilities(self) -> Capabilities:
         """What this API server can do, told from its version."""
         version = self._request("GET", "/version", "Version") or {}
@@ -262,6 +324,7 @@ class Cluster:
         """Waits for the operator's Lease, calls `started`, and renews; returns when it is lost."""
         lock = _PatientLock(naming.FIELD_MANAGER, namespace, self._identity)  # type: ignore[no-untyped-call]
         lock.api_instance = CoordinationV1Api(self._client)
+        self._lock_of_lease = lock
         config = electionconfig.Config(
             lock,
             lease_duration=LEASE_SECONDS,
@@ -271,6 +334,13 @@ class Cluster:
             onstopped_leading=lambda: None,
         )
         leaderelection.LeaderElection(config).run()
+
+    @property
+    def leader_renews(self) -> bool:
+        """Whether somebody was seen to hold the Lease within its time. By changes of the Lease and
+        our own clock: the clocks of two machines differ."""
+        lock = self._lock_of_lease
+        return lock is not None and lock.seconds_since_renewal() < LEASE_SECONDS
 
     # --- the TextModeration itself ----------------------------------------------------------------
 
@@ -356,12 +426,15 @@ class Cluster:
         content_type: str = "application/json",
         absent_is_none: bool = False,
     ) -> Manifest | None:
-        _REQUESTS.labels(method, kind).inc()
+        code = 0
         try:
             response = self._send(method, path, query=query, body=body, content_type=content_type)
             text: bytes = response.read()
+            code = response.status
         except (OSError, HTTPError) as error:
             raise ClusterError(0, str(error)) from error
+        finally:
+            metrics.API_REQUESTS.labels(method, kind, code).inc()
         if response.status == 404 and absent_is_none:
             return None
         if not 200 <= response.status < 300:
@@ -405,13 +478,28 @@ def connect(kubeconfig: str | None, context: str | None = None) -> ApiClient:
 
 
 class _PatientLock(LeaseLock):
-    """A Lease whose API server may be away for a moment: that is a failed try, not an error."""
+    """A Lease whose API server may be away for a moment: that is a failed try, not an error.
+
+    It also remembers when the Lease was last seen to be renewed.
+    """
+
+    _renewal: tuple[Any, float] = (None, -math.inf)
+    """The renewTime seen last, and when it was first seen (monotonic seconds)."""
+
+    def seconds_since_renewal(self) -> float:
+        """Since the holder was last seen to renew; infinite before that was seen once."""
+        return time.monotonic() - self._renewal[1]
 
     def get(self, name: str, namespace: str) -> tuple[bool, Any]:
         try:
-            return super().get(name, namespace)  # type: ignore[no-untyped-call,no-any-return]
+            found, record = super().get(name, namespace)  # type: ignore[no-untyped-call]
         except (OSError, HTTPError) as error:
             return False, ApiException(status=0, reason=str(error))
+        if found and record.renew_time != self._renewal[0]:
+            # The first sight of a Lease tells nothing of its age.
+            first = self._renewal[0] is None
+            self._renewal = (record.renew_time, -math.inf if first else time.monotonic())
+        return found, record
 
     def create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
         try:

@@ -17,6 +17,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
+from textmod_operator import metrics
 from textmod_operator.state import KafkaConnection
 
 Partition = tuple[str, int]
@@ -47,6 +48,7 @@ class GroupOffsets:
         try:
             found.update(self._ask(together, again=True))
         except KafkaError as error:
+            metrics.KAFKA_ERRORS.inc()
             if error.retriable:
                 self.close()
                 return dict.fromkeys(groups, _sentence(error))
@@ -56,6 +58,7 @@ class GroupOffsets:
                 found.update(self._ask({group: groups[group]}))
                 self._refused.discard(group)
             except KafkaError as error:
+                metrics.KAFKA_ERRORS.inc()
                 found[group] = _sentence(error)
                 self._refused.add(group)
         self._refused &= groups.keys()
@@ -72,6 +75,7 @@ class GroupOffsets:
     ) -> dict[str, dict[Partition, int]]:
         if not groups:
             return {}
+        metrics.KAFKA_REQUESTS.labels("fetch_group_offsets").inc()
         client = self._connected()
         try:
             answer = client.list_group_offsets(

@@ -18,12 +18,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import kopf
-from prometheus_client import Counter, Gauge, Histogram
 
-from textmod_operator import naming
+from textmod_operator import metrics, naming
 from textmod_operator.api import v1alpha1 as api
 from textmod_operator.cluster import OWNED_KINDS, PLURALS, Cluster
-from textmod_operator.conditions import FIGURES, figures, notices
+from textmod_operator.conditions import FIGURES, figures, notices, published, unknown
 from textmod_operator.errors import ClusterError, Problem
 from textmod_operator.kafka_admin import KafkaAdmins
 from textmod_operator.reconcile import Edges, Outcome, finalize, key_of, reconcile
@@ -40,16 +39,6 @@ from textmod_operator.streams import Streams, stream_of
 from textmod_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
-
-_PASSES = Histogram(
-    "textmod_operator_reconcile_seconds",
-    "Duration of a reconcile of one TextModeration.",
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-)
-_ERRORS = Counter("textmod_operator_reconcile_errors_total", "Reconciles that raised an error.")
-_STATUS_WRITES = Counter("textmod_operator_status_writes_total", "Status patches sent.")
-_OBJECTS = Gauge("textmod_operator_objects", "TextModerations that are watched.")
-_LEADING = Gauge("textmod_operator_leader", "1 while this process reconciles, else 0.")
 
 
 class Controller:
@@ -77,6 +66,7 @@ class Controller:
         self._edges: Edges | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.streams = Streams()
+        metrics.StreamFigures(self.streams.figures, self._conditions)
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -105,7 +95,7 @@ class Controller:
 
     def lead(self) -> None:
         """This process is the one that acts from now on."""
-        _LEADING.set(1)
+        metrics.LEADER.set(1)
         self._leading.set()
 
     @property
@@ -116,6 +106,24 @@ class Controller:
     def alive(self) -> bool:
         """False when a worker ended by a bug: the process should be started again."""
         return not any(task.done() for task in self._tasks)
+
+    async def scaling(self, key: ObjectKey) -> ScalingSeen | None:
+        """What the metrics API answers: the leader's last decision, whichever replica is asked.
+
+        A standby decides nothing of its own: two laws with two memories would have the HPA go to
+        and fro. It reads what the leader has published, while the leader is known to be there.
+        """
+        if self._leading.is_set():
+            return self.streams.scaling(key)
+        if not self._cluster.leader_renews:
+            return None
+        ref = Ref(api.API_VERSION, api.KIND, key.namespace, key.name)
+        loop = asyncio.get_running_loop()
+        try:
+            body = await loop.run_in_executor(self._poll_threads, self._cluster.get, ref)
+        except ClusterError as error:
+            return unknown(str(error), time.time())
+        return published(body or {}, time.time())
 
     # --- triggers -------------------------------------------------------------------------------
 
@@ -130,7 +138,7 @@ class Controller:
             return  # a patch of ours has told already what came of it
         self._bodies[key] = body
         self._claims.note(key, body)
-        _OBJECTS.set(len(self._bodies))
+        metrics.OBJECTS.set(len(self._bodies))
         if before is None or _asks(before) != _asks(body):
             self._queue.succeeded(key)
             self._queue.add(key)
@@ -163,7 +171,7 @@ class Controller:
         self._queue.forget(key)
         self.streams.forget(key)
         self._kafka.keep_only(set(self._connections.values()))
-        _OBJECTS.set(len(self._bodies))
+        metrics.OBJECTS.set(len(self._bodies))
 
     # --- passes ---------------------------------------------------------------------------------
 
@@ -176,17 +184,17 @@ class Controller:
                 outcome = await loop.run_in_executor(self._threads, self._pass, key)
                 self._plan(key, outcome)
             except (ClusterError, Problem) as error:
-                _ERRORS.inc()
+                metrics.RECONCILE_ERRORS.inc()
                 delay = self._queue.add_after_failure(key)
                 logger.warning("%s: %s; again in %.1f s", key, error, delay)
             except Exception:
-                _ERRORS.inc()
+                metrics.RECONCILE_ERRORS.inc()
                 delay = self._queue.add_after_failure(key)
                 logger.exception("%s: a pass failed; again in %.1f s", key, delay)
             finally:
                 self._queue.done(key)
 
-    @_PASSES.time()
+    @metrics.RECONCILES.time()
     def _pass(self, key: ObjectKey) -> Outcome | None:
         """One pass, in a thread; None when the object is gone or going."""
         body, edges = self._bodies.get(key), self._edges
@@ -237,7 +245,7 @@ class Controller:
 
     def _send_status(self, key: ObjectKey, patch: Manifest) -> None:
         after = self._cluster.patch_status(key, patch)
-        _STATUS_WRITES.inc()
+        metrics.STATUS_WRITES.inc()
         if set(patch) & set(FIGURES):
             self._figures_written[key] = time.monotonic()
         if after is not None and self._loop is not None:
@@ -298,7 +306,9 @@ class Controller:
         before = body.get("status") or {}
         told = {name: value for name, value in figures(scaling).items() if value is not None}
         patch = merge_patch({name: before[name] for name in FIGURES if name in before}, told)
-        if patch and "conditions" in before and self._figures_due(key):
+        # A decision is written at once: a standby answers the HPA by what is written.
+        due = "desiredReplicas" in patch.get("scaling", {}) or self._figures_due(key)
+        if patch and "conditions" in before and due:
             loop = asyncio.get_running_loop()
             try:
                 await loop.run_in_executor(self._threads, self._send_figures, key, body, patch)
@@ -311,6 +321,22 @@ class Controller:
         known = (body["metadata"].get("annotations") or {}).get(naming.LEARNED_ANNOTATION)
         if learned is not None and learned != known:
             self._cluster.patch_metadata(key, {"annotations": {naming.LEARNED_ANNOTATION: learned}})
+
+    def _conditions(self) -> list[tuple[str, str, dict[str, str]]]:
+        """(namespace, name, condition → status) of every object, while this process leads."""
+        if not self._leading.is_set():
+            return []
+        return [
+            (
+                key.namespace,
+                key.name,
+                {
+                    item["type"]: item["status"]
+                    for item in (body.get("status") or {}).get("conditions") or ()
+                },
+            )
+            for key, body in list(self._bodies.items())
+        ]
 
     def _figures_due(self, key: ObjectKey) -> bool:
         written = self._figures_written.get(key)

@@ -23,6 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
     TopicDescription,
 )
 
+from textmod_operator import metrics
 from textmod_operator.errors import TopicsNotReady
 from textmod_operator.state import KafkaConnection, Topic, TopicSeen
 
@@ -111,6 +112,7 @@ class KafkaAdmin:
 
     def partitions(self) -> dict[str, int]:
         """Number of partitions of every topic that we may see, in one request for all of them."""
+        metrics.KAFKA_REQUESTS.labels("list_topics").inc()
         try:
             listed = self._client.list_topics(timeout=REQUEST_SECONDS)
         except KafkaException as exception:
@@ -122,6 +124,7 @@ class KafkaAdmin:
         wanted = list(names)
         if not wanted:
             return
+        metrics.KAFKA_REQUESTS.labels("delete_topics").inc()
         for name, future in self._client.delete_topics(
             wanted, operation_timeout=REQUEST_SECONDS, request_timeout=REQUEST_SECONDS
         ).items():
@@ -130,6 +133,7 @@ class KafkaAdmin:
     # --- steps ------------------------------------------------------------------------------
 
     def _describe(self, names: list[str]) -> dict[str, TopicDescription]:
+        metrics.KAFKA_REQUESTS.labels("describe_topics").inc()
         futures = self._client.describe_topics(
             TopicCollection(names), request_timeout=REQUEST_SECONDS
         )
@@ -149,6 +153,7 @@ class KafkaAdmin:
                 )
         if not topics:
             return set()
+        metrics.KAFKA_REQUESTS.labels("create_topics").inc()
         futures = self._client.create_topics(
             [
                 NewTopic(
@@ -172,6 +177,7 @@ class KafkaAdmin:
     def _grow(self, topics: list[Topic]) -> None:
         if not topics:
             return
+        metrics.KAFKA_REQUESTS.labels("create_partitions").inc()
         futures = self._client.create_partitions(
             [NewPartitions(topic.name, topic.partitions) for topic in topics],
             operation_timeout=REQUEST_SECONDS,
@@ -205,6 +211,7 @@ class KafkaAdmin:
         configured = {topic.name: topic for topic in topics if topic.config}
         if not configured:
             return
+        metrics.KAFKA_REQUESTS.labels("describe_configs").inc()
         futures = self._client.describe_configs(
             [ConfigResource(ResourceType.TOPIC, name) for name in configured],
             request_timeout=REQUEST_SECONDS,
@@ -227,6 +234,7 @@ class KafkaAdmin:
             if drifted:
                 changes.append(_set_config(topic.name, drifted))
         if changes:
+            metrics.KAFKA_REQUESTS.labels("alter_configs").inc()
             for resource, future in self._client.incremental_alter_configs(
                 changes, request_timeout=REQUEST_SECONDS
             ).items():
@@ -247,9 +255,11 @@ class KafkaAdmin:
                 return _ALLOWED if allowed == KafkaError.TOPIC_ALREADY_EXISTS else None
             raise self._problem(error, doing) from exception
         except TimeoutError as exception:
+            metrics.KAFKA_ERRORS.inc()
             raise self._unreachable(doing, "no answer") from exception
 
     def _problem(self, error: KafkaError, doing: str) -> TopicsNotReady:
+        metrics.KAFKA_ERRORS.inc()
         code = error.code()
         if code in _UNREACHABLE:
             # A refused login only shows as a time-out here; the client itself was told why.

@@ -35,6 +35,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
+from textmod_operator import metrics
 from textmod_operator.group_offsets import GroupOffsets, Partition
 from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey, PartitionLag
 
@@ -255,9 +256,10 @@ class LagMonitor:
         if not stale:
             return
         described = self._ask(
+            "describe_topics",
             lambda admin: admin.describe_topics(
                 TopicCollection(sorted(stale)), request_timeout=self._request_seconds
-            )
+            ),
         )
         for topic in stale:
             answer = described.get(topic, _Refusal("no answer"))
@@ -285,11 +287,12 @@ class LagMonitor:
         if not request:
             return {}
         answers = self._ask(
+            "list_offsets",
             lambda admin: admin.list_offsets(
                 request,
                 isolation_level=IsolationLevel.READ_COMMITTED,
                 request_timeout=self._request_seconds,
-            )
+            ),
         )
         return {
             (at.topic, at.partition): answer if isinstance(answer, str) else _offset(answer)
@@ -389,6 +392,7 @@ class LagMonitor:
                 },
                 logger=logger,
             )
+        metrics.KAFKA_REQUESTS.labels("fetch").inc()
         found: dict[Partition, float | Literal["nothing"]] = {}
         deadline = time.monotonic() + PROBE_SECONDS
         try:
@@ -405,6 +409,7 @@ class LagMonitor:
                     found.setdefault(at, "nothing")
             self._consumer.unassign()
         except KafkaException as error:
+            metrics.KAFKA_ERRORS.inc()
             logger.warning("The next unread records can't be read: %s.", _Refusal(error))
         return found
 
@@ -422,19 +427,24 @@ class LagMonitor:
         if not stuck:
             return
         states = self._ask(
+            "describe_groups",
             lambda admin: admin.describe_consumer_groups(
                 sorted({watch.group for watch in stuck}), request_timeout=self._request_seconds
-            )
+            ),
         )
         for watch in stuck:
             state = getattr(states.get(watch.group), "state", None)
             watch.rebalancing, watch.described_at = state in _REBALANCING, now
 
-    def _ask(self, call: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
+    def _ask(
+        self, request: str, call: Callable[[AdminClient], Mapping[Any, Future[Any]]]
+    ) -> dict[Any, Any]:
         """The answers of one batched request; a `_Refusal` stands for an error."""
+        metrics.KAFKA_REQUESTS.labels(request).inc()
         try:
             futures = call(self._admin)
         except KafkaException as error:
+            metrics.KAFKA_ERRORS.inc()
             logger.warning("Kafka at %s: %s.", self._connection.bootstrap_servers, _Refusal(error))
             return {}
         answers: dict[Any, Any] = {}
@@ -443,6 +453,8 @@ class LagMonitor:
                 answers[key] = future.result(2 * self._request_seconds)
             except (KafkaException, TimeoutError) as error:
                 answers[key] = _Refusal(error)
+        if any(isinstance(answer, _Refusal) for answer in answers.values()):
+            metrics.KAFKA_ERRORS.inc()
         return answers
 
 

@@ -8,16 +8,23 @@ looks at no timestamp, so the answer to a stale lag is an error, and the HPA hol
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from textmod_operator import metrics as figures
 from textmod_operator import naming
+from textmod_operator.certificates import CertificateSource, KeyPair
+from textmod_operator.errors import ClusterError
 from textmod_operator.state import FrontProxy, LagUnknown, Manifest, ObjectKey, ScalingSeen
 
 GROUP: Final = "external.metrics.k8s.io"
@@ -26,24 +33,67 @@ ROOT: Final = f"/apis/{GROUP}/{VERSION}"
 STALE_SECONDS: Final = 30.0
 """A lag older than this is unknown."""
 
-Lookup = Callable[[ObjectKey], ScalingSeen | None]
+Lookup = Callable[[ObjectKey], Awaitable[ScalingSeen | None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def server_context(certificate: str, key: str, front_proxy: FrontProxy | None) -> ssl.SSLContext:
-    """TLS for the metrics API; with a front proxy, its client certificate is asked for.
+logger = logging.getLogger(__name__)
 
-    Args:
-        certificate: path of the PEM serving certificate.
-        key: path of its private key.
-    """
+
+def server_context(front_proxy: FrontProxy | None) -> ssl.SSLContext:
+    """TLS for the metrics API, still without a certificate; with a front proxy, the client's is
+    asked for."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
     if front_proxy is not None:
         context.load_verify_locations(cadata=front_proxy.ca_pem)
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+async def follow_certificate(
+    context: ssl.SSLContext, source: CertificateSource, interval: float
+) -> None:
+    """Puts the source's certificate into the context, and goes on to do so in the background.
+
+    New connections get the new one; open ones stay. A look that fails leaves the last in place.
+
+    Args:
+        interval: seconds between two looks.
+
+    Raises:
+        ClusterError, OSError: the first look failed.
+    """
+
+    async def look() -> None:
+        pair = await asyncio.to_thread(source.look, datetime.now(UTC))
+        if pair is not None:
+            _load(context, pair)
+            figures.CERTIFICATE_EXPIRY.set(pair.expiry.timestamp())
+            logger.info("serving a certificate that is good until %s", pair.expiry.isoformat())
+
+    async def go_on() -> None:
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await look()
+            except (ClusterError, OSError, ValueError) as error:  # ssl.SSLError is an OSError
+                logger.warning("looking at the certificate failed, the last one stays: %s", error)
+
+    await look()
+    _background.add(asyncio.create_task(go_on()))
+
+
+_background: set[asyncio.Task[None]] = set()
+"""asyncio itself keeps no task alive."""
+
+
+def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
+    # Python reads a certificate only from a file: one of ours alone, for a moment.
+    with tempfile.NamedTemporaryFile(suffix=".pem") as both:
+        both.write(pair.key + b"\n" + pair.certificate)
+        both.flush()
+        context.load_cert_chain(both.name)
 
 
 def metrics_app(lookup: Lookup, front_proxy: FrontProxy | None) -> web.Application:
@@ -98,7 +148,7 @@ def metrics_app(lookup: Lookup, front_proxy: FrontProxy | None) -> web.Applicati
         if wanted is None:
             return _failure(400, "BadRequest", f"labelSelector must be {naming.NAME_LABEL}=<name>")
         key = ObjectKey(request.match_info["namespace"], wanted)
-        return _answer(key, lookup(key), time.time())
+        return _answer(key, await lookup(key), time.time())
 
     app = web.Application(middlewares=[authenticate])
     app.router.add_get(f"/apis/{GROUP}", group)

@@ -34,6 +34,10 @@ METRICS_PORT: Final = 6000
 
 # --- the external metric ------------------------------------------------------------------------
 METRIC: Final = "textmoderation_desired_replicas"
+METRICS_API_SERVICE: Final = "v1beta1.external.metrics.k8s.io"
+"""The APIService by which the API server passes questions on; one provider per cluster."""
+CERTIFICATE_SECRET: Final = "textmod-operator-metrics-tls"  # noqa: S105 - its name
+"""In the operator's own namespace: the metrics API's certificate, made and renewed by us."""
 
 # --- environment of the model image --------------------------------------------------------------
 ENV_BOOTSTRAP_SERVERS: Final = "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS"

@@ -20,9 +20,13 @@ class Settings:
     """HTTPS port of the external.metrics.k8s.io API; 0 leaves it out."""
     metrics_address: str = "0.0.0.0"  # noqa: S104 - a server in a pod listens on the pod's address
     certificate_folder: Path | None = None
-    """Holds tls.crt and tls.key of the metrics API; None makes a self-signed pair in memory."""
+    """Holds tls.crt and tls.key of the metrics API; somebody else renews them."""
+    metrics_service: tuple[str, str] | None = None
+    """Namespace and name of the metrics API's Service: its certificate is made and renewed here."""
+    certificate_interval: float = 30.0
+    """Time between two looks at the certificate."""
     health_port: int = 8080
-    """Port of /healthz, /readyz, /metrics and the Keda endpoint; 0 leaves them out."""
+    """Port of /healthz, /readyz, /metrics; 0 leaves them out."""
     workers: int = 4
     """Reconciles that run at the same time; one object is never in two of them."""
     lag_interval: float = 2.0

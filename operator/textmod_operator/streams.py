@@ -136,6 +136,13 @@ class Streams:
             else None
         )
 
+    def figures(self) -> list[tuple[str, str, dict[str, float | None]]]:
+        """(namespace, name, gauge → value) of every stream, by the names of `metrics`; None where
+        a figure is not known."""
+        with self._lock:
+            followed = [(stream, self._seen.get(key)) for key, stream in self._streams.items()]
+        return [(s.key.namespace, s.key.name, _gauges(s, seen)) for s, seen in followed]
+
     def close(self) -> None:
         """Lets go of every client."""
         with self._lock:
@@ -177,6 +184,25 @@ def _remembered(learned: str | None) -> Memory:
         return Memory.from_learned(figures)
     except (ValueError, AttributeError):
         return Memory.empty()
+
+
+def _gauges(stream: Stream, seen: ScalingSeen | None) -> dict[str, float | None]:
+    gauges: dict[str, float | None] = {
+        "textmoderation_promise_seconds": stream.policy.max_seconds_behind,
+        "textmoderation_max_replicas": stream.policy.max_replicas,
+        "textmoderation_replicas": stream.workload.replicas,
+        "textmoderation_ready_replicas": stream.workload.ready,
+    }
+    if seen is None or isinstance(seen.reading, LagUnknown):
+        return gauges
+    return gauges | {
+        "textmoderation_lag_messages": seen.reading.messages,
+        "textmoderation_lag_partition_max_messages": seen.reading.per_partition_max,
+        "textmoderation_seconds_behind": seen.seconds_behind,
+        "textmoderation_desired_replicas": seen.desired,
+        "textmoderation_messages_in_per_second": seen.in_per_second,
+        "textmoderation_messages_out_per_second": seen.out_per_second,
+    }
 
 
 def _seen(reading: Reading, decision: Decision) -> ScalingSeen:

@@ -15,7 +15,14 @@ from objects import (
     workload_seen,
 )
 
-from textmod_operator.conditions import ORDER, figures, notices, rejected_status, status
+from textmod_operator.conditions import (
+    ORDER,
+    figures,
+    notices,
+    published,
+    rejected_status,
+    status,
+)
 from textmod_operator.desired import desired
 from textmod_operator.errors import NotAccepted, Problem, TopicsNotReady
 from textmod_operator.state import Capabilities, LagReading, LagUnknown, Observed, PodSeen
@@ -177,6 +184,24 @@ def test_an_unknown_lag_has_no_figure() -> None:
     assert figures(scaling_seen(reading=LagUnknown(1.0, "no answer")))["lag"] is None
     unknown_age = scaling_seen(reading=LagReading(1.0, ()), seconds_behind=None)
     assert figures(unknown_age)["lag"] == {"messages": 0, "perPartitionMax": 0}
+
+
+def test_what_a_status_publishes_is_what_was_decided() -> None:
+    assert published({}, 5.0) is None
+    known = published({"status": figures(scaling_seen(desired=4))}, 5.0)
+    assert known is not None
+    assert (known.desired, known.reading) == (4, LagReading(5.0, ()))
+
+
+def test_an_unknown_lag_is_published_as_unknown() -> None:
+    told = figures(scaling_seen(reading=LagUnknown(1.0, "no answer")))
+    without = {key: value for key, value in told.items() if value is not None}
+    stale = figures(scaling_seen())
+    condition = {"type": "AutoscalingReady", "status": "False", "reason": "LagUnknown"}
+    for status_ in (without, {**stale, "conditions": [condition]}):
+        seen = published({"status": status_}, 5.0)
+        assert seen is not None
+        assert isinstance(seen.reading, LagUnknown)
 
 
 def test_topics_that_were_created_once_stay_known_as_such() -> None:

@@ -21,8 +21,10 @@ def asked(
     """(status, JSON) of a GET, when `seen` is known of reddit/science and of nothing else."""
 
     async def scenario() -> tuple[int, Any]:
-        known = {ObjectKey("reddit", "science"): seen}
-        server = TestServer(metrics_app(known.get, front_proxy))
+        async def lookup(key: ObjectKey) -> ScalingSeen | None:
+            return seen if key == ObjectKey("reddit", "science") else None
+
+        server = TestServer(metrics_app(lookup, front_proxy))
         async with TestClient(server) as client, client.get(path) as response:
             return response.status, await response.json()
 

@@ -1,0 +1,108 @@
+"""Every figure on the operator's /metrics: the dashboards, the alerts and their users go by these.
+
+Counters and histograms are module-level, as prometheus-client has them: one process, one registry.
+What is said of a TextModeration is collected when Prometheus asks, from what the leader knows then;
+a figure that is not known is left out, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+RECONCILES: Final = Histogram(
+    "textmod_operator_reconcile_seconds",
+    "Duration of a reconcile of one TextModeration.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+RECONCILE_ERRORS: Final = Counter(
+    "textmod_operator_reconcile_errors_total", "Reconciles that raised an error."
+)
+STATUS_WRITES: Final = Counter("textmod_operator_status_writes_total", "Status patches sent.")
+OBJECTS: Final = Gauge("textmod_operator_objects", "TextModerations that are watched.")
+LEADER: Final = Gauge("textmod_operator_leader", "1 while this process reconciles, else 0.")
+API_REQUESTS: Final = Counter(
+    "textmod_operator_api_requests_total",
+    "Requests to the Kubernetes API server, without watches; code 0: no answer.",
+    ["method", "resource", "code"],
+)
+KAFKA_REQUESTS: Final = Counter(
+    "textmod_operator_kafka_requests_total",
+    "Questions put to Kafka, by what is asked; one for all topics or groups that it covers.",
+    ["request"],
+)
+KAFKA_ERRORS: Final = Counter(
+    "textmod_operator_kafka_errors_total", "Questions put to Kafka that failed, in whole or part."
+)
+CERTIFICATE_EXPIRY: Final = Gauge(
+    "textmod_operator_certificate_expiry_timestamp_seconds",
+    "When the serving certificate of the metrics API ends, Unix time.",
+)
+
+STREAM_GAUGES: Final = {
+    "textmoderation_lag_messages": "Unread messages of the input.",
+    "textmoderation_lag_partition_max_messages": "Unread messages of the partition with most.",
+    "textmoderation_seconds_behind": "Age of the oldest unread message, in seconds.",
+    "textmoderation_promise_seconds": "autoscaling.lag.maxSecondsBehind, in seconds.",
+    "textmoderation_desired_replicas": "Replicas that the scaling law wants; what the HPA gets.",
+    "textmoderation_replicas": "Replicas that are asked for (spec.replicas).",
+    "textmoderation_ready_replicas": "Replicas that serve.",
+    "textmoderation_max_replicas": "Replicas at most (autoscaling.maxReplicas).",
+    "textmoderation_messages_in_per_second": "Messages per second that arrive, smoothed.",
+    "textmoderation_messages_out_per_second": "Messages per second that are committed, smoothed.",
+}
+"""Of every TextModeration that this process leads: labels namespace and name."""
+CONDITION: Final = "textmoderation_condition"
+"""1: True, 0: False, absent: Unknown. Labels namespace, name and type."""
+
+
+class StreamFigures(Collector):
+    """What is known of every TextModeration at the moment that Prometheus asks.
+
+    Args:
+        gauges: (namespace, name, gauge → value or None) of every object.
+        conditions: (namespace, name, type → status) of every object.
+        registry: where it is collected from.
+    """
+
+    def __init__(
+        self,
+        gauges: Callable[[], Iterable[tuple[str, str, Mapping[str, float | None]]]],
+        conditions: Callable[[], Iterable[tuple[str, str, Mapping[str, str]]]],
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        self._gauges = gauges
+        self._conditions = conditions
+        registry.register(self)
+
+    def describe(self) -> list[Metric]:
+        """Nothing: the registry then asks for no figures at the start."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields a family per gauge, with a sample for each object that has it."""
+        families = {
+            name: GaugeMetricFamily(name, text, labels=["namespace", "name"])
+            for name, text in STREAM_GAUGES.items()
+        }
+        for namespace, name, gauges in self._gauges():
+            for gauge, value in gauges.items():
+                if value is not None:
+                    families[gauge].add_metric([namespace, name], value)
+        yield from families.values()
+        truth = GaugeMetricFamily(
+            CONDITION,
+            "A condition of the status: 1 for True, 0 for False, absent for Unknown.",
+            labels=["namespace", "name", "type"],
+        )
+        for namespace, name, conditions in self._conditions():
+            for kind, status in conditions.items():
+                if status in ("True", "False"):
+                    truth.add_metric([namespace, name, kind], float(status == "True"))
+        yield truth
