@@ -7,7 +7,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration \
-	bench bench-scorer bench-operator bench-autoscaling generate lock clean
+	bench bench-scorer bench-operator bench-autoscaling generate install-yaml lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -74,8 +74,14 @@ bench-autoscaling: setup ## the scaling laws on a virtual clock (a quarter of an
 generate: setup ## write the generated files anew
 	$(BIN)/textmod-operator crd > crds/textmoderations.yaml
 	$(BIN)/textmod-operator crd --format markdown > docs/api.md
+	cp crds/textmoderations.yaml charts/textmoderation-operator/files/textmoderations.yaml
+	$(BIN)/textmod-dev chart-readme
 	cd model-server && $(abspath $(BIN))/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
 	    textmod_model/protos/seldon.proto
+
+install-yaml: setup ## dist/install.yaml: the chart as one file, for people without Helm
+	@mkdir -p dist
+	$(BIN)/textmod-dev install-yaml > dist/install.yaml
 
 lock: setup ## resolve and pin the dependencies anew
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh

@@ -117,6 +117,25 @@ def kubectl(arguments: argparse.Namespace) -> int:
     os.execve(program, [str(program), *arguments.arguments], environment)  # noqa: S606 - no shell
 
 
+def chart_readme(_: argparse.Namespace) -> int:
+    """Writes the table of the chart's values into its README."""
+    from textmod_dev import chart
+
+    readme = chart.folder() / "README.md"
+    values = (chart.folder() / "values.yaml").read_text()
+    readme.write_text(chart.with_table(readme.read_text(), values))
+    return 0
+
+
+def install_yaml(_: argparse.Namespace) -> int:
+    """Prints the chart as one file for people without Helm."""
+    from textmod_dev.build import helm
+    from textmod_dev.chart import install_yaml as rendered
+
+    sys.stdout.write(rendered(helm(4, Progress())))
+    return 0
+
+
 def demo(arguments: argparse.Namespace) -> int:
     """Runs the main job end to end, with a live view."""
     from textmod_dev.demo import run as run_demo
@@ -156,10 +175,13 @@ def _parser() -> argparse.ArgumentParser:
         (down, [where]),
         (status, [where]),
         (kubectl, [where]),
+        (chart_readme, []),
+        (install_yaml, []),
         (demo, [where]),
     ):
         text = (function.__doc__ or "").rstrip(".")
-        command = commands.add_parser(function.__name__, help=text, parents=parents)
+        name = function.__name__.replace("_", "-")
+        command = commands.add_parser(name, help=text, parents=parents)
         command.set_defaults(run=function)
         if function is kubectl:
             command.add_argument("arguments", nargs=argparse.REMAINDER)

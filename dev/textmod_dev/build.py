@@ -1,8 +1,9 @@
-"""Finds or builds what the local cluster runs: the control plane's binaries and the broker's jars.
+"""Finds or builds what the local cluster runs, and the Helms that the chart is tested with.
 
-Both are pinned in this repository (``dev/kubernetes/go.sum``, ``dev/kafka/pom.xml``) and built once
-into the cache, in a folder named after the hash of those pins. A folder appears there only when it
-is complete, by a rename, so an interrupted build leaves nothing that looks finished.
+All are pinned in this repository (``dev/kubernetes/go.sum``, ``dev/kafka/pom.xml``,
+``dev/helm/v*/go.sum``) and built once into the cache, in a folder named after the hash of those
+pins. A folder appears there only when it is complete, by a rename, so an interrupted build leaves
+nothing that looks finished.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.paths import cache_dir, repository_root
@@ -52,6 +54,21 @@ def control_plane_binaries(progress: Progress) -> Path:
         if scratch is not None:
             _build_control_plane(sources, scratch, progress)
     return target
+
+
+def helm(major: Literal[3, 4], progress: Progress) -> Path:
+    """The pinned Helm of that major version, built now if the cache does not have it (about three
+    minutes on two cores, once).
+
+    Raises:
+        LocalClusterError: Go is missing or too old, the disk is too full, or the build failed.
+    """
+    sources = repository_root() / "dev" / "helm" / f"v{major}"
+    target = cache_dir() / "helm" / _digest(sources / "go.mod", sources / "go.sum")
+    with _built_once(target, free_gib=2) as scratch:
+        if scratch is not None:
+            _build_helm(sources, f"helm.sh/helm/v{major}", scratch, progress)
+    return target / "helm"
 
 
 def kafka_jars(progress: Progress) -> Path:
@@ -109,36 +126,74 @@ def _complete_set() -> Path | None:
 
 
 def _build_control_plane(sources: Path, target: Path, progress: Progress) -> None:
+    major, minor, patch = _required(sources, "k8s.io/kubernetes")
+    version = f"v{major}.{minor}.{patch}"
+    stamp = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    progress.step(f"Building Kubernetes {version} and etcd from source (once, a few minutes)")
+    _go_build(
+        list(CONTROL_PLANE.values()),
+        {f"k8s.io/component-base/version.{key}": value for key, value in stamp.items()},
+        sources,
+        target,
+        progress,
+        instead=f"set KUBEBUILDER_ASSETS to a folder with {', '.join(CONTROL_PLANE)}",
+    )
+    (target / "server").rename(target / "etcd")  # Go names a binary after its package's folder
+
+
+def _build_helm(sources: Path, module: str, target: Path, progress: Progress) -> None:
+    version = ".".join(_required(sources, module))
+    progress.step(f"Building Helm {version} from source (once, a few minutes)")
+    stamp = {f"{module}/internal/version.version": f"v{version}"}
+    if module == "helm.sh/helm/v3":
+        # What `helm template` takes for the cluster when it sees none; Helm 4 asks its own build.
+        _, minor, _ = _required(sources, "k8s.io/client-go")
+        stamp |= {
+            f"{module}/pkg/{package}.k8sVersion{part}": value
+            for package in ("chartutil", "lint/rules")
+            for part, value in (("Major", "1"), ("Minor", minor))
+        }
+    _go_build([f"{module}/cmd/helm"], stamp, sources, target, progress, instead="go without")
+
+
+def _required(sources: Path, module: str) -> tuple[str, str, str]:
+    """Major, minor and patch version of a module that go.mod requires."""
+    pattern = rf"{re.escape(module)} v(\d+)\.(\d+)\.(\S+)"
+    found = re.search(pattern, (sources / "go.mod").read_text())
+    if found is None:
+        raise LocalClusterError(f"{sources / 'go.mod'} names no version of {module}.")
+    return found[1], found[2], found[3]
+
+
+def _go_build(
+    packages: list[str],
+    stamp: Mapping[str, str],
+    sources: Path,
+    target: Path,
+    progress: Progress,
+    *,
+    instead: str,
+) -> None:
+    """Builds commands of pinned modules into a folder.
+
+    Args:
+        stamp: variables that the linker sets: import path and name → value.
+        instead: what else a person without Go can do.
+    """
     go = shutil.which("go")
     if go is None:
-        raise LocalClusterError(
-            "No go command was found: install Go 1.26 or newer, or set KUBEBUILDER_ASSETS to a "
-            f"folder with {', '.join(CONTROL_PLANE)}."
-        )
-    version = re.search(
-        r"k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)", (sources / "go.mod").read_text()
-    )
-    if version is None:
-        raise LocalClusterError(f"{sources / 'go.mod'} names no version of k8s.io/kubernetes.")
-    stamp = {"gitVersion": version[1], "gitMajor": version[2], "gitMinor": version[3]}
-    flags = " ".join(f"-X k8s.io/component-base/version.{k}={v}" for k, v in stamp.items())
+        raise LocalClusterError(f"No go command was found: install Go 1.26 or newer, or {instead}.")
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
-    packages = list(CONTROL_PLANE.values())
-
-    progress.step(f"Building Kubernetes {version[1]} and etcd from source (once, a few minutes)")
     listing = subprocess.run(
         [go, "list", "-deps", *packages],
         cwd=sources, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if listing.returncode != 0:
-        raise LocalClusterError(
-            f"Go could not load the control plane: {_last_line(listing.stderr)}"
-        )
+        raise LocalClusterError(f"Go could not load {packages[0]}: {_last_line(listing.stderr)}")
     total = listing.stdout.count("\n")
-
+    flags = " ".join(f"-X {name}={value}" for name, value in stamp.items())
     command = [go, "build", "-v", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", f"{target}/"]
     _follow([*command, *packages], progress, total, cwd=sources, env=environment)
-    (target / "server").rename(target / "etcd")  # Go names a binary after its package's folder
 
 
 def _copy_jars(pom: Path, target: Path, progress: Progress) -> None:
@@ -177,9 +232,7 @@ def _follow(
             process.terminate()
             raise
     if process.returncode != 0:
-        raise LocalClusterError(
-            f"Building the control plane failed: {_last_line(chr(10).join(lines))}"
-        )
+        raise LocalClusterError(f"A build from source failed: {_last_line(chr(10).join(lines))}")
 
 
 @contextmanager

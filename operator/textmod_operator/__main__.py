@@ -1,6 +1,7 @@
 """textmod-operator: the command line.
 
 run     watch TextModerations and reconcile them
+doctor  say whether the installation works
 crd     print the CustomResourceDefinition
 """
 
@@ -73,6 +74,20 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, help="YAML file with TextModerations")
     check.add_argument("--diff", action="store_true", help="compare with the cluster")
     _flag(check, "kubeconfig", None, "kubeconfig file, for --diff")
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="say whether the installation works",
+        description="Exit code 0: it does; 1: it does not, and the output says what to do.",
+    )
+    doctor.set_defaults(run=_doctor)
+    _flag(doctor, "kubeconfig", None, "kubeconfig file (default: the pod's service account)")
+    _flag(doctor, "lease-namespace", None, "namespace of the leader's Lease (default: no election)")
+    doctor.add_argument(
+        "--without-metrics-api",
+        action="store_true",
+        help="external.metrics.k8s.io is not the operator's here",
+    )
     return parser
 
 
@@ -130,6 +145,18 @@ def _check(args: argparse.Namespace) -> int:
     except (OSError, yaml.YAMLError, ClusterError) as error:
         return _refuse(str(error), check.REFUSED)
     return check.DIFFERENT if different else check.FINE
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from textmod_operator.cluster import Cluster, connect
+    from textmod_operator.doctor import examine
+
+    cluster = Cluster(connect(args.kubeconfig), "textmod-operator-doctor")
+    well = True
+    for finding in examine(cluster, args.lease_namespace, metrics_api=not args.without_metrics_api):
+        well = well and finding.problem is None
+        sys.stdout.write(f"{finding}\n")
+    return 0 if well else 1
 
 
 def _settings(args: argparse.Namespace) -> Settings:

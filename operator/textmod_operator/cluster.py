@@ -335,6 +335,23 @@ class Cluster:
         )
         leaderelection.LeaderElection(config).run()
 
+    def lease_renewal(self, namespace: str) -> str | None:
+        """When the holder of the operator's Lease last renewed it, by its own clock; None when
+        nobody holds it."""
+        name = naming.FIELD_MANAGER
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}"
+        body = self._request("GET", path, "Lease", absent_is_none=True) or {}
+        renewed: str | None = (body.get("spec") or {}).get("renewTime")
+        return renewed
+
+    def resources(self, group_version: str) -> tuple[str, ...] | None:
+        """Names of what an API group serves; None when the cluster has no such group."""
+        path = f"/apis/{group_version}"
+        body = self._request("GET", path, "APIResourceList", absent_is_none=True)
+        if body is None:
+            return None
+        return tuple(resource["name"] for resource in body.get("resources") or ())
+
     @property
     def leader_renews(self) -> bool:
         """Whether somebody was seen to hold the Lease within its time. By changes of the Lease and

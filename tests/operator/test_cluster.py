@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
 from typing import Any
 
-from kubernetes.client import ApiClient
+from kubernetes.client import ApiClient, V1Lease, V1LeaseSpec
 
-from textmod_operator.cluster import Cluster, _projection
+from textmod_operator.cluster import Cluster, _PatientLock, _projection
 from textmod_operator.state import ObjectKey, Ref
 
 SCIENCE = ObjectKey("reddit", "science")
@@ -55,3 +57,31 @@ def test_a_projection_keeps_only_what_was_set() -> None:
 
 def test_a_list_of_another_length_is_kept_whole() -> None:
     assert _projection([1, 2], [1]) == [1, 2]
+
+
+class Leases:
+    """The API of one Lease."""
+
+    def __init__(self) -> None:
+        self.spec = V1LeaseSpec(holder_identity="a", lease_duration_seconds=10)
+
+    def renew(self, second: int) -> None:
+        at = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
+        self.spec.acquire_time, self.spec.renew_time = at, at
+
+    def read_namespaced_lease(self, *_: str) -> V1Lease:
+        return V1Lease(spec=self.spec)
+
+
+def test_a_leader_is_there_once_it_was_seen_to_renew() -> None:
+    leases = Leases()
+    lock = _PatientLock("lease", "textmod", "b")  # type: ignore[no-untyped-call]
+    lock.api_instance = leases
+    assert lock.seconds_since_renewal() == math.inf
+    leases.renew(1)
+    for _ in range(2):  # it may have been renewed a second or a week ago
+        lock.get("lease", "textmod")
+        assert lock.seconds_since_renewal() == math.inf
+    leases.renew(3)
+    lock.get("lease", "textmod")
+    assert lock.seconds_since_renewal() < 1
