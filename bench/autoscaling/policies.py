@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import median_low
 
 import numpy as np
 
@@ -10,10 +11,12 @@ from autoscaling.hpa import DEFAULT_BEHAVIOR, Hpa, average_value, utilization
 from autoscaling.simulator import SYNC, State, served
 from autoscaling.traces import SECONDS, Floats
 from textmod_operator import scaling
+from textmod_operator.desired.autoscaler import default_behavior
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
+from textmod_operator.streams import AT_ONCE_SECONDS
 
-DECISION = 5
-"""Seconds between two decisions of the operator."""
+DECISION = 2
+"""Seconds between two decisions of the operator (its setting `lag_interval`)."""
 
 
 class Ours:
@@ -21,17 +24,15 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, prior_error: float = 1.3) -> None:
-        self._prior_error = prior_error
-        """The image's benchmark over this cluster's real speed."""
+    def __init__(self) -> None:
         self._memory = scaling.Memory.empty()
         self._decision: scaling.Decision | None = None
 
     def hpa(self, minimum: int, maximum: int) -> Hpa:
-        return Hpa(minimum, maximum, scaling.HPA_BEHAVIOR)
+        return Hpa(minimum, maximum, default_behavior(maximum))
 
     def observe(self, state: State) -> None:
-        if state.now % DECISION == DECISION - 1:
+        if state.now % DECISION == 0:
             self._decide(state, self._reading(state))
 
     def wanted(self, state: State) -> int | None:
@@ -39,13 +40,17 @@ class Ours:
             return None
         return average_value(self._decision.desired, 1.0, state.asked, 0.0)
 
+    def at_once(self, state: State) -> int | None:  # noqa: ARG002 - Policy's own signature
+        known = self._decision is not None and self._decision.condition != "LagUnknown"
+        return self._decision.desired if known else None
+
     def _policy(self, state: State) -> scaling.Policy:
         return scaling.Policy(
             min_replicas=1,
             max_replicas=state.world.maximum or len(state.read),
             partitions=len(state.read),
             max_seconds_behind=state.world.promise,
-            prior_rate=state.world.rate * self._prior_error,
+            metric_seconds=AT_ONCE_SECONDS,
         )
 
     def _decide(self, state: State, reading: LagReading | LagUnknown) -> None:
@@ -65,7 +70,9 @@ class Ours:
             PartitionLag(p, 0, end, min(end, at))
             for p, (end, at) in enumerate(zip(_whole(ends), _whole(committed), strict=True))
         )
-        return LagReading(float(state.now), lags, _age(state, committed))
+        told = state.told[state.told > 0].tolist()
+        rate = median_low(told) if told else None
+        return LagReading(float(state.now), lags, _age(state, committed), told_rate=rate)
 
 
 class OursPerfect(Ours):
@@ -96,7 +103,13 @@ class OursPerfect(Ours):
         self._decide(state, LagReading(float(state.now), lags, _age(state, reads)))
 
 
-class Keda:
+class _Patient:
+    """A law that only its HPA acts on."""
+
+    def at_once(self, state: State) -> int | None: ...
+
+
+class Keda(_Patient):
     """KEDA's Kafka scaler with its HPA of defaults: ⌈min(lag, P·T)/T⌉, tolerance 0.1."""
 
     def __init__(self, threshold: int) -> None:
@@ -116,7 +129,7 @@ class Keda:
         return average_value(min(lag, most), self._threshold, state.asked, 0.1)
 
 
-class Cpu:
+class Cpu(_Patient):
     """A plain HPA on CPU, 80 %, a metrics-server of 15 s."""
 
     name = "CPU 80 %"
@@ -131,7 +144,7 @@ class Cpu:
         return utilization(usage, state.asked - state.ready, 0.8, state.asked, 0.1)
 
 
-class Fixed:
+class Fixed(_Patient):
     name = "fixed maximum"
 
     def hpa(self, minimum: int, maximum: int) -> None:  # noqa: ARG002 - Policy's own signature
@@ -142,7 +155,7 @@ class Fixed:
     def wanted(self, state: State) -> int | None: ...
 
 
-class Clairvoyant:
+class Clairvoyant(_Patient):
     """Knows the arrivals of the next minute, every backlog and every speed, and takes the smallest
     size that, kept, holds the promise; if none does, the one that breaks it for the fewest seconds.
 
@@ -156,7 +169,7 @@ class Clairvoyant:
         self._borrowing = borrowing
 
     def hpa(self, minimum: int, maximum: int) -> Hpa:
-        return Hpa(minimum, maximum, scaling.HPA_BEHAVIOR)
+        return Hpa(minimum, maximum, default_behavior(maximum))
 
     def observe(self, state: State) -> None: ...
 

@@ -30,8 +30,9 @@ from textmod_dev.build import control_plane_binaries
 from textmod_dev.control_plane import AutoscalerTimes, ControlPlane
 from textmod_dev.processes import ProcessKeeper, free_port, wait_until
 from textmod_dev.progress import Progress
-from textmod_operator.scaling import HPA_BEHAVIOR
+from textmod_operator.desired.autoscaler import default_behavior
 
+OURS = default_behavior(10_000)
 FOLDER = Path(__file__).parent / "scenarios"
 SECONDS = 75
 SYNC = 2
@@ -93,12 +94,12 @@ class Scenario:
 
 
 SCENARIOS = [
-    Scenario("ours", STAIRS, {**HPA_BEHAVIOR}),
+    Scenario("ours", STAIRS, OURS),
     Scenario("ours-wave", WAVE, _rules()),
     Scenario("tolerance", [(0, 20), (15, 21.5), (30, 23), (45, 21), (55, 20)],
              _rules(tolerance="0.1"), target=1, replicas=20, maximum=40),
     Scenario("default-up", [(0, 1), (5, 40)],
-             {"scaleUp": DEFAULT_BEHAVIOR["scaleUp"], "scaleDown": HPA_BEHAVIOR["scaleDown"]},
+             {"scaleUp": DEFAULT_BEHAVIOR["scaleUp"], "scaleDown": OURS["scaleDown"]},
              maximum=40, replicas=1),
     Scenario("up-pods", [(0, 2), (5, 18), (60, 2)], _rules([("Pods", 2, 9)])),
     Scenario("up-percent", [(0, 3), (5, 20)], _rules([("Percent", 50, 9)]), replicas=3),

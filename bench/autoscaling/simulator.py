@@ -24,10 +24,12 @@ from autoscaling.traces import SECONDS, Floats, Trace
 
 SYNC = 15
 """Seconds between two syncs of the HPA."""
-COMMIT = 5
-"""Seconds between two commits of one consumer."""
+COMMIT = 1
+"""Seconds between two commits of one consumer (the model server's: half a second)."""
 DELAY = 1
 """Age of the offsets when a policy sees them."""
+FULL_BATCH = 128
+"""Messages that wait for a consumer which measures its own speed."""
 BLIND = 5
 """A scale-down is blind when the lag has not been readable for a whole decision's time."""
 SESSION_TIMEOUT = 45
@@ -44,6 +46,9 @@ class World:
     """Mean speed of a replica."""
     uneven: float = 0.07
     """Standard deviation of the speed between replicas, and 0.05 over time."""
+    benchmark: float = 1.3
+    """The image's own benchmark over `rate`: what a replica tells of its speed until it has
+    measured it."""
     rebalance: float = 3.0
     maximum: int | None = None
     """maxReplicas; None: as many as partitions."""
@@ -55,6 +60,8 @@ class Pod:
     ready_at: float
     speed: float
     dead_until: float = -1.0
+    measured: bool = False
+    """It has worked on full batches, and tells its real speed since."""
 
 
 @dataclass
@@ -70,6 +77,8 @@ class State:
     """Messages read, by partition."""
     committed: Floats
     """Messages whose offsets are committed, by partition, as they can be seen."""
+    told: Floats
+    """The speed that was told with each partition's last commit; 0 before the first."""
     pods: list[Pod] = field(default_factory=list)
     asked: int = 1
     busy: float = 0.0
@@ -106,6 +115,9 @@ class Policy(Protocol):
 
     def wanted(self, state: State) -> int | None:
         """What the HPA makes of the metrics; None: they can't be read."""
+
+    def at_once(self, state: State) -> int | None:
+        """The size that is asked for without waiting for the HPA, when it is larger; else None."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,8 @@ def simulate(trace: Trace, world: World, policy: Policy, minimum: int = 1) -> Ru
         group.read()
         policy.observe(state)
         if now % SYNC == 0:
-            group.scale(policy)
+            group.sync(policy)
+        group.express(policy)
         reads[now], replicas[now], ready[now] = state.read, state.asked, state.ready
     age = _ages(state.arrived, reads)
     return Run(
@@ -190,7 +203,7 @@ class _Group:
         maximum = min(world.maximum or count, count)
         self._hpa = policy.hpa(minimum, maximum)
         arrived = np.cumsum(trace.arrivals, axis=0)
-        self.state = State(0, world, trace, arrived, np.zeros(count), np.zeros(count))
+        self.state = State(0, world, trace, arrived, *np.zeros((3, count)))
         self.directions: list[int] = []
         """+1 and -1 for each change of size."""
         self.blind = 0
@@ -240,18 +253,40 @@ class _Group:
             used = float(done.sum() / max(capacity.sum(), 1e-9))
             due = (now + self._owner) % COMMIT == 0
             np.copyto(state.committed, state.read, where=due)
+            np.copyto(state.told, self._told(), where=due)
         self._used = [*self._used[-14:], used]
         state.busy = sum(self._used) / len(self._used)
 
-    def scale(self, policy: Policy) -> None:
+    def _told(self) -> Floats:
+        """By partition, what its reader tells of its speed now."""
+        state = self.state
+        waiting = np.bincount(
+            self._owner, state.arrived[state.now] - state.read, minlength=len(self._members)
+        )
+        for pod, messages in zip(self._members, waiting, strict=True):
+            pod.measured |= bool(messages >= FULL_BATCH)
+        benchmark = state.world.benchmark * state.world.rate
+        rates = np.array([pod.speed if pod.measured else benchmark for pod in self._members])
+        return rates[self._owner]
+
+    def sync(self, policy: Policy) -> None:
         """One sync of the HPA."""
+        state = self.state
+        if self._hpa is not None:
+            self._ask_for(self._hpa.step(state.now, state.asked, policy.wanted(state)))
+
+    def express(self, policy: Policy) -> None:
+        """What the policy asks for between two syncs: never less, and within the HPA's bounds."""
+        wanted = policy.at_once(self.state)
+        if self._hpa is not None and wanted is not None:
+            self._ask_for(max(self.state.asked, min(wanted, self._hpa.maximum)))
+
+    def _ask_for(self, asked: int) -> None:
         state, now = self.state, self.state.now
-        if self._hpa is None:
+        if asked == state.asked:
             return
-        asked = self._hpa.step(now, state.asked, policy.wanted(state))
-        if asked != state.asked:
-            self.directions.append(1 if asked > state.asked else -1)
-            self.blind += asked < state.asked and state.unknown_for >= BLIND
+        self.directions.append(1 if asked > state.asked else -1)
+        self.blind += asked < state.asked and state.unknown_for >= BLIND
         while len(state.pods) < asked:
             start = state.world.start * self._rng.uniform(0.9, 1.1)
             state.pods.append(self._new_pod(now + start))

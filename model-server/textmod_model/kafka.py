@@ -13,6 +13,7 @@ from textmod_model import kafka_config
 from textmod_model.errors import ConfigurationError, StreamError
 from textmod_model.health import Health
 from textmod_model.settings import Settings
+from textmod_model.speed import Speed
 from textmod_model.stream import Message
 
 __all__ = ["Fault", "KafkaError", "KafkaException", "Producer", "Source", "TopicPartition"]
@@ -94,8 +95,10 @@ class Source:
     It connects and joins in the background from the moment it is made. Use from one thread.
     """
 
-    def __init__(self, settings: Settings, health: Health) -> None:
+    def __init__(self, settings: Settings, health: Health, speed: Speed) -> None:
         self._settings = settings
+        self.speed = speed
+        """Told with every offset."""
         self._health = health
         self._settle: Settle = _nothing
         self._forget: Settle = _nothing
@@ -174,9 +177,9 @@ class Source:
 
     def topic_partitions(self, offsets: dict[int, int]) -> list[TopicPartition]:
         """The offsets of partitions that are still ours, as the client wants them."""
-        topic = self._settings.input_topic
+        topic, told = self._settings.input_topic, self.speed.metadata
         return [
-            TopicPartition(topic, partition, offset)
+            TopicPartition(topic, partition, offset, told)
             for partition, offset in offsets.items()
             if partition in self._owned
         ]

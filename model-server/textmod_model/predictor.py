@@ -28,6 +28,8 @@ class ModelInfo:
     recipe: str
     labels: tuple[str, str]
     threshold: float
+    messages_per_second: float | None = None
+    """Of one core, measured when the model was packaged; None: not measured."""
 
     @property
     def label(self) -> str:

@@ -96,7 +96,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     those that serve."""
     health = Health(streaming=settings.streaming == "Native")
     predictor = load_predictor(settings)
-    source = _source(settings, health) if health.streaming else None
+    source = _source(settings, health, predictor) if health.streaming else None
     from textmod_model.metrics import Metrics
     from textmod_model.servers import Servers
 
@@ -159,6 +159,7 @@ def load_predictor(settings: Settings) -> "Predictor":
         recipe=manifest.recipe,
         labels=manifest.labels,
         threshold=_threshold(settings, manifest.threshold),
+        messages_per_second=manifest.messages_per_second,
     )
     return Predictor(scorer.score, info, settings.message_text_field)
 
@@ -183,10 +184,12 @@ def _threshold(settings: Settings, default: float) -> float:
     return threshold
 
 
-def _source(settings: Settings, health: Health) -> "Source":
+def _source(settings: Settings, health: Health, predictor: "Predictor") -> "Source":
     from textmod_model.kafka import Source
+    from textmod_model.speed import Speed, usable_cores
 
-    return Source(settings, health)
+    benchmark = predictor.info.messages_per_second
+    return Source(settings, health, Speed(benchmark, usable_cores(), settings.batch_max_messages))
 
 
 def _worker(

@@ -11,17 +11,24 @@ import ssl
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
-from kafka.structs import TopicPartition
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from textmod_operator import metrics
 from textmod_operator.state import KafkaConnection
 
 Partition = tuple[str, int]
 """Topic and partition number."""
+
+
+class Committed(NamedTuple):
+    """A committed offset, and what its committer wrote beside it ("" for nothing)."""
+
+    offset: int
+    metadata: str
 
 
 class GroupOffsets:
@@ -39,12 +46,12 @@ class GroupOffsets:
 
     def fetch(
         self, groups: Mapping[str, Iterable[Partition]]
-    ) -> dict[str, dict[Partition, int] | str]:
+    ) -> dict[str, dict[Partition, Committed] | str]:
         """Committed offsets by group and partition; those that have none are left out. For a group
         that could not be read, the sentence that says why, without a full stop."""
         together = {group: at for group, at in groups.items() if group not in self._refused}
         alone = set(groups) - set(together)
-        found: dict[str, dict[Partition, int] | str] = {}
+        found: dict[str, dict[Partition, Committed] | str] = {}
         try:
             found.update(self._ask(together, again=True))
         except KafkaError as error:
@@ -72,7 +79,7 @@ class GroupOffsets:
 
     def _ask(
         self, groups: Mapping[str, Iterable[Partition]], *, again: bool = False
-    ) -> dict[str, dict[Partition, int]]:
+    ) -> dict[str, dict[Partition, Committed]]:
         if not groups:
             return {}
         metrics.KAFKA_REQUESTS.labels("fetch_group_offsets").inc()
@@ -88,7 +95,7 @@ class GroupOffsets:
             return self._ask(groups)
         return {
             group: {
-                (at.topic, at.partition): committed.offset
+                (at.topic, at.partition): _committed(committed)
                 for at, committed in offsets.items()
                 if committed.offset >= 0
             }
@@ -146,6 +153,11 @@ def _tls(connection: KafkaConnection) -> ssl.SSLContext:
             both.flush()
             context.load_cert_chain(Path(both.name))
     return context
+
+
+def _committed(found: OffsetAndMetadata) -> Committed:
+    """confluent-kafka (2.16) counts the NUL that ends a C string as part of the metadata."""
+    return Committed(found.offset, (found.metadata or "").removesuffix("\0"))
 
 
 def _sentence(error: KafkaError) -> str:

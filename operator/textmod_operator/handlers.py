@@ -23,6 +23,7 @@ from textmod_operator import metrics, naming
 from textmod_operator.api import v1alpha1 as api
 from textmod_operator.cluster import OWNED_KINDS, PLURALS, Cluster
 from textmod_operator.conditions import FIGURES, figures, notices, published, unknown
+from textmod_operator.desired.autoscaler import acts_at_once
 from textmod_operator.errors import ClusterError, Problem
 from textmod_operator.kafka_admin import KafkaAdmins
 from textmod_operator.reconcile import Edges, Outcome, finalize, key_of, reconcile
@@ -295,11 +296,13 @@ class Controller:
             self._polling.discard(connection)
 
     async def _tell(self, key: ObjectKey, scaling: ScalingSeen | None) -> None:
-        """Asks for a pass when a decision changes a condition or steps over zero; else writes the
-        fast figures alone, when they are due."""
+        """Asks for more replicas when a decision wants them; asks for a pass when it changes a
+        condition or steps over zero; else writes the fast figures alone, when they are due."""
         body = self._bodies.get(key)
         if body is None or scaling is None:
             return
+        if (size := raised_size(body, scaling)) is not None:
+            await self._raise_to(key, size)
         if _changes_condition(body, scaling) or _steps_over_zero(body, scaling):
             self._queue.add(key)
             return
@@ -314,6 +317,15 @@ class Controller:
                 await loop.run_in_executor(self._threads, self._send_figures, key, body, patch)
             except ClusterError as error:
                 logger.warning("%s: writing the lag to the status failed: %s", key, error)
+
+    async def _raise_to(self, key: ObjectKey, size: int) -> None:
+        """Asks for more replicas now, as the HPA would at its next sync."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._threads, self._cluster.scale, key, size)
+            logger.info("%s: scaled to %d ahead of the HPA's next sync", key, size)
+        except ClusterError as error:
+            logger.warning("%s: scaling to %d is left to the HPA: %s", key, size, error)
 
     def _send_figures(self, key: ObjectKey, body: Manifest, patch: Manifest) -> None:
         self._send_status(key, patch)
@@ -473,6 +485,20 @@ def _steps_over_zero(body: Manifest, scaling: ScalingSeen) -> bool:
     if replicas is None or body["spec"].get("autoscaling", {}).get("minReplicas", 1) > 0:
         return False
     return bool(replicas == 0) != (scaling.desired == 0)
+
+
+def raised_size(body: Manifest, scaling: ScalingSeen) -> int | None:
+    """The size to ask for ahead of the HPA, or None: never a smaller one, never on a lag that is
+    not known, and not from 0, which switches the HPA off."""
+    replicas = body["spec"].get("replicas", 1)
+    if isinstance(scaling.reading, LagUnknown) or not 0 < replicas < scaling.desired:
+        return None
+    try:
+        tm = api.TextModeration.parse(body)
+    except Problem:
+        return None
+    size = min(scaling.desired, tm.max_replicas)
+    return size if size > replicas and acts_at_once(tm) else None
 
 
 def _finished(task: asyncio.Task[None]) -> bool:

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from statistics import median_low
 from typing import Any, Literal, Self
 
 from confluent_kafka import (
@@ -63,11 +65,23 @@ HISTORY_POINTS = 96
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 
+MOST_RATE = 1e6
+"""Messages/s. No consumer tells a higher one in earnest."""
+_RATE = re.compile(r"rate=(\d{1,7}(?:\.\d{1,6})?)", re.ASCII)
+
 _REBALANCING = {
     ConsumerGroupState.PREPARING_REBALANCING,
     ConsumerGroupState.COMPLETING_REBALANCING,
 }
 """Groups of the classic protocol. The newer one (KIP-848) has no pause to wait for."""
+
+
+def told_rate(notes: Iterable[str]) -> float | None:
+    """Messages/s of one busy consumer: the median of what committers wrote beside their offsets
+    (``rate=812.5``). Whoever may commit may write anything there: what is not a positive number
+    that a process can reach says nothing."""
+    rates = [float(found[1]) for note in notes if (found := _RATE.fullmatch(note))]
+    return median_low(rates) if (rates := [r for r in rates if 0 < r <= MOST_RATE]) else None
 
 
 class ArrivalHistory:
@@ -136,6 +150,8 @@ class _Watch:
     """None: not read yet. A partition that is missing has no committed offset."""
     committed_at: float = 0.0
     """When `committed` was read."""
+    told_rate: float | None = None
+    """Messages/s of one busy consumer, as they tell it themselves."""
     moved_at: float = 0.0
     """When an end or a committed offset was last seen to move."""
     progressed_at: float = 0.0
@@ -316,7 +332,9 @@ class LagMonitor:
             if isinstance(answer, str):
                 failed[key] = f"Consumer group {watch.group} can't be read: {answer}."
             elif answer is not None:
-                committed = {p: at for (topic, p), at in answer.items() if topic == watch.topic}
+                mine = {p: at for (topic, p), at in answer.items() if topic == watch.topic}
+                committed = {p: at.offset for p, at in mine.items()}
+                watch.told_rate = told_rate(at.metadata for at in mine.values())
                 if committed != watch.committed:
                     watch.moved_at = watch.progressed_at = now
                 watch.committed, watch.committed_at = committed, now
@@ -511,7 +529,7 @@ def _reading(watch: _Watch, lags: tuple[PartitionLag, ...], now: float) -> LagRe
     behind = None
     if len(known) == len(arrivals):
         behind = max((max(0.0, now - at) for at in known), default=0.0)
-    return LagReading(now, lags, behind, watch.rebalancing)
+    return LagReading(now, lags, behind, watch.rebalancing, watch.told_rate)
 
 
 class _Refusal(str):

@@ -39,22 +39,6 @@ from textmod_operator.state import LagReading, LagUnknown
 
 Condition = Literal["LagUnknown", "AtMaximum", "HotPartition"]
 
-HPA_BEHAVIOR: dict[str, Any] = {
-    "scaleUp": {
-        "stabilizationWindowSeconds": 0,
-        "selectPolicy": "Max",
-        "policies": [{"type": "Pods", "value": 10_000, "periodSeconds": 15}],
-    },
-    "scaleDown": {
-        "stabilizationWindowSeconds": 0,
-        "selectPolicy": "Max",
-        "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
-    },
-}
-"""The HPA `behavior` that lets the law itself decide when the user gives none: the HPA's default of
-4 pods or 100 % in 15 s would take four syncs from 1 to 16 replicas, and its 300 s window would come
-on top of the law's own. Add `tolerance: "0"` both ways where the API server knows the field."""
-
 MARGIN = 0.75
 """d/D. The rest is for what the law can't see: commits are some seconds old when they are read."""
 PATIENCE = 1.2
@@ -66,6 +50,8 @@ COMFORT = 0.9
 """The same when shrinking to it; the gap between the two stops flapping."""
 LAMBDA_SECONDS = 10.0
 """λ is the difference of end offsets over at least this time."""
+SURPRISE = 4.0
+"""Standard deviations of independent arrivals beyond which a few seconds' more is no accident."""
 WINDOW_SECONDS = 60.0
 """How far back samples are kept: shares of partitions and throughput are differences over it."""
 SAMPLE_SECONDS = 4.0
@@ -101,11 +87,11 @@ class Policy:
     messages_per_replica: int | None = None
     """The simple threshold; used when `max_seconds_behind` is None."""
     prior_rate: float | None = None
-    """Messages/s of one busy replica, from the image's own benchmark; used until one is learned."""
+    """Messages/s of one busy replica, used until its members tell theirs or one is learned."""
     idle_seconds: float = 300.0
     """Without arrivals and lag for this long, scale to zero (only when `min_replicas` is 0)."""
     metric_seconds: float = 20.0
-    """From an arrival until the HPA has acted on it: a decision and the HPA's sync of 15 s."""
+    """From an arrival until more is asked for: a decision, and the HPA's sync of 15 s."""
     start_seconds: float = 20.0
     """From the HPA's write until the pods are ready; used until it has been measured."""
     rebalance_seconds: float = 5.0
@@ -159,6 +145,8 @@ class Memory:
 
     samples: tuple[Sample, ...] = ()
     """Oldest first, over WINDOW_SECONDS."""
+    ends: tuple[tuple[float, int], ...] = ()
+    """(time, sum of the end offsets) of the last three readings."""
     rate: float | None = None
     """μ as learned."""
     start_seconds: float | None = None
@@ -227,6 +215,7 @@ def decide(
         why = reading.why if isinstance(reading, LagUnknown) else "The topic has no partitions."
         held = replace(memory, known_since=None, idle_since=None)
         return Decision(workload.replicas, why, "LagUnknown"), held
+    policy = replace(policy, prior_rate=reading.told_rate or policy.prior_rate)
     memory = _observe(reading, workload, policy, memory, now)
     view = _view(reading, workload, policy, memory, now)
     verdict = _judge(reading, view, policy, _remember_peak(view, memory))
@@ -266,9 +255,7 @@ def _observe(
     )
     if memory.asked != workload.replicas:
         grew = memory.asked is not None and workload.replicas > memory.asked
-        memory = replace(
-            memory, asked=workload.replicas, asked_at=now, growing=grew, settled_at=now
-        )
+        memory = replace(memory, asked=workload.replicas, asked_at=now, growing=grew)
     if memory.growing and ready >= workload.replicas:
         if workload.ready is not None:
             memory = replace(
@@ -278,7 +265,13 @@ def _observe(
 
     if memory.samples and memory.samples[-1].ready != ready:
         memory = replace(memory, settled_at=now)
-    memory = replace(memory, samples=_kept(memory.samples, sample))
+    samples = _kept(memory.samples, sample)
+    ends = (*memory.ends[-2:], (reading.at, sum(sample.ends)))
+    if len(samples) == 1:
+        ends = ends[-1:]
+    elif memory.ends and reading.at <= memory.ends[-1][0]:
+        ends = memory.ends
+    memory = replace(memory, samples=samples, ends=ends)
     if memory.known_since is None:
         memory = replace(memory, known_since=now)
     memory = replace(memory, rate=_learn_rate(memory, policy))
@@ -318,6 +311,17 @@ def _rate(a: Sample, b: Sample) -> float:
     return (sum(b.ends) - sum(a.ends)) / (b.at - a.at)
 
 
+def _arriving(memory: Memory) -> float:
+    """λ: over LAMBDA_SECONDS, or what both of the last two readings show beyond chance when that is
+    more. One alone may be a batch that somebody sent at once."""
+    steady = _rate(_since(memory.samples, LAMBDA_SECONDS), memory.samples[-1])
+    if len(memory.ends) < 3:
+        return steady
+    recent = min((n - m) / (b - a) for (a, m), (b, n) in pairwise(memory.ends))
+    chance = math.sqrt(max(recent, 1.0) / (memory.ends[-1][0] - memory.ends[-2][0]))
+    return max(steady, recent - SURPRISE * chance)
+
+
 def _arrivals(a: Sample, b: Sample) -> list[float]:
     """Arrivals a second of each partition between two samples."""
     return [(end - start) / (b.at - a.at) for start, end in zip(a.ends, b.ends, strict=True)]
@@ -343,7 +347,7 @@ def _learn_rate(memory: Memory, policy: Policy) -> float | None:
     last, known = memory.samples[-1], memory.rate or policy.prior_rate
     since = memory.settled_at + policy.rebalance_seconds + SAMPLE_SECONDS
     steady = [s for s in memory.samples if s.at >= since]
-    if not steady or last.at - steady[0].at < 20 or last.ready != last.asked or last.ready < 1:
+    if not steady or last.at - steady[0].at < 20 or last.ready < 1:
         return memory.rate
     recent = steady[steady.index(_since(tuple(steady), 20)) :]
     arrivals = _arrivals(recent[0], last)
@@ -480,7 +484,7 @@ def _view(
     first, last = memory.samples[0], memory.samples[-1]
     arriving, throughput, arrivals = None, 0.0, [0.0] * count
     if len(memory.samples) > 1:
-        arriving = _rate(_since(memory.samples, LAMBDA_SECONDS), last)
+        arriving = _arriving(memory)
         throughput = _throughput(first, last)
         arrivals = _arrivals(first, last)
     hot = _hot(arrivals, rate)
@@ -638,22 +642,23 @@ def _disproved(view: _View, memory: Memory) -> bool:
 
 def _need(view: _View, memory: Memory) -> int:
     """The smallest size that would do in comfort, for the window of rule 3."""
-    if view.age is None or view.age > view.promise / 2:
-        return max(view.asked, view.sizes[0])  # behind: not the moment to shrink
     most = view.capacity(view.sizes[-1])
     floor = min(memory.peak, most) * max(0.0, 1 - view.promise / view.reaction)
     most_waiting = (view.rate or 0.0) * view.promise / 2
+    behind = view.age is None or view.age > view.promise / 2
     fits = (
         n
         for n in view.sizes
         if max(view.forecast / COMFORT, floor) <= view.capacity(n)
-        and view.backlog(n) <= most_waiting
+        and (behind or view.backlog(n) <= most_waiting)
     )
     return next(fits, view.best_effort(0.0))
 
 
 def _smaller(view: _View, memory: Memory) -> int | None:
     """Rule 3: the smaller size that fits the whole window, or None."""
+    if view.age is None or view.age > view.promise / 2:
+        return None  # behind: not the moment to shrink
     known_since = view.now if memory.known_since is None else memory.known_since
     settled = view.now - max(known_since, memory.asked_at) >= SHRINK_SECONDS
     fits = max(n for _, n in memory.needs)

@@ -96,6 +96,8 @@ class LagReading:
     seconds_behind: float | None = None
     """Age in seconds of the oldest unread message; 0 when all is read, None when not known yet."""
     rebalancing: bool = False
+    told_rate: float | None = None
+    """Messages/s of one busy consumer, as the group's members tell it with their commits."""
 
     @property
     def messages(self) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.autoscaler import acts_at_once
 from textmod_operator.lag import LagMonitor
 from textmod_operator.scaling import Decision, Memory, Policy, Workload, decide
 from textmod_operator.state import (
@@ -23,6 +24,12 @@ from textmod_operator.state import (
     ObjectKey,
     ScalingSeen,
 )
+
+AT_ONCE_SECONDS = 8.0
+"""From an arrival until the operator has asked for more: a read of the lag every 2 s, λ known after
+4, and some to spare (with less to spare the law waits longer, and the simulator says too long)."""
+BY_HPA_SECONDS = 20.0
+"""The same until the HPA has: its sync of 15 s comes on top."""
 
 Reading = LagReading | LagUnknown
 
@@ -53,6 +60,7 @@ def stream_of(tm: TextModeration, connection: KafkaConnection, ready: int | None
             partitions=tm.input_partitions,
             max_seconds_behind=scaling.lag.max_seconds_behind,
             messages_per_replica=scaling.lag.messages_per_replica,
+            metric_seconds=AT_ONCE_SECONDS if acts_at_once(tm) else BY_HPA_SECONDS,
         ),
         workload=Workload(replicas=tm.replicas, ready=ready),
     )

@@ -33,11 +33,15 @@ from textmod_dev.kafka_security import Security
 from textmod_model import artifact
 from textmod_model.scorer import Scorer
 from textmod_model.servers import listen
+from textmod_operator.lag import LagMonitor
+from textmod_operator.state import KafkaConnection, ObjectKey
 
 pytestmark = pytest.mark.integration
 
 DELIVERIES = ["AtLeastOnce", "ExactlyOnce"]
 SECONDS = 60
+BENCHMARK = 1234.5
+"""Messages/s that the artifact claims."""
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +74,7 @@ def model(tmp_path_factory):
         check=True,
         capture_output=True,
     )
+    artifact.write_benchmark(packaged, BENCHMARK)
     return packaged
 
 
@@ -388,6 +393,24 @@ def test_messages_without_a_key_stay_in_their_partition(stream):
     partitions = {int(dict(m.headers())["number"]): m.partition() for m in one.read(one.input)}
     assert {int(dict(m.headers())["number"]): m.partition() for m in verdicts} == partitions
     assert all(message.key() is None for message in verdicts)
+
+
+def test_its_speed_goes_along_with_every_offset(stream, delivery):
+    one = stream(TEXTMOD_DELIVERY=delivery)
+    one.send(10)
+    monitor = LagMonitor(KafkaConnection(one.bootstrap))
+    key = ObjectKey("team", "science")
+    monitor.watch(key, one.input, one.group)
+
+    def told():
+        return getattr(monitor.poll(time.time())[key], "told_rate", None)
+
+    one.start("pod-a")
+    until(lambda: told() == BENCHMARK, "the artifact's benchmark is told")
+    one.send(60_000)
+    until(lambda: told() != BENCHMARK, "a measured rate takes its place")
+    assert 100 < told() < 1e6
+    monitor.close()
 
 
 def test_a_killed_worker_loses_nothing_and_repeats_nothing_if_exactly_once(stream, delivery):

@@ -7,6 +7,7 @@ import pytest
 from textmod_model import settings
 from textmod_model.health import Health
 from textmod_model.kafka import Source
+from textmod_model.speed import Speed
 
 STREAM = {
     "TEXTMOD_STREAMING": "Native",
@@ -56,7 +57,7 @@ class FakeConsumer:
 
 @pytest.fixture
 def source():
-    made = Source(settings.load(STREAM), Health(streaming=True))
+    made = Source(settings.load(STREAM), Health(streaming=True), Speed(812.5, 1, 256))
     made._consumer.close()
     made._consumer = FakeConsumer()
     return made
@@ -108,4 +109,5 @@ def test_the_same_holds_for_what_was_put_aside_while_nothing_could_be_written(so
 def test_offsets_of_partitions_given_up_are_not_ours_to_store(source):
     rebalance(source, [], [0, 1])()
     rebalance(source, [1], [])()
-    assert [one.partition for one in source.topic_partitions({0: 5, 1: 7})] == [0]
+    [kept] = source.topic_partitions({0: 5, 1: 7})
+    assert (kept.partition, kept.metadata) == (0, "rate=812.5")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 from kafka.errors import GroupAuthorizationFailedError, NotCoordinatorError
 
-from textmod_operator.group_offsets import GroupOffsets, Partition
+from textmod_operator.group_offsets import Committed, GroupOffsets, Partition
 from textmod_operator.state import KafkaConnection
 
 
@@ -21,13 +21,13 @@ class Scripted(GroupOffsets):
 
     def _ask(
         self, groups: Mapping[str, Iterable[Partition]], *, again: bool = False
-    ) -> dict[str, dict[Partition, int]]:
+    ) -> dict[str, dict[Partition, Committed]]:
         if groups:
             self.requests.append(set(groups))
         for group in groups:
             if group in self.errors:
                 raise self.errors[group]
-        return {group: {("input", 0): 7} for group in groups}
+        return {group: {("input", 0): Committed(7, "")} for group in groups}
 
 
 GROUPS: dict[str, list[Partition]] = {name: [("input", 0)] for name in ("a", "b", "c")}
@@ -35,7 +35,7 @@ GROUPS: dict[str, list[Partition]] = {name: [("input", 0)] for name in ("a", "b"
 
 def test_all_in_one_request() -> None:
     offsets = Scripted({})
-    assert offsets.fetch(GROUPS) == {group: {("input", 0): 7} for group in "abc"}
+    assert offsets.fetch(GROUPS) == {group: {("input", 0): Committed(7, "")} for group in "abc"}
     assert offsets.requests == [{"a", "b", "c"}]
 
 
@@ -43,7 +43,7 @@ def test_a_refused_group_is_asked_alone_from_then_on() -> None:
     offsets = Scripted({"b": GroupAuthorizationFailedError("No right to describe b.")})
     for _ in range(2):
         found = offsets.fetch(GROUPS)
-        assert found["a"] == found["c"] == {("input", 0): 7}
+        assert found["a"] == found["c"] == {("input", 0): Committed(7, "")}
         assert isinstance(found["b"], str)
         assert "No right to describe b" in found["b"]
     assert offsets.requests[-2:] == [{"a", "c"}, {"b"}]
@@ -51,7 +51,7 @@ def test_a_refused_group_is_asked_alone_from_then_on() -> None:
     offsets.errors.clear()
     offsets.fetch(GROUPS)
     offsets.requests.clear()
-    assert offsets.fetch(GROUPS)["b"] == {("input", 0): 7}
+    assert offsets.fetch(GROUPS)["b"] == {("input", 0): Committed(7, "")}
     assert offsets.requests == [{"a", "b", "c"}]
 
 

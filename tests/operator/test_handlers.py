@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from objects import body, moderation
 
-from textmod_operator.handlers import Claims, is_newer, merge_patch
-from textmod_operator.state import ObjectKey
+from textmod_operator.handlers import Claims, is_newer, merge_patch, raised_size
+from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ScalingSeen
 
 VALUES = st.recursive(
     st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
@@ -87,3 +88,31 @@ def test_readings_of_an_object_are_ordered_as_numbers() -> None:
     assert is_newer(ten, nine)
     assert not is_newer(nine, ten)
     assert not is_newer(nine, nine)
+
+
+SEEN = LagReading(1.0, ())
+UP_SLOWLY = {"scaleUp": {"stabilizationWindowSeconds": 60}}
+DOWN_SLOWLY = {"scaleDown": {"stabilizationWindowSeconds": 60}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "reading", "desired", "size"),
+    [
+        ({"replicas": 2}, SEEN, 7, 7),
+        ({"replicas": 2, "autoscaling": {"behavior": DOWN_SLOWLY}}, SEEN, 7, 7),
+        ({"replicas": 2, "autoscaling": {"maxReplicas": 4}}, SEEN, 7, 4),
+        ({"replicas": 4, "autoscaling": {"maxReplicas": 4}}, SEEN, 7, None),
+        ({"replicas": 7}, SEEN, 7, None),
+        ({"replicas": 9}, SEEN, 7, None),
+        ({"replicas": 0}, SEEN, 7, None),
+        ({"replicas": 2}, LagUnknown(1.0, "No broker answers."), 7, None),
+        ({"replicas": 2, "autoscaling": {"behavior": UP_SLOWLY}}, SEEN, 7, None),
+        ({"replicas": 2, "autoscaling": {"metricsProvider": "Keda"}}, SEEN, 7, None),
+        ({"replicas": 2, "autoscaling": {"metricsProvider": "None"}}, SEEN, 7, None),
+        ({"replicas": 2, "message": {"format": "Nonsense"}}, SEEN, 7, None),
+    ],
+)
+def test_only_what_the_hpa_would_do_a_little_later_is_done_ahead_of_it(
+    spec: dict[str, Any], reading: LagReading | LagUnknown, desired: int, size: int | None
+) -> None:
+    assert raised_size(body(spec), ScalingSeen(reading, desired, "why")) == size

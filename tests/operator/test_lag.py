@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_operator.lag import ArrivalHistory
+from textmod_operator.lag import ArrivalHistory, told_rate
 
 
 def history(*points: tuple[float, int]) -> ArrivalHistory:
@@ -66,3 +66,22 @@ def test_arrivals_are_in_order_and_memory_is_bounded(steps: list[tuple[float, in
     known = [t for t in times if t is not None]
     assert known == sorted(known)
     assert all(0 <= t <= at for t in known)
+
+
+@pytest.mark.parametrize(
+    ("notes", "rate"),
+    [
+        ([], None),
+        ([""], None),
+        (["rate=812.5"], 812.5),
+        (["rate=3"], 3.0),
+        (["rate=100.0", "", "rate=300.0", "rate=120.0"], 120.0),
+        (["rate=0", "rate=0.0"], None),
+        (["rate=9999999"], None),
+        (["rate=-5", "rate=nan", "rate=inf", "rate=1e3", "RATE=5", "rate=5 ", "rate=٥"], None),
+        (["rate=" + "9" * 5000], None),
+        (['{"rate": 5}', "rate=5\n", "written by somebody else"], None),
+    ],
+)
+def test_what_committers_tell_of_their_speed(notes: list[str], rate: float | None) -> None:
+    assert told_rate(notes) == rate

@@ -46,9 +46,11 @@ class Stream:
             PartitionLag(i, 0, int(end), int(read))
             for i, (end, read) in enumerate(zip(self.ends, self.reads, strict=True))
         )
-        return LagReading(self.now, lags, self.age if self.measured else None, rebalancing)
+        age = self.age if self.measured else None
+        return LagReading(self.now, lags, age, rebalancing, self.told_rate)
 
     age: float = 0.0
+    told_rate: float | None = None
 
     def decide(self, reading: LagReading | LagUnknown | None = None) -> Decision:
         workload = Workload(self.replicas, self.replicas if self.ready is None else self.ready)
@@ -392,6 +394,12 @@ def test_a_prior_that_promises_too_little_is_corrected_when_it_is_outdone() -> N
     stream = Stream(policy=replace(POLICY, prior_rate=50), replicas=4, follow=False)
     stream.run(300, 380)
     assert stream.memory.rate == pytest.approx(95, rel=0.1)
+
+
+def test_what_replicas_tell_of_their_speed_goes_before_the_policy_s_prior() -> None:
+    stream = Stream(told_rate=50.0)
+    stream.run(60, 40)
+    assert stream.run(15, 300, per_replica=50)[-1].desired >= 6
 
 
 def test_being_idle_teaches_nothing() -> None:
