@@ -385,7 +385,7 @@ class LagTarget(Strict):
         default=None,
         ge=1,
         le=86400,
-        description="The promise, in seconds: the oldest unread message is at most this old. "
+        description="The promise: the oldest unread message is at most this many seconds old. "
         "Default: 30, when lag is left out.",
     )
     messages_per_replica: int | None = Field(
