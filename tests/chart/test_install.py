@@ -221,16 +221,25 @@ def test_a_release_from_install_to_uninstall(
     assert authority(cluster) == bundle
 
     helm("uninstall", RELEASE, "--wait")
-    left = cluster.kubectl(
-        *("get", "all,roles,clusterroles,rolebindings,clusterrolebindings,secrets,configmaps"),
-        *("-A", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name"),
+    wait_until(
+        lambda: left(cluster) == [f"customresourcedefinition.apiextensions.k8s.io/{CRD}"],
+        "nothing but the CRD was left",
     )
-    assert left.split() == []
     assert cluster.kubectl("get", "tm", "-n", "default", "-o", "name").split() == [
         "textmoderation.textmoderation.dev/kept"
     ]
     helm("install", RELEASE, CHART, *options)  # takes its own CRD back
     helm("uninstall", RELEASE, "--wait")
+
+
+def left(cluster: LocalCluster) -> list[str]:
+    """What carries the release's label, of every kind that the chart or its parts are of."""
+    kinds = (
+        "all,roles,clusterroles,rolebindings,clusterrolebindings,serviceaccounts,secrets,"
+        "configmaps,poddisruptionbudgets,networkpolicies,apiservices,crds"
+    )
+    label = f"app.kubernetes.io/instance={RELEASE}"
+    return cluster.kubectl("get", kinds, "-A", "-l", label, "-o", "name").split()
 
 
 def authority(cluster: LocalCluster) -> str:
