@@ -184,7 +184,7 @@ def _run(args: argparse.Namespace) -> int:
         level=args.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     # These tell of every object, watch and connection; what matters is said here.
-    for library in ("kopf", "kafka"):
+    for library in ("kopf", "kafka", "leaderelection"):
         logging.getLogger(library).setLevel(logging.WARNING)
     try:
         settings = _settings(args)
@@ -261,6 +261,8 @@ def _elect(controller: Any, cluster: Any, settings: Settings) -> None:  # noqa: 
     if settings.lease_namespace is None:
         controller.lead()
         return
+
+    logging.getLogger(__name__).info("standing by for the Lease in %s", settings.lease_namespace)
 
     def campaign() -> None:
         cluster.lead(

@@ -502,6 +502,8 @@ class _PatientLock(LeaseLock):
 
     _renewal: tuple[Any, float] = (None, -math.inf)
     """The renewTime seen last, and when it was first seen (monotonic seconds)."""
+    _trouble = ""
+    """Why the Lease could not be read the last time; told once."""
 
     def seconds_since_renewal(self) -> float:
         """Since the holder was last seen to renew; infinite before that was seen once."""
@@ -511,7 +513,11 @@ class _PatientLock(LeaseLock):
         try:
             found, record = super().get(name, namespace)  # type: ignore[no-untyped-call]
         except (OSError, HTTPError) as error:
-            return False, ApiException(status=0, reason=str(error))
+            found, record = False, ApiException(status=0, reason=str(error))
+        trouble = "" if found or record.status == 404 else str(record.reason)
+        if trouble not in ("", self._trouble):
+            logger.warning("the Lease %s/%s can't be read: %s", namespace, name, trouble)
+        self._trouble = trouble
         if found and record.renew_time != self._renewal[0]:
             # The first sight of a Lease tells nothing of its age.
             first = self._renewal[0] is None

@@ -96,8 +96,14 @@ class Controller:
 
     def lead(self) -> None:
         """This process is the one that acts from now on."""
+        logger.info("leading")
         metrics.LEADER.set(1)
         self._leading.set()
+
+    @property
+    def namespaced(self) -> bool:
+        """Whether it watches some namespaces only."""
+        return bool(self._settings.namespaces)
 
     @property
     def started(self) -> bool:
@@ -412,6 +418,8 @@ def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) 
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: object) -> None:
         settings.posting.enabled = False  # Events are posted on transitions, not for log lines
+        # With Roles alone nobody may list namespaces or watch CRDs; kopf would ask nine times.
+        settings.scanning.disabled = controller.namespaced
         await controller.start()
         await background()
 
