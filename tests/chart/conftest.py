@@ -14,9 +14,10 @@ from textmod_dev import build
 from textmod_dev.progress import Progress
 
 
-@pytest.fixture(scope="session", params=[3, 4], ids=["helm3", "helm4"])
+@pytest.fixture(params=[3, 4], ids=["helm3", "helm4"])
 def helm(request: pytest.FixtureRequest) -> Helm:
-    """Both Helms, one after the other."""
+    """Both Helms. Not of the session: pytest would group all tests by Helm, and every module's
+    cluster would be started once for each."""
     return functools.partial(run_helm, build.helm(request.param, Progress()))
 
 
