@@ -7,7 +7,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration \
-	bench bench-scorer bench-operator bench-autoscaling generate install-yaml lock clean
+	bench bench-scorer bench-operator bench-autoscaling picture generate install-yaml lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -69,6 +69,9 @@ bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
 
 bench-autoscaling: setup ## the scaling laws on a virtual clock (a quarter of an hour)
 	cd bench && $(abspath $(BIN))/python -m autoscaling
+
+picture: setup ## docs/stream-dashboard.png: the chart's dashboard, drawn from a real Prometheus
+	$(BIN)/python bench/dashboard/run.py
 
 # --- generated files ---------------------------------------------------------------------------
 generate: setup ## write the generated files anew
