@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -28,11 +29,15 @@ from textmod_dev.model_image import add_image, trained_model, training_data
 from textmod_dev.processes import wait_until
 from textmod_dev.progress import Progress
 from textmod_operator import naming
+from textmod_operator.__main__ import main as operator_command
+from textmod_operator.certificates import OwnCertificate
+from textmod_operator.cluster import Cluster, connect
 
 pytestmark = pytest.mark.integration
 
 RELEASE = "textmoderation-operator"
 OPERATOR = f"system:serviceaccount:{chart.NAMESPACE}:{RELEASE}"
+ACCOUNT = "chart-operator"
 CRD = "textmoderations.textmoderation.dev"
 # 443 stands for the Service's way from its port to the pods'.
 IMAGE = """
@@ -64,11 +69,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     ) as running:
         plane = running.control_plane
         account = plane.client_authority.issue(
-            "chart-operator",
+            ACCOUNT,
             OPERATOR,
             organizations=["system:serviceaccounts", f"system:serviceaccounts:{chart.NAMESPACE}"],
         )
-        kubeconfig = plane.write_kubeconfig("chart-operator", account)
+        kubeconfig = plane.write_kubeconfig(ACCOUNT, account)
         running.images.set(
             "textmoderation/operator:0.1.0",
             [sys.executable, "-c", IMAGE],
@@ -119,9 +124,14 @@ def addresses(cluster: LocalCluster) -> list[str]:
     return [pod["status"]["podIP"] for pod in alive]
 
 
+def figures(address: str) -> str:
+    """A replica's /metrics."""
+    return httpx.get(f"http://{address}:8080/metrics", timeout=5).text
+
+
 def figure(address: str, metric: str) -> str:
-    """A figure without labels on a replica's /metrics."""
-    lines = httpx.get(f"http://{address}:8080/metrics", timeout=5).text.splitlines()
+    """A figure without labels."""
+    lines = figures(address).splitlines()
     (value,) = (line.split()[1] for line in lines if line.startswith(f"{metric} "))
     return value
 
@@ -187,6 +197,16 @@ def test_install_yaml_is_accepted_whole(cluster: LocalCluster, namespace: str, h
     assert len(of_kind(bodies, "CustomResourceDefinition", "Deployment", "APIService")) == 3
 
 
+def test_the_doctor_says_what_is_missing(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert operator_command(["doctor", f"--kubeconfig={cluster.kubeconfig}"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told] == ["FAILED", "FAILED"]
+    assert "install the CRD" in told[0]
+    assert "install the APIService" in told[1]
+
+
 # --- a release's life -----------------------------------------------------------------------------
 
 
@@ -205,6 +225,13 @@ def test_a_release_from_install_to_uninstall(
     route(cluster, replicas[0])
     wait_for_metrics_api(cluster)
     assert "Phase:          Succeeded" in helm("test", RELEASE)
+
+    renew_certificate(cluster)
+    before, bundle = bundle, authority(cluster)
+    assert bundle != before
+    assert bundle.endswith(before), "the old authority is trusted until it ends"
+    for address in replicas:
+        served_certificate(address, bundle)  # whichever it serves by now
 
     cluster.kubectl("apply", "-f", "-", stdin=moderation("default", "kept", "nowhere:9092"))
     helm("upgrade", RELEASE, CHART, *options, "--set=workers=2")
@@ -233,6 +260,18 @@ def left(cluster: LocalCluster) -> list[str]:
     )
     label = f"app.kubernetes.io/instance={RELEASE}"
     return cluster.kubectl("get", kinds, "-A", "-l", label, "-o", "name").split()
+
+
+def renew_certificate(cluster: LocalCluster) -> None:
+    """Breaks the certificate, and has it made anew with what the chart allows the operator."""
+    broken = json.dumps({"data": {"tls.crt": base64.b64encode(b"broken").decode()}})
+    cluster.kubectl(
+        *("--namespace", chart.NAMESPACE, "patch", "secret", naming.CERTIFICATE_SECRET),
+        *("--type=merge", "-p", broken),
+    )
+    kubeconfig = cluster.kubeconfig.parent / f"{ACCOUNT}.kubeconfig"
+    operator = Cluster(connect(str(kubeconfig)), "test")
+    OwnCertificate(operator, chart.NAMESPACE, RELEASE).look(datetime.now(UTC))
 
 
 def authority(cluster: LocalCluster) -> str:
@@ -296,6 +335,9 @@ def test_roles_in_one_namespace_are_enough_and_every_replica_answers_the_hpa(
     )
     leading = [figure(address, "textmod_operator_leader") for address in replicas]
     assert sorted(leading) == ["0.0", "1.0"]
+    ready = 'textmoderation_condition{name="science",namespace="reddit",type="Ready"} 1.0'
+    told = [ready in figures(address) for address in replicas]
+    assert told == [value == "1.0" for value in leading]
     for address in replicas:
         route(cluster, address)
         wait(lambda: answers(cluster, path) == ["1"], f"replica {address} answered")
