@@ -10,7 +10,7 @@ from objects import moderation
 
 from textmod_model.settings import Settings, load
 from textmod_operator.desired import desired
-from textmod_operator.naming import ENV_SECRETS_DIGEST
+from textmod_operator.naming import ENV_REVISION
 from textmod_operator.state import Capabilities, KafkaConnection
 
 FULL = {
@@ -70,4 +70,4 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
 @pytest.mark.parametrize("spec", [FULL, {"serving": {"platform": "Deployment"}}])
 def test_every_variable_that_is_written_is_read(spec: dict) -> None:
     connection = SECURE if spec is FULL else PLAIN
-    assert set(written(spec, connection)) - variables() - {ENV_SECRETS_DIGEST} == set()
+    assert set(written(spec, connection)) - variables() - {ENV_REVISION} == set()

@@ -5,6 +5,8 @@
 Each size starts a cluster of its own, applies all objects at once, waits until every one has its
 topics, its Deployment and its HPA and a status that says so, and then watches the idle operator.
 The node is cordoned: a thousand real pods are more than a machine has, and no part of the figures.
+Kafka requests are counted by the broker itself (over JMX; a JDK is needed), the broker's own left
+out.
 
 Written to bench/results/operator.json; times are seconds unless the name says otherwise.
 """
@@ -15,10 +17,12 @@ import argparse
 import contextlib
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from urllib3.exceptions import HTTPError
 
 from textmod_dev.local_cluster import LocalCluster
+from textmod_dev.processes import free_port, wait_until
 from textmod_dev.progress import Progress
 
 RESULTS = Path(__file__).parents[1] / "results" / "operator.json"
@@ -94,15 +99,57 @@ def quantile_ms(metrics: dict[str, float], share: float) -> float:
     return next(bound for bound, count in buckets if count >= share * total) * 1000
 
 
+class Broker:
+    """The first broker, as its own counters tell of it."""
+
+    OWN = frozenset(
+        {
+            "AllocateProducerIds",
+            "AlterPartition",
+            "AssignReplicasToDirs",
+            "BrokerHeartbeat",
+            "BrokerRegistration",
+            "ControllerRegistration",
+            "Fetch",
+            "FetchFollower",
+            "FetchSnapshot",
+        }
+    )
+    """What brokers and controllers ask each other."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self._port = free_port()
+        agent = ("ManagementAgent.start", f"jmxremote.port={self._port}")
+        options = (
+            "jmxremote.authenticate=false",
+            "jmxremote.ssl=false",
+            "jmxremote.host=127.0.0.1",
+        )
+        subprocess.run(
+            ["jcmd", str(cluster.kafka.pid()), *agent, *options], check=True, capture_output=True
+        )
+
+    def requests(self) -> int:
+        """Requests that clients have sent so far."""
+        listed = subprocess.run(
+            ["java", str(Path(__file__).with_name("RequestCounts.java")), str(self._port)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()
+        counts = (line.split() for line in listed)
+        return sum(int(count) for kind, count in counts if kind not in self.OWN)
+
+
 @contextmanager
-def cluster(*, seldon: bool = False) -> Iterator[LocalCluster]:
+def cluster(*, seldon: bool = False, operator: Sequence[str] = ()) -> Iterator[LocalCluster]:
     with (
         tempfile.TemporaryDirectory(prefix="textmod-bench-") as folder,
         LocalCluster(Path(folder), seldon=seldon, progress=Progress()) as running,
     ):
         running.kubectl("cordon", "local")
         running.install_operator()
-        running.start_operator()
+        running.start_operator(*operator)
         yield running
 
 
@@ -117,7 +164,7 @@ def has_converged(body: dict[str, Any]) -> bool:
 
 def measure(size: int) -> dict[str, float]:
     with cluster() as running:
-        operator = Operator(running)
+        operator, broker = Operator(running), Broker(running)
         objects = [
             moderation(f"bench-{number:04d}", running.bootstrap_servers) for number in range(size)
         ]
@@ -132,14 +179,17 @@ def measure(size: int) -> dict[str, float]:
             time.sleep(1)
         converged = time.monotonic()
         converge_requests = settled_requests(operator)
+        kafka_from = broker.requests()
         idle_from, cpu_from = operator.requests(), operator.cpu_seconds()
         time.sleep(IDLE_SECONDS)
         idle = (operator.requests() - idle_from) / size / (IDLE_SECONDS / 60)
+        kafka = (broker.requests() - kafka_from) / (IDLE_SECONDS / 60)
         return {
             "create_seconds": round(created - applied, 2),
             "converge_seconds": round(converged - applied, 2),
             "api_requests_per_object": round(converge_requests / size, 2),
             "idle_requests_per_object_per_minute": round(idle, 3),
+            "kafka_requests_per_minute": round(kafka, 1),
             "idle_cpu_share": round((operator.cpu_seconds() - cpu_from) / IDLE_SECONDS, 4),
             "resident_mib": round(operator.resident_mib(), 1),
             "reconcile_p99_ms": quantile_ms(operator.metrics(), 0.99),
@@ -212,19 +262,54 @@ def apply_to_objects_ms() -> list[float]:
         return times
 
 
+def failover_seconds() -> float:
+    """From the SIGKILL of the leader to the standby's repair of what was deleted right after."""
+    with cluster(operator=("--lease-namespace=kube-system",)) as running:
+        standby_port = free_port()
+        standby = [sys.executable, "-m", "textmod_operator", "run", "--lease-namespace=kube-system"]
+        flags = [f"--kubeconfig={running.operator_kubeconfig}", "--metrics-port=0"]
+        address = ["--metrics-address=127.0.0.1", f"--health-port={standby_port}"]
+        running.keeper.start("standby", [*standby, *flags, *address])
+        body = moderation("failover", running.bootstrap_servers)
+        running.kubectl("create", "-f", "-", stdin=json.dumps(body))
+        hpa = ("get", "hpa", "failover", "--ignore-not-found", "-o", "name")
+        wait_until(lambda: bool(running.kubectl(*hpa)), "the leader made the HPA")
+        wait_until(lambda: answers(standby_port), "the standby was ready")
+        running.operator_process.kill()
+        killed = time.monotonic()
+        running.kubectl("delete", "hpa", "failover")
+        wait_until(lambda: bool(running.kubectl(*hpa)), "the standby made the HPA anew")
+        return time.monotonic() - killed
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="10,100,1000")
-    sizes = [int(size) for size in parser.parse_args().sizes.split(",")]
+    parser.add_argument("--sizes", default="10,100,1000", help="numbers of objects; may be empty")
+    parser.add_argument(
+        "--single",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also measure one object, and a failover",
+    )
+    args = parser.parse_args()
+    sizes = [int(size) for size in args.sizes.split(",") if size]
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    single = apply_to_objects_ms()
-    results["apply_to_objects_ms"] = round(statistics.median(single), 1)
-    results["apply_to_objects_ms_max"] = round(max(single), 1)
-    print(f"apply to objects: {results['apply_to_objects_ms']} ms (median of {len(single)})")
+    if args.single:
+        single = apply_to_objects_ms()
+        results["apply_to_objects_ms"] = round(statistics.median(single), 1)
+        results["apply_to_objects_ms_max"] = round(max(single), 1)
+        results["failover_seconds"] = round(failover_seconds(), 1)
     for size in sizes:
         results[str(size)] = measure(size)
-        print(f"{size}: {results[str(size)]}", flush=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    print(RESULTS.read_text())
 
 
 if __name__ == "__main__":

@@ -14,8 +14,12 @@ external.metrics.k8s.io) work. Three things differ from a cluster with machines:
 from __future__ import annotations
 
 import base64
+import os
 import secrets
+import signal
 import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,15 +60,26 @@ class ControlPlane:
         kubeconfig: for a member of system:masters.
         client_authority: signs client certificates that the API server accepts.
         server_authority: signs every serving certificate, the kubelet's and the adapters' too.
+        audit_log: one JSON line for each request of an audited user.
+
+    Args:
+        audited: users whose every request is written to `audit_log`.
     """
 
     def __init__(
-        self, keeper: ProcessKeeper, binaries: Path, folder: Path, times: AutoscalerTimes
+        self,
+        keeper: ProcessKeeper,
+        binaries: Path,
+        folder: Path,
+        times: AutoscalerTimes,
+        audited: Sequence[str] = (),
     ) -> None:
         self._keeper = keeper
         self._binaries = binaries
         self._folder = folder
         self._times = times
+        self._audited = list(audited)
+        self.audit_log = folder / "audit.log"
         certificates = folder / "certificates"
         self.client_authority = CertificateAuthority(certificates, "client-ca")
         self.server_authority = CertificateAuthority(certificates, "server-ca")
@@ -87,7 +102,11 @@ class ControlPlane:
         """A user with a bearer token; returns its kubeconfig. Only before `start_api`."""
         token = secrets.token_hex(24)
         self._tokens[token] = f'{token},{user},{user},"{",".join(groups)}"'
-        return self._write_kubeconfig(user, {"token": token})
+        return self.write_token_kubeconfig(user, token)
+
+    def write_token_kubeconfig(self, name: str, token: str) -> Path:
+        """A kubeconfig with a bearer token, such as a service account's."""
+        return self._write_kubeconfig(name, {"token": token})
 
     def start_api(self) -> None:
         """Starts etcd and the API server; returns once it is ready.
@@ -95,8 +114,26 @@ class ControlPlane:
         Raises:
             LocalClusterError: one of them does not start.
         """
-        server = self._start_api_server(self._start_etcd())
-        wait_until(self._ready, "the API server was ready", process=server)
+        self._etcd, etcd_url = self._start_etcd()
+        self._api_server_command = self._api_server_arguments(etcd_url)
+        self._start_api_server()
+
+    def stop_api(self) -> None:
+        """Takes the API server away, as a test of an outage wants it; every watch is cut."""
+        self._keeper.stop(self._api_server)
+
+    def restart_api(self) -> None:
+        """Brings it back after `stop_api`, on the data it had; returns once it is ready."""
+        self._start_api_server()
+
+    @contextmanager
+    def etcd_paused(self) -> Iterator[None]:
+        """Within the block etcd answers nobody, and the API server nobody who wants to write."""
+        os.kill(self._etcd.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._etcd.pid, signal.SIGCONT)
 
     def start_controllers(self) -> None:
         """Starts the controller manager and the scheduler.
@@ -134,9 +171,9 @@ class ControlPlane:
         write_private(path, yaml.safe_dump(content).encode())
         return path
 
-    def _start_etcd(self) -> str:
+    def _start_etcd(self) -> tuple[ManagedProcess, str]:
         client, peer = (f"http://{LOOPBACK}:{free_port()}" for _ in range(2))
-        self._keeper.start(
+        process = self._keeper.start(
             "etcd",
             [
                 self._binaries / "etcd",
@@ -150,9 +187,13 @@ class ControlPlane:
                 f"--initial-cluster=default={peer}",
             ],
         )
-        return client
+        return process, client
 
-    def _start_api_server(self, etcd_url: str) -> ManagedProcess:
+    def _start_api_server(self) -> None:
+        self._api_server = self._keeper.start("kube-apiserver", self._api_server_command)
+        wait_until(self.is_ready, "the API server was ready", process=self._api_server)
+
+    def _api_server_arguments(self, etcd_url: str) -> list[str | Path]:
         serving = self.server_authority.issue(
             "kube-apiserver",
             "kube-apiserver",
@@ -165,37 +206,48 @@ class ControlPlane:
         self._service_account_key = signing_key(self._certificates / "service-accounts.key")
         tokens = self._certificates / "tokens.csv"
         write_private(tokens, "\n".join(self._tokens.values()).encode())
-        return self._keeper.start(
-            "kube-apiserver",
-            [
-                self._binaries / "kube-apiserver",
-                f"--etcd-servers={etcd_url}",
-                f"--bind-address={LOOPBACK}",
-                f"--advertise-address={LOOPBACK}",
-                f"--secure-port={self._port}",
-                "--endpoint-reconciler-type=none",
-                f"--service-cluster-ip-range={SERVICE_RANGE}",
-                f"--tls-cert-file={serving.certificate}",
-                f"--tls-private-key-file={serving.key}",
-                f"--client-ca-file={self.client_authority.certificate}",
-                f"--token-auth-file={tokens}",
-                "--authorization-mode=RBAC",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={self._service_account_key}",
-                f"--service-account-signing-key-file={self._service_account_key}",
-                f"--kubelet-certificate-authority={self.server_authority.certificate}",
-                f"--kubelet-client-certificate={kubelet_client.certificate}",
-                f"--kubelet-client-key={kubelet_client.key}",
-                "--kubelet-preferred-address-types=InternalIP",
-                f"--requestheader-client-ca-file={self.front_proxy_authority}",
-                "--requestheader-allowed-names=front-proxy-client",
-                "--requestheader-username-headers=X-Remote-User",
-                "--requestheader-group-headers=X-Remote-Group",
-                "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-                f"--proxy-client-cert-file={proxy_client.certificate}",
-                f"--proxy-client-key-file={proxy_client.key}",
-            ],
-        )
+        return [
+            self._binaries / "kube-apiserver",
+            f"--etcd-servers={etcd_url}",
+            f"--bind-address={LOOPBACK}",
+            f"--advertise-address={LOOPBACK}",
+            f"--secure-port={self._port}",
+            "--endpoint-reconciler-type=none",
+            f"--service-cluster-ip-range={SERVICE_RANGE}",
+            f"--tls-cert-file={serving.certificate}",
+            f"--tls-private-key-file={serving.key}",
+            f"--client-ca-file={self.client_authority.certificate}",
+            f"--token-auth-file={tokens}",
+            "--authorization-mode=RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={self._service_account_key}",
+            f"--service-account-signing-key-file={self._service_account_key}",
+            f"--kubelet-certificate-authority={self.server_authority.certificate}",
+            f"--kubelet-client-certificate={kubelet_client.certificate}",
+            f"--kubelet-client-key={kubelet_client.key}",
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--requestheader-client-ca-file={self.front_proxy_authority}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={proxy_client.certificate}",
+            f"--proxy-client-key-file={proxy_client.key}",
+            *self._audit_flags(),
+        ]
+
+    def _audit_flags(self) -> list[str]:
+        if not self._audited:
+            return []
+        policy = {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],  # a watch has begun long before it is complete
+            "rules": [{"level": "Metadata", "users": self._audited}, {"level": "None"}],
+        }
+        path = self._folder / "audit-policy.yaml"
+        path.write_text(yaml.safe_dump(policy))
+        return [f"--audit-policy-file={path}", f"--audit-log-path={self.audit_log}"]
 
     def _start_controller_manager(self) -> None:
         client = self.client_authority.issue(
@@ -240,7 +292,8 @@ class ControlPlane:
             ],
         )
 
-    def _ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """It answers, and so does its etcd."""
         try:
             return self.get("/readyz").status_code == httpx.codes.OK
         except httpx.TransportError:

@@ -139,6 +139,10 @@ class KafkaBroker:
             process.kill()
         self._require_keeper().stop(process, grace_seconds=30)
 
+    def pid(self, number: int = 0) -> int:
+        """The process id of one broker that runs."""
+        return self._processes[number].pid
+
     def _require_keeper(self) -> ProcessKeeper:
         assert self._keeper is not None  # noqa: S101 - set in __init__, one of the two
         return self._keeper

@@ -47,7 +47,7 @@ from textmod_dev.seldon.objects import ENGINE_IMAGE
 
 METRICS_SERVICE = "process-node-metrics"
 OPERATOR = "textmod-operator"
-OPERATOR_RULES = "charts/textmoderation-operator/files/cluster-role-rules.yaml"
+OPERATOR_RULES = Path("charts") / "textmoderation-operator" / "files"
 SELDON_CRD = Path(__file__).parent / "seldon" / "crd.yaml"
 EXECUTOR = [sys.executable, "-m", "textmod_dev.seldon.executor"]
 
@@ -65,6 +65,7 @@ class LocalCluster:
         nodes: names of the Nodes; one process plays them all.
         restart_backoff: seconds before a crashed container's second restart; a kubelet has 10.
         times: of the HPA controller.
+        audit: write every request of the operator to ``control_plane.audit_log``.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class LocalCluster:
         nodes: Sequence[str] = ("local",),
         restart_backoff: float = 10,
         times: AutoscalerTimes | None = None,
+        audit: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self.state_dir = state_dir.resolve()
@@ -89,6 +91,7 @@ class LocalCluster:
         self._nodes = list(nodes)
         self._restart_backoff = restart_backoff
         self._times = times or AutoscalerTimes()
+        self._audited = (OPERATOR,) if audit else ()
         self.images = ImageTable(self.state_dir / "images.json")
 
     def __enter__(self) -> Self:
@@ -144,7 +147,8 @@ class LocalCluster:
         )
 
     def install_operator(self) -> None:
-        """Applies the operator's permissions and its metrics API; starts nothing.
+        """Applies the operator's permissions (a Lease in kube-system among them) and its metrics
+        API; starts nothing.
 
         Its CRD is in every cluster from the start.
         """
@@ -163,10 +167,14 @@ class LocalCluster:
         ):
             shutil.copy(source, folder / name)
         self._operator_metrics_port, self.operator_health_port = free_port(), free_port()
-        rules = repository_root() / OPERATOR_RULES
+        lease = f"{OPERATOR}-lease"
         self.apply(
-            manifests.cluster_role(OPERATOR, yaml.safe_load(rules.read_text())),
+            manifests.cluster_role(OPERATOR, operator_rules("cluster-role-rules.yaml")),
             manifests.cluster_role_binding(OPERATOR, OPERATOR, user=OPERATOR),
+            manifests.role(
+                lease, operator_rules("lease-role-rules.yaml"), namespace=manifests.SYSTEM
+            ),
+            manifests.role_binding(lease, lease, namespace=manifests.SYSTEM, user=OPERATOR),
             # The front proxy's certificate authority, which an aggregated API has to know.
             manifests.role_binding(
                 OPERATOR,
@@ -243,7 +251,9 @@ class LocalCluster:
         self.kafka.start()
         folder = self.state_dir / "control-plane"
         folder.mkdir(parents=True)
-        self.control_plane = ControlPlane(self.keeper, self.binaries, folder, self._times)
+        self.control_plane = ControlPlane(
+            self.keeper, self.binaries, folder, self._times, self._audited
+        )
         self.operator_kubeconfig = self.control_plane.add_token_user(OPERATOR)
         self.control_plane.start_api()
         # Before the controllers, some of which look for new kinds twice a minute only.
@@ -342,6 +352,13 @@ def _held(state_dir: Path) -> Iterator[None]:
             else:
                 path.unlink(missing_ok=True)
         yield
+
+
+def operator_rules(file: str) -> list[Json]:
+    """The rules of a Role of the operator, as its chart has them."""
+    text = (repository_root() / OPERATOR_RULES / file).read_text()
+    rules: list[Json] = yaml.safe_load(text)
+    return rules
 
 
 def _answers(url: str) -> bool:

@@ -28,6 +28,16 @@ def cluster_role(name: str, rules: Sequence[Json]) -> Json:
     }
 
 
+def role(name: str, rules: Sequence[Json], *, namespace: str) -> Json:
+    """A Role of the namespace with these rules."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": name, "namespace": namespace},
+        "rules": list(rules),
+    }
+
+
 def cluster_role_binding(name: str, role: str, *, user: str) -> Json:
     """Gives a user a ClusterRole in all namespaces."""
     return {

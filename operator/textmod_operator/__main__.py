@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     _flag(run, "health-port", 8080, "HTTP port of /healthz, /readyz and /metrics; 0: none")
     _flag(run, "workers", Settings.workers, "reconciles at the same time")
     _flag(run, "lag-interval", Settings.lag_interval, "seconds between two reads of the lag")
+    _flag(
+        run, "keda-url", None, "this operator's Service for KEDA, as http://NAME.NAMESPACE.svc:8080"
+    )
     _flag(run, "lease-namespace", None, "namespace of the leader's Lease (default: no election)")
     _flag(run, "log-level", "INFO", "DEBUG, INFO, WARNING or ERROR")
 
@@ -74,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, help="YAML file with TextModerations")
     check.add_argument("--diff", action="store_true", help="compare with the cluster")
     _flag(check, "kubeconfig", None, "kubeconfig file, for --diff")
+    _flag(check, "keda-url", None, "the operator's --keda-url, for metricsProvider Keda")
 
     doctor = commands.add_parser(
         "doctor",
@@ -130,14 +135,16 @@ def _check(args: argparse.Namespace) -> int:
     try:
         moderations = check.read(args.file)
         if not args.diff:
-            newest = Capabilities(hpa_tolerance=True)
+            newest = Capabilities(hpa_tolerance=True, keda_url=args.keda_url or None)
             for moderation in moderations:
                 sys.stdout.write(check.rendered(check.wanted(moderation, newest)))
             return check.FINE
         cluster = Cluster(connect(args.kubeconfig), "textmod-operator-check")
-        capabilities = cluster.capabilities()
+        capabilities = replace(cluster.capabilities(), keda_url=args.keda_url or None)
         for moderation in moderations:
-            for line in check.differences(check.wanted(moderation, capabilities), cluster):
+            for line in check.differences(
+                check.wanted_in(moderation, capabilities, cluster), cluster
+            ):
                 different = True
                 sys.stdout.write(line + "\n")
     except NotAccepted as problem:
@@ -169,7 +176,8 @@ def _settings(args: argparse.Namespace) -> Settings:
         health_port=args.health_port,
         workers=args.workers,
         lag_interval=args.lag_interval,
-        lease_namespace=args.lease_namespace,
+        keda_url=args.keda_url or None,
+        lease_namespace=args.lease_namespace or None,
         identity=f"{socket.gethostname()}-{os.getpid()}",
     )
 
@@ -240,7 +248,9 @@ async def _serve(controller: Any, cluster: Any, settings: Settings) -> None:  # 
     )
 
     if settings.health_port:
-        health = health_app(lambda: controller.alive, lambda: controller.started)
+        health = health_app(
+            lambda: controller.alive, lambda: controller.started, controller.scaling
+        )
         await serve(health, settings.metrics_address, settings.health_port)
     if settings.metrics_port:
         front_proxy = await asyncio.to_thread(cluster.front_proxy)

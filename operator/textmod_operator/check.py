@@ -13,10 +13,11 @@ from typing import Final
 
 import yaml
 
-from textmod_operator.api.v1alpha1 import KIND, TextModeration
+from textmod_operator.api.v1alpha1 import API_VERSION, KIND, TextModeration
 from textmod_operator.cluster import Cluster
 from textmod_operator.desired import desired
 from textmod_operator.errors import NotAccepted
+from textmod_operator.reconcile import connect_to_kafka
 from textmod_operator.state import Capabilities, Desired, KafkaConnection, Manifest, Ref
 
 FINE: Final = 0
@@ -50,7 +51,8 @@ def _parsed(path: Path, body: Manifest) -> TextModeration:
 
 
 def wanted(tm: TextModeration, capabilities: Capabilities) -> Desired:
-    """What the operator would make. Secrets are not read: no object holds anything of them."""
+    """What the operator would make. Secrets are not read; but for the pods' revision, no object
+    holds anything of them."""
     kafka = tm.spec.kafka
     connection = KafkaConnection(
         bootstrap_servers=kafka.bootstrap_servers,
@@ -58,6 +60,22 @@ def wanted(tm: TextModeration, capabilities: Capabilities) -> Desired:
         tls=kafka.tls is not None,
     )
     return desired(tm, connection, capabilities)
+
+
+def wanted_in(tm: TextModeration, capabilities: Capabilities, cluster: Cluster) -> Desired:
+    """What the operator would make in a cluster: with its Secrets, and as many replicas as the
+    object that is there has by its autoscaler.
+
+    Raises:
+        NotAccepted: a Secret that it names is not there, or lacks a key.
+        ClusterError: the API server refused.
+    """
+    live = cluster.get(Ref(API_VERSION, KIND, tm.metadata.namespace, tm.metadata.name))
+    if live is not None and "replicas" not in tm.spec.model_fields_set:
+        replicas = live["spec"].get("replicas", tm.spec.replicas)
+        tm = tm.model_copy(update={"spec": tm.spec.model_copy(update={"replicas": replicas})})
+    connection, secrets_digest = connect_to_kafka(tm, cluster)
+    return desired(tm, connection, capabilities, secrets_digest)
 
 
 def rendered(want: Desired) -> str:

@@ -8,7 +8,6 @@ costs no request at all.
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import json
 import logging
@@ -17,7 +16,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from kubernetes.client import ApiClient, ApiException, Configuration, CoordinationV1Api
@@ -29,15 +30,25 @@ from urllib3.exceptions import HTTPError
 
 from textmod_operator import metrics, naming
 from textmod_operator.api import v1alpha1 as api
-from textmod_operator.errors import ClusterError, WorkloadNotReady
+from textmod_operator.desired.scaled_object import SCALED_OBJECT, SCALED_OBJECT_API_VERSION
+from textmod_operator.errors import (
+    AutoscalingNotReady,
+    ClusterError,
+    NotAccepted,
+    Problem,
+    WorkloadNotReady,
+)
 from textmod_operator.pods import PodTable
 from textmod_operator.state import Capabilities, FrontProxy, Manifest, ObjectKey, PodSeen, Ref
 
 logger = logging.getLogger(__name__)
 
 REQUEST_SECONDS: Final = 15
-WATCH_SECONDS: Final = 300
+WATCH_SECONDS: Final = 600
 """The API server ends a watch after this time, and it is asked for anew."""
+NOT_INSTALLED_SECONDS: Final = 600
+"""How often a kind that the cluster does not know is asked for, unless one is applied before."""
+DISCOVERY_SECONDS: Final = 30
 LEASE_SECONDS: Final = 10
 """A leader that has not renewed for so long is succeeded."""
 
@@ -48,6 +59,7 @@ PLURALS: Final = {
     "Service": "services",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
+    SCALED_OBJECT: "scaledobjects",
 }
 """The resource of every kind that is written here."""
 
@@ -57,6 +69,7 @@ OWNED_KINDS: Final = (
     ("v1", "Service"),
     ("policy/v1", "PodDisruptionBudget"),
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    (SCALED_OBJECT_API_VERSION, SCALED_OBJECT),
 )
 """Everything that is made for a TextModeration: watched, repaired and pruned."""
 
@@ -86,8 +99,11 @@ class Cluster:
         self._lock = threading.Lock()
         self._live: dict[Ref, Manifest] = {}
         self._pods = PodTable()
+        self._installed = {kind: threading.Event() for kind in PLURALS}
+        """Set once an object of that kind was applied."""
         self._applied: dict[Ref, tuple[str, Any]] = {}
         self._lock_of_lease: _PatientLock | None = None
+        self._metrics_offered: tuple[float, tuple[str, ...]] = (-math.inf, ())
 
     # --- what the watches tell ----------------------------------------------------------------
 
@@ -96,6 +112,8 @@ class Cluster:
         ref, body = Ref.of(body), _trimmed(body)
         with self._lock:
             before = self._live.get(ref)
+            if before is not None and _version(before) > _version(body):
+                return False  # an apply of ours has told already what came of it
             self._live[ref] = body
         return before is None or _telling(before) != _telling(body)
 
@@ -122,34 +140,76 @@ class Cluster:
         """
         return self._pods.of(key)
 
-    def follow_pods(self, namespaces: tuple[str, ...], tell: Callable[[ObjectKey], None]) -> None:
-        """Watches the model pods from now on, in threads; `tell` hears whose pods changed.
+    def follow(self, namespaces: tuple[str, ...], tell: Callable[[ObjectKey], None]) -> None:
+        """Watches the model pods and all that is made for TextModerations from now on, in threads;
+        `tell` hears whose changed.
 
-        The watch selects by label on the server. kopf's watches can't, and other people's pods are
-        most of a cluster.
+        These watches select by label on the server, and what is missing in a list counts as
+        deleted: kopf's do neither.
         """
-        scopes = [f"/api/v1/namespaces/{name}/pods" for name in namespaces] or ["/api/v1/pods"]
+        scopes = [f"/namespaces/{name}" for name in namespaces] or [""]
         self._pods.expect(set(scopes))
-        for path in scopes:
-            watch = functools.partial(self._watch_pods, path, tell)
-            threading.Thread(target=watch, name="pods", daemon=True).start()
+        for scope in scopes:
+            listed, told = self._pods.listed, self._pods.saw
+            hear = _Hearer(partial(listed, scope), partial(told, scope), tell)
+            self._start_following(f"/api/v1{scope}/pods", "Pod", naming.NAME_LABEL, hear)
+            for api_version, kind in OWNED_KINDS:
+                path = f"{_prefix(api_version)}{scope}/{PLURALS[kind]}"
+                hear = _Hearer(partial(self._owned_listed, kind, scope), self._owned_told, tell)
+                selector = f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}"
+                self._start_following(path, kind, selector, hear)
 
-    def _watch_pods(self, path: str, tell: Callable[[ObjectKey], None]) -> None:
+    def _start_following(self, path: str, kind: str, selector: str, hear: _Hearer) -> None:
+        follow = partial(self._follow, path, kind, selector, hear)
+        threading.Thread(target=follow, name=f"watch-{kind}", daemon=True).start()
+
+    def _follow(self, path: str, kind: str, selector: str, hear: _Hearer) -> None:
+        query = [("labelSelector", selector)]
+        installed = self._installed.setdefault(kind, threading.Event())
         while True:
+            installed.clear()
             try:
-                query = [("labelSelector", naming.NAME_LABEL)]
-                listed = self._request("GET", path, "Pod", query=query) or {}
-                for key in self._pods.listed(path, listed.get("items") or ()):
-                    tell(key)
+                listed = self._request("GET", path, kind, query=query) or {}
+                group = {"apiVersion": listed.get("apiVersion"), "kind": kind}
+                for key in hear.listed([{**group, **item} for item in listed.get("items") or ()]):
+                    hear.tell(key)
                 version = listed["metadata"]["resourceVersion"]
                 for event in self._events(path, [*query, ("resourceVersion", version)]):
                     if event["type"] == "ERROR":
                         break  # the version is too old by now: list anew
-                    if changed := self._pods.saw(path, event):
-                        tell(changed)
+                    if event["type"] != "BOOKMARK" and (changed := hear.told(event)):
+                        hear.tell(changed)
             except (ClusterError, OSError, HTTPError, ValueError) as error:
-                logger.warning("the watch of the pods was cut (%s); it starts anew", error)
+                if isinstance(error, ClusterError) and error.status == 404:
+                    # The cluster does not know the kind. The first that is applied tells us.
+                    installed.wait(NOT_INSTALLED_SECONDS)
+                    continue
+                logger.warning("the watch of %s was cut (%s); it starts anew", path, error)
                 time.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    def _owned_listed(self, kind: str, scope: str, items: list[Manifest]) -> set[ObjectKey]:
+        """Takes in a whole list; the TextModerations whose objects are not what they were."""
+        there = {Ref.of(body) for body in items}
+        namespace = scope.removeprefix("/namespaces/")
+        with self._lock:
+            gone = {
+                ref: body
+                for ref, body in self._live.items()
+                if ref.kind == kind and namespace in ("", ref.namespace) and ref not in there
+            }
+        for ref in gone:
+            self.gone(ref)
+        changed = [*gone.values(), *filter(self.saw, items)]
+        return {key for body in changed if (key := _owner_key(body)) is not None}
+
+    def _owned_told(self, event: Manifest) -> ObjectKey | None:
+        """Takes in one event; the TextModeration whose object changed, None for no news."""
+        body = event["object"]
+        if event["type"] == "DELETED":
+            self.gone(Ref.of(body))
+        elif not self.saw(body):
+            return None
+        return _owner_key(body)
 
     def _events(self, path: str, query: list[tuple[str, str]]) -> Iterator[Manifest]:
         """The events of one watch request, until the server ends it."""
@@ -157,6 +217,7 @@ class Cluster:
         response = self._send(
             "GET", path, query=query, timeout=(REQUEST_SECONDS, WATCH_SECONDS * 2)
         )
+        metrics.API_REQUESTS.labels("WATCH", path.rpartition("/")[2], response.status).inc()
         rest = b""
         try:
             for chunk in response.response.stream():
@@ -175,6 +236,8 @@ class Cluster:
         Raises:
             WorkloadNotReady: Conflict, when an object of that name belongs to somebody else;
                 SeldonNotInstalled, when the cluster does not know SeldonDeployments.
+            AutoscalingNotReady: MetricsUnavailable, when it does not know ScaledObjects.
+            NotAccepted: InvalidSpec, when a part that is passed through is no legal one.
             ClusterError: the API server refused for another reason.
         """
         ref = Ref.of(manifest)
@@ -186,6 +249,7 @@ class Cluster:
             return live
         body = self._server_side_apply(ref, owned, owner.metadata.uid)
         body = _trimmed(body)
+        self._installed[ref.kind].set()
         with self._lock:
             self._live[ref] = body
             self._applied[ref] = (digest, _projection(body, owned))
@@ -207,10 +271,12 @@ class Cluster:
         try:
             return self._patch(ref, manifest, "application/apply-patch+yaml", query)
         except ClusterError as error:
-            if error.status == 404 and ref.kind == "SeldonDeployment":
-                raise _seldon_not_installed() from error
-            if error.status != 409:
+            not_installed = _NOT_INSTALLED.get(ref.kind)
+            if error.status == 404 and not_installed is not None:
+                raise not_installed() from error
+            if error.status not in (409, 422):
                 raise
+            refusal = error
         # Somebody else set a field that is ours to set. On our own object that is drift, and is
         # undone; on anybody else's object we have no business.
         live = self.get(ref)
@@ -220,14 +286,41 @@ class Cluster:
                 f"{ref.kind} {ref.name} exists and was not made for this TextModeration: delete it "
                 "or rename this object",
             )
+        if refusal.status == 422:
+            self._replace(ref, manifest, live, refusal)
         query.append(("force", "true"))
         return self._patch(ref, manifest, "application/apply-patch+yaml", query)
+
+    def _replace(
+        self, ref: Ref, manifest: Manifest, live: Manifest | None, refusal: ClusterError
+    ) -> None:
+        """Puts whole lists in place of those that are there. Where an entry was edited in the field
+        that tells it from others (a Service's port), an apply adds ours beside it."""
+        try:
+            if live is None:
+                raise refusal
+            query = [("fieldManager", naming.FIELD_MANAGER)]
+            self._patch(ref, manifest, "application/merge-patch+json", query)
+        except ClusterError as error:
+            if error.status != 422:
+                raise
+            raise NotAccepted(
+                "InvalidSpec", f"the API server refuses {ref.kind} {ref.name}: {error.message}"
+            ) from error
 
     # --- reads -----------------------------------------------------------------------------------
 
     def get(self, ref: Ref) -> Manifest | None:
         """One object as it is now, or None."""
         return self._request("GET", _path(ref), ref.kind, absent_is_none=True)
+
+    def moderations(self, namespaces: tuple[str, ...]) -> set[ObjectKey]:
+        """The TextModerations that are there now."""
+        scopes = [f"/namespaces/{name}" for name in namespaces] or [""]
+        paths = [f"{_prefix(api.API_VERSION)}{scope}/{api.PLURAL}" for scope in scopes]
+        lists = [self._request("GET", path, api.KIND) or {} for path in paths]
+        found = (item["metadata"] for listed in lists for item in listed.get("items") or ())
+        return {ObjectKey(metadata["namespace"], metadata["name"]) for metadata in found}
 
     def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """The data of a Secret, or None when it is not there."""
@@ -305,10 +398,32 @@ class Cluster:
         return False
 
     def capabilities(self) -> Capabilities:
-        """What this API server can do, told from its version."""
+        """What this cluster offers, told from its version."""
         version = self._request("GET", "/version", "Version") or {}
         minor = "".join(filter(str.isdigit, version.get("minor", ""))) or "0"
         return Capabilities(hpa_tolerance=(int(version.get("major", "1")), int(minor)) >= (1, 35))
+
+    def foreign_metrics(self) -> tuple[str, ...]:
+        """What external.metrics.k8s.io offers when somebody else serves it; empty when it is ours,
+        or nobody answers there. Looked at twice a minute at most."""
+        with self._lock:
+            looked_at, offered = self._metrics_offered
+            if time.monotonic() < looked_at + DISCOVERY_SECONDS:
+                return offered
+            self._metrics_offered = (time.monotonic(), offered)
+        offered = self._discover_metrics()
+        with self._lock:
+            self._metrics_offered = (time.monotonic(), offered)
+        return offered
+
+    def _discover_metrics(self) -> tuple[str, ...]:
+        path = "/apis/external.metrics.k8s.io/v1beta1"
+        try:
+            listed = self._request("GET", path, "APIResourceList", absent_is_none=True) or {}
+        except ClusterError:
+            return ()  # registered, and nobody answers: the HPA says so
+        offered = tuple(item["name"] for item in listed.get("resources") or ())
+        return () if naming.METRIC in offered else offered
 
     def front_proxy(self) -> FrontProxy | None:
         """The API server's front proxy, as it publishes it; None on a cluster without one."""
@@ -542,9 +657,36 @@ class _PatientLock(LeaseLock):
 # --- pure helpers ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Hearer:
+    """Who takes in what a watch tells."""
+
+    listed: Callable[[list[Manifest]], set[ObjectKey]]
+    """A whole list; whose objects changed."""
+    told: Callable[[Manifest], ObjectKey | None]
+    """One event; whose object changed, or None."""
+    tell: Callable[[ObjectKey], None]
+
+
+def _prefix(api_version: str) -> str:
+    return "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
+
+
 def _path(ref: Ref) -> str:
-    prefix = "/api/v1" if ref.api_version == "v1" else f"/apis/{ref.api_version}"
+    prefix = _prefix(ref.api_version)
     return f"{prefix}/namespaces/{ref.namespace}/{PLURALS[ref.kind]}/{ref.name}"
+
+
+def _version(body: Manifest) -> int:
+    """Kubernetes compares resourceVersions as whole numbers."""
+    return int(body["metadata"]["resourceVersion"])
+
+
+def _owner_key(body: Manifest) -> ObjectKey | None:
+    """The TextModeration that an object was made for, by its label."""
+    metadata = body["metadata"]
+    name = metadata.get("labels", {}).get(naming.NAME_LABEL)
+    return ObjectKey(metadata["namespace"], name) if name else None
 
 
 def _message(text: bytes) -> str:
@@ -560,6 +702,21 @@ def _seldon_not_installed() -> WorkloadNotReady:
         "this cluster has no SeldonDeployments: install Seldon Core 1.17, or set serving.platform "
         "to Deployment; either is noticed without further help",
     )
+
+
+def _keda_not_installed() -> AutoscalingNotReady:
+    return AutoscalingNotReady(
+        "MetricsUnavailable",
+        "this cluster has no ScaledObjects: install KEDA 2, or set autoscaling.metricsProvider to "
+        "Builtin; either is noticed without further help",
+    )
+
+
+_NOT_INSTALLED: Final[dict[str, Callable[[], Problem]]] = {
+    "SeldonDeployment": _seldon_not_installed,
+    SCALED_OBJECT: _keda_not_installed,
+}
+"""The kinds that a cluster may not know, and what is said of it."""
 
 
 def _with_owner(manifest: Manifest, owner: api.TextModeration) -> Manifest:
@@ -589,7 +746,7 @@ def _telling(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only comp
     """The part of an owned object whose change is worth a pass."""
     metadata, status = body["metadata"], body.get("status") or {}
     told: Any = {key: status.get(key) for key in _TELLING_STATUS.get(body["kind"], ())}
-    if body["kind"] == "HorizontalPodAutoscaler":
+    if body["kind"] in ("HorizontalPodAutoscaler", SCALED_OBJECT):
         told = [
             (condition["type"], condition["status"], condition.get("reason"))
             for condition in status.get("conditions") or ()

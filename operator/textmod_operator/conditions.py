@@ -71,10 +71,32 @@ def rejected_status(body: Manifest, problem: Problem, now: datetime) -> Manifest
         part: Verdict("False", problem.reason, problem.message) if part == "Accepted" else unseen
         for part in PARTS
     }
+    # What is known of topics, group and workload stays true: nothing was touched.
+    known = {
+        name: value for name, value in (body.get("status") or {}).items() if name not in FIGURES
+    }
     return {
+        **known,
         "observedGeneration": body["metadata"].get("generation", 0),
         "conditions": _dated(parts, [problem], body, now),
     }
+
+
+def held_status(body: Manifest, problem: Problem, now: datetime) -> Manifest:
+    """The status of an object on its way out that is held, because its topics can't be deleted."""
+    old = {item["type"]: item for item in (body.get("status") or {}).get("conditions") or ()}
+    stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    generation = body["metadata"].get("generation", 0)
+    message = (
+        f"{problem.message}. The object is held until its topics are deleted: to let it go without "
+        "that, set topics.deletionPolicy to Retain"
+    )
+    verdict = Verdict("False", problem.reason, message)
+    told = {
+        name: _condition(name, verdict, generation, old.get(name, {}), stamp)
+        for name in ("Ready", "TopicsReady")
+    }
+    return {**(body.get("status") or {}), "conditions": list((old | told).values())}
 
 
 def status(
@@ -100,7 +122,7 @@ def status(
     judged = {
         "Accepted": Verdict("True", "Valid", "the spec is valid and its Secrets are there"),
         "TopicsReady": Verdict("True", "AsAsked", "the topics are as asked"),
-        "WorkloadReady": _workload(tm, seen.workload),
+        "WorkloadReady": _workload(tm, want, seen.workload),
         "AutoscalingReady": _autoscaling(tm, seen.autoscaler, seen.scaling),
     }
     parts: dict[str, Verdict] = {
@@ -199,14 +221,15 @@ def notices(before: Manifest, after: Manifest) -> list[Notice]:
 # --- the parts ------------------------------------------------------------------------------------
 
 
-def _workload(tm: TextModeration, seen: WorkloadSeen | None) -> Verdict:
+def _workload(tm: TextModeration, want: Desired, seen: WorkloadSeen | None) -> Verdict:
     if seen is None:
         return Verdict("Unknown", "NotLookedAt", "not looked at before the topics are ready")
     if tm.replicas == 0 and seen.replicas == 0:
         return Verdict("True", "ScaledToZero", "no replica runs, and none is needed: all is read")
     image = tm.spec.model.image
-    serving = [pod for pod in seen.pods if pod.ready and pod.image == image]
-    if serving and seen.settled:
+    ready = [pod for pod in seen.pods if pod.ready]
+    serving = [pod for pod in ready if pod.revision == want.revision]
+    if serving and serving == ready and seen.settled:
         return Verdict("True", "Serving", f"{len(serving)} of {tm.replicas} replicas serve {image}")
     return _trouble([pod for pod in seen.pods if not pod.ready]) or _under_way(tm, seen)
 
@@ -252,7 +275,12 @@ def _autoscaling(
         return Verdict("False", problem.reason, problem.message)
     if tm.spec.autoscaling.metrics_provider == "None":
         return Verdict("True", "NotOnLag", "autoscaling.metricsProvider is None, as asked")
-    return Verdict("True", "OnLiveLag", "the HorizontalPodAutoscaler follows the live lag")
+    scaler = (
+        "ScaledObject"
+        if tm.spec.autoscaling.metrics_provider == "Keda"
+        else ("HorizontalPodAutoscaler")
+    )
+    return Verdict("True", "OnLiveLag", f"the {scaler} follows the live lag")
 
 
 def _check_lag(tm: TextModeration, scaling: ScalingSeen | None) -> None:
@@ -269,6 +297,9 @@ def _check_lag(tm: TextModeration, scaling: ScalingSeen | None) -> None:
 def _check_autoscaler(tm: TextModeration, seen: AutoscalerSeen | None) -> None:
     if seen is None:
         return  # nothing to scale on was asked for, or the workload stands before it
+    if seen.ref.kind != "HorizontalPodAutoscaler":
+        _check_scaled_object(seen)
+        return
     active, reason, message = seen.conditions.get(
         "ScalingActive", ("Unknown", "", "the HorizontalPodAutoscaler has not acted yet")
     )
@@ -277,6 +308,14 @@ def _check_autoscaler(tm: TextModeration, seen: AutoscalerSeen | None) -> None:
     able, _, message = seen.conditions.get("AbleToScale", ("True", "", ""))
     if able == "False":
         raise AutoscalingNotReady("HpaLimited", message)
+
+
+def _check_scaled_object(seen: AutoscalerSeen) -> None:
+    ready, _, message = seen.conditions.get("Ready", ("Unknown", "", "KEDA has not acted yet"))
+    if ready != "True":
+        raise AutoscalingNotReady(
+            "MetricsUnavailable", f"{seen.ref.kind} {seen.ref.name}: {message}"
+        )
 
 
 def _topics(body: Manifest, seen: Observed) -> list[Manifest] | None:

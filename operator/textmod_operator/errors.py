@@ -52,8 +52,8 @@ class TopicsNotReady(Problem):
 
 
 class WorkloadNotReady(Problem):
-    """SeldonNotInstalled, Creating, RollingOut, ImageUnavailable, ModelDigestMismatch,
-    CrashLooping, Conflict."""
+    """SeldonNotInstalled, Creating, RollingOut, OffsetsNotCarried, ImageUnavailable,
+    ModelDigestMismatch, CrashLooping, Conflict."""
 
     condition = "WorkloadReady"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from textmod_operator import metrics
@@ -24,11 +24,18 @@ Partition = tuple[str, int]
 """Topic and partition number."""
 
 
+_MEMBERLESS = frozenset({"Empty", "Dead"})
+
+
 class Committed(NamedTuple):
     """A committed offset, and what its committer wrote beside it ("" for nothing)."""
 
     offset: int
     metadata: str
+
+
+class OffsetsError(Exception):
+    """A group could not be asked or set; the sentence says why, without a full stop."""
 
 
 class GroupOffsets:
@@ -70,6 +77,39 @@ class GroupOffsets:
                 self._refused.add(group)
         self._refused &= groups.keys()
         return found
+
+    def put(self, group: str, offsets: Mapping[Partition, int]) -> None:
+        """Sets committed offsets of a group that has no members.
+
+        Raises:
+            OffsetsError: it has some, we may not, or no broker answers.
+        """
+        if not offsets:
+            return
+        given = {
+            TopicPartition(*at): OffsetAndMetadata(offset, "", -1) for at, offset in offsets.items()
+        }
+        try:
+            answers = self._connected().alter_group_offsets(group, given)
+        except KafkaError as error:
+            raise OffsetsError(f"group {group}: {_sentence(error)}") from error
+        refused = {error for error in answers.values() if error is not NoError}
+        if refused:
+            why = ", ".join(sorted(error.__name__ for error in refused))
+            raise OffsetsError(f"group {group} does not take offsets ({why})")
+
+    def has_members(self, group: str) -> bool:
+        """Whether anybody reads as this group, of either group protocol.
+
+        Raises:
+            OffsetsError: no broker answers.
+        """
+        try:
+            listed = self._connected().list_groups()
+        except KafkaError as error:
+            raise OffsetsError(f"listing the groups: {_sentence(error)}") from error
+        states = [item.get("group_state") for item in listed if item.get("group_id") == group]
+        return any(state not in _MEMBERLESS for state in states)
 
     def close(self) -> None:
         """Let go of the connections. Idempotent."""

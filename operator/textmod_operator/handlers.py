@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,8 +23,15 @@ import kopf
 
 from textmod_operator import metrics, naming
 from textmod_operator.api import v1alpha1 as api
-from textmod_operator.cluster import OWNED_KINDS, PLURALS, Cluster
-from textmod_operator.conditions import FIGURES, figures, notices, published, unknown
+from textmod_operator.cluster import Cluster
+from textmod_operator.conditions import (
+    FIGURES,
+    figures,
+    held_status,
+    notices,
+    published,
+    unknown,
+)
 from textmod_operator.desired.autoscaler import acts_at_once
 from textmod_operator.errors import ClusterError, Problem
 from textmod_operator.kafka_admin import KafkaAdmins
@@ -40,6 +49,9 @@ from textmod_operator.streams import Streams, stream_of
 from textmod_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 5.0
+"""From the first sign that kopf lists anew to our own look at what is left."""
 
 
 class Controller:
@@ -66,6 +78,7 @@ class Controller:
         self._kafka = KafkaAdmins()
         self._edges: Edges | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._sweep: asyncio.Task[None] | None = None
         self.streams = Streams()
         metrics.StreamFigures(self.streams.figures, self._conditions)
 
@@ -75,12 +88,18 @@ class Controller:
         """Starts the work; `lead` lets it act."""
         self._loop = loop = asyncio.get_running_loop()
         capabilities = await loop.run_in_executor(self._threads, self._cluster.capabilities)
-        self._edges = Edges(self._cluster, self._kafka, capabilities, self._claims.rival)
+        self._edges = Edges(
+            self._cluster,
+            self._kafka,
+            replace(capabilities, keda_url=self._settings.keda_url),
+            self._claims.rival,
+            self._send_status,
+        )
 
         def tell(key: ObjectKey) -> None:
-            loop.call_soon_threadsafe(self._pods_changed, key)
+            loop.call_soon_threadsafe(self._act_on, key)
 
-        self._cluster.follow_pods(self._settings.namespaces, tell)
+        self._cluster.follow(self._settings.namespaces, tell)
         workers = [self._work() for _ in range(self._settings.workers)]
         loops = (*workers, self._watch_lag(), self._watch_topics())
         self._tasks = [asyncio.create_task(task) for task in loops]
@@ -141,6 +160,8 @@ class Controller:
             self._forget(key)
             return
         before = self._bodies.get(key)
+        if event is None and before is not None:
+            self._sweep_soon()
         if before is not None and not is_newer(body, before):
             return  # a patch of ours has told already what came of it
         self._bodies[key] = body
@@ -150,18 +171,26 @@ class Controller:
             self._queue.succeeded(key)
             self._queue.add(key)
 
-    def owned_changed(self, event: str | None, body: Manifest) -> None:
-        """A watch told of an object that was made for a TextModeration."""
-        if event == "DELETED":
-            self._cluster.gone(Ref.of(body))
-        elif not self._cluster.saw(body):
-            return
-        name = body["metadata"].get("labels", {}).get(naming.NAME_LABEL)
-        key = ObjectKey(body["metadata"]["namespace"], name or "")
-        if key in self._bodies:
-            self._queue.add(key)
+    def _sweep_soon(self) -> None:
+        """kopf lists anew what it has told before when its watch was cut, and never tells what was
+        deleted meanwhile."""
+        if self._sweep is None or self._sweep.done():
+            self._sweep = asyncio.create_task(self._sweep_up())
 
-    def _pods_changed(self, key: ObjectKey) -> None:
+    async def _sweep_up(self) -> None:
+        await asyncio.sleep(SWEEP_SECONDS)
+        loop, known = asyncio.get_running_loop(), set(self._bodies)
+        namespaces = self._settings.namespaces
+        try:
+            there = await loop.run_in_executor(self._threads, self._cluster.moderations, namespaces)
+        except ClusterError as error:
+            logger.warning("listing the TextModerations: %s", error)
+            return  # the cut that made it fail brings the next
+        for key in known - there:
+            self._forget(key)
+
+    def _act_on(self, key: ObjectKey) -> None:
+        """Asks for a pass over what is there."""
         if key in self._bodies:
             self._queue.add(key)
 
@@ -208,12 +237,22 @@ class Controller:
         if body is None or edges is None:
             return None
         if body["metadata"].get("deletionTimestamp"):
-            if naming.FINALIZER in (body["metadata"].get("finalizers") or ()):
-                finalize(body, edges)
+            self._let_go(key, body, edges)
             return None
         outcome = reconcile(body, edges, self.streams.scaling(key), datetime.now(UTC))
         self._write_status(key, body, outcome)
         return outcome
+
+    def _let_go(self, key: ObjectKey, body: Manifest, edges: Edges) -> None:
+        if naming.FINALIZER not in (body["metadata"].get("finalizers") or ()):
+            return
+        try:
+            finalize(body, edges)
+        except Problem as problem:
+            held = held_status(body, problem, datetime.now(UTC))
+            if patch := merge_patch(body.get("status") or {}, held):
+                self._send_status(key, patch)
+            raise
 
     def _plan(self, key: ObjectKey, outcome: Outcome | None) -> None:
         """What follows a pass: another one, and when; the lag to follow."""
@@ -225,7 +264,7 @@ class Controller:
             self._queue.succeeded(key)
         interval = self._settings.resync_interval * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
         if outcome.uses_secrets:
-            interval = min(interval, self._settings.secrets_interval)
+            interval = min(interval, self._secrets_interval(key))
         self._queue.add(key, interval)
         if outcome.tm is None or outcome.connection is None:
             self.streams.forget(key)
@@ -237,6 +276,12 @@ class Controller:
         learned = outcome.tm.metadata.annotations.get(naming.LEARNED_ANNOTATION)
         ready = outcome.status.get("readyReplicas")
         self.streams.follow(stream_of(outcome.tm, outcome.connection, ready), learned)
+
+    def _secrets_interval(self, key: ObjectKey) -> float:
+        seen = self.streams.scaling(key)
+        if seen is not None and isinstance(seen.reading, LagUnknown):
+            return self._settings.secrets_doubt_interval
+        return self._settings.secrets_interval
 
     def _write_status(self, key: ObjectKey, body: Manifest, outcome: Outcome) -> None:
         """Sends what the status says anew, and the Events of its transitions."""
@@ -402,6 +447,26 @@ class Claims:
         return str(min(older)[1]) if older else None
 
 
+class Patience:
+    """How long kopf waits between two attempts of a request, in seconds.
+
+    For ever: kopf ends the process when a watch has failed nine times, and an outage may be longer.
+    But not in the first moments, when kopf finds out what it may look at (namespaces and CRDs, with
+    Roles alone neither) and goes on without what is forbidden only once it has given up.
+    """
+
+    PROBING_SECONDS = 10.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._probing_until = clock() + self.PROBING_SECONDS
+
+    def __iter__(self) -> Iterator[float]:
+        if self._clock() < self._probing_until:
+            return iter((0.5, 1.0))
+        return itertools.chain((1.0, 1.0, 2.0, 3.0, 5.0, 8.0), itertools.repeat(13.0))
+
+
 def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) -> Any:  # noqa: ANN401
     """kopf's registry of our triggers.
 
@@ -420,6 +485,7 @@ def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) 
         settings.posting.enabled = False  # Events are posted on transitions, not for log lines
         # With Roles alone nobody may list namespaces or watch CRDs; kopf would ask nine times.
         settings.scanning.disabled = controller.namespaced
+        settings.networking.error_backoffs = Patience()
         await controller.start()
         await background()
 
@@ -431,14 +497,6 @@ def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) 
     async def textmoderation(event: kopf.RawEvent, **_: object) -> None:
         controller.textmoderation_changed(event["type"], dict(event["object"]))
 
-    async def owned(event: kopf.RawEvent, **_: object) -> None:
-        controller.owned_changed(event["type"], dict(event["object"]))
-
-    ours = {naming.MANAGED_BY_LABEL: naming.MANAGED_BY}
-    for api_version, kind in OWNED_KINDS:
-        group, _, version = api_version.rpartition("/")
-        watch = kopf.on.event(group, version, PLURALS[kind], labels=ours, registry=registry)
-        watch(owned)
     return registry
 
 
@@ -474,6 +532,8 @@ def _asks(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only compare
         metadata.get("generation"),
         metadata.get("deletionTimestamp"),
         metadata.get("finalizers"),
+        (metadata.get("annotations") or {}).get(naming.OFFSETS_ANNOTATION),
+        (body.get("status") or {}).get("consumerGroup"),
     )
 
 

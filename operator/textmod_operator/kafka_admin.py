@@ -5,10 +5,12 @@ Never shrunk, never deleted unless asked. What a broker refuses becomes the cond
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -29,6 +31,8 @@ from textmod_operator.state import KafkaConnection, Topic, TopicSeen
 
 REQUEST_SECONDS: Final = 6.0
 """An admin request that takes longer counts as Kafka being unreachable."""
+LISTED_SECONDS: Final = 15.0
+"""A list of all topics counts for so long; one is read every ten seconds."""
 SETTLE_SECONDS: Final = 5.0
 """A created or grown topic reaches every broker's metadata well within this."""
 
@@ -71,6 +75,8 @@ class KafkaAdmin:
     def __init__(self, connection: KafkaConnection) -> None:
         self._connection = connection
         self._last_error: KafkaError | None = None
+        self._listed: dict[str, Shape] = {}
+        self._listed_at = -math.inf
         config: dict[str, Any] = {
             **connection.librdkafka(),
             "client.id": "textmod-operator",
@@ -89,7 +95,7 @@ class KafkaAdmin:
             The topics in the order given, as the brokers have them now.
         """
         asked = tuple(topics)
-        seen = self._describe([topic.name for topic in asked])
+        seen = self._as_listed(asked) or self._describe([topic.name for topic in asked])
         missing = [topic for topic in asked if topic.name not in seen]
         created = self._create(missing)
         growing = [topic for topic in asked if _grows(topic, seen.get(topic.name))]
@@ -103,27 +109,35 @@ class KafkaAdmin:
             TopicSeen(
                 topic.role,
                 topic.name,
-                len(seen[topic.name].partitions),
-                _replication_factor(seen[topic.name]),
+                seen[topic.name].partitions,
+                seen[topic.name].replication_factor,
                 created=topic.name in created,
             )
             for topic in asked
         )
 
     def partitions(self) -> dict[str, int]:
-        """Number of partitions of every topic that we may see, in one request for all of them."""
+        """Number of partitions of every topic that we may see, in one request for all of them.
+
+        `ensure` goes by the same list for a moment, and asks only after what is not as asked there.
+        """
         metrics.KAFKA_REQUESTS.labels("list_topics").inc()
         try:
-            listed = self._client.list_topics(timeout=REQUEST_SECONDS)
+            listed = self._client.list_topics(timeout=REQUEST_SECONDS).topics
         except KafkaException as exception:
             raise self._problem(exception.args[0], "listing the topics") from exception
-        return {name: len(topic.partitions) for name, topic in listed.topics.items()}
+        self._listed = {
+            name: _shape(list(topic.partitions.values())) for name, topic in listed.items()
+        }
+        self._listed_at = time.monotonic()
+        return {name: shape.partitions for name, shape in self._listed.items()}
 
     def delete(self, names: Iterable[str]) -> None:
         """Deletes topics; those that are not there count as deleted."""
         wanted = list(names)
         if not wanted:
             return
+        self._listed = {name: shape for name, shape in self._listed.items() if name not in wanted}
         metrics.KAFKA_REQUESTS.labels("delete_topics").inc()
         for name, future in self._client.delete_topics(
             wanted, operation_timeout=REQUEST_SECONDS, request_timeout=REQUEST_SECONDS
@@ -132,16 +146,30 @@ class KafkaAdmin:
 
     # --- steps ------------------------------------------------------------------------------
 
-    def _describe(self, names: list[str]) -> dict[str, TopicDescription]:
+    def _as_listed(self, topics: tuple[Topic, ...]) -> dict[str, Shape]:
+        """The topics by the last list, if that is fresh and they are as asked there; else none."""
+        if time.monotonic() > self._listed_at + LISTED_SECONDS:
+            return {}
+        seen = {topic.name: self._listed.get(topic.name) for topic in topics}
+        known = {name: shape for name, shape in seen.items() if shape is not None}
+        if len(known) < len(topics) or any(_grows(topic, known[topic.name]) for topic in topics):
+            return {}
+        return known
+
+    def _describe(self, names: list[str]) -> dict[str, Shape]:
         metrics.KAFKA_REQUESTS.labels("describe_topics").inc()
         futures = self._client.describe_topics(
             TopicCollection(names), request_timeout=REQUEST_SECONDS
         )
-        found = {
+        found: dict[str, TopicDescription | None] = {
             name: self._result(future, f"describing topic {name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
             for name, future in futures.items()
         }
-        return {name: description for name, description in found.items() if description is not None}
+        return {
+            name: _shape(description.partitions)
+            for name, description in found.items()
+            if description is not None
+        }
 
     def _create(self, topics: list[Topic]) -> set[str]:
         for topic in topics:
@@ -186,7 +214,7 @@ class KafkaAdmin:
         for name, future in futures.items():
             self._result(future, f"adding partitions to topic {name}")
 
-    def _settled(self, topics: tuple[Topic, ...]) -> dict[str, TopicDescription]:
+    def _settled(self, topics: tuple[Topic, ...]) -> dict[str, Shape]:
         """The topics once every change has reached the broker that answers."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
@@ -301,17 +329,26 @@ class KafkaAdmin:
 _ALLOWED: Final = object()
 
 
-def _grows(topic: Topic, seen: TopicDescription | None) -> bool:
-    return seen is not None and topic.create and len(seen.partitions) < topic.partitions
+@dataclass(frozen=True)
+class Shape:
+    """A topic as the brokers have it."""
+
+    partitions: int
+    replication_factor: int
 
 
-def _replication_factor(seen: TopicDescription) -> int:
-    return min(len(partition.replicas) for partition in seen.partitions)
+def _shape(partitions: Sequence[Any]) -> Shape:
+    """Of a topic's partitions, as either request returns them."""
+    return Shape(len(partitions), min((len(one.replicas) for one in partitions), default=0))
 
 
-def _check(topic: Topic, seen: TopicDescription) -> None:
+def _grows(topic: Topic, seen: Shape | None) -> bool:
+    return seen is not None and topic.create and seen.partitions < topic.partitions
+
+
+def _check(topic: Topic, seen: Shape) -> None:
     """What can't or may not be changed by us must be as asked already."""
-    partitions = len(seen.partitions)
+    partitions = seen.partitions
     if topic.exact and partitions > topic.partitions:
         raise TopicsNotReady(
             "PartitionsCannotShrink",
@@ -325,7 +362,7 @@ def _check(topic: Topic, seen: TopicDescription) -> None:
             f"topic {topic.name} has {partitions} partitions and {topic.partitions} are asked, and "
             "topics.management is Existing: add partitions to the topic, or change the object",
         )
-    factor = _replication_factor(seen)
+    factor = seen.replication_factor
     if topic.replication_factor is not None and factor != topic.replication_factor:
         raise TopicsNotReady(
             "ConfigDrift",

@@ -19,7 +19,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 RECONCILES: Final = Histogram(
     "textmod_operator_reconcile_seconds",
     "Duration of a reconcile of one TextModeration.",
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3.5, 5, 7.5, 10, 30),
 )
 RECONCILE_ERRORS: Final = Counter(
     "textmod_operator_reconcile_errors_total", "Reconciles that raised an error."
@@ -29,7 +29,7 @@ OBJECTS: Final = Gauge("textmod_operator_objects", "TextModerations that are wat
 LEADER: Final = Gauge("textmod_operator_leader", "1 while this process reconciles, else 0.")
 API_REQUESTS: Final = Counter(
     "textmod_operator_api_requests_total",
-    "Requests to the Kubernetes API server, without watches; code 0: no answer.",
+    "Requests to the Kubernetes API server, without kopf's watches; code 0: no answer.",
     ["method", "resource", "code"],
 )
 KAFKA_REQUESTS: Final = Counter(

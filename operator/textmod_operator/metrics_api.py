@@ -157,12 +157,15 @@ def metrics_app(lookup: Lookup, front_proxy: FrontProxy | None) -> web.Applicati
     return app
 
 
-def health_app(alive: Callable[[], bool], ready: Callable[[], bool]) -> web.Application:
-    """/healthz, /readyz and /metrics, in plain HTTP.
+def health_app(
+    alive: Callable[[], bool], ready: Callable[[], bool], lookup: Lookup
+) -> web.Application:
+    """/healthz, /readyz, /metrics and what KEDA's metrics-api trigger asks, in plain HTTP.
 
     Args:
         alive: whether the process should go on living.
         ready: whether it can do its work.
+        lookup: the last decision about a TextModeration.
     """
 
     def probe(check: Callable[[], bool]) -> Handler:
@@ -177,7 +180,15 @@ def health_app(alive: Callable[[], bool], ready: Callable[[], bool]) -> web.Appl
             body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
+    async def keda(request: web.Request) -> web.Response:
+        key = ObjectKey(request.match_info["namespace"], request.match_info["name"])
+        seen = await lookup(key)
+        if (why := _not_known(key, seen, time.time())) is not None or seen is None:
+            return _failure(503, "ServiceUnavailable", why or "")
+        return web.json_response({naming.KEDA_VALUE: seen.desired})
+
     app = web.Application()
+    app.router.add_get(naming.KEDA_PATH, keda)
     app.router.add_get("/healthz", probe(alive))
     app.router.add_get("/readyz", probe(ready))
     app.router.add_get("/metrics", metrics)
@@ -219,16 +230,21 @@ def _selected_name(selector: str) -> str | None:
     return name
 
 
-def _answer(key: ObjectKey, seen: ScalingSeen | None, now: float) -> web.Response:
+def _not_known(key: ObjectKey, seen: ScalingSeen | None, now: float) -> str | None:
+    """Why there is no figure that is known to be true now; None when there is one."""
     if seen is None:
-        return _failure(503, "ServiceUnavailable", f"the lag of {key} has not been read yet")
+        return f"the lag of {key} has not been read yet"
     if isinstance(seen.reading, LagUnknown):
-        return _failure(503, "ServiceUnavailable", f"the lag of {key}: {seen.reading.why}")
+        return f"the lag of {key}: {seen.reading.why}"
     age = now - seen.reading.at
     if age > STALE_SECONDS:
-        return _failure(
-            503, "ServiceUnavailable", f"the lag of {key} was last read {age:.0f} s ago"
-        )
+        return f"the lag of {key} was last read {age:.0f} s ago"
+    return None
+
+
+def _answer(key: ObjectKey, seen: ScalingSeen | None, now: float) -> web.Response:
+    if (why := _not_known(key, seen, now)) is not None or seen is None:
+        return _failure(503, "ServiceUnavailable", why or "")
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seen.reading.at))
     return web.json_response(
         {

@@ -21,6 +21,10 @@ LEARNED_ANNOTATION: Final = f"{GROUP}/learned"
 """On the TextModeration: what the scaling law learned, kept over restarts of the operator."""
 FINALIZER: Final = f"{GROUP}/delete-topics"
 """Only on objects with deletionPolicy Delete."""
+OFFSETS_ANNOTATION: Final = f"{GROUP}/offsets"
+"""On the TextModeration, set by its user to OFFSETS_ABANDONED: another consumer group takes over
+without what the one before it has committed."""
+OFFSETS_ABANDONED: Final = "Abandon"
 
 # --- Seldon -------------------------------------------------------------------------------------
 PREDICTOR: Final = "default"
@@ -38,6 +42,10 @@ METRICS_API_SERVICE: Final = "v1beta1.external.metrics.k8s.io"
 """The APIService by which the API server passes questions on; one provider per cluster."""
 CERTIFICATE_SECRET: Final = "textmod-operator-metrics-tls"  # noqa: S105 - its name
 """In the operator's own namespace: the metrics API's certificate, made and renewed by us."""
+
+# --- what a ScaledObject's metrics-api trigger reads ---------------------------------------------
+KEDA_PATH: Final = "/keda/v1/namespaces/{namespace}/textmoderations/{name}"
+KEDA_VALUE: Final = "desiredReplicas"
 
 # --- environment of the model image --------------------------------------------------------------
 ENV_BOOTSTRAP_SERVERS: Final = "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS"
@@ -64,8 +72,9 @@ ENV_MODEL_THRESHOLD: Final = "TEXTMOD_MODEL_THRESHOLD"
 ENV_PROTOCOL: Final = "TEXTMOD_PROTOCOL"
 ENV_POD_NAME: Final = "TEXTMOD_POD_NAME"
 ENV_SHUTDOWN_SECONDS: Final = "TEXTMOD_SHUTDOWN_SECONDS"
-ENV_SECRETS_DIGEST: Final = "TEXTMOD_SECRETS_DIGEST"
-"""Read by nobody: it changes with the content of the Secrets, so that the pods are rolled. (An
+ENV_REVISION: Final = "TEXTMOD_REVISION"
+"""Read by no process: it changes with all that a pod is made of, the content of the Secrets
+included, so that the pods are rolled, and by it the operator knows the new ones from the old. (An
 annotation would do on a Deployment, but Seldon decides which annotations reach its pods.)"""
 ENV_PARAMETERS: Final = "PREDICTIVE_UNIT_PARAMETERS"
 """Seldon injects it from the graph; on platform Deployment we set it ourselves."""
@@ -100,8 +109,13 @@ def selector(tm: TextModeration) -> str:
 def consumer_group(tm: TextModeration) -> str:
     """The group that reads the input: ours, or the one that Seldon's executor forms."""
     if tm.spec.serving.streaming == "SeldonExecutor":
-        return f"{PREDICTOR}.{tm.metadata.name}.{tm.metadata.namespace}"
+        return executor_group(tm)
     return f"textmod.{tm.metadata.namespace}.{tm.metadata.name}"
+
+
+def executor_group(tm: TextModeration) -> str:
+    """The group that Seldon's executor forms; nobody can give it another name."""
+    return f"{PREDICTOR}.{tm.metadata.name}.{tm.metadata.namespace}"
 
 
 def endpoint(tm: TextModeration) -> str:

@@ -48,8 +48,6 @@ class PodTable:
 
     def saw(self, scope: str, event: Manifest) -> ObjectKey | None:
         """Takes in one event; the object whose pods changed, None when it says nothing new."""
-        if event["type"] == "BOOKMARK":
-            return None
         pod = event["object"]
         entry = _pod_key(pod)
         gone = event["type"] == "DELETED" or _is_going(pod)
@@ -84,6 +82,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
     spec: Manifest = next(
         (item for item in pod["spec"]["containers"] if item["name"] == naming.CONTAINER), {}
     )
+    environment = {entry["name"]: entry.get("value", "") for entry in spec.get("env") or ()}
     waiting = (container.get("state") or {}).get("waiting") or {}
     ended = (container.get("state") or {}).get("terminated") or (
         container.get("lastState") or {}
@@ -92,6 +91,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
         name=pod["metadata"]["name"],
         image=spec.get("image", ""),
         ready=conditions.get("Ready") == "True",
+        revision=environment.get(naming.ENV_REVISION, ""),
         waiting_reason=waiting.get("reason"),
         restarts=container.get("restartCount", 0),
         last_message=(ended or {}).get("message") or waiting.get("message"),

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from textmod_operator import naming
+from textmod_operator import handover, naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.cluster import Cluster
 from textmod_operator.conditions import rejected_status, status
-from textmod_operator.desired import desired
-from textmod_operator.errors import NotAccepted, Problem, TopicsNotReady
+from textmod_operator.desired import desired, stopped
+from textmod_operator.desired.scaled_object import SCALED_OBJECT
+from textmod_operator.errors import AutoscalingNotReady, NotAccepted, Problem, TopicsNotReady
+from textmod_operator.handover import Handover
 from textmod_operator.kafka_admin import KafkaAdmins
 from textmod_operator.state import (
     AutoscalerSeen,
@@ -34,6 +37,8 @@ from textmod_operator.state import (
 
 Rival = Callable[[TextModeration], str | None]
 """The older TextModeration (namespace/name) that claims a topic of this one, or None."""
+StatusWriter = Callable[[ObjectKey, Manifest], None]
+"""Merges into the status of an object at once, before the pass ends."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Edges:
     kafka: KafkaAdmins
     capabilities: Capabilities
     rival: Rival
+    write_status: StatusWriter
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,8 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         return Outcome(rejected_status(body, problem, now), retry=problem.retry)
 
     _hold_or_release(body, tm, edges.cluster)
+    if (move := handover.pending(tm, body)) is not None:
+        tm = move.before
     want = desired(tm, connection, edges.capabilities, secrets_digest)
     problems: list[Problem] = []
     topics: tuple[TopicSeen, ...] = ()
@@ -86,14 +94,22 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     with _noted(problems):
         _refuse_rivals(tm, edges.rival)
         topics = edges.kafka.to(connection).ensure(want.topics)
-    # Without topics a new workload would only crash; one that exists is kept as it should be.
-    if topics or _exists(want, tm, edges.cluster):
+    if move is not None and topics:
         with _noted(problems):
-            live = {Ref.of(obj): edges.cluster.apply(obj, tm) for obj in want.objects}
-            _prune(want, tm, edges.cluster)
-            _step_over_zero(tm, scaling, edges.cluster)
-
+            handover.carry_offsets(move, connection, topics)  # refused before anything is stopped
+            want = stopped(want)
+    # Without topics a new workload would only crash; one that exists is kept as it should be. What
+    # hands over is not made any more.
+    if (topics and move is None) or _exists(want, tm, edges.cluster):
+        live = _apply(want, tm, edges.cluster, problems)
+        _prune(want, live, tm, edges.cluster)
+        _step_over_zero(tm, scaling, edges.cluster)
     seen = Observed(topics, _workload(tm, want, live, edges.cluster), _autoscaler(live), scaling)
+    with _noted(problems):
+        _check_metrics_provider(tm, seen.autoscaler, edges)
+    if move is not None and topics and not _hindered(problems):
+        with _noted(problems):
+            _hand_over(move, connection, seen, edges)
     result = status(tm, body, want=want, seen=seen, problems=problems, now=now)
     return Outcome(
         result,
@@ -206,7 +222,7 @@ def _deployment_seen(body: Manifest) -> tuple[int, bool, str | None]:
 
 def _seldon_seen(body: Manifest) -> tuple[int, bool, str | None]:
     """(replicas, settled, failure) of a SeldonDeployment. Its status has no observedGeneration, and
-    its state is Creating while any replica is away: the pods' images tell what is rolled out."""
+    its state is Creating while any replica is away: the pods' revisions tell what is rolled out."""
     told = body.get("status") or {}
     deployments = (told.get("deploymentStatus") or {}).values()
     replicas = sum(item.get("replicas", 0) for item in deployments)
@@ -220,7 +236,7 @@ def _seldon_seen(body: Manifest) -> tuple[int, bool, str | None]:
 
 def _autoscaler(live: dict[Ref, Manifest]) -> AutoscalerSeen | None:
     for ref, body in live.items():
-        if ref.kind == "HorizontalPodAutoscaler":
+        if ref.kind in ("HorizontalPodAutoscaler", SCALED_OBJECT):
             conditions = (body.get("status") or {}).get("conditions") or ()
             return AutoscalerSeen(
                 ref,
@@ -273,12 +289,79 @@ def _exists(want: Desired, tm: TextModeration, cluster: Cluster) -> bool:
     return want.workload in cluster.owned(tm.metadata.uid, tm.metadata.namespace)
 
 
-def _prune(want: Desired, tm: TextModeration, cluster: Cluster) -> None:
-    """Deletes what was made for this object once and is no longer wanted."""
+def _apply(
+    want: Desired, tm: TextModeration, cluster: Cluster, problems: list[Problem]
+) -> dict[Ref, Manifest]:
+    """Applies every object; one that can't be is a problem of its own part."""
+    live = {}
+    for manifest in want.objects:
+        with _noted(problems):
+            live[Ref.of(manifest)] = cluster.apply(manifest, tm)
+    return live
+
+
+def _prune(want: Desired, live: dict[Ref, Manifest], tm: TextModeration, cluster: Cluster) -> None:
+    """Deletes what was made for this object once and is no longer wanted.
+
+    A workload of the other platform serves until its successor does.
+    """
     wanted = {Ref.of(manifest) for manifest in want.objects}
+    if wanted - live.keys():
+        return
+    kept = () if _serves(live[want.workload]) else _SERVING_KINDS
     for ref in cluster.owned(tm.metadata.uid, tm.metadata.namespace):
-        if ref not in wanted:
+        if ref not in wanted and ref.kind not in kept:
             cluster.delete(ref)
+
+
+_SERVING_KINDS: Final = ("SeldonDeployment", "Deployment", "Service")
+
+
+def _serves(workload: Manifest) -> bool:
+    """Whether a replica of this workload is available, or none is wanted."""
+    told, spec = workload.get("status") or {}, workload["spec"]
+    if workload["kind"] == "SeldonDeployment":
+        deployments = (told.get("deploymentStatus") or {}).values()
+        available = sum(item.get("availableReplicas", 0) for item in deployments)
+        asked = spec["predictors"][0].get("replicas", 1)
+    else:
+        available, asked = told.get("availableReplicas", 0), spec.get("replicas", 1)
+    return bool(available > 0 or asked == 0)
+
+
+def _check_metrics_provider(tm: TextModeration, hpa: AutoscalerSeen | None, edges: Edges) -> None:
+    """Why no metric can arrive, where the HPA only sees that none does."""
+    provider = tm.spec.autoscaling.metrics_provider
+    blind = hpa is not None and hpa.conditions.get("ScalingActive", ("Unknown",))[0] == "False"
+    if provider == "Builtin" and blind and (offered := edges.cluster.foreign_metrics()):
+        raise AutoscalingNotReady(
+            "MetricsUnavailable",
+            "external.metrics.k8s.io of this cluster is served by somebody else (it offers "
+            f"{', '.join(offered)}): if that is KEDA, set autoscaling.metricsProvider to Keda",
+        )
+    if provider == "Keda" and edges.capabilities.keda_url is None:
+        raise AutoscalingNotReady(
+            "MetricsUnavailable",
+            "the operator was not told where KEDA can ask it: start it with --keda-url, or set "
+            "autoscaling.metricsProvider to Builtin",
+        )
+
+
+def _hindered(problems: list[Problem]) -> bool:
+    return any(problem.condition != AutoscalingNotReady.condition for problem in problems)
+
+
+def _hand_over(move: Handover, connection: KafkaConnection, seen: Observed, edges: Edges) -> None:
+    """The last step of a handover, once nobody reads as the old group any more."""
+    if handover.still_runs(seen.workload):
+        raise handover.under_way(move, "its replicas end first")
+    if handover.is_read(move, connection):
+        raise handover.under_way(move, "the old group still has members")
+    handover.carry_offsets(move, connection, seen.topics)
+    tm = move.before
+    key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
+    edges.write_status(key, {"consumerGroup": move.target})
+    raise handover.under_way(move, "the offsets are there, and the new replicas start")
 
 
 def _step_over_zero(tm: TextModeration, scaling: ScalingSeen | None, cluster: Cluster) -> None:

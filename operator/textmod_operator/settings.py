@@ -35,10 +35,15 @@ class Settings:
     """Time between two looks at the topics of each Kafka cluster: Kafka has no watch."""
     resync_interval: float = 600.0
     """Every object is reconciled at least this often, whatever the watches said."""
-    secrets_interval: float = 30.0
+    secrets_interval: float = 300.0
     """Objects that use Secrets are reconciled this often, so that a rotated Secret is seen."""
+    secrets_doubt_interval: float = 10.0
+    """The same while the brokers refuse to tell the lag: the Secret may just be rotated."""
     figures_interval: float = 10.0
     """Lag, rates and scaling figures are written to a status at most this often."""
+    keda_url: str | None = None
+    """URL of this operator's Service on the health port, as KEDA reaches it, such as
+    http://textmod-operator.moderation.svc:8080; None: metricsProvider Keda is refused."""
     lease_namespace: str | None = None
     """Namespace of the leader's Lease; None: this process is the only one."""
     identity: str = "textmod-operator"

@@ -177,10 +177,12 @@ class TopicSeen:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What this API server can do beyond the oldest that is supported."""
+    """What this cluster offers beyond the least that is supported."""
 
     hpa_tolerance: bool = False
     """HPA `behavior.*.tolerance` is on (1.35 and later)."""
+    keda_url: str | None = None
+    """Where KEDA can ask this operator; None: it was not told."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,8 @@ class Desired:
     topics: tuple[Topic, ...]
     objects: tuple[Manifest, ...]
     workload: Ref
+    revision: str
+    """Of the model pods: those of another one are on their way out."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,8 @@ class PodSeen:
     name: str
     image: str
     ready: bool
+    revision: str = ""
+    """The desired pod that it was made of; empty for a pod that does not say."""
     waiting_reason: str | None = None
     """The container's own reason, such as ImagePullBackOff or CrashLoopBackOff."""
     restarts: int = 0
@@ -232,7 +238,7 @@ class WorkloadSeen:
 
 @dataclass(frozen=True)
 class AutoscalerSeen:
-    """The HPA's (or ScaledObject's) own conditions: type → (status, reason, message)."""
+    """The HPA's or ScaledObject's own conditions: type → (status, reason, message)."""
 
     ref: Ref
     conditions: Mapping[str, tuple[str, str, str]]

@@ -3,92 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from bad_specs import BAD_SPECS, Bad
-from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from live import Kubectl, WaitFor, condition, consume, produce, refused, topics
 from objects import merged
 
 from textmod_dev.local_cluster import LocalCluster
 from textmod_dev.model_image import IMAGE
 
 pytestmark = pytest.mark.integration
-
-Kubectl = Callable[..., str]
-WaitFor = Callable[[Callable[[], object], float, str], None]
-
-
-@pytest.fixture
-def topic_prefix(namespace: str) -> str:
-    """Topics outlive their namespace; a name of their own keeps tests apart."""
-    return namespace
-
-
-@pytest.fixture
-def manifest(operator: LocalCluster, topic_prefix: str) -> Callable[..., str]:
-    """A TextModeration called science with `spec` laid over the smallest one, as JSON text."""
-
-    def make(spec: dict[str, Any] | None = None, name: str = "science") -> str:
-        smallest = {
-            "kafka": {"bootstrapServers": operator.bootstrap_servers},
-            "model": {"image": IMAGE},
-            "topics": {
-                "input": {"name": f"{topic_prefix}-input", "partitions": 3},
-                "output": {"name": f"{topic_prefix}-output"},
-                "deadLetter": {"name": f"{topic_prefix}-dead-letter"},
-            },
-            "message": {"format": "Json"},
-        }
-        return json.dumps(
-            {
-                "apiVersion": "textmoderation.dev/v1alpha1",
-                "kind": "TextModeration",
-                "metadata": {"name": name},
-                "spec": merged(smallest, spec or {}),
-            }
-        )
-
-    return make
-
-
-@pytest.fixture
-def admin(operator: LocalCluster) -> Iterator[AdminClient]:
-    yield AdminClient({"bootstrap.servers": operator.bootstrap_servers})
-
-
-@pytest.fixture
-def ready(kubectl: Kubectl, manifest: Callable[..., str]) -> Callable[..., None]:
-    """Applies a TextModeration and waits until it is Ready."""
-
-    def apply(spec: dict[str, Any] | None = None) -> None:
-        kubectl("apply", "-f", "-", stdin=manifest(spec))
-        kubectl("wait", "--for=condition=Ready", "tm/science", "--timeout=90s")
-
-    return apply
-
-
-def refused(kubectl: Kubectl, *arguments: str, stdin: str | None = None) -> str:
-    """What kubectl said when it failed, as it must."""
-    with pytest.raises(Exception) as failure:
-        kubectl(*arguments, stdin=stdin)
-    return str(failure.value)
-
-
-def condition(kubectl: Kubectl, name: str, of: str = "science") -> dict[str, str]:
-    body = json.loads(kubectl("get", "tm", of, "-o", "json"))
-    conditions = body.get("status", {}).get("conditions", [])
-    return next((item for item in conditions if item["type"] == name), {})
-
-
-def topics(admin: AdminClient, prefix: str) -> dict[str, int]:
-    """Name and number of partitions of the topics that start with `prefix`."""
-    found = admin.list_topics(timeout=10).topics
-    return {name: len(topic.partitions) for name, topic in found.items() if name.startswith(prefix)}
-
 
 # --- the API server refuses what can't work -------------------------------------------------------
 
@@ -199,7 +130,7 @@ def test_one_object_becomes_a_running_stream(
 def test_kubectl_explains_every_part(operator: LocalCluster) -> None:
     text = operator.kubectl("explain", "tm.spec", "--recursive")
     assert "maxSecondsBehind" in text
-    assert "at most this many seconds old" in operator.kubectl(
+    assert "at most this old" in operator.kubectl(
         "explain", "tm.spec.autoscaling.lag.maxSecondsBehind"
     )
 
@@ -263,34 +194,25 @@ def test_what_is_deleted_or_edited_by_hand_is_repaired(
     assert kubectl("get", "sdep", "science", "-o", annotation) == "trust-and-safety"
 
 
-def test_deleting_the_object_takes_what_is_ours_and_leaves_the_topics(
+@pytest.mark.parametrize(("policy", "left"), [("Retain", 3), ("Delete", 0)])
+def test_deleting_the_object_takes_what_is_ours_and_the_topics_only_when_asked(
+    policy: str,
+    left: int,
     kubectl: Kubectl,
     ready: Callable[..., None],
     admin: AdminClient,
     topic_prefix: str,
     wait_for: WaitFor,
 ) -> None:
-    ready({"serving": {"platform": "Deployment"}})
-    kubectl("delete", "tm", "science", "--timeout=20s")
+    ready({"serving": {"platform": "Deployment"}, "topics": {"deletionPolicy": policy}})
+    kubectl("delete", "tm", "science", "--timeout=30s")
     kinds = "sdep,deployment,service,hpa,pdb,pods"
     wait_for(
         lambda: not kubectl("get", kinds, "-l", "textmoderation.dev/name=science", "-o", "name"),
         60,
         "all that was made is gone",
     )
-    assert len(topics(admin, topic_prefix)) == 3
-
-
-def test_deletion_policy_delete_takes_the_topics_it_created(
-    kubectl: Kubectl,
-    ready: Callable[..., None],
-    admin: AdminClient,
-    topic_prefix: str,
-    wait_for: WaitFor,
-) -> None:
-    ready({"topics": {"deletionPolicy": "Delete"}})
-    kubectl("delete", "tm", "science", "--timeout=30s")
-    wait_for(lambda: topics(admin, topic_prefix) == {}, 20, "its topics are gone")
+    wait_for(lambda: len(topics(admin, topic_prefix)) == left, 20, f"{left} topics are left")
 
 
 def test_moving_to_another_platform_prunes_the_first(
@@ -336,6 +258,14 @@ def test_a_missing_secret_is_told_and_heals_by_itself(
         ("ConfigDrift", "TopicsReady", {"topics": {"input": {"config": {"no.such": "1"}}}}),
         ("ImageUnavailable", "WorkloadReady", {"model": {"image": "textmoderation/not-there:0"}}),
         ("ModelDigestMismatch", "WorkloadReady", {"model": {"digest": "sha256:" + "0" * 64}}),
+        (
+            "InvalidSpec",
+            "Accepted",
+            {
+                "serving": {"platform": "Deployment"},
+                "model": {"tolerations": [{"operator": "Perhaps"}]},
+            },
+        ),
     ],
 )
 def test_a_fault_is_told_in_its_condition(
@@ -390,35 +320,42 @@ def test_an_idle_object_costs_no_writes(
         return len(seen) > 50 and len(set(seen[-50:])) == 1  # ten seconds and more
 
     wait_for(still, 90, "the object has stopped changing")
+    events = json.loads(kubectl("get", "events", "-o", "json"))["items"]
+    told = [e["reason"] for e in events if e["involvedObject"]["kind"] == "TextModeration"]
+    assert told.count("Ready") == 1, "each transition is told once"
+    assert len(told) == len(set(told))
 
 
-# --- helpers on the stream ------------------------------------------------------------------------
+def test_check_tells_what_would_change(
+    operator: LocalCluster,
+    kubectl: Kubectl,
+    manifest: Callable[..., str],
+    ready: Callable[..., None],
+    namespace: str,
+    tmp_path: Path,
+    wait_for: WaitFor,
+) -> None:
+    file = tmp_path / "moderation.yaml"
+    spec = {"autoscaling": {"metricsProvider": "None"}}
 
+    def checked(spec: dict[str, Any]) -> tuple[int, str]:
+        body = json.loads(manifest(spec))
+        body["metadata"]["namespace"] = namespace
+        file.write_text(json.dumps(body))
+        command = [sys.executable, "-m", "textmod_operator", "check", str(file), "--diff"]
+        where = f"--kubeconfig={operator.kubeconfig}"
+        done = subprocess.run([*command, where], capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        return done.returncode, done.stdout
 
-def produce(cluster: LocalCluster, topic: str, values: list[bytes]) -> None:
-    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers})
-    for value in values:
-        producer.produce(topic, value)
-    assert producer.flush(10) == 0
-
-
-def consume(cluster: LocalCluster, topic: str, count: int) -> list[bytes]:
-    """The first `count` messages of a topic, in any order of partitions."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": cluster.bootstrap_servers,
-            "group.id": "none",
-            "enable.auto.commit": False,
-        }
-    )
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
-    values: list[bytes] = []
-    for _ in range(300):
-        message = consumer.poll(0.1)
-        if message is not None and message.error() is None:
-            values.append(message.value())
-        if len(values) == count:
-            break
-    consumer.close()
-    return values
+    code, diff = checked(spec)
+    assert code == 1
+    assert f"+++ file: SeldonDeployment {namespace}/science" in diff
+    ready(spec)
+    kubectl("scale", "tm/science", "--replicas=2")
+    replicas = "jsonpath={.spec.predictors[0].replicas}"
+    wait_for(lambda: kubectl("get", "sdep", "science", "-o", replicas) == "2", 20, "two replicas")
+    assert checked(spec) == (0, ""), "what is scaled by others is no difference"
+    code, diff = checked({**spec, "model": {"threshold": 0.25}})
+    assert code == 1
+    assert "+          - name: TEXTMOD_MODEL_THRESHOLD" in diff

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from objects import (
     IMAGE,
     PLAINTEXT,
+    REVISION,
     autoscaler_seen,
     body,
     moderation,
@@ -18,6 +20,7 @@ from objects import (
 from textmod_operator.conditions import (
     ORDER,
     figures,
+    held_status,
     notices,
     published,
     rejected_status,
@@ -25,7 +28,15 @@ from textmod_operator.conditions import (
 )
 from textmod_operator.desired import desired
 from textmod_operator.errors import NotAccepted, Problem, TopicsNotReady
-from textmod_operator.state import Capabilities, LagReading, LagUnknown, Observed, PodSeen
+from textmod_operator.state import (
+    AutoscalerSeen,
+    Capabilities,
+    LagReading,
+    LagUnknown,
+    Observed,
+    PodSeen,
+    Ref,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -48,7 +59,7 @@ def told(
     return status(
         tm,
         body(spec) | {"status": before or {}},
-        want=desired(tm, PLAINTEXT, Capabilities()),
+        want=replace(desired(tm, PLAINTEXT, Capabilities()), revision=REVISION),
         seen=Observed(**{**well, **seen}),
         problems=problems,
         now=now,
@@ -67,15 +78,17 @@ def test_all_well_is_ready() -> None:
 
 
 def pod(**changes: Any) -> PodSeen:
-    return PodSeen(**{"name": "science-1", "image": IMAGE, "ready": False, **changes})
+    asked = {"name": "science-1", "image": IMAGE, "ready": False, "revision": REVISION}
+    return PodSeen(**{**asked, **changes})
 
 
 @pytest.mark.parametrize(
     ("reason", "workload"),
     [
         ("Creating", {"pods": (), "ready_replicas": 0}),
-        ("RollingOut", {"pods": (pod(ready=True, image="old:1"), pod())}),
-        ("RollingOut", {"settled": False, "pods": (pod(ready=True, image="old:1"),)}),
+        ("RollingOut", {"pods": (pod(ready=True, revision="old"), pod())}),
+        ("RollingOut", {"pods": (pod(ready=True, revision="old"), pod(ready=True))}),
+        ("RollingOut", {"settled": False, "pods": (pod(ready=True),)}),
         ("ImageUnavailable", {"pods": (pod(waiting_reason="ImagePullBackOff"),)}),
         ("CrashLooping", {"pods": (pod(waiting_reason="CrashLoopBackOff", last_message="x"),)}),
         ("CrashLooping", {"pods": (pod(restarts=2, last_message="x"),)}),
@@ -100,7 +113,7 @@ def test_a_workload_that_does_not_serve_says_why(reason: str, workload: dict[str
 
 
 def test_a_broken_new_image_is_told_while_the_old_one_serves() -> None:
-    pods = (pod(ready=True, image="old:1"), pod(waiting_reason="ErrImagePull"))
+    pods = (pod(ready=True, image="old:1", revision="old"), pod(waiting_reason="ErrImagePull"))
     result = told(workload=workload_seen(pods=pods, settled=False))
     assert verdicts(result)["WorkloadReady"] == ("False", "ImageUnavailable")
     assert result["workload"]["image"] == "old:1"
@@ -220,3 +233,40 @@ def test_events_tell_of_transitions_only() -> None:
     assert notices(well, well) == []
     assert [(n.severity, n.reason) for n in notices(well, lost)] == [("Warning", "AtMaximum")]
     assert [notice.reason for notice in notices(lost, well)] == ["Ready"]
+
+
+def test_what_is_known_survives_an_object_that_is_not_accepted() -> None:
+    before = told()
+    problem = NotAccepted("SecretNotFound", "Secret login is not there")
+    result = rejected_status(body() | {"status": before}, problem, NOW)
+    for name in ("topics", "consumerGroup", "selector", "replicas", "workload"):
+        assert result[name] == before[name]
+    assert not result.keys() & {"lag", "rates", "scaling"}, "but for figures that nobody reads"
+
+
+def test_an_object_that_is_held_says_how_it_is_let_go() -> None:
+    before = told()
+    problem = TopicsNotReady("KafkaUnreachable", "deleting topic a: no broker answers")
+    result = held_status(body() | {"status": before}, problem, NOW)
+    assert verdicts(result)["Ready"] == ("False", "KafkaUnreachable")
+    assert verdicts(result)["Accepted"] == ("True", "Valid")
+    assert "set topics.deletionPolicy to Retain" in result["conditions"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reason", "says"),
+    [
+        ({"Ready": ("True", "ScaledObjectReady", "fine")}, "OnLiveLag", "ScaledObject follows"),
+        ({"Ready": ("False", "Bad", "trigger refused")}, "MetricsUnavailable", "trigger refused"),
+        ({}, "MetricsUnavailable", "KEDA has not acted yet"),
+    ],
+)
+def test_a_scaled_object_is_judged_by_its_own_condition(
+    conditions: dict[str, tuple[str, str, str]], reason: str, says: str
+) -> None:
+    ref = Ref("keda.sh/v1alpha1", "ScaledObject", "reddit", "science")
+    keda = {"autoscaling": {"metricsProvider": "Keda"}}
+    result = told(keda, autoscaler=AutoscalerSeen(ref, conditions))
+    (told_of,) = (item for item in result["conditions"] if item["type"] == "AutoscalingReady")
+    assert told_of["reason"] == reason
+    assert says in told_of["message"]

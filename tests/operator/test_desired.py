@@ -216,3 +216,70 @@ def test_one_replica_for_ever_needs_no_budget_and_no_metrics_no_hpa() -> None:
 
 def test_it_is_the_same_every_time() -> None:
     assert objects(SECURED, SECRET_CONNECTION) == objects(SECURED, SECRET_CONNECTION)
+
+
+KEDA = Capabilities(hpa_tolerance=True, keda_url="http://operator.moderation.svc:8080/")
+
+
+def test_keda_scales_our_scale_on_our_figure_and_on_cpu() -> None:
+    spec = {
+        "autoscaling": {
+            "metricsProvider": "Keda",
+            "minReplicas": 2,
+            "maxReplicas": 6,
+            "cpu": {"averageUtilization": 80},
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}},
+        }
+    }
+    made = objects(spec, capabilities=KEDA)
+    assert "HorizontalPodAutoscaler" not in made, "KEDA makes its own"
+    asked = made["ScaledObject"]["spec"]
+    target = {"apiVersion": "textmoderation.dev/v1alpha1", "kind": "TextModeration"}
+    assert asked["scaleTargetRef"] == {**target, "name": "science"}
+    assert (asked["minReplicaCount"], asked["maxReplicaCount"]) == (2, 6)
+    lag, cpu = asked["triggers"]
+    url = "http://operator.moderation.svc:8080/keda/v1/namespaces/reddit/textmoderations/science"
+    assert lag["metadata"] == {"url": url, "valueLocation": "desiredReplicas", "targetValue": "1"}
+    assert cpu["metadata"] == {"value": "80", "containerName": "classifier"}
+    behavior = asked["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 60
+    assert behavior["scaleUp"]["stabilizationWindowSeconds"] == 0
+    assert "tolerance" not in behavior["scaleUp"], "KEDA's schema has no such field"
+
+
+def test_without_a_url_for_keda_there_is_nothing_to_scale_on() -> None:
+    made = objects({"autoscaling": {"metricsProvider": "Keda"}})
+    assert not made.keys() & {"ScaledObject", "HorizontalPodAutoscaler"}
+
+
+def revision(spec: dict[str, Any] | None = None, digest: str | None = None) -> str:
+    return desired(moderation(spec), PLAINTEXT, Capabilities(), digest).revision
+
+
+def test_the_revision_changes_with_the_pods_and_with_nothing_else() -> None:
+    pods = [
+        {"model": {"image": "other:1"}},
+        {"model": {"threshold": 0.4}},
+        {"model": {"digest": "sha256:" + "0" * 64}},
+        {"model": {"parameters": [{"name": "a", "value": "b"}]}},
+        {"serving": {"streaming": "SeldonExecutor"}},
+    ]
+    revisions = {revision(), revision(digest="of other Secrets"), *map(revision, pods)}
+    assert len(revisions) == len(pods) + 2
+    others = [
+        {"replicas": 3},
+        {"autoscaling": {"maxReplicas": 5}},
+        {"topics": {"output": {"partitions": 3}}},
+    ]
+    assert {revision(spec) for spec in others} == {revision()}
+    made = objects({"serving": {"platform": "Deployment"}})
+    assert environment(made)["TEXTMOD_REVISION"] == revision(
+        {"serving": {"platform": "Deployment"}}
+    )
+
+
+def test_the_model_outlives_seldons_executor_which_pumps_on_for_ten_seconds() -> None:
+    spec = pod(objects({"serving": {"streaming": "SeldonExecutor"}}))
+    hook = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert int(hook[1]) > 10
+    assert spec["terminationGracePeriodSeconds"] > int(hook[1]) + 30

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objects import body, moderation
 
-from textmod_operator.handlers import Claims, is_newer, merge_patch, raised_size
+from textmod_operator.handlers import Claims, Patience, is_newer, merge_patch, raised_size
 from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ScalingSeen
 
 VALUES = st.recursive(
@@ -116,3 +117,11 @@ def test_only_what_the_hpa_would_do_a_little_later_is_done_ahead_of_it(
     spec: dict[str, Any], reading: LagReading | LagUnknown, desired: int, size: int | None
 ) -> None:
     assert raised_size(body(spec), ScalingSeen(reading, desired, "why")) == size
+
+
+def test_kopf_gives_up_early_what_is_forbidden_and_later_nothing() -> None:
+    now = 0.0
+    patience = Patience(lambda: now)
+    assert len(list(patience)) == 2
+    now = 11.0
+    assert len(list(itertools.islice(patience, 1000))) == 1000

@@ -67,11 +67,32 @@ def test_only_the_front_proxy_is_answered() -> None:
     assert (code, answer["reason"]) == (401, "Unauthorized")
 
 
-def test_health_tells_what_the_controller_says() -> None:
-    async def scenario() -> list[int]:
-        server = TestServer(health_app(lambda: True, lambda: False))
-        async with TestClient(server) as client:
-            paths = ("/healthz", "/readyz", "/metrics")
-            return [(await client.get(path)).status for path in paths]
+def health(
+    path: str, seen: ScalingSeen | None, *, ready: bool = True
+) -> tuple[int, dict[str, object]]:
+    """Status and JSON of one request to the health port; {} where the answer is none."""
 
-    assert asyncio.run(scenario()) == [200, 503, 200]
+    async def scenario() -> tuple[int, dict[str, object]]:
+        async def lookup(_: ObjectKey) -> ScalingSeen | None:
+            return seen
+
+        app = health_app(lambda: True, lambda: ready, lookup)
+        async with TestClient(TestServer(app)) as client:
+            answer = await client.get(path)
+            json = answer.content_type == "application/json"
+            return answer.status, await answer.json() if json else {}
+
+    return asyncio.run(scenario())
+
+
+def test_health_tells_what_the_controller_says() -> None:
+    codes = [health(path, None, ready=False)[0] for path in ("/healthz", "/readyz", "/metrics")]
+    assert codes == [200, 503, 200]
+
+
+def test_keda_gets_the_same_number_or_none() -> None:
+    path = "/keda/v1/namespaces/reddit/textmoderations/science"
+    assert health(path, fresh(desired=7)) == (200, {"desiredReplicas": 7})
+    stale = scaling_seen(reading=LagReading(time.time() - STALE_SECONDS - 1, ()))
+    for seen in (None, stale, scaling_seen(reading=LagUnknown(time.time(), "no broker answers"))):
+        assert health(path, seen)[0] == 503

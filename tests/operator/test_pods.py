@@ -14,7 +14,16 @@ SCIENCE = ObjectKey("reddit", "science")
 def test_a_pod_tells_its_containers_last_words() -> None:
     pod = {
         "metadata": {"name": "science-1"},
-        "spec": {"containers": [{"name": "classifier", "image": "a:1"}, {"name": "sidecar"}]},
+        "spec": {
+            "containers": [
+                {
+                    "name": "classifier",
+                    "image": "a:1",
+                    "env": [{"name": "TEXTMOD_REVISION", "value": "12ab"}, {"name": "EMPTY"}],
+                },
+                {"name": "sidecar"},
+            ]
+        },
         "status": {
             "conditions": [{"type": "Ready", "status": "False"}],
             "containerStatuses": [
@@ -27,7 +36,7 @@ def test_a_pod_tells_its_containers_last_words() -> None:
         },
     }
     seen = pod_seen(pod)
-    assert (seen.image, seen.ready) == ("a:1", False)
+    assert (seen.image, seen.revision, seen.ready) == ("a:1", "12ab", False)
     assert (seen.waiting_reason, seen.last_message) == ("CrashLoopBackOff", "no such artifact")
 
 

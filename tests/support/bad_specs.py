@@ -122,11 +122,6 @@ BAD_SPECS = (
         "minReplicas 0 needs autoscaling.metricsProvider Builtin",
     ),
     Bad(
-        "Keda, which is not there yet",
-        {"autoscaling": {"metricsProvider": "Keda"}},
-        "Keda is not available in this version",
-    ),
-    Bad(
         "cpu without a request",
         {
             "autoscaling": {"cpu": {"averageUtilization": 80}},

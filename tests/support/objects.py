@@ -18,6 +18,8 @@ from textmod_operator.state import (
 )
 
 IMAGE = "textmoderation/nlp-model:0.1.0"
+REVISION = "as-asked"
+"""Of the pods that are what is asked for."""
 PLAINTEXT = KafkaConnection("kafka:9092")
 
 
@@ -69,7 +71,7 @@ def workload_seen(**changes: Any) -> WorkloadSeen:
         "replicas": 1,
         "ready_replicas": 1,
         "settled": True,
-        "pods": (PodSeen("science-1", IMAGE, ready=True),),
+        "pods": (PodSeen("science-1", IMAGE, ready=True, revision=REVISION),),
     }
     return WorkloadSeen(**{**fields, **changes})
 

@@ -418,12 +418,6 @@ class Autoscaling(Strict):
             ),
         ),
         Rule(
-            "self.metricsProvider != 'Keda'",
-            "autoscaling.metricsProvider Keda is not available in this version: use Builtin, or "
-            "None with a ScaledObject of your own",
-            lambda scaling: scaling.metrics_provider != "Keda",
-        ),
-        Rule(
             "self.minReplicas > 0 || self.metricsProvider == 'Builtin'",
             "autoscaling.minReplicas 0 needs autoscaling.metricsProvider Builtin: only the "
             "operator itself sees the first message that waits for no replica",
@@ -458,7 +452,7 @@ class Autoscaling(Strict):
         default="Builtin",
         description="Who carries the lag to the autoscaler. Builtin: the operator's own "
         "external.metrics.k8s.io. Keda: a ScaledObject, for clusters where KEDA serves that API "
-        "(not available in this version). None: no scaling on lag. Default: Builtin.",
+        "and ours can't be. None: no scaling on lag. Default: Builtin.",
     )
     behavior: FreeForm = Field(
         default_factory=dict,

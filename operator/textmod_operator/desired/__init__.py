@@ -5,15 +5,19 @@ One file per kind that it builds. `desired` puts them together.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.autoscaler import autoscaler
 from textmod_operator.desired.deployment import deployment, service
 from textmod_operator.desired.disruption import pod_disruption_budget
+from textmod_operator.desired.pod import revision
+from textmod_operator.desired.scaled_object import scaled_object
 from textmod_operator.desired.seldon import seldon_deployment
 from textmod_operator.desired.topics import topics
 from textmod_operator.state import Capabilities, Desired, KafkaConnection, Manifest, Ref
 
-__all__ = ["desired"]
+__all__ = ["desired", "stopped"]
 
 
 def desired(
@@ -26,16 +30,36 @@ def desired(
 
     Args:
         connection: how the brokers are reached (no secret of it goes into an object).
-        capabilities: what this API server can do.
+        capabilities: what the cluster offers.
         secrets_digest: changes with the content of the Secrets that `tm` names; None for none.
     """
+    pods = revision(tm, connection, secrets_digest)
     objects: list[Manifest]
     if tm.spec.serving.platform == "Seldon":
-        objects = [seldon_deployment(tm, connection, secrets_digest)]
+        objects = [seldon_deployment(tm, connection, pods)]
     else:
-        objects = [deployment(tm, connection, secrets_digest), service(tm)]
+        objects = [deployment(tm, connection, pods), service(tm)]
     if tm.max_replicas > 1:
         objects.append(pod_disruption_budget(tm))
     if (hpa := autoscaler(tm, capabilities)) is not None:
         objects.append(hpa)
-    return Desired(topics=topics(tm), objects=tuple(objects), workload=Ref.of(objects[0]))
+    if tm.spec.autoscaling.metrics_provider == "Keda" and capabilities.keda_url:
+        objects.append(scaled_object(tm, capabilities.keda_url))
+    return Desired(topics(tm), tuple(objects), Ref.of(objects[0]), pods)
+
+
+def stopped(want: Desired) -> Desired:
+    """The same with no replica running."""
+    objects = (
+        _without_replicas(manifest) if Ref.of(manifest) == want.workload else manifest
+        for manifest in want.objects
+    )
+    return replace(want, objects=tuple(objects))
+
+
+def _without_replicas(workload: Manifest) -> Manifest:
+    spec = workload["spec"]
+    if workload["kind"] == "SeldonDeployment":
+        (predictor,) = spec["predictors"]
+        return {**workload, "spec": {**spec, "predictors": [{**predictor, "replicas": 0}]}}
+    return {**workload, "spec": {**spec, "replicas": 0}}

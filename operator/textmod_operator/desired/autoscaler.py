@@ -10,11 +10,13 @@ from textmod_operator.state import Capabilities, Manifest
 
 
 def autoscaler(tm: TextModeration, capabilities: Capabilities) -> Manifest | None:
-    """The HPA (autoscaling/v2), or None when nothing is to be scaled on.
+    """The HPA (autoscaling/v2), or None when nothing is to be scaled on, or KEDA makes its own.
 
     The lag metric *is* the number of replicas that the scaling law wants, with a target of 1 each:
     the HPA then asks for exactly that number, as soon as its tolerance is 0.
     """
+    if tm.spec.autoscaling.metrics_provider == "Keda":
+        return None
     metrics = [*_lag_metric(tm), *_cpu_metric(tm)]
     if not metrics:
         return None
@@ -25,8 +27,8 @@ def autoscaler(tm: TextModeration, capabilities: Capabilities) -> Manifest | Non
         "maxReplicas": tm.max_replicas,
         "metrics": metrics,
     }
-    if behavior := _behavior(tm, capabilities):
-        spec["behavior"] = behavior
+    if rules := behavior(tm, tolerance=capabilities.hpa_tolerance):
+        spec["behavior"] = rules
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -101,10 +103,10 @@ def default_behavior(max_replicas: int, *, tolerance: bool = False) -> Manifest:
     return {"scaleUp": rules, "scaleDown": rules}
 
 
-def _behavior(tm: TextModeration, capabilities: Capabilities) -> Manifest:
+def behavior(tm: TextModeration, *, tolerance: bool = False) -> Manifest:
     """The user's behavior over our default. Without lag (CPU alone) the HPA's own is right."""
     asked: dict[str, Any] = tm.spec.autoscaling.behavior
-    if tm.spec.autoscaling.metrics_provider != "Builtin":
+    if tm.spec.autoscaling.metrics_provider == "None":
         return asked
-    ours = default_behavior(tm.max_replicas, tolerance=capabilities.hpa_tolerance)
+    ours = default_behavior(tm.max_replicas, tolerance=tolerance)
     return {direction: {**rules, **asked.get(direction, {})} for direction, rules in ours.items()}

@@ -16,12 +16,10 @@ PORTS = (
 )
 
 
-def deployment(
-    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
-) -> Manifest:
+def deployment(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
     """A Deployment that never takes a serving replica away before its successor serves: a model
     that doesn't load stops the rollout and nothing else."""
-    spec = pod_spec(tm, connection, secrets_digest)
+    spec = pod_spec(tm, connection, revision)
     (container,) = spec["containers"]
     container["ports"] = [{"name": name, "containerPort": port} for name, port in PORTS]
     if tm.spec.model.parameters:

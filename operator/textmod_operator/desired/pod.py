@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from textmod_operator import naming
@@ -12,26 +14,27 @@ SHUTDOWN_SECONDS = 30
 """What the worker takes at most to finish its batch, flush, commit and leave."""
 PRE_STOP_SECONDS = 2
 """Endpoints hear of the end before the server stops answering."""
-GRACE_SECONDS = PRE_STOP_SECONDS + SHUTDOWN_SECONDS + 8
-"""terminationGracePeriodSeconds: longer than a batch, with room to spare."""
+PRE_STOP_SECONDS_BEHIND_EXECUTOR = 15
+"""Seldon's executor sleeps 10 seconds before it ends, and pumps on; what it then reads from a model
+that has gone already it drops and commits. So the model outlives it."""
+SPARE_SECONDS = 8
+"""terminationGracePeriodSeconds beyond what the container takes at most."""
 CA_FOLDER = "/etc/textmod/kafka-ca"
 CERTIFICATE_FOLDER = "/etc/textmod/kafka-certificate"
 
 
-def pod_spec(
-    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
-) -> Manifest:
+def pod_spec(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
     """The PodSpec: restricted in the sense of Pod Security, and with no service-account token.
 
     Args:
         connection: how the brokers are reached; only its public part is used.
-        secrets_digest: changes with the content of the object's Secrets; None when it uses none.
+        revision: of this pod, as `revision` makes it.
     """
     model = tm.spec.model
     spec: Manifest = {
-        "containers": [_container(tm, connection, secrets_digest)],
+        "containers": [_container(tm, connection, revision)],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *_secret_volumes(tm)],
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": _pre_stop(tm) + SHUTDOWN_SECONDS + SPARE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
     }
@@ -62,14 +65,23 @@ def parameters(tm: TextModeration) -> list[dict[str, str]]:
     ]
 
 
-def _container(
-    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
-) -> Manifest:
+def revision(tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None) -> str:
+    """Changes with all that the pods are made of, and with nothing else.
+
+    Args:
+        connection: how the brokers are reached.
+        secrets_digest: changes with the content of the object's Secrets; None when it uses none.
+    """
+    made_of = [pod_spec(tm, connection, ""), pod_annotations(tm), parameters(tm), secrets_digest]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _container(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
     resources = tm.spec.model.resources
     return {
         "name": naming.CONTAINER,
         "image": tm.spec.model.image,
-        "env": _environment(tm, connection, secrets_digest),
+        "env": _environment(tm, connection, revision),
         "resources": {
             part: dict(quantities)
             for part, quantities in (("requests", resources.requests), ("limits", resources.limits))
@@ -88,18 +100,21 @@ def _container(
         "readinessProbe": _probe("/health/ready", periodSeconds=5, failureThreshold=3),
         "livenessProbe": _probe("/health/live", periodSeconds=10, failureThreshold=3),
         # Seldon adds a sleep of ten seconds to a container that brings no preStop of its own.
-        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sleep", str(PRE_STOP_SECONDS)]}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sleep", str(_pre_stop(tm))]}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _pre_stop(tm: TextModeration) -> int:
+    executor = tm.spec.serving.streaming == "SeldonExecutor"
+    return PRE_STOP_SECONDS_BEHIND_EXECUTOR if executor else PRE_STOP_SECONDS
 
 
 def _probe(path: str, **timing: int) -> Manifest:
     return {"httpGet": {"path": path, "port": naming.METRICS_PORT}, "timeoutSeconds": 3, **timing}
 
 
-def _environment(
-    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
-) -> list[Manifest]:
+def _environment(tm: TextModeration, connection: KafkaConnection, revision: str) -> list[Manifest]:
     spec = tm.spec
     batch = spec.serving.batch
     values: dict[str, str | None] = {
@@ -120,7 +135,7 @@ def _environment(
         naming.ENV_MODEL_THRESHOLD: _decimal(spec.model.threshold),
         naming.ENV_PROTOCOL: spec.serving.protocol,
         naming.ENV_SHUTDOWN_SECONDS: str(SHUTDOWN_SECONDS),
-        naming.ENV_SECRETS_DIGEST: secrets_digest,
+        naming.ENV_REVISION: revision,
     }
     return [
         *({"name": name, "value": value} for name, value in values.items() if value is not None),

@@ -11,9 +11,7 @@ API_VERSION = "machinelearning.seldon.io/v1"
 KIND = "SeldonDeployment"
 
 
-def seldon_deployment(
-    tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None
-) -> Manifest:
+def seldon_deployment(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
     """One predictor with one MODEL node, whose replica count is the only one in the object.
 
     Native streaming asks for no engine: no second hop, and no container that Pod Security
@@ -35,7 +33,7 @@ def seldon_deployment(
         "componentSpecs": [
             {
                 "metadata": {"annotations": pod_annotations(tm)},
-                "spec": pod_spec(tm, connection, secrets_digest),
+                "spec": pod_spec(tm, connection, revision),
             }
         ],
     }
