@@ -143,6 +143,32 @@ def demo(arguments: argparse.Namespace) -> int:
     return run_demo(arguments)
 
 
+def images(arguments: argparse.Namespace) -> int:
+    """Builds the images of the operator and of a model."""
+    from textmod_dev.kind.container_images import base, build_model, build_operator, layers
+    from textmod_dev.kind.engine import Engine
+
+    progress = Progress()
+    with Engine(progress) as engine:
+        start = base(engine, progress)
+        names = [
+            build_operator(engine, start, progress, fresh=arguments.fresh),
+            build_model(engine, start, progress, model=arguments.model, fresh=arguments.fresh),
+        ]
+        for name in names:
+            size = engine.inspect(name)["Size"] / 1e6
+            _say(f"{name}: {size:.0f} MB, base {start.image}")
+            for layer in layers(engine, name):
+                _say(f"  {layer}")
+        if arguments.sbom is not None:
+            from textmod_dev.kind import bill_of_materials as bill
+
+            for name in names:
+                _say(str(bill.of_image(engine, name, arguments.sbom, progress)))
+            _say(str(bill.of_chart(arguments.sbom, progress)))
+    return 0
+
+
 def _model(progress: Progress, arguments: argparse.Namespace) -> Path:
     from textmod_dev.model_image import trained_model, training_data
 
@@ -178,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         (chart_readme, []),
         (install_yaml, []),
         (demo, [where]),
+        (images, []),
     ):
         text = (function.__doc__ or "").rstrip(".")
         name = function.__name__.replace("_", "-")
@@ -191,6 +218,8 @@ def _parser() -> argparse.ArgumentParser:
             )
         if function is demo:
             _add_demo_options(command)
+        if function is images:
+            _add_image_options(command)
     return parser
 
 
@@ -198,6 +227,16 @@ def _add_demo_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--keep", action="store_true", help="leave the cluster up")
     command.add_argument("--data", type=Path, help="CSV of comments to train on and to send")
     command.add_argument("--timeout", type=float, default=420, help="seconds for the whole stream")
+
+
+def _add_image_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model",
+        default="sample",
+        help="a CSV to train on, the folder of an artifact, or sample (default: sample)",
+    )
+    command.add_argument("--fresh", action="store_true", help="build every layer anew")
+    command.add_argument("--sbom", type=Path, help="folder for bills of materials, by syft")
 
 
 def _say(text: str) -> None:

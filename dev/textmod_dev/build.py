@@ -1,7 +1,7 @@
-"""Finds or builds what the local cluster runs, and the Helms that the chart is tested with.
+"""Finds or builds what the clusters run, and the Helms that the chart is tested with.
 
-All are pinned in this repository (``dev/kubernetes/go.sum``, ``dev/kafka/pom.xml``,
-``dev/helm/v*/go.sum``) and built once into the cache, in a folder named after the hash of those
+All are pinned in this repository (``dev/kubernetes``, ``dev/kind`` and ``dev/helm`` by go.sum,
+``dev/kafka/pom.xml``) and built once into the cache, in a folder named after the hash of those
 pins. A folder appears there only when it is complete, by a rename, so an interrupted build leaves
 nothing that looks finished.
 """
@@ -36,6 +36,23 @@ CONTROL_PLANE = {
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
 
+# What a node of the kind cluster needs beside them, from the same module.
+NODE = {
+    "kubeadm": "k8s.io/kubernetes/cmd/kubeadm",
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+}
+
+# What the kind cluster is made with: command name, which is its module's folder below dev/kind too,
+# -> Go package.
+KIND_TOOLS = {
+    "kind": "sigs.k8s.io/kind",
+    "coredns": "github.com/coredns/coredns",
+    "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    "pause": ".",
+    "runc-bounded": ".",
+}
+
 
 def control_plane_binaries(progress: Progress) -> Path:
     """The folder that holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl.
@@ -48,12 +65,40 @@ def control_plane_binaries(progress: Progress) -> Path:
     """
     if (found := _complete_set()) is not None:
         return found
-    sources = repository_root() / "dev" / "kubernetes"
-    target = cache_dir() / "kubernetes" / _digest(sources / "go.mod", sources / "go.sum")
-    with _built_once(target, free_gib=6) as scratch:
+    return _kubernetes("kubernetes", CONTROL_PLANE, progress)
+
+
+def node_binaries(progress: Progress) -> tuple[Path, Path]:
+    """Two folders: the pinned control plane, and kubeadm, kubelet, kube-proxy of the same version.
+
+    Raises:
+        LocalClusterError: as `control_plane_binaries`.
+    """
+    return (
+        _kubernetes("kubernetes", CONTROL_PLANE, progress),
+        _kubernetes("kubernetes-node", NODE, progress),
+    )
+
+
+def kubernetes_version() -> str:
+    """The pinned version, such as ``v1.36.3``."""
+    return "v" + ".".join(_required(repository_root() / "dev" / "kubernetes", "k8s.io/kubernetes"))
+
+
+def kind_tool(name: str, progress: Progress) -> Path:
+    """One of `KIND_TOOLS`, built now if the cache does not have it.
+
+    Raises:
+        LocalClusterError: as `control_plane_binaries`.
+    """
+    sources = repository_root() / "dev" / "kind" / name
+    pins = sorted(path for path in sources.iterdir() if path.suffix in {".mod", ".sum", ".go"})
+    target = cache_dir() / "kind" / f"{name}-{_digest(*pins)}"
+    with _built_once(target, free_gib=2) as scratch:
         if scratch is not None:
-            _build_control_plane(sources, scratch, progress)
-    return target
+            progress.step(f"Building {name} from source (once)")
+            _go_build([KIND_TOOLS[name]], {}, sources, scratch, progress, instead="go without kind")
+    return target / name
 
 
 def helm(major: Literal[3, 4], progress: Progress) -> Path:
@@ -69,6 +114,24 @@ def helm(major: Literal[3, 4], progress: Progress) -> Path:
         if scratch is not None:
             _build_helm(sources, f"helm.sh/helm/v{major}", scratch, progress)
     return target / "helm"
+
+
+def syft(progress: Progress) -> Path:
+    """The pinned syft, which writes bills of materials, built now if the cache does not have it.
+
+    Raises:
+        LocalClusterError: as `control_plane_binaries`.
+    """
+    sources = repository_root() / "dev" / "syft"
+    target = cache_dir() / "syft" / _digest(sources / "go.mod", sources / "go.sum")
+    with _built_once(target, free_gib=4) as scratch:
+        if scratch is not None:
+            progress.step("Building syft from source (once, some minutes)")
+            package = "github.com/anchore/syft/cmd/syft"
+            version = ".".join(_required(sources, "github.com/anchore/syft"))
+            stamp = {"main.version": version}
+            _go_build([package], stamp, sources, scratch, progress, instead="go without")
+    return target / "syft"
 
 
 def kafka_jars(progress: Progress) -> Path:
@@ -125,20 +188,33 @@ def _complete_set() -> Path | None:
     return None
 
 
-def _build_control_plane(sources: Path, target: Path, progress: Progress) -> None:
-    major, minor, patch = _required(sources, "k8s.io/kubernetes")
-    version = f"v{major}.{minor}.{patch}"
+def _kubernetes(cache: str, commands: Mapping[str, str], progress: Progress) -> Path:
+    sources = repository_root() / "dev" / "kubernetes"
+    target = cache_dir() / cache / _digest(sources / "go.mod", sources / "go.sum")
+    with _built_once(target, free_gib=6) as scratch:
+        if scratch is not None:
+            _build_kubernetes(sources, commands, scratch, progress)
+    return target
+
+
+def _build_kubernetes(
+    sources: Path, commands: Mapping[str, str], target: Path, progress: Progress
+) -> None:
+    version = kubernetes_version()
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    # Without it the binaries call themselves v0.0.0-master, which kubeadm refuses.
     stamp = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
-    progress.step(f"Building Kubernetes {version} and etcd from source (once, a few minutes)")
+    progress.step(f"Building {', '.join(commands)} {version} from source (once, a few minutes)")
     _go_build(
-        list(CONTROL_PLANE.values()),
+        list(commands.values()),
         {f"k8s.io/component-base/version.{key}": value for key, value in stamp.items()},
         sources,
         target,
         progress,
         instead=f"set KUBEBUILDER_ASSETS to a folder with {', '.join(CONTROL_PLANE)}",
     )
-    (target / "server").rename(target / "etcd")  # Go names a binary after its package's folder
+    if "etcd" in commands:  # Go names a binary after its package's folder
+        (target / "server").rename(target / "etcd")
 
 
 def _build_helm(sources: Path, module: str, target: Path, progress: Progress) -> None:

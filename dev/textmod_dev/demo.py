@@ -31,7 +31,7 @@ from textmod_dev.demo_stream import Count, LiveReader, Meter, Reading, Topics, c
 from textmod_dev.demo_view import History, Snapshot, line, picture
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.kubectl import Kubectl
-from textmod_dev.model_image import trained_model, training_data
+from textmod_dev.model_image import text_column, trained_model, training_data
 from textmod_dev.paths import repository_root
 from textmod_dev.processes import ManagedProcess, ProcessKeeper
 from textmod_dev.progress import Progress
@@ -238,7 +238,7 @@ class Demo:
             f"--bootstrap-servers={self._cluster.bootstrap_servers}",
             f"--topic={topics.input}",
             f"--file={self._data}",
-            f"--column={_text_column(self._data)}",
+            f"--column={text_column(self._data)}",
             f"--rate={rate}",
             f"--limit={comments}",
             *options,
@@ -367,12 +367,6 @@ def _screen() -> Iterator[Show | None]:
 def _of(names: dict[str, str], role: str) -> str:
     """A topic's name by its role, however that is capitalised."""
     return next(name for key, name in names.items() if key.lower() == role)
-
-
-def _text_column(data: Path) -> str:
-    with data.open(encoding="cp1252", errors="replace") as file:
-        header = file.readline()
-    return "BODY" if "BODY" in header else "text"
 
 
 def _behind(lag: int | None, recent_ms: Sequence[float]) -> float | None:

@@ -48,6 +48,13 @@ def training_data(given: Path | None, progress: Progress) -> Path:
     return sample
 
 
+def text_column(data: Path) -> str:
+    """The column that holds the comments in a file that `training_data` returned."""
+    with data.open(encoding="cp1252", errors="replace") as file:
+        header = file.readline()
+    return "BODY" if "BODY" in header else "text"
+
+
 def trained_model(data: Path, progress: Progress) -> Path:
     """The folder of an artifact trained on `data`, from the cache or trained now.
 

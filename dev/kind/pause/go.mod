@@ -1,0 +1,3 @@
+module textmoderation.dev/dev/kind/pause
+
+go 1.26.0
