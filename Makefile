@@ -6,11 +6,11 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: help setup demo up down status kubectl test lint types imports unit integration \
+.PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e images sbom \
 	bench bench-scorer bench-operator bench-autoscaling picture generate install-yaml lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 setup: ## install everything pinned into .venv
 	@dev/setup.sh
@@ -50,6 +50,16 @@ unit: setup ## tests of pure code, seconds in all
 
 integration: setup ## tests on a real control plane and a real broker
 	$(PYTEST) -m integration
+
+e2e: setup ## the chart and the images on a real kind cluster (a Docker engine, or root to start one)
+	$(PYTEST) e2e --exitfirst --capture=no -v
+
+# --- what is shipped ---------------------------------------------------------------------------
+images: setup ## the images of the operator and a model (MODEL=sample, a CSV, or an artifact's folder)
+	@$(BIN)/textmod-dev images $(if $(MODEL),--model $(MODEL))
+
+sbom: setup ## the images, and bills of materials (CycloneDX) of them and of the chart in dist/sbom
+	@$(BIN)/textmod-dev images $(if $(MODEL),--model $(MODEL)) --sbom dist/sbom
 
 # --- benchmarks: figures in bench/results, told in bench/RESULTS.md -------------------------------
 # Seldon's own wrapper, in the environment that its integration test makes.
