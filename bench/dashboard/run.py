@@ -2,8 +2,9 @@
 
     make picture        # needs Debian's package `prometheus`; about five minutes
 
-The panels' own queries are asked, of a Prometheus that finds the pods as the PodMonitor does. Only
-the drawing is ours: a Grafana is not to be had from a package registry.
+The panels' own queries are asked, of series that are labelled as the PodMonitor labels them. Only
+the drawing is ours: a Grafana is not to be had from a package registry. (Debian's Prometheus is
+built without Kubernetes' discovery, so the pods are told to it in a file.)
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from textmod_dev.model_image import add_image, trained_model, training_data
 from textmod_dev.paths import repository_root
 from textmod_dev.processes import free_port, wait_until
 from textmod_dev.progress import Progress
+from textmod_operator import naming
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -59,7 +61,7 @@ def main() -> None:
             prometheus = start_prometheus(cluster, state)
             apply(cluster)
             began = time.time()
-            send(cluster, data)
+            send(cluster, data, state)
             panels = drawn_panels()
             answers = [
                 [ask(prometheus, target["expr"], began) for target in panel["targets"]]
@@ -70,28 +72,14 @@ def main() -> None:
 
 
 def start_prometheus(cluster: LocalCluster, state: Path) -> str:
-    """Starts it, scraping the model pods and the operator; returns its URL."""
-    pod = "__meta_kubernetes_pod"
-    label = f"{pod}_label_textmoderation_dev_name"
-    kubernetes = {"role": "pod", "kubeconfig_file": str(cluster.kubeconfig)}
+    """Starts it, scraping the operator and the pods of `tell_pods`; returns its URL."""
     config = {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "scrape_timeout": f"{SCRAPE_SECONDS}s"},
         "scrape_configs": [
             {
                 "job_name": "model-pods",
                 "metrics_path": "/prometheus",
-                "kubernetes_sd_configs": [kubernetes],
-                "relabel_configs": [
-                    {"source_labels": [label], "regex": ".+", "action": "keep"},
-                    {
-                        "source_labels": [f"{pod}_container_port_name"],
-                        "regex": "metrics",
-                        "action": "keep",
-                    },
-                    {"source_labels": [f"{pod}_name"], "target_label": "pod"},
-                    {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-                    {"source_labels": [label], "target_label": "name"},
-                ],
+                "file_sd_configs": [{"files": [str(state / "pods.json")]}],
             },
             {
                 "job_name": "operator",
@@ -124,6 +112,26 @@ def start_prometheus(cluster: LocalCluster, state: Path) -> str:
     return url
 
 
+def tell_pods(cluster: LocalCluster, state: Path) -> None:
+    """Writes where the model pods are; Prometheus watches the file."""
+    listed = json.loads(cluster.kubectl("get", "pods", "-l", naming.NAME_LABEL, "-o", "json"))
+    targets = [
+        {
+            "targets": [f"{pod['status']['podIP']}:{naming.METRICS_PORT}"],
+            "labels": {
+                "namespace": pod["metadata"]["namespace"],
+                "name": pod["metadata"]["labels"][naming.NAME_LABEL],
+                "pod": pod["metadata"]["name"],
+            },
+        }
+        for pod in listed["items"]
+        if pod["status"].get("podIP")
+    ]
+    new = state / "pods.new"
+    new.write_text(json.dumps(targets))
+    new.replace(state / "pods.json")
+
+
 def apply(cluster: LocalCluster) -> None:
     """The example, with a promise and on a plain Deployment."""
     manifest = yaml.safe_load((repository_root() / "examples" / "reddit-science.yaml").read_text())
@@ -135,7 +143,7 @@ def apply(cluster: LocalCluster) -> None:
     cluster.kubectl("wait", "--for=condition=Ready", "tm/science", "--timeout=150s")
 
 
-def send(cluster: LocalCluster, data: Path) -> None:
+def send(cluster: LocalCluster, data: Path, state: Path) -> None:
     """The stream with its burst, and now and then something that is no text."""
     comments = QUIET * (BEFORE + AFTER) + BURST * DURING
     process = cluster.keeper.start(
@@ -158,6 +166,8 @@ def send(cluster: LocalCluster, data: Path) -> None:
         producer.produce("science-input", NOT_TEXTS[number % len(NOT_TEXTS)])
         producer.poll(0)
         number += 1
+        if number % 3 == 1:
+            tell_pods(cluster, state)
         time.sleep(0.5)  # the stream's own pace, not a wait for anything
     producer.flush(10)
 

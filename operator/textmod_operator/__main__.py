@@ -279,6 +279,8 @@ def _elect(controller: Any, cluster: Any, settings: Settings) -> None:  # noqa: 
             settings.lease_namespace,
             started=lambda: loop.call_soon_threadsafe(controller.lead),
         )
+        if cluster.resigned:
+            return  # the process is ending, and nothing of it acts any more
         # A successor may act already: nothing of this process may follow.
         logging.getLogger(__name__).error("lost the Lease; ending, so that only one acts")
         os._exit(1)

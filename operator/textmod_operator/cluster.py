@@ -467,6 +467,17 @@ class Cluster:
             return None
         return tuple(resource["name"] for resource in body.get("resources") or ())
 
+    def resign(self) -> None:
+        """Lets the Lease go, so that a successor need not wait for its end. Nothing of this process
+        may act any more."""
+        if self._lock_of_lease is not None:
+            self._lock_of_lease.resign()
+
+    @property
+    def resigned(self) -> bool:
+        """Whether the Lease was let go on purpose."""
+        return self._lock_of_lease is not None and self._lock_of_lease.resigned
+
     @property
     def leader_renews(self) -> bool:
         """Whether somebody was seen to hold the Lease within its time. By changes of the Lease and
@@ -617,6 +628,8 @@ class _PatientLock(LeaseLock):
 
     _renewal: tuple[Any, float] = (None, -math.inf)
     """The renewTime seen last, and when it was first seen (monotonic seconds)."""
+    resigned = False
+    """Nothing is written any more."""
     _trouble = ""
     """Why the Lease could not be read the last time; told once."""
 
@@ -639,6 +652,17 @@ class _PatientLock(LeaseLock):
             self._renewal = (record.renew_time, -math.inf if first else time.monotonic())
         return found, record
 
+    def resign(self) -> None:
+        """Takes our name off the Lease, if it is there, and never puts it on again."""
+        self.resigned = True
+        try:
+            lease = self.api_instance.read_namespaced_lease(self.name, self.namespace)
+            if lease.spec is not None and lease.spec.holder_identity == self.identity:
+                lease.spec.holder_identity = None
+                self.api_instance.replace_namespaced_lease(self.name, self.namespace, lease)
+        except (ApiException, OSError, HTTPError) as error:
+            logger.warning("the Lease could not be let go, and ends by itself: %s", error)
+
     def create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
         try:
             created = super().create(name, namespace, election_record)  # type: ignore[no-untyped-call]
@@ -647,6 +671,8 @@ class _PatientLock(LeaseLock):
             return False
 
     def update(self, name: str, namespace: str, updated_record: Any) -> bool:  # noqa: ANN401
+        if self.resigned:
+            return False
         try:
             updated = super().update(name, namespace, updated_record)  # type: ignore[no-untyped-call]
             return bool(updated)

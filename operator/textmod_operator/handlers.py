@@ -105,13 +105,15 @@ class Controller:
         self._tasks = [asyncio.create_task(task) for task in loops]
 
     async def stop(self) -> None:
-        """Ends the work: what runs finishes, what waits is left for the next process."""
+        """Ends the work: what runs finishes, what waits is left for the next process, which need
+        not wait for our Lease to end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._poll_threads.shutdown(wait=True, cancel_futures=True)
         self.streams.close()
+        await asyncio.to_thread(self._cluster.resign)
 
     def lead(self) -> None:
         """This process is the one that acts from now on."""

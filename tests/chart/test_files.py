@@ -103,6 +103,14 @@ def test_the_versions_are_the_projects() -> None:
     TextModeration.parse(example)
 
 
+def test_the_notes_example_is_accepted() -> None:
+    notes = (CHART / "templates" / "NOTES.txt").read_text()
+    from textmod_operator.api.v1alpha1 import TextModeration
+
+    example = notes.partition("<<'END'\n")[2].partition("  END\n")[0]
+    TextModeration.parse(yaml.safe_load(example))
+
+
 def kebab(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 

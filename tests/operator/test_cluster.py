@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from kubernetes.client import ApiClient, V1Lease, V1LeaseSpec
 
 from textmod_operator.cluster import Cluster, _PatientLock, _projection
@@ -72,6 +73,9 @@ class Leases:
     def read_namespaced_lease(self, *_: str) -> V1Lease:
         return V1Lease(spec=self.spec)
 
+    def replace_namespaced_lease(self, _: str, __: str, body: V1Lease) -> None:
+        self.spec = body.spec
+
 
 def test_a_leader_is_there_once_it_was_seen_to_renew() -> None:
     leases = Leases()
@@ -85,3 +89,13 @@ def test_a_leader_is_there_once_it_was_seen_to_renew() -> None:
     leases.renew(3)
     lock.get("lease", "textmod")
     assert lock.seconds_since_renewal() < 1
+
+
+@pytest.mark.parametrize(("we_are", "left"), [("a", None), ("b", "a")])
+def test_only_the_holder_takes_its_name_off_the_lease(we_are: str, left: str | None) -> None:
+    leases = Leases()
+    lock = _PatientLock("lease", "textmod", we_are)  # type: ignore[no-untyped-call]
+    lock.api_instance = leases
+    lock.resign()
+    assert leases.spec.holder_identity == left
+    assert lock.update("lease", "textmod", None) is False, "nor does it put it on again"
