@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from document_shell import DocumentShell
 from pages import ROOT, Block, blocks, pages
 
+from textmod_dev.build import kind_tool
 from textmod_dev.kafka_security import Security
 from textmod_dev.local_cluster import LocalCluster
 from textmod_dev.model_image import add_image, trained_model, training_data
@@ -219,10 +221,24 @@ def elsewhere(tool: str) -> list[object]:
     return found
 
 
+def unknown_flags(words: list[str], said: str) -> list[str]:
+    """The flags of a command that its tool's help does not name."""
+    flags = {word.partition("=")[0] for word in words if re.match(r"--\w|-\w$", word)}
+    return [flag for flag in sorted(flags) if not re.search(rf"{flag}[=,: ]", said)]
+
+
 @pytest.mark.parametrize("words", elsewhere("kubectl"))
 def test_kubectl_knows_the_flags(cluster: LocalCluster, words: list[str]) -> None:
     named = [word for word in words if not word.startswith("-")]
     command = next((nest for nest in NESTED if " ".join(named).startswith(nest)), named[0])
     said = cluster.kubectl(*command.split(), "--help") + cluster.kubectl("options")
-    flags = {word.partition("=")[0] for word in words if re.match(r"--\w|-\w$", word)}
-    assert [flag for flag in sorted(flags) if not re.search(rf"{flag}[=,: ]", said)] == []
+    assert unknown_flags(words, said) == []
+
+
+@pytest.mark.parametrize("words", elsewhere("kind"))
+def test_kind_knows_the_flags(words: list[str]) -> None:
+    program = kind_tool("kind", Progress())
+    said = subprocess.run(
+        [program, *words[:2], "--help"], capture_output=True, text=True, check=True
+    )
+    assert unknown_flags(words, said.stdout) == []
