@@ -45,6 +45,7 @@ TRUSTED_TYPES: Final = (
     "textmod_model.pipeline.RootNormalizer",
     "textmod_model.pipeline.ShapeTransformer",
     "textmod_model.pipeline.SpacyTokenTransformer",
+    "textmod_model.pipeline.VectorTransformer",
     "textmod_model.features.grams_of_text",
     "textmod_model.pipeline.passthrough",
 )

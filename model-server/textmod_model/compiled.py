@@ -1,12 +1,13 @@
 """A trained pipeline as plain arrays: all that scoring needs, and nothing that needs scikit-learn.
 
 For one text, with t the TF-IDF vector of its word n-grams (Euclidean norm 1), c the vector of its
-character n-grams over the root of its sum, and s its shape:
+character n-grams over the root of its sum, z the sum of its word vectors over the root of how many
+there are, followed by its shape, and s the same squashed:
 
-    decision    = w·t + v·c + u·s + b
-    probability = 1 / (1 + exp(-(slope · decision + offset)))
+    decision    = w·t + v·c + u·z + s·Q·s + r·s + b
+    probability = 1 / (1 + exp(-decision))
 
-`seed` has the words alone; slope 1 and offset 0 are plain logistic regression.
+z is standardized. `seed` has the words alone.
 """
 
 import io
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from textmod_model.chunks import Rules
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 UNKNOWN: Final = 0
 """The id of a token that is part of no known n-gram; known words have ids from 1."""
 LEFT_OUT: Final = -1
@@ -53,17 +54,17 @@ class Compiled:
 
     rules: Rules
     words: dict[str, int]
-    """Id of each word of the vocabulary, by the word (a lower-case lemma)."""
+    """Id of each word, by the word (a lower-case lemma): those of n-grams first."""
     forms: dict[str, int]
     """Id by token, for the tokens whose lemma makes it another than that of their lower case."""
     unigrams: Integers
-    """Feature of each word id, shape (number of ids,)."""
+    """Feature of each id of n-grams' words, UNKNOWN's included, shape (number of those ids,)."""
     bigram_keys: Integers
-    """first id · number of ids + second id."""
+    """first id · number of those ids + second id."""
     bigrams: Integers
     """Feature of each key; -1 for one that only begins a trigram."""
     trigram_keys: Integers
-    """index of the first two words' key · number of ids + third id."""
+    """index of the first two words' key · number of those ids + third id."""
     trigrams: Integers
     idf: Floats
     """Of each word feature."""
@@ -77,11 +78,17 @@ class Compiled:
     """The character n-grams and their places; none for a recipe without."""
     gram_idf: Floats
     gram_weights: Floats
-    shape_weights: Floats
-    """One for each of `features.SHAPE`; empty for a recipe without."""
+    vectors: NDArray[np.float32]
+    """Of each word id, behind each vector 1 if the word has one, shape (number of ids, k + 1)."""
+    means: Floats
+    """Of each number of z, before it is standardized; this and the next four are empty for a recipe
+    without vectors and shape."""
+    deviations: Floats
+    straight: Floats
+    bend: Floats
+    quadratic: Floats
+    """Shape (length of z, length of z)."""
     intercept: float
-    slope: float
-    offset: float
     memory: Memory
 
     def to_bytes(self) -> bytes:
@@ -144,9 +151,14 @@ _ARRAYS: Final = (
     "weights",
     "gram_idf",
     "gram_weights",
-    "shape_weights",
+    "vectors",
+    "means",
+    "deviations",
+    "straight",
+    "bend",
+    "quadratic",
 )
-_SCALARS: Final = ("sublinear", "edges", "intercept", "slope", "offset")
+_SCALARS: Final = ("sublinear", "edges", "intercept")
 
 
 def numbered(names: list[str], first: int = 0) -> dict[str, int]:

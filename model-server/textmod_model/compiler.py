@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -22,9 +23,17 @@ from spacy.tokenizer import Tokenizer
 from textmod_model import features
 from textmod_model import pipeline as recipes
 from textmod_model.chunks import ChunkTokenizer, Rules
-from textmod_model.compiled import LEFT_OUT, UNKNOWN, Compiled, Integers, Memory, numbered
+from textmod_model.compiled import (
+    LEFT_OUT,
+    UNKNOWN,
+    Compiled,
+    Floats,
+    Integers,
+    Memory,
+    numbered,
+)
 from textmod_model.memo import Analyzer
-from textmod_model.pipeline import LatentLogisticRegression
+from textmod_model.pipeline import LatentLogisticRegression, VectorTransformer
 from textmod_model.text import SYMBOLS, tidy, word
 
 MAX_REMEMBERED: Final = 40_000
@@ -40,32 +49,25 @@ class _Parts(NamedTuple):
     """The fitted parts of a recipe's pipeline; None where the recipe has none."""
 
     words: TfidfVectorizer
-    grams: TfidfVectorizer | None
-    scaler: StandardScaler | None
     edges: bool
     classifier: LogisticRegression | LatentLogisticRegression
-    scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """What the union multiplies the words', the n-grams' and the shape's features with."""
+    grams: TfidfVectorizer | None = None
+    vectors: VectorTransformer | None = None
+    scalers: tuple[StandardScaler, ...] = ()
+    """Of the vectors and of the shape."""
+    scales: Mapping[str, float] = {}
+    """What the union multiplies a part's features with, where it is not 1."""
 
 
 def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
     """Compile a fitted pipeline, remembering the chunks of `texts`. Raises NotCompilable."""
     parts = _parts(pipeline)
-    words, grams, scaler, classifier = parts.words, parts.grams, parts.scaler, parts.classifier
+    words, grams, classifier = parts.words, parts.grams, parts.classifier
     rules = spacy_rules(recipes.language(recipes.BLANK_ENGLISH).tokenizer)
-    known = _Grams(words.vocabulary_)
-    # Columns are the words', then the character n-grams', then the shape's.
+    known = _Grams(words.vocabulary_, parts.vectors)
+    # Columns are the words', then the character n-grams', then the vectors' and the shape's.
     ends = [len(words.vocabulary_), len(grams.vocabulary_) if grams is not None else 0]
-    of_words, of_grams, of_shape = (
-        part * scale
-        for part, scale in zip(
-            np.split(classifier.coef_[0], np.cumsum(ends)), parts.scales, strict=True
-        )
-    )
-    intercept = float(classifier.intercept_[0])
-    if scaler is not None:
-        of_shape = of_shape / scaler.scale_
-        intercept -= float(scaler.mean_ @ of_shape)
+    of_words, of_grams, straight = np.split(classifier.coef_[0], np.cumsum(ends))
     compiled = Compiled(
         rules=rules,
         words=known.ids,
@@ -76,16 +78,19 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
         trigram_keys=known.trigram_keys,
         trigrams=known.trigrams,
         idf=np.asarray(words.idf_),
-        weights=of_words,
+        weights=of_words * parts.scales.get("words", 1.0),
         sublinear=bool(words.sublinear_tf),
         edges=parts.edges,
         grams=numbered(grams.get_feature_names_out().tolist()) if grams is not None else {},
         gram_idf=np.asarray(grams.idf_) if grams is not None else np.zeros(0),
-        gram_weights=of_grams,
-        shape_weights=of_shape,
-        intercept=intercept,
-        slope=getattr(classifier, "slope_", 1.0),
-        offset=getattr(classifier, "offset_", 0.0),
+        gram_weights=of_grams * parts.scales.get("grams", 1.0),
+        vectors=known.vectors,
+        means=_joined(scaler.mean_ for scaler in parts.scalers),
+        deviations=_joined(scaler.scale_ for scaler in parts.scalers),
+        straight=straight,
+        bend=getattr(classifier, "bend_", np.zeros(0)),
+        quadratic=getattr(classifier, "quadratic_", np.zeros((0, 0))),
+        intercept=float(classifier.intercept_[0]),
         memory=_NOTHING,
     )
     try:
@@ -94,31 +99,37 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
         raise NotCompilable(str(error)) from error
 
 
+def _joined(parts: Iterable[Floats]) -> Floats:
+    return np.concatenate([np.zeros(0), *parts])
+
+
 def _parts(pipeline: Pipeline) -> _Parts:
     """Take a pipeline apart. Raises NotCompilable unless it has exactly a recipe's steps."""
     steps = pipeline.named_steps
     classifier = steps.get("classifier")
     if list(steps) == ["clean", "tokens", "tfidf", "classifier"]:
-        tokens = steps["tokens"]
-        parts = _Parts(steps["tfidf"], None, None, tokens.edges, classifier)
+        tokens = [steps["tokens"]]
+        parts = _Parts(steps["tfidf"], tokens[0].edges, classifier)
     elif list(steps) == ["clean", "features", "classifier"]:
         union = dict(steps["features"].transformer_list)
-        if list(union) != ["words", "grams", "shape"]:
+        if list(union) != ["words", "grams", "meaning", "shape"]:
             raise NotCompilable("the pipeline has other features than the recipes")
         named = {name: part.named_steps for name, part in union.items()}
-        scales = steps["features"].transformer_weights or {}
-        tokens = named["words"]["tokens"]
+        tokens = [named["words"]["tokens"], named["meaning"]["tokens"]]
         parts = _Parts(
             named["words"]["tfidf"],
-            named["grams"]["counts"],
-            named["shape"]["scale"],
-            tokens.edges,
+            tokens[0].edges,
             classifier,
-            (scales.get("words", 1.0), scales.get("grams", 1.0), scales.get("shape", 1.0)),
+            named["grams"]["counts"],
+            named["meaning"]["vectors"],
+            (named["meaning"]["scale"], named["shape"]["scale"]),
+            steps["features"].transformer_weights or {},
         )
+        if parts.scales.keys() & {"meaning", "shape"} or tokens[1].edges:
+            raise NotCompilable("the pipeline has settings that the compiled form lacks")
     else:
         raise NotCompilable("the pipeline has other steps than the recipes")
-    if tokens.model != recipes.BLANK_ENGLISH:
+    if any(step.model != recipes.BLANK_ENGLISH for step in tokens):
         raise NotCompilable("tokens of a whole spaCy pipeline depend on the words around them")
     if parts.words.binary or parts.words.norm != "l2" or not parts.words.use_idf:
         raise NotCompilable("the word vectorizer has settings that the compiled form lacks")
@@ -200,9 +211,9 @@ def _forms(ids: Mapping[str, int], rules: Rules) -> dict[str, int]:
 
 
 class _Grams:
-    """The n-grams of a vocabulary as sorted integer keys (see `Compiled`)."""
+    """The n-grams of a vocabulary as sorted integer keys, and word vectors (see `Compiled`)."""
 
-    def __init__(self, vocabulary: Mapping[str, int]) -> None:
+    def __init__(self, vocabulary: Mapping[str, int], vectors: VectorTransformer | None) -> None:
         grams = {tuple(gram.split(" ")): feature for gram, feature in vocabulary.items()}
         if max(map(len, grams)) > 3:
             raise NotCompilable("n-grams of more than three words have no compiled form")
@@ -224,6 +235,19 @@ class _Grams:
         self.bigrams = _integers(numbers.get(pair, -1) for pair in pairs)
         self.trigram_keys = _integers(pair * base + third for pair, third, _ in triples)
         self.trigrams = _integers(feature for _, _, feature in triples)
+        self.vectors = self._add(vectors)
+
+    def _add(self, vectors: VectorTransformer | None) -> NDArray[np.float32]:
+        """Give ids to the other words that have a vector; return all ids' vectors."""
+        if vectors is None:
+            return np.zeros((0, 0), dtype=np.float32)
+        places = numbered(vectors.words_.tolist())
+        self.ids |= numbered(sorted(places.keys() - self.ids.keys()), first=len(self.ids) + 1)
+        result = np.zeros((len(self.ids) + 1, vectors.vectors_.shape[1] + 1), dtype=np.float32)
+        chosen = [self.ids[known] for known in places]
+        result[chosen, :-1] = vectors.vectors_
+        result[chosen, -1] = 1
+        return result
 
 
 def _integers(values: Iterable[int]) -> Integers:

@@ -65,7 +65,7 @@ class Analyzer:
         self._url = compiled.words.get(URL_WORD, UNKNOWN)
         values = np.column_stack((compiled.gram_idf * compiled.gram_weights, compiled.gram_idf))
         self._grams = GramSums(list(compiled.grams), values) if compiled.grams else None
-        self._has_shape = len(compiled.shape_weights) > 0
+        self._has_shape = len(compiled.straight) > 0
 
     def chunk(self, chunk: str) -> Known:
         """Analyze one chunk of any length."""

@@ -1,9 +1,9 @@
 """The scikit-learn pipelines, by recipe: what is trained, and what every faster form must equal.
 
 `seed` is the original moderation pipeline, kept by name: clean → tokens → TF-IDF of word
-1-3-grams → logistic regression. `default` adds character n-grams and the text's shape, learns
-through the data's main directions too, and calibrates its probabilities. Both are linear in their
-features with a sigmoid at the end, which is what lets them be compiled.
+1-3-grams → logistic regression. `default` adds character n-grams, word vectors and the text's
+shape, learns through the data's main directions too, and calibrates its probabilities. All that it
+sees are sums over a text's chunks, which is what lets it be compiled.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,16 +18,19 @@ from scipy.sparse.linalg import svds
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 from spacy.language import Language
 
-from textmod_model import features
+from textmod_model import features, vectors
 from textmod_model.text import FIRST_WORD, LAST_WORD, URL_WORD, clean, word
 
 BLANK_ENGLISH: Final = "blank:en"
+# The ridge regression's cost grows with the cube of its rows; more of them no longer help.
+_MOST_RIDGE_ROWS: Final = 6_000
 
 
 def passthrough(tokens: list[str]) -> list[str]:
@@ -119,19 +122,48 @@ class ShapeTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         return True
 
 
+class VectorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped base
+    """Sum the vectors of each text's tokens, over the root of how many have one.
+
+    `words` is how many words have one, the most frequent of those that `vectors.load` knows.
+    """
+
+    def __init__(self, words: int = 50_000) -> None:
+        self.words = words
+
+    def fit(self, X: Iterable[list[str]], y: object = None) -> Self:  # noqa: N803, ARG002  # sklearn's
+        """Take over the words and vectors. Raises vectors.VectorsMissing without the package."""
+        self.words_, self.vectors_ = vectors.load(self.words)
+        return self
+
+    def transform(self, X: Sequence[list[str]]) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
+        """Return one row a text, shape (n, vectors.DIMENSIONS)."""
+        places = {known: at for at, known in enumerate(self.words_.tolist())}
+        sums = np.zeros((len(X), vectors.DIMENSIONS + 1))
+        for row, tokens in enumerate(X):
+            found = [places[token] for token in tokens if token in places]
+            sums[row, :-1] = self.vectors_[found].sum(axis=0, dtype=np.float64)
+            sums[row, -1] = len(found)
+        return vectors.mean_of_root(sums)
+
+
 class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped base
-    """Logistic regression over the features and over the data's main directions, calibrated.
+    """Logistic regression over the features and over the data's main directions, a curve, Platt.
 
     The directions are those of a truncated singular value decomposition: words that are used alike
     share them, which tells more of a rare word than its few labels do. What is learned there is
-    folded back, so that the fitted model is one coefficient a feature:
+    folded back into one coefficient a feature.
 
-        P(removed) = 1 / (1 + exp(-(slope_ · (X·coef_ + intercept_) + offset_)))
+    The last `aside` features, of mean 0 and variance 1, have no part in the directions; instead
+    they are also seen by a kernel ridge regression of degree 2 (a short question is not what a
+    short joke is). Its dual form folds into one quadratic form. With s the squashed features aside:
 
-    `slope_` and `offset_` are Platt's (1999), from decision values of folds that did not see them.
-    `C` is scikit-learn's, `dimensions` the number of directions, `direct` the weight of the
-    features themselves beside the directions, which have variance 1. The last `aside` features
-    have no part in the directions: they would fill the first ones.
+        P(removed) = 1 / (1 + exp(-(X·coef_ + s·quadratic_·s + s·bend_ + intercept_)))
+
+    Both parts' weights, and with them the scale of the whole, are Platt's (1999): a logistic
+    regression over decision values of folds that did not see them. `C` is scikit-learn's,
+    `dimensions` the number of directions, whose variance is 1 where the features themselves are
+    multiplied by `direct`, those aside by `direct_aside`; `gamma` and `alpha` are the ridge's.
     """
 
     def __init__(
@@ -140,14 +172,20 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         C: float = 0.03,  # noqa: N803  # sklearn's name
         dimensions: int = 100,
         direct: float = 4.0,
+        direct_aside: float = 0.6,
         aside: int = 0,
+        gamma: float = 0.02,
+        alpha: float = 10.0,
         calibration_folds: int = 5,
         random_state: int = 0,
     ) -> None:
         self.C = C
         self.dimensions = dimensions
         self.direct = direct
+        self.direct_aside = direct_aside
         self.aside = aside
+        self.gamma = gamma
+        self.alpha = alpha
         self.calibration_folds = calibration_folds
         self.random_state = random_state
 
@@ -162,21 +200,57 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         latent = X @ projection
         deviation = latent.std(axis=0)
         projection /= np.where(deviation > 0, deviation, 1)
-        augmented = csr_matrix(hstack([X * self.direct, csr_matrix(X @ projection)]))
-        regression = LogisticRegression(C=self.C, max_iter=500, random_state=self.random_state)
+        scales = np.repeat((self.direct, self.direct_aside), (inside, self.aside))
+        augmented = csr_matrix(hstack([X @ diags(scales), csr_matrix(X @ projection)]))
+        squashed = self._squashed(X)
+        parts = self._decisions_of_folds(augmented, squashed, labels)
+        platt = LogisticRegression(C=1e6).fit(parts, labels)
+        straight, curved = platt.coef_[0]
+        regression = self._regression().fit(augmented, labels)
+        weights = regression.coef_[0]
+        self.coef_ = straight * (weights[:width] * scales + projection @ weights[width:])[None, :]
+        self.intercept_ = platt.intercept_ + straight * regression.intercept_
+        self.quadratic_ = np.zeros((self.aside, self.aside))
+        self.bend_ = np.zeros(self.aside)
+        if self.aside:
+            # Sum over rows i of dual[i] · (1 + gamma · s·s[i])², multiplied out.
+            seen, dual = self._ridge(squashed, labels)
+            self.quadratic_ = curved * self.gamma**2 * (seen.T @ (dual[:, None] * seen))
+            self.bend_ = curved * 2 * self.gamma * (dual @ seen)
+            self.intercept_ = self.intercept_ + curved * dual.sum()
+        return self
+
+    def _decisions_of_folds(
+        self, augmented: csr_matrix, squashed: NDArray[np.float64], labels: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return both parts' decision values from fits that did not see the row, shape (n, 2)."""
         folds = StratifiedKFold(
             self.calibration_folds, shuffle=True, random_state=self.random_state
         )
-        decisions = cross_val_predict(
-            regression, augmented, labels, cv=folds, method="decision_function"
-        )
-        platt = LogisticRegression(C=1e6).fit(decisions[:, None], labels)
-        self.slope_, self.offset_ = float(platt.coef_[0, 0]), float(platt.intercept_[0])
-        regression.fit(augmented, labels)
-        weights = regression.coef_[0]
-        self.coef_ = (weights[:width] * self.direct + projection @ weights[width:])[None, :]
-        self.intercept_ = regression.intercept_
-        return self
+        parts = np.zeros((len(labels), 2))
+        for inside, outside in folds.split(labels, labels):
+            regression = self._regression().fit(augmented[inside], labels[inside])
+            parts[outside, 0] = regression.decision_function(augmented[outside])
+            if self.aside:
+                seen, dual = self._ridge(squashed[inside], labels[inside])
+                parts[outside, 1] = (1 + self.gamma * (squashed[outside] @ seen.T)) ** 2 @ dual
+        return parts
+
+    def _regression(self) -> LogisticRegression:
+        return LogisticRegression(C=self.C, max_iter=500, random_state=self.random_state)
+
+    def _ridge(
+        self, squashed: NDArray[np.float64], labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the rows that the ridge regression saw and their dual coefficients."""
+        if len(labels) > _MOST_RIDGE_ROWS:
+            draw = np.random.default_rng(self.random_state)
+            chosen = np.sort(draw.choice(len(labels), _MOST_RIDGE_ROWS, replace=False))
+            squashed, labels = squashed[chosen], labels[chosen]
+        ridge = KernelRidge(
+            alpha=self.alpha, kernel="poly", degree=2, gamma=self.gamma, coef0=1
+        ).fit(squashed, labels - labels.mean())
+        return squashed, np.asarray(ridge.dual_coef_)
 
     def _directions(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
         """Return the right singular vectors of the largest singular values, one a column."""
@@ -187,13 +261,19 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])
         return np.asarray((rows * signs[:, None]).T)
 
+    def _squashed(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
+        """Return the features aside, squashed, shape (n, aside)."""
+        return vectors.squashed(csr_matrix(X)[:, X.shape[1] - self.aside :].toarray())
+
     def decision_function(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803
-        """Return the decision values, shape (n,), before calibration."""
-        return np.asarray(X @ self.coef_[0] + self.intercept_[0])
+        """Return the decision values, calibrated log-odds, shape (n,)."""
+        squashed = self._squashed(X)
+        curved = ((squashed @ self.quadratic_ + self.bend_) * squashed).sum(axis=1)
+        return np.asarray(X @ self.coef_[0] + self.intercept_[0] + curved)
 
     def predict_proba(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
         """Return P(kept) and P(removed), shape (n, 2)."""
-        removed = expit(self.slope_ * self.decision_function(X) + self.offset_)
+        removed = expit(self.decision_function(X))
         return np.column_stack((1 - removed, removed))
 
     def predict(self, X: csr_matrix) -> NDArray[np.int64]:  # noqa: N803  # sklearn's name
@@ -247,21 +327,26 @@ def default(*, random_state: int = 0, spacy_model: str = BLANK_ENGLISH) -> Pipel
         ]
     )
     grams = Pipeline([("counts", gram_tfidf()), ("root", RootNormalizer())])
+    meaning = Pipeline(
+        [
+            ("tokens", SpacyTokenTransformer(spacy_model)),
+            ("vectors", VectorTransformer()),
+            ("scale", StandardScaler()),
+        ]
+    )
     shape = Pipeline([("shape", ShapeTransformer()), ("scale", StandardScaler())])
+    aside = vectors.DIMENSIONS + len(features.SHAPE)
     return Pipeline(
         [
             ("clean", CleanTextTransformer()),
             (
                 "features",
                 FeatureUnion(
-                    [("words", words), ("grams", grams), ("shape", shape)],
-                    transformer_weights={"words": 1.0, "grams": 0.2, "shape": 0.15},
+                    [("words", words), ("grams", grams), ("meaning", meaning), ("shape", shape)],
+                    transformer_weights={"grams": 0.2},
                 ),
             ),
-            (
-                "classifier",
-                LatentLogisticRegression(aside=len(features.SHAPE), random_state=random_state),
-            ),
+            ("classifier", LatentLogisticRegression(aside=aside, random_state=random_state)),
         ]
     )
 
@@ -296,6 +381,8 @@ def coefficients(pipeline: Pipeline) -> tuple[list[str], NDArray[np.float64]]:
 def _names(kind: str, part: Pipeline) -> list[str]:
     if kind == "shape":
         return list(features.SHAPE)
+    if kind == "meaning":
+        return [f"meaning {number}" for number in range(1, vectors.DIMENSIONS + 1)]
     names = part.named_steps["tfidf" if kind == "words" else "counts"].get_feature_names_out()
     return [f"…{name}…" if kind == "grams" else str(name) for name in names]
 

@@ -6,15 +6,16 @@ one sum a text. The result is the scikit-learn pipeline's to 1e-9; tests hold it
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from textmod_model.compiled import Compiled, Floats, Integers
+from textmod_model.compiled import UNKNOWN, Compiled, Floats, Integers
 from textmod_model.features import shape
 from textmod_model.lookup import Indices, Lookup
 from textmod_model.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
 from textmod_model.text import tidy
+from textmod_model.vectors import mean_of_root, squashed
 
 if TYPE_CHECKING:
     from textmod_model.artifact import Artifact
@@ -23,6 +24,7 @@ MEMO_LIMIT: Final = 100_000
 """Chunks remembered beyond the artifact's own, about 200 bytes each."""
 _SLICE_CHARACTERS: Final = 1 << 18
 _SLICE_TEXTS: Final = 512
+_BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
 # Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
 # which gives the same and costs no more.
 _MANY_FRAGILE: Final = 16
@@ -68,6 +70,15 @@ class PipelineBackend:
         return self._probability(self._pipeline, texts)
 
 
+class _Words(NamedTuple):
+    """What comes of the words of each text; shapes (n,) and (n, k + 1)."""
+
+    decisions: Floats
+    """Their n-grams' part of the decision values."""
+    vectors: Floats
+    """The sum of their vectors, and how many have one."""
+
+
 class CompiledBackend:
     """The compiled form: a memo of chunks and sums over arrays."""
 
@@ -88,15 +99,22 @@ class CompiledBackend:
         memo.trim()
         chunks = self._between.join(["", *map(tidy, texts), ""]).split()[1 : self._stop]
         indices = np.fromiter(map(memo.__getitem__, chunks), np.int64, len(chunks))
-        decisions = self._model.intercept + self._words(indices) + self._chunks(indices)
-        self._correct(decisions, texts, chunks, indices)
+        words = self._words(indices)
+        self._correct(words, texts, chunks, indices)
+        decisions = self._model.intercept + words.decisions
+        breaks = np.flatnonzero(indices == BREAK_INDEX)
+        starts = np.concatenate(([0], breaks[:-1] + 1))
+        if self._model.grams:
+            decisions += self._letters(indices, starts)
+        if len(self._model.straight):
+            decisions += self._curve(indices, starts, words.vectors)
         with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
-            return 1 / (1 + np.exp(-(self._model.slope * decisions + self._model.offset)))
+            return 1 / (1 + np.exp(-decisions))
 
     def _correct(
-        self, decisions: Floats, texts: Sequence[str], chunks: Sequence[str], indices: Indices
+        self, words: "_Words", texts: Sequence[str], chunks: Sequence[str], indices: Indices
     ) -> None:
-        """Replace the words' part where neighbours change a chunk's tokens (rare, see `chunks`)."""
+        """Replace what neighbours make of a chunk's tokens (rare, see `chunks`)."""
         fragile = np.flatnonzero(self.memo.columns().fragile[indices])
         if not len(fragile):
             return
@@ -109,42 +127,57 @@ class CompiledBackend:
             if analyzer.depends_on_neighbours(chunks, at):
                 changed.add(int(rows[at]))
         for row in changed:
-            begin, end = np.searchsorted(rows, (row, row + 1))
             whole = self.memo.add(analyzer.words(texts[row]))
             edges = [BEGIN_INDEX] if self._model.edges else []
-            instead = np.array([*edges, whole, BREAK_INDEX])
-            decisions[row] += (self._words(instead) - self._words(indices[begin:end]))[0]
+            instead = self._words(np.array([*edges, whole, BREAK_INDEX]))
+            words.decisions[row] = instead.decisions[0]
+            words.vectors[row] = instead.vectors[0]
 
-    def _chunks(self, indices: Indices) -> Floats:
-        """Return the part of the decision values that comes from character n-grams and shape.
+    def _letters(self, indices: Indices, starts: Indices) -> Floats:
+        """Return the part of the decision values that comes from character n-grams.
 
-        `indices` are chunk indices, a break behind each text.
+        `indices` are chunk indices, `starts` the place of each text's first.
         """
         known = self.memo.columns()
-        breaks = np.flatnonzero(indices == BREAK_INDEX)
-        starts = np.concatenate(([0], breaks[:-1] + 1))
-        part = np.zeros(len(breaks))
-        if self._model.grams:
-            weight = np.add.reduceat(known.weight[indices], starts)
-            mass = np.add.reduceat(known.mass[indices], starts)
-            part += weight / np.sqrt(np.where(mass > 0, mass, 1))
-        if len(self._model.shape_weights):
-            marks = np.add.reduceat(known.marks[indices], starts, dtype=np.float64)
-            chunks = np.add.reduceat(known.chunks[indices], starts, dtype=np.float64)
-            part += shape(marks, chunks) @ self._model.shape_weights
-        return part
+        weight = np.add.reduceat(known.weight[indices], starts)
+        mass = np.add.reduceat(known.mass[indices], starts)
+        return np.asarray(weight / np.sqrt(np.where(mass > 0, mass, 1)))
 
-    def _words(self, indices: Indices) -> Floats:
-        """Return the part of the decision values that comes from word n-grams."""
+    def _curve(self, indices: Indices, starts: Indices, vectors: Floats) -> Floats:
+        """Return the part of the decision values that comes from word vectors and shape."""
+        known, model = self.memo.columns(), self._model
+        marks = np.add.reduceat(known.marks[indices], starts, dtype=np.float64)
+        chunks = np.add.reduceat(known.chunks[indices], starts, dtype=np.float64)
+        raw = np.concatenate((mean_of_root(vectors), shape(marks, chunks)), axis=1)
+        standardized = (raw - model.means) / model.deviations
+        bent = squashed(standardized)
+        curved = ((bent @ model.quadratic + model.bend) * bent).sum(axis=1)
+        return np.asarray(standardized @ model.straight + curved)
+
+    def _words(self, indices: Indices) -> "_Words":
+        """Return what comes of the words of each text."""
         known = self.memo.columns()
         sizes = known.size[indices]
         ends = np.cumsum(sizes)
         places = np.repeat(known.start[indices] - (ends - sizes), sizes)
         places += np.arange(len(places))
-        features, at = self._grams.find(known.tokens[places])
+        tokens = known.tokens[places]
         is_break = indices == BREAK_INDEX
         rows = np.repeat(np.cumsum(is_break) - is_break, sizes)
-        return self._dot(features, rows[at], int(np.count_nonzero(is_break)))
+        texts = int(np.count_nonzero(is_break))
+        features, at = self._grams.find(tokens)
+        return _Words(self._dot(features, rows[at], texts), self._vectors(tokens, rows, texts))
+
+    def _vectors(self, tokens: Integers, rows: Indices, texts: int) -> Floats:
+        """Return the sum of each text's word vectors, in blocks, since a text may be long."""
+        table = self._model.vectors
+        sums = np.zeros((texts, table.shape[1]))
+        for begin in range(0, len(tokens) if len(table) else 0, _BLOCK):
+            block = rows[begin : begin + _BLOCK]
+            first = np.flatnonzero(np.diff(block, prepend=-1))
+            found = table[tokens[begin : begin + _BLOCK]]
+            sums[block[first]] += np.add.reduceat(found, first, axis=0, dtype=np.float64)
+        return sums
 
     def _dot(self, features: Integers, rows: Indices, texts: int) -> Floats:
         """Return the product of each text's normalised TF-IDF vector and the weights.
@@ -178,6 +211,8 @@ class _Grams:
     def find(self, tokens: Integers) -> tuple[Integers, Indices]:
         """Return the features found and the place of each one's first token."""
         model = self._model
+        # Words with a vector alone are part of no n-gram; their ids come last.
+        tokens = np.where(tokens < self._base, tokens, UNKNOWN)
         pair_at, pairs = self._pairs.find(tokens[:-1] * self._base + tokens[1:])
         # Three words are known only where their first two are.
         inside = pair_at < len(tokens) - 2

