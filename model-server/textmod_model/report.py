@@ -12,9 +12,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.special import expit
+from scipy.sparse import csr_matrix, diags
 from sklearn import metrics
+from sklearn.base import ClassifierMixin
 
 from textmod_model import features, pipeline
 from textmod_model.artifact import Manifest
@@ -287,7 +287,7 @@ def top_features(axes: Axes, trained: Trained, data: Dataset) -> None:
     """Draw the features with the largest mean effect in each direction."""
     names, weights = pipeline.coefficients(trained.pipeline)
     matrix = trained.pipeline[:-1].transform(data.texts[:_DEPENDENCE_TEXTS])
-    effect = weights * _usual_size(matrix)
+    effect = weights * _usual_size(matrix) * _readable(names)
     order = np.argsort(effect)
     chosen = np.concatenate((order[:_TOP_TOKENS], order[-_TOP_TOKENS:]))
     colors = [_KEPT if effect[at] < 0 else _REMOVED for at in chosen]
@@ -302,17 +302,15 @@ def top_features(axes: Axes, trained: Trained, data: Dataset) -> None:
 def _partial_dependence(trained: Trained, data: Dataset) -> Plot:
     """Show how the mean score moves with one feature, all else as it is (Friedman 2001)."""
     names, weights = pipeline.coefficients(trained.pipeline)
-    matrix = trained.pipeline[:-1].transform(data.texts[:_DEPENDENCE_TEXTS])
+    matrix = csr_matrix(trained.pipeline[:-1].transform(data.texts[:_DEPENDENCE_TEXTS]))
     classifier = trained.pipeline[-1]
-    slope, offset = getattr(classifier, "slope_", 1.0), getattr(classifier, "offset_", 0.0)
-    decisions = classifier.decision_function(matrix)
-    strongest = np.argsort(-np.abs(weights * _usual_size(matrix)))[:_DEPENDENCES]
+    size = np.abs(weights * _usual_size(matrix)) * _readable(names)
+    strongest = np.argsort(-size)[:_DEPENDENCES]
     figure = Figure(figsize=(9.2, 4.4))
     for axes, at in zip(figure.subplots(2, 3, sharey=True).flat, strongest, strict=False):
         column = np.asarray(matrix[:, [at]].todense()).ravel()
         grid = np.linspace(column.min(), max(np.quantile(column, 0.99), column.min() + 1e-6), 30)
-        moved = decisions[:, None] + weights[at] * (grid[None, :] - column[:, None])
-        axes.plot(grid, expit(slope * moved + offset).mean(axis=0), color=_ACCENT)
+        axes.plot(grid, _mean_scores(classifier, matrix, at, grid), color=_ACCENT)
         axes.plot(column, np.zeros_like(column), "|", color=_QUIET, markersize=5)
         axes.set_title(_shown(names[at]))
     figure.supylabel("mean score")
@@ -323,6 +321,26 @@ def _partial_dependence(trained: Trained, data: Dataset) -> Plot:
         _svg(figure),
         wide=True,
     )
+
+
+def _mean_scores(
+    classifier: ClassifierMixin, matrix: csr_matrix, at: int, values: Floats
+) -> list[float]:
+    """Return the mean score of all rows for each value that feature number `at` is set to."""
+    others = np.ones(matrix.shape[1])
+    others[at] = 0
+    rest = csr_matrix(matrix @ diags(others))
+    unit = csr_matrix((np.ones(len(others)) - others)[None, :])
+    every = csr_matrix(np.ones((matrix.shape[0], 1)))
+    return [
+        float(classifier.predict_proba(csr_matrix(rest + every @ (unit * value)))[:, 1].mean())
+        for value in values
+    ]
+
+
+def _readable(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which features say something by their name; the numbers of word vectors do not."""
+    return np.array([not name.startswith("meaning ") for name in names])
 
 
 def _usual_size(matrix: object) -> Floats:

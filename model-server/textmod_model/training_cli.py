@@ -309,18 +309,24 @@ def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
     def guarded(arguments: argparse.Namespace) -> int:
         try:
             return run(arguments)
-        except (ArtifactError, DatasetError, _training_error()) as error:
+        except _told() as error:
             sys.stderr.write(f"textmod-model: {error}\n")
             return 1
 
     return guarded
 
 
-def _training_error() -> type[Exception]:
-    """Return train.TrainingError if training was imported; only then can it have been raised."""
-    module = sys.modules.get("textmod_model.train")
-    error: type[Exception] = getattr(module, "TrainingError", ArtifactError)
-    return error
+def _told() -> tuple[type[Exception], ...]:
+    """Return the errors whose message is meant for the user.
+
+    Those of training take seconds to import; where nothing has imported them, nothing raised them.
+    """
+    errors: tuple[type[Exception], ...] = (ArtifactError, DatasetError)
+    for module, name in (("train", "TrainingError"), ("vectors", "VectorsMissing")):
+        loaded = sys.modules.get(f"textmod_model.{module}")
+        if loaded is not None:
+            errors += (getattr(loaded, name),)
+    return errors
 
 
 def _print(figures: Mapping[str, object]) -> None:

