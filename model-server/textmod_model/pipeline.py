@@ -204,8 +204,10 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         augmented = csr_matrix(hstack([X @ diags(scales), csr_matrix(X @ projection)]))
         squashed = self._squashed(X)
         parts = self._decisions_of_folds(augmented, squashed, labels)
-        platt = LogisticRegression(C=1e6).fit(parts, labels)
-        straight, curved = platt.coef_[0]
+        spread = parts.std(axis=0)
+        spread[spread == 0] = 1
+        platt = LogisticRegression(C=1e6).fit(parts / spread, labels)
+        straight, curved = platt.coef_[0] / spread
         regression = self._regression().fit(augmented, labels)
         weights = regression.coef_[0]
         self.coef_ = straight * (weights[:width] * scales + projection @ weights[width:])[None, :]

@@ -118,7 +118,8 @@ def _plots(
         ),
         _plot(
             "Top features",
-            "What speaks most for keeping and for removing: coefficient times usual size.",
+            "What speaks most for keeping and for removing: coefficient times usual size. "
+            "What features say together, and word vectors, are left out.",
             lambda axes: top_features(axes, trained, data),
             size=(9.2, 4.6),
         ),
@@ -314,7 +315,9 @@ def _partial_dependence(trained: Trained, data: Dataset) -> Plot:
         axes.plot(column, np.zeros_like(column), "|", color=_QUIET, markersize=5)
         axes.set_title(_shown(names[at]))
     figure.supylabel("mean score")
-    figure.supxlabel("value of the feature (marks: where comments lie)")
+    figure.supxlabel(
+        "value of the feature, shape in standard deviations (marks: where comments lie)"
+    )
     return Plot(
         "Partial dependence",
         "How the mean score moves with one feature while all others stay as they are.",

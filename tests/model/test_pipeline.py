@@ -89,7 +89,8 @@ def test_what_is_aside_may_be_good_together_and_bad_alone() -> None:
     seen, unseen = slice(0, 400), slice(400, None)
 
     def share_right(aside: int) -> float:
-        model = LatentLogisticRegression(dimensions=5, aside=aside).fit(matrix[seen], labels[seen])
+        model = LatentLogisticRegression(dimensions=5, aside=aside, alpha=0.1)
+        model.fit(matrix[seen], labels[seen])
         return float((model.predict(matrix[unseen]) == labels[unseen]).mean())
 
     assert share_right(0) < 0.65
@@ -105,8 +106,8 @@ def test_the_quadratic_form_is_the_kernel_ridge_regression() -> None:
     ridge = KernelRidge(alpha=10.0, kernel="poly", degree=2, gamma=0.02, coef0=1)
     expected = ridge.fit(squashed, labels - labels.mean()).predict(squashed)
     curve = ((squashed @ fitted.quadratic_ + fitted.bend_) * squashed).sum(axis=1)
-    # Alike but for the weight that Platt's regression gave it, and a constant.
-    assert np.corrcoef(curve, expected)[0, 1] == pytest.approx(1, abs=1e-9)
+    # Alike but for a constant and the weight that Platt's regression gave it, here of noise.
+    assert abs(np.corrcoef(curve, expected)[0, 1]) == pytest.approx(1, abs=1e-9)
 
 
 def test_the_ridge_regression_sees_a_bounded_number_of_rows(
