@@ -7,7 +7,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e images sbom \
-	bench bench-scorer bench-operator bench-autoscaling picture generate install-yaml lock clean
+	bench bench-scorer bench-operator bench-autoscaling bench-autoscaling-real \
+	picture generate install-yaml lock clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -77,8 +78,11 @@ bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
 bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
 	$(BIN)/python bench/operator/run.py
 
-bench-autoscaling: setup ## the scaling laws on a virtual clock (a quarter of an hour)
+bench-autoscaling: setup ## the scaling laws on a virtual clock (ten minutes; what is cached, seconds)
 	cd bench && $(abspath $(BIN))/python -m autoscaling
+
+bench-autoscaling-real: setup ## three traces and a cold start on the local cluster (a quarter of an hour)
+	cd bench && $(abspath $(BIN))/python -m autoscaling.real
 
 picture: setup ## docs/stream-dashboard.png: the chart's dashboard, drawn from a real Prometheus
 	$(BIN)/python bench/dashboard/run.py

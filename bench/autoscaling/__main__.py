@@ -3,11 +3,15 @@
     make bench-autoscaling
 
 or, from bench/: python -m autoscaling [--quick] [--held-out N] [--jobs 2]
+
+A run is kept in the cache for as long as the files that it came of stay the same: after a change of
+the law only the law's own runs are made anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import time
@@ -18,15 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from autoscaling import plots
-from autoscaling.policies import Clairvoyant, Cpu, Fixed, Keda, Ours, OursPerfect
+from autoscaling.policies import Clairvoyant, Cpu, Fixed, Keda, Ours, OursPerfect, Prompt
 from autoscaling.simulator import Policy, Run, World, simulate
 from autoscaling.traces import ALL, trace
+from textmod_dev.paths import cache_dir
 from textmod_operator import scaling
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 PARTITIONS = (12, 13, 64)
 STARTS = (2.0, 8.0, 60.0)
-THRESHOLDS = (50, 100, 200, 500, 1000, 2000, 5000)
+THRESHOLDS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 HALF_LIVES = (1.0, 300.0, 600.0, 1800.0, 1e9)
 
 POLICIES: dict[str, Callable[[], Policy]] = {
@@ -36,9 +41,10 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "CPU 80 %": Cpu,
     "fixed maximum": Fixed,
     "clairvoyant": Clairvoyant,
+    "prompt": Prompt,
     "clairvoyant, borrowing": lambda: Clairvoyant(borrowing=True),
 }
-ONE_SIZE = ("ours, perfect information", "clairvoyant, borrowing")
+ONE_SIZE = ("ours, perfect information", "prompt", "clairvoyant, borrowing")
 """Run with 12 partitions only: they take longest and tell the least."""
 COMPARED = ("ours", *(f"KEDA {t}" for t in THRESHOLDS), "clairvoyant")
 
@@ -118,28 +124,59 @@ def figures(sums: dict[str, dict[str, float]]) -> dict[str, Any]:
     }
 
 
+def beyond_prompt(cells: list[Cell], start: float) -> dict[str, float]:
+    """Seconds over beyond those of the law that knows all but the future; 12 partitions."""
+    seconds = {
+        name: figure["seconds_over"]
+        for name, figure in totals(
+            c for c in cells if c.partitions == 12 and c.start == start
+        ).items()
+    }
+    keda = min(figure for name, figure in seconds.items() if name.startswith("KEDA"))
+    foresight, prompt = seconds["clairvoyant"], seconds["prompt"]
+    return {
+        "prompt_beyond_clairvoyant": prompt - foresight,
+        "ours_beyond_clairvoyant": seconds["ours"] - foresight,
+        "keda_best_beyond_clairvoyant": keda - foresight,
+        "ours_beyond_prompt": seconds["ours"] - prompt,
+        "keda_best_beyond_prompt": keda - prompt,
+    }
+
+
 Job = tuple[str, int, float, str]
 
 
-def _spread(
-    workers: ProcessPoolExecutor, jobs: list[Job], done: dict[Job, Cell], log: Path | None
-) -> list[Cell]:
-    """Run what is not done yet, and note each cell in the log as it comes."""
-    missing = [job for job in jobs if job not in done]
-    for job, cell in zip(missing, workers.map(run_cell, missing, chunksize=4), strict=True):
-        done[job] = cell
-        if log is not None:
-            with log.open("a") as file:
+class Runs:
+    """Cells that were run once, in files of the cache: one for our law, one for the others."""
+
+    def __init__(self, workers: ProcessPoolExecutor) -> None:
+        self._workers = workers
+        self._done: dict[Job, Cell] = {}
+        for path in map(self._file, (True, False)):
+            lines = path.read_text().splitlines() if path.exists() else []
+            cells = [Cell(*json.loads(line)) for line in lines]
+            self._done |= {(c.trace, c.partitions, c.start, c.policy): c for c in cells}
+
+    def of(self, jobs: list[Job]) -> list[Cell]:
+        """The cells of these jobs, run now where they are not there."""
+        missing = [job for job in jobs if job not in self._done]
+        found = self._workers.map(run_cell, missing, chunksize=4)
+        for job, cell in zip(missing, found, strict=True):
+            self._done[job] = cell
+            with self._file(job[3].startswith("ours")).open("a") as file:
                 file.write(json.dumps(list(asdict(cell).values())) + "\n")
-    return [done[job] for job in jobs]
+        return [self._done[job] for job in jobs]
 
-
-def _logged(log: Path | None, again: list[str]) -> dict[Job, Cell]:
-    """The cells of an earlier run, but those of the policies that are to be run again."""
-    if log is None or not log.exists():
-        return {}
-    cells = [Cell(*json.loads(line)) for line in log.read_text().splitlines()]
-    return {(c.trace, c.partitions, c.start, c.policy): c for c in cells if c.policy not in again}
+    @staticmethod
+    def _file(ours: bool) -> Path:
+        """Named after the content of all that decides how a run ends."""
+        here = Path(__file__).parent
+        sources = [here / f"{name}.py" for name in ("simulator", "policies", "traces", "hpa")]
+        sources += [Path(scaling.__file__)] if ours else []
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+        folder = cache_dir() / "bench"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"autoscaling-{digest}.jsonl"
 
 
 def main() -> None:
@@ -147,8 +184,6 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--quick", action="store_true", help="only what the figures need")
     parser.add_argument("--held-out", type=int, default=6, metavar="N", help="unseen random traces")
-    parser.add_argument("--log", type=Path, help="note each run here, and take up what is there")
-    parser.add_argument("--again", nargs="*", default=[], help="policies not to take from the log")
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     begin = time.monotonic()
@@ -164,15 +199,12 @@ def main() -> None:
             for s in STARTS
             if p == 12 or k not in ONE_SIZE
         ]
-        done = _logged(asked.log, asked.again)
-        cells = _spread(workers, grid, done, asked.log)
+        runs = Runs(workers)
+        cells = runs.of(grid)
         print(f"{len(cells)} hours of the grid, {time.monotonic() - begin:.0f} s", flush=True)
         unseen = [f"random_{seed}" for seed in range(1000, 1000 + asked.held_out)]
-        held = _spread(
-            workers,
-            [(n, p, s, k) for n in unseen for p in PARTITIONS for s in STARTS for k in COMPARED],
-            done,
-            asked.log,
+        held = runs.of(
+            [(n, p, s, k) for n in unseen for p in PARTITIONS for s in STARTS for k in COMPARED]
         )
         print(f"{len(held)} hours of unseen traces, {time.monotonic() - begin:.0f} s", flush=True)
         memories = [(n, 12, h) for h in HALF_LIVES for n in ALL]
@@ -191,6 +223,9 @@ def main() -> None:
             "seeds": [1000, 1000 + asked.held_out],
             **figures(totals(held)),
             "starts_up_to_8_seconds": figures(totals(c for c in held if c.start <= 8)),
+        },
+        "beyond_prompt_by_start_seconds": {
+            f"{s:.0f}": beyond_prompt(cells, s) for s in STARTS if not asked.quick
         },
         "totals": totals(cells),
         "totals_with_12_partitions": totals(c for c in cells if c.partitions == 12),

@@ -15,7 +15,7 @@ import numpy as np
 from autoscaling.simulator import Policy, World, simulate
 from autoscaling.traces import NAMED, trace
 
-ONE_SIZE = ("ours, perfect information", "clairvoyant, borrowing")
+ONE_SIZE = ("ours, perfect information", "prompt", "clairvoyant, borrowing")
 COLOURS = {"ours": "#0b6e4f", "KEDA": "#c8553d", "CPU 80 %": "#8d99ae", "clairvoyant": "#1d3557"}
 
 
@@ -118,4 +118,36 @@ def _slow_start(path: Path, answer: Mapping[str, Any]) -> None:
     axis.set_ylabel("avoidable seconds over the promise")
     axis.set_title("Pods start in 60 s, promise 30 s: half-life of the remembered peak")
     figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def draw_real(path: Path, traces: Mapping[str, Any], promise: float) -> None:
+    """Each trace on the local cluster, and what the simulator predicted for it."""
+    if not traces:
+        return
+    figure, rows = plt.subplots(
+        len(traces), 4, figsize=(15, 2.6 * len(traces)), squeeze=False, constrained_layout=True
+    )
+    for row, (name, told) in zip(rows, traces.items(), strict=True):
+        seconds = np.arange(len(told["arriving"]))
+        row[0].plot(seconds, told["arriving"], color="black", lw=0.9)
+        row[0].set_ylabel(name.replace("_", " "), fontweight="bold")
+        looks = (
+            (told["predicted"], {"label": "predicted", "color": "#8d99ae", "ls": "--"}),
+            (told, {"label": "measured", "color": COLOURS["ours"]}),
+        )
+        for figures, look in looks:
+            row[1].plot(seconds, figures["lag"], **look)
+            row[2].plot(seconds, figures["age"], **look)
+            row[3].plot(seconds, figures["replicas"], drawstyle="steps-post", **look)
+        row[3].plot(seconds, told["ready"], drawstyle="steps-post", lw=0.8, color="#e9c46a",
+                    label="measured, ready")  # fmt: skip
+        row[2].axhline(promise, color="red", lw=0.8, ls=":")
+    titles = ("messages/s", "lag", f"seconds behind; promise {promise:.0f}", "replicas")
+    for axis, title in zip(rows[0], titles, strict=True):
+        axis.set_title(title)
+    for axis in rows[-1]:
+        axis.set_xlabel("seconds")
+    rows[0][3].legend(fontsize=8)
+    figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -9,7 +9,7 @@ import numpy as np
 
 from autoscaling.hpa import DEFAULT_BEHAVIOR, Hpa, average_value, utilization
 from autoscaling.simulator import SYNC, State, served
-from autoscaling.traces import SECONDS, Floats
+from autoscaling.traces import Floats
 from textmod_operator import scaling
 from textmod_operator.desired.autoscaler import default_behavior
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
@@ -183,15 +183,23 @@ class Clairvoyant(_Patient):
         fewest = min(over)
         return next(n for n, seconds in zip(sizes, over, strict=True) if seconds == fewest)
 
+    def _known(self, state: State) -> Floats:
+        """Cumulative arrivals from now on, as far as they are known."""
+        return state.arrived[state.now : min(len(state.arrived), state.now + 60)]
+
+    def _slope(self, state: State, known: Floats) -> Floats:  # noqa: ARG002 - see Prompt
+        """Arrivals a second beyond that."""
+        last = known[-min(10, len(known)) :]
+        return (last[-1] - last[0]) / max(1, len(last) - 1)
+
     def _project(self, state: State, sizes: list[int]) -> tuple[list[float], list[bool]]:
         """For each size: what it costs in seconds over the promise, and whether the backlog ends up
         older than it is now. All sizes are projected at once, [size, partition]."""
         step = 3
         world, now, count = state.world, state.now, len(state.read)
         horizon = 60 + int(world.start + world.rebalance) + SYNC
-        known = state.arrived[now : min(SECONDS, now + 60)]
-        last = known[-min(10, len(known)) :]
-        slope = (last[-1] - last[0]) / max(1, len(last) - 1)
+        known = self._known(state)
+        slope = self._slope(state, known)
         future = np.concatenate([known, known[-1] + slope * np.arange(1, horizon + 1)[:, None]])
 
         pods = sorted(pod.ready_at - now for pod in state.pods)
@@ -232,6 +240,27 @@ class Clairvoyant(_Patient):
 
     def _age_now(self, state: State) -> float:
         return _age(state, state.read)
+
+
+class Prompt(Clairvoyant):
+    """Knows all that the clairvoyant knows but the future: the true rates of this second, every
+    backlog and every speed, and asks at once. What it loses, no law can save that does not pay for
+    replicas before they are needed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "prompt"
+
+    def at_once(self, state: State) -> int | None:
+        return self.wanted(state) if state.now % DECISION == 0 else None
+
+    def _known(self, state: State) -> Floats:
+        return state.arrived[state.now : state.now + 1]
+
+    def _slope(self, state: State, known: Floats) -> Floats:  # noqa: ARG002 - the present's alone
+        rate = state.trace.arrivals[max(0, state.now - 2) : state.now + 1].sum(axis=1).mean()
+        share = state.trace.arrivals[max(0, state.now - 60) : state.now + 1].sum(axis=0)
+        return rate * share / max(1.0, share.sum())
 
 
 def _whole(offsets: Floats) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscaling.hpa import Hpa
-from autoscaling.traces import SECONDS, Floats, Trace
+from autoscaling.traces import Floats, Trace
 
 SYNC = 15
 """Seconds between two syncs of the HPA."""
@@ -161,13 +161,15 @@ def served(waiting: Floats, owner: NDArray[np.int64], capacity: Floats) -> Float
 
 
 def simulate(trace: Trace, world: World, policy: Policy, minimum: int = 1) -> Run:
-    """Run the trace. Pure apart from the policy's own state: the same arguments, the same run."""
+    """Run the trace, however long it is. Pure apart from the policy's own state: the same
+    arguments, the same run."""
     group = _Group(trace, world, policy, minimum)
     state = group.state
     reads = np.empty_like(state.arrived)
-    replicas = np.empty(SECONDS, dtype=np.int64)
-    ready = np.empty(SECONDS, dtype=np.int64)
-    for now in range(SECONDS):
+    seconds = len(state.arrived)
+    replicas = np.empty(seconds, dtype=np.int64)
+    ready = np.empty(seconds, dtype=np.int64)
+    for now in range(seconds):
         state.now = now
         group.meet()
         group.read()
@@ -199,7 +201,8 @@ class _Group:
     def __init__(self, trace: Trace, world: World, policy: Policy, minimum: int) -> None:
         count = trace.arrivals.shape[1]
         self._rng = np.random.default_rng([world.seed, count, int(world.start)])
-        self._pace = np.clip(1 + 0.05 * self._rng.standard_normal(SECONDS), 0.7, 1.3)
+        seconds = len(trace.arrivals)
+        self._pace = np.clip(1 + 0.05 * self._rng.standard_normal(seconds), 0.7, 1.3)
         maximum = min(world.maximum or count, count)
         self._hpa = policy.hpa(minimum, maximum)
         arrived = np.cumsum(trace.arrivals, axis=0)
