@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import skops.io
 
-from textmod_model import artifact, train
+from textmod_model import artifact, pipeline, train
 from textmod_model.artifact import ArtifactError, DigestMismatch
 from textmod_model.dataset import Dataset
 
@@ -55,6 +55,14 @@ def test_training_twice_gives_the_same_bytes(
     train.package(trained, sample_data, tmp_path, recipe="seed", name="sample", version="1")
     for file in seed_path.iterdir():
         assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_fitting_the_default_recipe_twice_gives_the_same_bytes(sample_data: Dataset) -> None:
+    first, second = (
+        artifact.dump_pipeline(pipeline.build("default").fit(sample_data.texts, sample_data.labels))
+        for _ in range(2)
+    )
+    assert first == second
 
 
 def test_the_right_digest_is_accepted_and_another_is_not(seed_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textmod_model import artifact, pipeline, sample
+from textmod_model import artifact, pipeline, sample, scorer
 from textmod_model.artifact import Artifact
 from textmod_model.scorer import CompiledBackend, PipelineBackend, Scorer
 from textmod_model.text import MAX_CHUNK
@@ -111,6 +111,17 @@ def test_odd_texts_are_scored(
     scores = compiled.score(batch)
     assert ((scores >= 0) & (scores <= 1)).all()
     np.testing.assert_allclose(scores, reference.score(batch), rtol=0, atol=TOLERANCE)
+
+
+def test_word_vectors_are_summed_across_blocks(
+    compiled: CompiledBackend, reference: PipelineBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long text's words come in several blocks, and a block has several texts."""
+    monkeypatch.setattr(scorer, "_BLOCK", 7)
+    batch = [text for text, _ in sample.comments(20, seed=6)] + ["", "one", "the " * 50]
+    np.testing.assert_allclose(
+        compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE
+    )
 
 
 def test_a_score_does_not_depend_on_the_batch(compiled: CompiledBackend) -> None:
