@@ -1,6 +1,7 @@
 #!/bin/sh
 # Writes the pinned, hashed requirements from pyproject.toml: one resolution for all, then the
-# operator's and the model image's subsets of it, and what builds the wheel inside an image. Run it after changing a dependency (`make lock`).
+# operator's and the model image's subsets of it, what an image's build trains with, and what builds the
+# wheel inside an image. Run it after changing a dependency (`make lock`).
 set -eu
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -8,5 +9,6 @@ compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-
 compile pyproject.toml --all-extras --output-file requirements/dev.txt
 compile pyproject.toml --extra operator --constraint requirements/dev.txt --output-file requirements/operator.txt
 compile pyproject.toml --extra model --constraint requirements/dev.txt --output-file requirements/model.txt
+compile pyproject.toml --extra model --extra train --constraint requirements/dev.txt --output-file requirements/train.txt
 echo uv | compile - --constraint requirements/dev.txt --output-file requirements/installer.txt
 echo hatchling | compile - --constraint requirements/dev.txt --output-file requirements/build.txt
