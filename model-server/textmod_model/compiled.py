@@ -78,7 +78,7 @@ class Compiled:
     """The character n-grams and their places; none for a recipe without."""
     gram_idf: Floats
     gram_weights: Floats
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.float16]
     """Of each word id, behind each vector 1 if the word has one, shape (number of ids, k + 1)."""
     means: Floats
     """Of each number of z, before it is standardized; this and the next four are empty for a recipe

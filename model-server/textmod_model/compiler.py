@@ -237,13 +237,13 @@ class _Grams:
         self.trigrams = _integers(feature for _, _, feature in triples)
         self.vectors = self._add(vectors)
 
-    def _add(self, vectors: VectorTransformer | None) -> NDArray[np.float32]:
+    def _add(self, vectors: VectorTransformer | None) -> NDArray[np.float16]:
         """Give ids to the other words that have a vector; return all ids' vectors."""
         if vectors is None:
-            return np.zeros((0, 0), dtype=np.float32)
+            return np.zeros((0, 0), dtype=np.float16)
         places = numbered(vectors.words_.tolist())
         self.ids |= numbered(sorted(places.keys() - self.ids.keys()), first=len(self.ids) + 1)
-        result = np.zeros((len(self.ids) + 1, vectors.vectors_.shape[1] + 1), dtype=np.float32)
+        result = np.zeros((len(self.ids) + 1, vectors.vectors_.shape[1] + 1), dtype=np.float16)
         chosen = [self.ids[known] for known in places]
         result[chosen, :-1] = vectors.vectors_
         result[chosen, -1] = 1

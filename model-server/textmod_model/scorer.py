@@ -85,6 +85,7 @@ class CompiledBackend:
     def __init__(self, compiled: Compiled, *, memo_limit: int = MEMO_LIMIT) -> None:
         self._model = compiled
         self._grams = _Grams(compiled)
+        self._table = compiled.vectors.astype(np.float32)  # adding up halves takes longer
         # Texts are split together: BEGIN text BREAK BEGIN text BREAK …, less what is over at the
         # ends of the row; without the beginnings for a model without edges.
         self._between = f" {BREAK} {BEGIN} " if compiled.edges else f" {BREAK} "
@@ -170,7 +171,7 @@ class CompiledBackend:
 
     def _vectors(self, tokens: Integers, rows: Indices, texts: int) -> Floats:
         """Return the sum of each text's word vectors, in blocks, since a text may be long."""
-        table = self._model.vectors
+        table = self._table
         sums = np.zeros((texts, table.shape[1]))
         for begin in range(0, len(tokens) if len(table) else 0, _BLOCK):
             block = rows[begin : begin + _BLOCK]
