@@ -14,7 +14,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 # Marks that spaCy splits from the end of anything, one at a time.
@@ -22,6 +23,11 @@ _PLAIN_SUFFIXES: Final = frozenset(",!?:;()[]{}<>_#*&\"'`")
 _SUFFIX_REACH: Final = 16
 _URL_STARTS: Final = ("http://", "https://")
 _WHITE_SPACE: Final = re.compile(r"\s+")
+# Words between marks, such as ("well-known".) or *and/or*.
+_FRAMED: Final = re.compile(r"([(\[{\"'*_>#~]*)([A-Za-z]+(?:[-/][A-Za-z]+)*)([,.!?:;)\]}\"'*_>]*)")
+_JOINTS: Final = re.compile(r"([-/])")
+_LETTERS: Final = re.compile(r"[A-Za-z]+")
+_STAND_IN: Final = "neutral"  # a word of no special case
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,11 @@ class ChunkTokenizer:
         for pattern in rules.patterns:
             self._pattern_sizes.setdefault(pattern[0], set()).add(len(pattern))
         self._reach = max(map(len, rules.patterns), default=1) - 1
+        self._adjacent = {pair for pattern in rules.patterns for pair in pairwise(pattern)}
+        cases = chain(rules.specials, chain.from_iterable(rules.patterns))
+        self._words_of_cases = {word for case in cases for word in _LETTERS.findall(case)}
+        self._marks = lru_cache(maxsize=1024)(self._marks_around)
+        self._parts_again = lru_cache(maxsize=8192)(self._parts)  # for chunks met before
         self._domains = rules.top_level_domains
         self._sources = rules
 
@@ -109,6 +120,10 @@ class ChunkTokenizer:
         plain = self._plain(chunk)
         if plain is not None:
             return Tokenized(plain, fragile=False)
+        framed = self._framed(chunk)
+        return self._by_rules(chunk) if framed is None else framed
+
+    def _by_rules(self, chunk: str) -> Tokenized:
         # Neighbours can only take a pattern's effect away: a sequence that spans the space between
         # chunks is no special case, but keeps shorter ones it overlaps from being chosen. A chunk
         # that no pattern changes is therefore never changed by its neighbours either.
@@ -133,12 +148,43 @@ class ChunkTokenizer:
             return (word, last)
         return None
 
+    def _framed(self, chunk: str) -> Tokenized | None:
+        """Split words between marks, None for any other chunk.
+
+        Every special case and pattern with a letter in it has one of `_words_of_cases`, so none can
+        apply to other words; the marks before and behind then come off as they do of any word. The
+        only rule that looks at the letter before a mark is the full stop's.
+        """
+        match = _FRAMED.fullmatch(chunk)
+        if match is None:
+            return None
+        before, core, after = match.groups()
+        words = _JOINTS.split(core)
+        if not self._words_of_cases.isdisjoint(words) or ("." in after and not core[-1].islower()):
+            return None
+        left, right = self._marks(before, ""), self._marks("", after)
+        if left is None or right is None:
+            return None
+        tokens = (*left.tokens[:-1], *words, *right.tokens[1:])
+        return Tokenized(tokens, left.fragile or right.fragile)
+
+    def _marks_around(self, before: str, after: str) -> Tokenized | None:
+        """Split marks from one side of a word, None if they do not come off it.
+
+        The word is the last token, or the first.
+        """
+        tokenized = self._by_rules(f"{before}{_STAND_IN}{after}")
+        return tokenized if tokenized.tokens[-1 if before else 0] == _STAND_IN else None
+
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
         """Tell whether a fragile chunk may have other tokens here than alone.
 
         It may if a pattern reaches across one of its edges. The chunks are taken to be joined by
         single spaces: anything else between them would only keep patterns from reaching across.
         """
+        near = [self._parts_again(chunk) for chunk in chunks[max(at - 1, 0) : at + 2]]
+        if not any((one[-1], two[0]) in self._adjacent for one, two in pairwise(near)):
+            return False  # no pattern has these side by side
         before: list[str] = []
         left = at
         while left > 0 and len(before) < self._reach:
@@ -176,7 +222,7 @@ class ChunkTokenizer:
 
     def _append(self, tokens: list[str], spaced: list[bool], chunk: str) -> None:
         if chunk:
-            parts = self._parts(chunk)
+            parts = self._parts_again(chunk)
             tokens.extend(parts)
             spaced.extend([False] * len(parts))
 

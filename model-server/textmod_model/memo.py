@@ -13,7 +13,16 @@ from textmod_model import features
 from textmod_model.chunks import ChunkTokenizer
 from textmod_model.compiled import LEFT_OUT, UNKNOWN, Compiled, Memory
 from textmod_model.grams import GramSums
-from textmod_model.text import FIRST_WORD, LAST_WORD, MAX_CHUNK, URL_WORD, clean, pieces, word
+from textmod_model.text import (
+    FIRST_WORD,
+    LAST_WORD,
+    MAX_CHUNK,
+    SYMBOLS,
+    URL_WORD,
+    clean,
+    pieces,
+    word,
+)
 
 BREAK: Final = "\0"
 """The chunk put behind each text; ends with a token that no n-gram knows. Tidy text has no NUL."""
@@ -22,12 +31,14 @@ BEGIN: Final = "\0\0"
 """The chunk put before each text by models with edges."""
 BEGIN_INDEX: Final = 1
 _FIXED: Final = 2  # entries before the artifact's
+_LETTERS_PER_CHUNK: Final = 16
+"""Characters, and word ids, remembered for each chunk of the limit; on average a chunk has half."""
 
 
 class Known(NamedTuple):
     """What is known of one chunk."""
 
-    tokens: Sequence[int]
+    tokens: tuple[int, ...]
     """Ids of the words."""
     letters: str
     """What its character n-grams are cut from, `features.padded`; empty for a recipe without."""
@@ -96,13 +107,15 @@ class Analyzer:
             return np.zeros((len(entries), 2))
         return self._grams.sums([entry.letters for entry in entries])
 
-    def _ids(self, tokens: Sequence[str]) -> list[int]:
-        return [number for token in tokens if (number := self._id(token)) != LEFT_OUT]
+    def _ids(self, tokens: Sequence[str]) -> tuple[int, ...]:
+        return tuple([number for token in tokens if (number := self._id(token)) != LEFT_OUT])
 
     def _id(self, token: str) -> int:
         number = self._forms.get(token)
         if number is not None:
             return number
+        if token in SYMBOLS:
+            return LEFT_OUT
         if token.isalpha():
             return self._words.get(token.lower(), UNKNOWN)
         if ("." in token or token.startswith("http")) and self._tokenizer.like_url(token):
@@ -121,7 +134,7 @@ def _counts(*marks: int) -> tuple[int, ...]:
 
 def _joined(parts: Sequence[Known]) -> Known:
     return Known(
-        [token for part in parts for token in part.tokens],
+        tuple(token for part in parts for token in part.tokens),
         letters="".join(part.letters for part in parts),
         marks=[sum(counts) for counts in zip(*(part.marks for part in parts), strict=True)],
         chunks=len(parts),
@@ -135,7 +148,7 @@ class Memo(dict[str, int]):
     Holds the artifact's chunks for good and up to `limit` others. Once those are full, further
     chunks are worked out for the batch at hand only, and the next `trim` forgets them all: a
     stream of ever new chunks takes bounded memory, and the words that everybody writes are back
-    within a few texts.
+    within a few texts. Very long chunks, which hardly come twice, are never remembered.
     """
 
     def __init__(self, compiled: Compiled, *, limit: int) -> None:
@@ -145,7 +158,12 @@ class Memo(dict[str, int]):
         begin, end = [words.get(FIRST_WORD, UNKNOWN)], [words.get(LAST_WORD, UNKNOWN), UNKNOWN]
         self._table = _Table(compiled.memory, end if compiled.edges else [UNKNOWN], begin)
         self._new: list[Known] = []  # not in the table yet
-        self._limit = len(self._chunks) + limit
+        self._limit = len(self._chunks) + _FIXED + limit
+        self._letters_limit = limit * _LETTERS_PER_CHUNK
+        self._letters = 0
+        # Without letters and marks, chunks of the same words are one entry: often "unknown word".
+        self._shares = not (compiled.grams or len(compiled.shape_weights))
+        self._same: dict[tuple[int, ...], int] = {}
         self._name()
         self.analyzer = Analyzer(compiled)
         self.misses = 0
@@ -157,10 +175,20 @@ class Memo(dict[str, int]):
 
     def __missing__(self, chunk: str) -> int:
         self.misses += 1
-        index = self.add(self.analyzer.chunk(chunk))
-        if len(self) < self._limit:
+        known = self.analyzer.chunk(chunk)
+        if self._shares and not known.fragile:
+            index = self._same.get(known.tokens, -1)
+            if index < 0:
+                index = self._same[known.tokens] = self.add(known)
+        else:
+            index = self.add(known)
+        if len(chunk) <= MAX_CHUNK and not self._full():
+            self._letters += len(chunk)
             self[chunk] = index
         return index
+
+    def _full(self) -> bool:
+        return len(self) >= self._limit or self._letters >= self._letters_limit
 
     def add(self, known: Known) -> int:
         """Add an entry without a name, for the batch at hand, and return its index."""
@@ -176,11 +204,19 @@ class Memo(dict[str, int]):
 
     def trim(self) -> None:
         """Forget what does not fit. Call between batches: indices given out before are void."""
-        if len(self._table) + len(self._new) > self._limit:
+        if self._full() or self._table_is_full():
             self._new.clear()
+            self._same.clear()
+            self._letters = 0
             self.clear()
             self._table.truncate(len(self._chunks) + _FIXED)
             self._name()
+
+    def _table_is_full(self) -> bool:
+        return (
+            len(self._table) + len(self._new) > self._limit
+            or self._table.tokens_added > self._letters_limit
+        )
 
 
 class _Table:
@@ -198,6 +234,12 @@ class _Table:
         self._marks.extend(memory.marks.ravel().tolist())
         self._chunks = array("i", [*nothing, *memory.counts.tolist()])
         self._fragile = array("b", [*nothing, *memory.fragile.tolist()])
+        self._own_tokens = len(self._tokens)
+
+    @property
+    def tokens_added(self) -> int:
+        """How many ids there are beyond the artifact's."""
+        return len(self._tokens) - self._own_tokens
 
     def __len__(self) -> int:
         return len(self._start)

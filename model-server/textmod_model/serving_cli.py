@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("textmod_model")
 
+GC_OBJECTS = 50_000
+"""New containers before a collection: a batch makes thousands, and none of them is garbage yet."""
+
 Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
 
@@ -117,6 +120,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     servers.start()
     health.model = predictor.info.label
     gc.freeze()  # what is loaded by now stays; no use in looking through it again and again
+    gc.set_threshold(GC_OBJECTS)
     log.info("Serving %s.", predictor.info.label)
     try:
         _until_stopped(worker, stop)

@@ -29,7 +29,8 @@ LAST_WORD: Final = "END"
 _HUGE_ENTITY: Final = re.compile(r"&#[0-9]{8,};?")
 _ESCAPED_CHARACTER: Final = re.compile(r"<[uU]\+([0-9a-fA-F]{4,6})>")
 # Zero width space, word joiner, byte order mark, soft hyphen: seen by nobody, they split words.
-_INVISIBLE: Final = re.compile("[\u200b\u2060\ufeff\u00ad]")
+_INVISIBLE_BEYOND_LATIN: Final = "\u200b\u2060\ufeff"
+_INVISIBLE: Final = re.compile(f"[{_INVISIBLE_BEYOND_LATIN}\u00ad]")
 _LONG_CHUNK: Final = re.compile(rf"\S{{{MAX_CHUNK + 1},}}")
 # What browsers do too (WHATWG, "numeric character reference end state"): the C1 controls are
 # never meant, the characters of Windows-1252 at the same places are.
@@ -58,7 +59,7 @@ def tidy(text: str) -> str:
     if "<U+" in text or "<u+" in text:
         text = _ESCAPED_CHARACTER.sub(_character, text)
     if not text.isascii():
-        text = _INVISIBLE.sub("", _repair_encoding(text))
+        text = _repair_characters(text)
     if "\0" in text:
         text = text.replace("\0", "")
     if "--" in text:
@@ -94,6 +95,24 @@ def _unescape(text: str) -> str:
 def _character(match: re.Match[str]) -> str:
     code = int(match[1], 16)
     return chr(code) if code <= 0x10FFFF else "\ufffd"
+
+
+def _repair_characters(text: str) -> str:
+    """Repair the encoding and leave out what nobody sees; most texts need neither."""
+    try:
+        encoded = text.encode("utf-8")
+    except UnicodeEncodeError:
+        suspect = True
+    else:
+        # Wrong encodings and C1 controls leave characters from U+0080 to U+00FF, which begin with
+        # one of these bytes. Curly quotes, dashes, emoji and most scripts do not.
+        suspect = b"\xc3" in encoded or b"\xc2" in encoded
+    if suspect:
+        return _INVISIBLE.sub("", _repair_encoding(text))
+    for character in _INVISIBLE_BEYOND_LATIN:
+        if character in text:
+            text = text.replace(character, "")
+    return text
 
 
 def _repair_encoding(text: str) -> str:

@@ -143,7 +143,7 @@ class Observer:
 
     def _count(self, batch: Batch, now: float) -> None:
         metrics = self._metrics
-        records = [record for record in batch.records if batch.holds(record)]
+        records = [r for r in batch.records if batch.holds(r)] if batch.lost else batch.records
         letters = [record.refused for record in records if record.refused is not None]
         metrics.messages.labels("verdict").inc(len(records) - len(letters))
         metrics.batch_size.observe([len(batch.records)])
@@ -152,6 +152,7 @@ class Observer:
             metrics.messages.labels("dead_letter").inc(len(letters))
             for letter in letters:
                 metrics.refusals.labels(letter.reason).inc()
-        times = [r.milliseconds for r in records if r.milliseconds is not None and not r.refused]
+            records = [record for record in records if record.refused is None]
+        times = [r.milliseconds for r in records if r.milliseconds is not None]
         if times:
             metrics.end_to_end.observe(np.maximum(0.0, now - np.asarray(times) / 1000))

@@ -21,6 +21,15 @@ ATOMS = [
     ":)", ":-(", "<3", "O.o", "¯\\(ツ)/¯", "don't", "cannot", "gonna", "I'm", "10", "1,000", "5km",
     "well", "known", "The", "NASA", "AA", "Aa", "^_^", "(*_*)", "v.v.", "\u0301", "\ufffd",
 ]  # fmt: skip
+# Words between marks: words of special cases and parts of them too.
+WORDS = [
+    "the", "well", "known", "NASA", "A", "I", "Mr", "Dr", "eg", "don", "dont", "cant",
+    "ll", "em", "s", "S", "d", "D", "o", "O", "x", "xD", "km", "h", "ca", "nt", "gonna",
+    "ve", "re", "Jan", "a", "m", "p", "US", "U", "Ph", "vs", "Inc", "neutral", "quicklyX",
+    "XYZ", "Xy",
+]  # fmt: skip
+MARKS_BEFORE = "([{\"'*_>#~"
+MARKS_BEHIND = ",.!?:;)]}\"'*_>"
 WHITE_SPACE = [" ", " ", " ", "  ", "\n", "\r\n", "\t", "\xa0", " \n ", "\u2003", "\x1c"]
 
 chunks = st.lists(st.sampled_from(ATOMS), min_size=1, max_size=8).map("".join)
@@ -55,6 +64,22 @@ def test_a_chunk_has_the_tokens_that_spacy_finds(
 ) -> None:
     if not any(map(str.isspace, chunk)):
         check_chunk(tokenizer, spacy_tokenizer, chunk)
+
+
+def framed(draw: random.Random) -> str:
+    """Words between marks."""
+    before = draw.choices(MARKS_BEFORE, k=draw.choice((0, 0, 1, 1, 2, 3)))
+    words = draw.choices(WORDS, k=draw.choice((1, 1, 1, 2, 3)))
+    behind = draw.choices(MARKS_BEHIND, k=draw.choice((0, 0, 1, 1, 2, 3)))
+    return "".join([*before, draw.choice("-/").join(words), *behind])
+
+
+def test_words_between_marks_are_split_as_spacy_does(
+    tokenizer: ChunkTokenizer, spacy_tokenizer: Tokenizer
+) -> None:
+    draw = random.Random(7)  # noqa: S311  # a repeatable test
+    for _ in range(5_000):
+        check_chunk(tokenizer, spacy_tokenizer, framed(draw))
 
 
 def test_every_special_case_is_split_as_spacy_does(
@@ -116,7 +141,9 @@ def test_millions_of_chunks_have_the_tokens_that_spacy_finds(
     total = int(os.environ.get("TEXTMOD_CHUNKS", "1000000"))
     rows = 0
     for _ in range(total // 5):
-        parts = ["".join(draw.choices(ATOMS, k=draw.randint(1, 7))) for _ in range(5)]
+        parts = ["".join(draw.choices(ATOMS, k=draw.randint(1, 7))) for _ in range(3)]
+        parts += [framed(draw), framed(draw)]
+        draw.shuffle(parts)
         for chunk in parts:
             check_chunk(tokenizer, spacy_tokenizer, chunk)
         rows += not check_row(tokenizer, spacy_tokenizer, parts)

@@ -148,6 +148,19 @@ def test_the_memo_forgets_what_does_not_fit(seed_artifact: Artifact) -> None:
     np.testing.assert_array_equal(backend.score(["the control group"]), first)
 
 
+def test_the_memo_is_bounded_for_chunks_of_any_length(seed_artifact: Artifact) -> None:
+    form = seed_artifact.compiled()
+    assert form is not None
+    backend = CompiledBackend(form, memo_limit=100)
+    own = sum(map(len, backend.memo))
+    for number in range(20):
+        backend.score([f"{number:05}" * 10_000, f"{'(' * 120}{number}", "é" * 110 + str(number)])
+        assert sum(map(len, backend.memo)) - own <= 100 * 16 + 128
+        backend.memo.trim()
+        assert len(backend.memo.columns().tokens) < len(form.memory.tokens) + 100 * 20
+    assert backend.memo.misses == 60
+
+
 def test_a_pipeline_without_a_compiled_form_is_served_by_scikit_learn(
     seed_path: Path, tmp_path: Path, seed_artifact: Artifact
 ) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from textmod_model import text
 from textmod_model.text import MAX_CHUNK, clean, pieces, tidy, word
 
 # Any str there is, lone surrogates included, and the marks that cleaning looks for.
@@ -53,17 +54,25 @@ def test_clean(raw: str, cleaned: str) -> None:
 @given(ANY_TEXT)
 @example("&#" + "9" * 5000 + ";")  # more digits than int() takes
 @example("&#x" + "f" * 5000 + ";")
-def test_clean_never_raises_and_its_result_is_bounded_utf8(text: str) -> None:
-    cleaned = clean(text)
+def test_clean_never_raises_and_its_result_is_bounded_utf8(raw: str) -> None:
+    cleaned = clean(raw)
     cleaned.encode("utf-8")
     assert "\0" not in cleaned
     assert all(len(chunk) <= MAX_CHUNK for chunk in cleaned.split())
 
 
 @given(ANY_TEXT)
-def test_clean_is_tidy_with_long_chunks_cut(text: str) -> None:
-    chunks = [piece for chunk in tidy(text).split() for piece in pieces(chunk)]
-    assert clean(text).split() == chunks
+def test_clean_is_tidy_with_long_chunks_cut(raw: str) -> None:
+    chunks = [piece for chunk in tidy(raw).split() for piece in pieces(chunk)]
+    assert clean(raw).split() == chunks
+
+
+@given(
+    st.one_of(ANY_TEXT, st.text(st.sampled_from("aâ€™é’\x92\xad\u200b\u2060\ufeff\ud83d\ude00 ")))
+)
+def test_characters_that_need_no_repair_are_told_from_those_that_do(raw: str) -> None:
+    repaired = text._INVISIBLE.sub("", text._repair_encoding(raw))
+    assert raw.isascii() or text._repair_characters(raw) == repaired
 
 
 def test_a_megabyte_of_one_character_becomes_chunks_of_bounded_length() -> None:
@@ -74,8 +83,6 @@ def test_a_megabyte_of_one_character_becomes_chunks_of_bounded_length() -> None:
 
 def test_the_expressions_have_no_nested_repeats() -> None:
     """What makes a regular expression super-linear: a repeat within a repeat, or two in a row."""
-    from textmod_model import text
-
     sources = [value.pattern for value in vars(text).values() if isinstance(value, re.Pattern)]
     assert len(sources) == 4
     for source in sources:
