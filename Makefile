@@ -7,7 +7,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e images sbom \
-	bench bench-scorer bench-operator bench-autoscaling bench-autoscaling-real \
+	bench bench-profile bench-scorer bench-operator bench-autoscaling bench-autoscaling-real \
 	picture generate install-yaml lock clean
 
 help: ## this list
@@ -71,6 +71,16 @@ $(WRAPPER):
 
 bench: setup $(WRAPPER) ## the stream beside the classic path and a micro-batch loop (some minutes)
 	$(BIN)/python bench/stream/run.py --wrapper $(WRAPPER)
+
+# py-spy has no part in what runs, so it has an environment of its own.
+PYSPY = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/py-spy/bin/py-spy
+
+$(PYSPY):
+	python3 -m venv $(abspath $(dir $@)..)
+	$(dir $@)pip install --quiet py-spy==0.4.3
+
+bench-profile: setup $(PYSPY) ## a flame graph of the stream worker, and its shares
+	$(BIN)/python bench/stream/profile.py --py-spy $(PYSPY)
 
 bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
 	$(BIN)/python -m bench.scorer speed

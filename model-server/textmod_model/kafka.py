@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from itertools import accumulate
+from operator import methodcaller
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -14,7 +16,7 @@ from textmod_model.errors import ConfigurationError, StreamError
 from textmod_model.health import Health
 from textmod_model.settings import Settings
 from textmod_model.speed import Speed
-from textmod_model.stream import Message
+from textmod_model.stream import HeadersUnread, Message
 
 __all__ = ["Fault", "KafkaError", "KafkaException", "Producer", "Source", "TopicPartition"]
 
@@ -23,6 +25,10 @@ log = logging.getLogger(__name__)
 Client = TypeVar("Client")
 
 Settle = Callable[[set[int]], None]
+
+BATCH_BYTES = 1 << 20
+"""Of values in one batch: what is scored at a go must take little memory and, however new its words
+are, no more than seconds, or the loop would not turn."""
 
 LEAVE_SECONDS = 2.0
 LOG_SECONDS = 10.0
@@ -124,7 +130,7 @@ class Source:
     # --- reading ----------------------------------------------------------------------------------
 
     def fetch(self, most: int, wait: float, linger: float = 0.0) -> list[Message]:
-        """Return what is there, at most `most` messages.
+        """Return what is there, at most `most` messages and BATCH_BYTES; one may be larger.
 
         Args:
             most: the batch's size.
@@ -134,9 +140,12 @@ class Source:
         Raises:
             StreamError: the group threw this member out for good.
         """
-        if self._carried:
-            carried, self._carried = self._carried[:most], self._carried[most:]
-            return carried
+        messages = self._carried or self._fetch(most, wait, linger)
+        count = min(most, _within(messages, BATCH_BYTES))
+        self._carried = messages[count:]
+        return messages[:count]
+
+    def _fetch(self, most: int, wait: float, linger: float) -> list[Message]:
         messages = self._more([], most, 0)
         if not messages and wait:
             messages = self._more([], 1, wait)
@@ -214,14 +223,11 @@ class Source:
         self._consumer.close()
 
     def _consume(self, most: int, wait: float) -> list[Message]:
-        received = self._consumer.consume(most, wait)
-        if all(message.error() is None for message in received):
-            return cast("list[Message]", received)
         good: list[Message] = []
-        for message in received:
+        for message in self._consumer.consume(most, wait):
             error = message.error()
             if error is None:
-                good.append(cast("Message", message))
+                good.append(_with_headers(cast("Message", message)))
             else:
                 self._event(error)
         return good
@@ -309,6 +315,32 @@ def _open(kind: Callable[[dict[str, Any]], Client], options: dict[str, Any]) -> 
     except KafkaException as exception:
         message = f"Kafka's client refuses its configuration: {exception.args[0].str()}."
         raise ConfigurationError(message) from None
+
+
+_headers = methodcaller("headers")
+"""Not a plain call: that, once the interpreter has specialised it, no longer looks whether the
+client's method has left an error behind."""
+
+
+def _with_headers(message: Message) -> Message:
+    """Make sure of the headers, which the client decodes when it is first asked for them.
+
+    A name that is not UTF-8 makes it fail, and return a list that must not be looked at, on pain of
+    a segmentation fault, when it is asked again (confluent-kafka 2.16).
+    """
+    try:
+        _headers(message)
+    except SystemError:  # what it returned comes with an error
+        return HeadersUnread(message)
+    return message
+
+
+def _within(messages: list[Message], size: int) -> int:
+    """Return how many messages have at most `size` bytes together; at least one."""
+    for count, total in enumerate(accumulate(map(len, messages))):
+        if total > size:
+            return max(count, 1)
+    return len(messages)
 
 
 def _nothing(_partitions: set[int]) -> None:

@@ -10,6 +10,7 @@ Seldon's payloads follow its v1 JSON: `data.ndarray`, `data.tensor`, `strData`, 
 import base64
 import binascii
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -141,7 +142,7 @@ def texts_of(payload: object, path: Sequence[str] = ("body",)) -> tuple[str, ...
 
 
 def _auto(raw: bytes, path: tuple[str, ...]) -> Decoded:
-    if not raw.lstrip(b" \t\r\n").startswith(b"{"):
+    if not raw.removeprefix(BOM_UTF8).lstrip(b" \t\r\n").startswith(b"{"):
         return Decoded((_utf8(raw),))
     document = _json(raw)
     seldon = isinstance(document, dict) and any(name in document for name in SELDON_PAYLOADS)
@@ -226,8 +227,10 @@ def _base64(value: object) -> str:
 def _json(raw: bytes) -> object:
     """The JSON document; the strict fast parser first, the forgiving one for what it refuses.
 
-    The standard library's takes lone surrogates in escapes, NaN, and integers beyond 64 bits.
+    The standard library's takes lone surrogates in escapes, NaN, and integers beyond 64 bits. A
+    byte order mark before the document is no part of it (RFC 8259, section 8.1).
     """
+    raw = raw.removeprefix(BOM_UTF8)
     try:
         return orjson.loads(raw)
     except ValueError:
@@ -250,7 +253,7 @@ def seldon_response(decoded: Decoded, scores: Sequence[float]) -> bytes:
             orjson.dumps(1.0 - score),
             orjson.dumps(score),
         )
-    return _dumps(seldon_answer(decoded, scores))
+    return dumps(seldon_answer(decoded, scores))
 
 
 def seldon_answer(
@@ -293,11 +296,14 @@ def verdict(decoded: Decoded, scores: Sequence[float], fallback_id: str, says: V
         }
         for score in scores
     ]
-    return _dumps(flat[0] if len(flat) == 1 else flat)
+    return dumps(flat[0] if len(flat) == 1 else flat)
 
 
-def _dumps(document: object) -> bytes:
-    """JSON; what only the forgiving parser took in, only the forgiving one writes."""
+def dumps(document: object) -> bytes:
+    """JSON; what only the forgiving parser took in, only the forgiving one writes.
+
+    Lone surrogates and integers beyond 64 bits, say. Raises RefusedError.
+    """
     try:
         return orjson.dumps(document)
     except TypeError:

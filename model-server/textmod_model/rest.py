@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
-import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from textmod_model.health import Answer, Health
-from textmod_model.messages import RefusedError
+from textmod_model.messages import RefusedError, dumps
 from textmod_model.metrics import CONTENT_TYPE, Metrics
 from textmod_model.predictor import Predictor
 
@@ -31,7 +30,7 @@ def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
     async def predict(request: Request) -> Response:
         try:
             document = await _document(request)
-            answer = await run_in_threadpool(predictor.answer, document)
+            answer = dumps(await run_in_threadpool(predictor.answer, document))
         except RefusedError as error:
             metrics.predictions.labels("rest", "refused").inc()
             return _failure(400, error.refused.message, "MICROSERVICE_BAD_DATA")
@@ -40,7 +39,7 @@ def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
             log.exception("A prediction failed.")
             return _failure(500, "the prediction failed", "MICROSERVICE_INTERNAL_ERROR")
         metrics.predictions.labels("rest", "answered").inc()
-        return _json(answer)
+        return Response(answer, media_type="application/json")
 
     async def ping(_request: Request) -> Response:
         return PlainTextResponse("pong")
@@ -114,11 +113,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _json(document: object) -> Response:
-    try:
-        body = orjson.dumps(document)
-    except TypeError:  # a lone surrogate in the caller's own meta, say
-        return JSONResponse(document)
-    return Response(body, media_type="application/json")
+    return Response(dumps(document), media_type="application/json")
 
 
 def _failure(code: int, info: str, reason: str) -> Response:

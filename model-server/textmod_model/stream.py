@@ -43,6 +43,28 @@ class Message(Protocol):
     def value(self) -> bytes | None: ...
     def headers(self) -> Headers | None: ...
     def timestamp(self) -> tuple[int, int]: ...
+    def __len__(self) -> int: ...  # bytes of the value
+
+
+class HeadersUnread:
+    """A message with a header whose name is not UTF-8: the client can't read any of its headers."""
+
+    refused = Refused(
+        "HeaderNotUtf8",
+        "the name of a header is not valid UTF-8. The message's own headers were left where these"
+        " say.",
+    )
+
+    def __init__(self, message: Message) -> None:
+        self.topic, self.partition, self.offset = message.topic, message.partition, message.offset
+        self.key, self.value, self.timestamp = message.key, message.value, message.timestamp
+        self._size = len(message)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def headers(self) -> None:
+        """Have none, where the client would raise, or return what can't be looked at."""
 
 
 class Record(NamedTuple):
@@ -102,7 +124,10 @@ class Judge:
 
     def judge(self, messages: Sequence[Message]) -> Batch:
         """Return one record per message, in order."""
-        decoded = [self._decode(message.value()) for message in messages]
+        decoded = [
+            message.refused if isinstance(message, HeadersUnread) else self._decode(message.value())
+            for message in messages
+        ]
         scores = self._scores(decoded)
         shared = self._headers.for_batch(self._clock())
         rows = scores.tolist()

@@ -6,6 +6,7 @@ counted by it: a verdict or a dead letter each, never neither.
 
 import collections
 import csv
+import ctypes
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from pathlib import Path
 
+import confluent_kafka
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import (
@@ -498,6 +501,80 @@ def test_what_is_too_large_for_the_output_becomes_a_dead_letter(stream, delivery
     original = next(m for m in one.read(one.input) if ("number", b"301") in m.headers())
     assert int(headers["textmod.error.offset"]) == original.offset()
     assert int(headers["textmod.error.partition"]) == original.partition()
+
+
+def test_messages_of_every_size_up_to_the_topics_limit_come_out(stream, delivery):
+    """As large as the input takes; verdicts and dead letters then are larger than their topics do.
+
+    One byte more or less decides whether a dead letter is whole, bare, or a verdict fits.
+    """
+    limit = 20_000
+    one = stream(TEXTMOD_DELIVERY=delivery)
+    for topic in (one.input, one.output, one.letters):
+        one.configure(topic, max_message_bytes=str(limit))
+    # One record a batch: a batch beyond the limit would be refused as a whole.
+    one.producer = Producer({"bootstrap.servers": one.bootstrap, "batch.num.messages": 1})
+    sizes = [*range(limit - 1200, limit - 80, 40)]
+    one.send(values=[b"\xff" * size for size in sizes])
+    one.send(values=[b"w " * (size // 2) for size in sizes])
+    for size in sizes:  # the same in the headers, which verdicts repeat
+        headers = [("number", str(one.sent).encode()), ("bulk", b"h" * (size - 60))]
+        one.producer.produce(one.input, b"hello", b"key-1", headers=headers)
+        one.sent += 1
+    assert one.producer.flush(30) == 0
+    worker = one.start()
+    verdicts, letters = one.results()
+    wholes = [letter for letter in letters if dict(letter.headers()).get("number")]
+    bares = [letter for letter in letters if letter not in wholes]
+    originals = one.read(one.input)
+    assert len(originals) == one.sent
+    origins = {int(dict(m.headers())["number"]): (m.partition(), m.offset()) for m in originals}
+    pointed = {place: number for number, place in origins.items()}
+    found = numbers(verdicts) + numbers(wholes)
+    for bare in bares:
+        headers = dict(bare.headers())
+        place = tuple(int(headers[f"textmod.error.{name}"]) for name in ("partition", "offset"))
+        found[pointed[place]] += 1
+    assert found == collections.Counter(range(one.sent))
+    assert bares
+    assert any(letter.value() is not None for letter in wholes)
+    until(lambda: one.committed() == 0, "all committed")
+    assert worker.ready()
+
+
+def test_a_header_that_the_client_cant_read_ends_nobody(stream, delivery):
+    """confluent-kafka decodes the names of headers as UTF-8; others write them as they like."""
+    one = stream(TEXTMOD_DELIVERY=delivery)
+    for _ in range(3):
+        produce_raw_header(one.bootstrap, one.input, b"hello", b"bad\xff\xfename")
+        one.send(100)
+    worker = one.start()
+    verdicts, letters = one.results(expect=303)
+    assert numbers(verdicts) == collections.Counter(range(300))
+    assert [letter.value() for letter in letters] == [b"hello"] * 3
+    for letter in letters:
+        assert dict(letter.headers())["textmod.error.reason"] == b"HeaderNotUtf8"
+    assert worker.process.poll() is None
+
+
+def produce_raw_header(bootstrap, topic, value, name):
+    """Produce a record with a header's name of any bytes, by librdkafka's own functions."""
+    folder = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
+    library = ctypes.CDLL(str(next(folder.glob("librdkafka*"))))
+    for function in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_headers_new"):
+        getattr(library, function).restype = ctypes.c_void_p
+    error = ctypes.create_string_buffer(512)
+    conf = ctypes.c_void_p(library.rd_kafka_conf_new())
+    library.rd_kafka_conf_set(conf, b"bootstrap.servers", bootstrap.encode(), error, 512)
+    producer = ctypes.c_void_p(library.rd_kafka_new(0, conf, error, 512))
+    headers = ctypes.c_void_p(library.rd_kafka_headers_new(1))
+    size = ctypes.c_ssize_t
+    library.rd_kafka_header_add(headers, name, size(len(name)), b"v", size(1))
+    # Tagged arguments: 1 topic, 4 value and its size, 7 flags (2: copy), 10 headers, 0 the end.
+    tagged = (1, topic.encode(), 4, value, size(len(value)), 7, 2, 10, headers, 0)
+    assert library.rd_kafka_producev(producer, *tagged) == 0
+    assert library.rd_kafka_flush(producer, 10_000) == 0
+    library.rd_kafka_destroy(producer)
 
 
 def test_a_second_process_under_its_name_ends_the_first_with_a_sentence(stream):

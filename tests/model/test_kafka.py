@@ -6,8 +6,9 @@ import pytest
 
 from textmod_model import settings
 from textmod_model.health import Health
-from textmod_model.kafka import Source
+from textmod_model.kafka import BATCH_BYTES, Source
 from textmod_model.speed import Speed
+from textmod_model.stream import HeadersUnread
 
 STREAM = {
     "TEXTMOD_STREAMING": "Native",
@@ -20,8 +21,23 @@ STREAM = {
 
 
 class FakeMessage:
-    def __init__(self, partition, offset):
+    def __init__(self, partition, offset, size=1):
         self.where = (partition, offset)
+        self._size = size
+
+    def __len__(self):
+        return self._size
+
+    def topic(self):
+        return "in"
+
+    def offset(self):
+        return self.where[1]
+
+    key = value = timestamp = topic
+
+    def headers(self):
+        return None
 
     def partition(self):
         return self.where[0]
@@ -104,6 +120,28 @@ def test_the_same_holds_for_what_was_put_aside_while_nothing_could_be_written(so
     for _ in range(3):
         source.hold()
     assert where(source.fetch(10, wait=0)) == [(1, 7)]
+
+
+class FakeMessageWithBadHeader(FakeMessage):
+    def headers(self):
+        raise SystemError("returned a result with an exception set")
+
+
+def test_a_message_whose_headers_the_client_cant_read_is_told_from_others(source):
+    source._consumer.calls.append((nothing, [FakeMessageWithBadHeader(0, 5), FakeMessage(0, 6)]))
+    bad, good = source.fetch(10, wait=0)
+    assert isinstance(bad, HeadersUnread)
+    assert (bad.partition(), bad.offset(), bad.headers()) == (0, 5, None)
+    assert good.where == (0, 6)
+
+
+def test_a_batch_is_bounded_in_bytes_and_the_rest_comes_with_the_next(source):
+    sizes = [1, BATCH_BYTES - 1, 1, BATCH_BYTES + 1, BATCH_BYTES]
+    source._consumer.calls.append(
+        (nothing, [FakeMessage(0, at, size) for at, size in enumerate(sizes)])
+    )
+    batches = [where(source.fetch(10, wait=0)) for _ in range(5)]
+    assert batches == [[(0, 0), (0, 1)], [(0, 2)], [(0, 3)], [(0, 4)], []]
 
 
 def test_offsets_of_partitions_given_up_are_not_ours_to_store(source):

@@ -40,6 +40,8 @@ TEXTS = [
     ("Json", b'{"body":"\\ud800 alone"}', ("\ud800 alone",)),
     ("Json", b'{"body":"hi","n":123456789012345678901234567890}', ("hi",)),
     ("Json", b'{"body":"hi","n":NaN}', ("hi",)),
+    ("Json", b'\xef\xbb\xbf{"body":"hi"}', ("hi",)),
+    ("Auto", b'\xef\xbb\xbf {"body":"hi"}', ("hi",)),
 ]
 
 

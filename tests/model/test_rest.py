@@ -1,6 +1,7 @@
 """Seldon's v1 REST protocol, and the probes, as a client sees them."""
 
 import asyncio
+import json
 import math
 
 import httpx
@@ -76,6 +77,14 @@ def test_answers_everything_else_with_a_tensor_and_repeats_the_puid(seldon, payl
         "data": {"names": ["t:0", "t:1"], "tensor": {"shape": [1, 2], "values": [0.75, 0.25]}},
         "meta": {"puid": "p"},
     }
+
+
+@pytest.mark.parametrize("puid", ["\ud800 alone", 10**30])
+def test_repeats_a_puid_that_not_every_json_writer_takes(seldon, puid):
+    body = json.dumps({"strData": "a", "meta": {"puid": puid}})
+    answer = seldon.post("/predict", content=body)
+    assert answer.status_code == 200
+    assert answer.json()["meta"] == {"puid": puid}
 
 
 def test_takes_json_from_a_form_field_or_a_query(seldon):

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from textmod_model.messages import VerdictHeaders, Verdicts, decoder
-from textmod_model.stream import TEXTS_AT_ONCE, Judge
+from textmod_model.stream import TEXTS_AT_ONCE, HeadersUnread, Judge
 
 
 class FakeMessage:
     def __init__(self, value, offset=0, *, partition=0, key=b"k", headers=None, timestamp=(1, 5)):
         self._fields = (value, offset, partition, key, headers, timestamp)
+
+    def __len__(self):
+        return len(self.value() or b"")
 
     def topic(self):
         return "in"
@@ -74,6 +77,14 @@ def test_a_dead_letter_is_the_original_and_more_headers():
     record = judge().judge([message]).records[0]
     assert (record.key, record.value, record.headers[0]) == (None, b"\xff", ("a", None))
     assert dict(record.headers)["textmod.error.offset"] == b"3"
+
+
+def test_a_message_with_unreadable_headers_is_a_dead_letter():
+    [letter] = judge().judge([HeadersUnread(FakeMessage(b"hello", offset=7))]).records
+    assert (letter.key, letter.value) == (b"k", b"hello")
+    headers = dict(letter.headers)
+    assert headers["textmod.error.reason"] == b"HeaderNotUtf8"
+    assert headers["textmod.error.offset"] == b"7"
 
 
 def test_a_verdict_keeps_key_time_and_headers():
