@@ -129,6 +129,11 @@ class Source:
 
     # --- reading ----------------------------------------------------------------------------------
 
+    @property
+    def more_waits(self) -> bool:
+        """Whether the last batch was cut short: the next is here already."""
+        return bool(self._carried)
+
     def fetch(self, most: int, wait: float, linger: float = 0.0) -> list[Message]:
         """Return what is there, at most `most` messages and BATCH_BYTES; one may be larger.
 

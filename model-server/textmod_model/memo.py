@@ -76,7 +76,7 @@ class Analyzer:
         self._url = compiled.words.get(URL_WORD, UNKNOWN)
         values = np.column_stack((compiled.gram_idf * compiled.gram_weights, compiled.gram_idf))
         self._grams = GramSums(list(compiled.grams), values) if compiled.grams else None
-        self._has_shape = len(compiled.straight) > 0
+        self.has_shape = len(compiled.straight) > 0
 
     def chunk(self, chunk: str) -> Known:
         """Analyze one chunk of any length."""
@@ -86,7 +86,7 @@ class Analyzer:
             return _joined([known[piece] for piece in cut])
         tokens, fragile = self._tokenizer.chunk(chunk)
         letters = features.padded(chunk) if self._grams is not None else ""
-        marks = _counts(*features.marks(chunk)) if self._has_shape else _NO_MARKS
+        marks = _counts(*features.marks(chunk)) if self.has_shape else _NO_MARKS
         return Known(self._ids(tokens), letters, marks, 1, fragile)
 
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
@@ -157,15 +157,15 @@ class Memo(dict[str, int]):
         words = compiled.words
         begin, end = [words.get(FIRST_WORD, UNKNOWN)], [words.get(LAST_WORD, UNKNOWN), UNKNOWN]
         self._table = _Table(compiled.memory, end if compiled.edges else [UNKNOWN], begin)
+        self.analyzer = Analyzer(compiled)
         self._new: list[Known] = []  # not in the table yet
         self._limit = len(self._chunks) + _FIXED + limit
         self._letters_limit = limit * _LETTERS_PER_CHUNK
         self._letters = 0
         # Without letters and marks, chunks of the same words are one entry: often "unknown word".
-        self._shares = not (compiled.grams or len(compiled.shape_weights))
+        self._shares = not (compiled.grams or self.analyzer.has_shape)
         self._same: dict[tuple[int, ...], int] = {}
         self._name()
-        self.analyzer = Analyzer(compiled)
         self.misses = 0
 
     def _name(self) -> None:

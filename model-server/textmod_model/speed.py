@@ -33,9 +33,12 @@ class Speed:
         self._messages = 0.0
         self._seconds = 0.0
 
-    def note(self, messages: int, seconds: float) -> None:
-        """Take in a turn of the loop: so many messages were worked on for so many seconds."""
-        if messages < self._enough:
+    def note(self, messages: int, seconds: float, *, more_waits: bool = False) -> None:
+        """Take in a turn of the loop: so many messages were worked on for so many seconds.
+
+        A batch of few but large messages counts if it was cut short while `more_waits`.
+        """
+        if messages < self._enough and not more_waits:
             return
         kept = math.exp(-seconds / REMEMBERED_SECONDS)
         self._messages = kept * self._messages + messages

@@ -95,12 +95,15 @@ class Worker:
         began = time.monotonic()
         self._delivery.submit(self._judge.judge(messages))
         worked = time.monotonic() - began
+        more = self._source.more_waits
         if self._delivery.full:
             self._settle(stop)
         else:
             self._delivery.settle(0)
         waited = time.monotonic() - began - worked
-        self._source.speed.note(len(messages), worked + min(waited, HOLD_AFTER_SECONDS))
+        self._source.speed.note(
+            len(messages), worked + min(waited, HOLD_AFTER_SECONDS), more_waits=more
+        )
 
     def before_revoke(self, _partitions: set[int]) -> None:
         """Finish what is in flight before partitions go to another consumer."""

@@ -47,3 +47,9 @@ def test_the_cpu_limit_is_the_cgroup_s(tmp_path, content, cores):
 
 def test_no_cgroup_is_no_limit(tmp_path):
     assert usable_cores(tmp_path / "cpu.max") == math.inf
+
+
+def test_a_few_large_messages_count_while_more_wait():
+    speed = Speed(None, math.inf, full=256)
+    speed.note(3, 1.5, more_waits=True)
+    assert speed.rate == pytest.approx(2)
