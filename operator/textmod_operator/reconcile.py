@@ -26,6 +26,7 @@ from textmod_operator.state import (
     Capabilities,
     Desired,
     KafkaConnection,
+    LagReading,
     Manifest,
     ObjectKey,
     Observed,
@@ -365,15 +366,24 @@ def _hand_over(move: Handover, connection: KafkaConnection, seen: Observed, edge
 
 
 def _step_over_zero(tm: TextModeration, scaling: ScalingSeen | None, cluster: Cluster) -> None:
-    """Takes the last replica away when the input is idle, and brings the first one back: the HPA
-    does neither."""
+    """Takes the last replica away when the input is idle, and brings the first one back when
+    something waits: the HPA does neither."""
+    if (size := size_over_zero(tm, scaling)) is not None:
+        cluster.scale(ObjectKey(tm.metadata.namespace, tm.metadata.name), size)
+
+
+def size_over_zero(tm: TextModeration, scaling: ScalingSeen | None) -> int | None:
+    """The step to or from zero that is due, or None.
+
+    A decision for more than zero may be older than the step to zero that somebody made by hand:
+    only a message that waits brings the first replica back.
+    """
     if scaling is None or tm.spec.autoscaling.min_replicas > 0:
-        return
-    key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
+        return None
     if scaling.desired == 0 and tm.replicas > 0:
-        cluster.scale(key, 0)
-    elif scaling.desired > 0 and tm.replicas == 0:
-        cluster.scale(key, 1)
+        return 0
+    waits = isinstance(scaling.reading, LagReading) and scaling.reading.messages > 0
+    return 1 if waits and scaling.desired > 0 and tm.replicas == 0 else None
 
 
 def _finalizers(body: Manifest) -> list[str]:
