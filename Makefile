@@ -80,7 +80,7 @@ $(PYSPY):
 	$(dir $@)pip install --quiet py-spy==0.4.3
 
 bench-profile: setup $(PYSPY) ## a flame graph of the stream worker, and its shares
-	$(BIN)/python bench/stream/profile.py --py-spy $(PYSPY)
+	$(BIN)/python bench/stream/flame.py --py-spy $(PYSPY)
 
 bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
 	$(BIN)/python -m bench.scorer speed

@@ -1,6 +1,6 @@
 """Where the worker's time goes, as a flame graph and as shares.
 
-    python bench/stream/profile.py --py-spy PATH [--recipe seed] [--models DIR]
+    python bench/stream/flame.py --py-spy PATH [--recipe seed] [--models DIR]
 
 A backlog of comments, sent twice so that the memo knows them, and py-spy on the process while it
 works through it: Python's frames and native ones, of threads that run. Being sampled costs the
