@@ -91,9 +91,17 @@ def cluster(
     """The cluster, with the images on its node."""
     ports = [(kafka_port, installation.KAFKA_NODE_PORT)]
     folder = tmp_path_factory.mktemp("kind")
+    figures.set(
+        "environment",
+        "Docker engine",
+        engine.run("version", "--format={{.Server.Version}}").strip(),
+    )
     with KindCluster(engine, folder, progress, ports=ports) as running:
         for step, seconds in running.seconds.items():
             figures.set("seconds", step, seconds)
+        node = running.kubectl("get", "nodes", "-o=jsonpath={.items[0].status.nodeInfo}")
+        for name in ("kubeletVersion", "containerRuntimeVersion", "osImage", "kernelVersion"):
+            figures.set("environment", name, json.loads(node)[name])
         with figures.timed("images loaded onto the node"):
             running.load(*images.all())
         yield running

@@ -152,7 +152,7 @@ def chart() -> str:
 
 
 def _kafka_image(engine: Engine, start: Base, progress: Progress) -> str:
-    if engine.pull(APACHE_KAFKA, probe=APACHE_KAFKA):
+    if engine.pull(APACHE_KAFKA):
         return APACHE_KAFKA
     jars = kafka_jars(progress)
     progress.step(f"Building {KAFKA}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from textmod_dev.demo_stream import Count, Topics, count
+from textmod_dev.demo_stream import Count, Meter, Topics, count
 from textmod_dev.kubectl import Kubectl
 from textmod_dev.model_image import text_column
 from textmod_dev.paths import repository_root
@@ -83,11 +83,12 @@ class Moderation:
         return count(self.bootstrap_servers, self.topics)
 
     def wait_answered(self, timeout: float = 180) -> Count:
-        """The books, once every comment has its answer or time is up."""
+        """The books, once the group has committed every comment or time is up."""
+        meter = Meter(self.bootstrap_servers, self.topics)
         deadline = time.monotonic() + timeout
-        while (books := self.count()).lost and time.monotonic() < deadline:
-            time.sleep(1)
-        return books
+        while meter.read()[1] != 0 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return self.count()
 
 
 def finished(process: ManagedProcess) -> bool:

@@ -68,7 +68,7 @@ def base(engine: Engine, progress: Progress) -> Base:
     Raises:
         LocalClusterError: neither can be had.
     """
-    if engine.pull(PUBLISHED_BASE, probe=PUBLISHED_BASE):
+    if engine.pull(PUBLISHED_BASE):
         image, extra = PUBLISHED_BASE, ""
     else:
         image = _debootstrapped(engine, progress)

@@ -124,29 +124,28 @@ class Engine:
         """What the engine knows of an image; sizes in bytes."""
         return dict(json.loads(self.run("image", "inspect", image))[0])
 
-    def pull(self, image: str, probe: str) -> bool:
-        """Pulls an image if a registry can be reached; whether the engine has it now.
+    def pull(self, image: str) -> bool:
+        """Pulls an image if its registry can be reached; whether the engine has it now.
 
-        Args:
-            probe: a small image, pulled first and with little patience: some networks answer for
-                any host and let a pull hang.
+        After the first registry that cannot be, no other is tried.
         """
         if self.has(image):
             return True
         if self._can_pull is None:
-            self._can_pull = self._try_pull(probe, REGISTRY_SECONDS)
+            self._can_pull = self._tries(REGISTRY_SECONDS, "manifest", "inspect", image)
             if not self._can_pull:
                 self._progress.step("No image registry can be reached: building from packages")
-        return self._can_pull and self._try_pull(image, PULL_SECONDS)
+        return self._can_pull and self._tries(PULL_SECONDS, "pull", "--quiet", image)
 
     def take_down_cluster(self, name: str) -> None:
         """Has the guardian remove a kind cluster at the end, however that comes."""
         self._task.clusters.append(name)
         self._task.write(self._file)
 
-    def _try_pull(self, image: str, seconds: float) -> bool:
+    def _tries(self, seconds: float, *arguments: str) -> bool:
+        """Whether docker succeeds. Some networks answer for any host and let a client hang."""
         with contextlib.suppress(LocalClusterError):
-            self.run("pull", "--quiet", image, timeout=seconds)
+            self.run(*arguments, timeout=seconds)
             return True
         return False
 

@@ -66,7 +66,7 @@ def node_image(engine: Engine, progress: Progress) -> str:
     Raises:
         LocalClusterError: it can neither be pulled nor made.
     """
-    if engine.pull(PUBLISHED, probe="registry.k8s.io/pause:3.10"):
+    if engine.pull(PUBLISHED):
         return PUBLISHED
     name = f"textmod-dev/node:{kubernetes_version()}-{_digest()}"
     if engine.has(name):
