@@ -19,7 +19,7 @@ from textmod_dev.kind.container_images import (
     build_operator,
     version,
 )
-from textmod_dev.kind.engine import Engine
+from textmod_dev.kind.engine import Engine, build_arguments
 from textmod_dev.paths import cache_dir, repository_root
 from textmod_dev.progress import Progress
 
@@ -157,7 +157,7 @@ def _kafka_image(engine: Engine, start: Base, progress: Progress) -> str:
     jars = kafka_jars(progress)
     progress.step(f"Building {KAFKA}")
     engine.run(
-        "build", "--quiet", "--network=host", f"--tag={KAFKA}", f"--build-arg=BASE={start.build}",
+        "build", "--quiet", "--network=host", f"--tag={KAFKA}", *build_arguments({"BASE": start.image, "BUILD": start.build}),
         f"--file={HERE / 'kafka' / 'Dockerfile'}", str(jars),
     )  # fmt: skip
     return KAFKA

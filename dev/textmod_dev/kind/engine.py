@@ -30,6 +30,7 @@ from textmod_dev.progress import Progress
 DAEMON_NEEDS = ("dockerd", "docker", "iptables", "ip")
 PULL_SECONDS = 600
 REGISTRY_SECONDS = 20
+KEPT_UNNAMED = "72h"
 LOCK_SECONDS = 90  # what the guardian of a run that was killed may need
 FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 # The tables that dockerd writes to, as they are when nobody has; restoring a table empties it.
@@ -177,6 +178,8 @@ class Engine:
             raise NoEngineError(f"dockerd does not answer: {_reason(log)}") from error
         if daemon.returncode is not None:
             raise NoEngineError(f"dockerd does not run on this machine: {_reason(log)}")
+        # Images that builds have left without a name serve the next build, but not for ever.
+        self.run("image", "prune", "--force", f"--filter=until={KEPT_UNNAMED}")
 
     def _command(self) -> list[str]:
         assert self._task.docker_host is not None  # noqa: S101 - set just before
