@@ -156,8 +156,9 @@ def _kafka_image(engine: Engine, start: Base, progress: Progress) -> str:
         return APACHE_KAFKA
     jars = kafka_jars(progress)
     progress.step(f"Building {KAFKA}")
+    arguments = build_arguments({"BASE": start.image, "BUILD": start.build})
     engine.run(
-        "build", "--quiet", "--network=host", f"--tag={KAFKA}", *build_arguments({"BASE": start.image, "BUILD": start.build}),
+        "build", "--quiet", "--network=host", f"--tag={KAFKA}", *arguments,
         f"--file={HERE / 'kafka' / 'Dockerfile'}", str(jars),
     )  # fmt: skip
     return KAFKA
