@@ -82,6 +82,10 @@ class Moderation:
         """The books, from the topics."""
         return count(self.bootstrap_servers, self.topics)
 
+    def sent(self) -> int:
+        """Comments in the input topic."""
+        return Meter(self.bootstrap_servers, self.topics).read()[0]
+
     def wait_answered(self, timeout: float = 180) -> Count:
         """The books, once the group has committed every comment or time is up."""
         meter = Meter(self.bootstrap_servers, self.topics)
