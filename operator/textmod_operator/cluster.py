@@ -48,6 +48,9 @@ WATCH_SECONDS: Final = 600
 """The API server ends a watch after this time, and it is asked for anew."""
 NOT_INSTALLED_SECONDS: Final = 600
 """How often a kind that the cluster does not know is asked for, unless one is applied before."""
+FORBIDDEN_SECONDS: Final = 10
+"""How often a watch is asked for that is not allowed: an API server that has just started allows
+nothing for a moment."""
 DISCOVERY_SECONDS: Final = 30
 LEASE_SECONDS: Final = 10
 """A leader that has not renewed for so long is succeeded."""
@@ -185,7 +188,9 @@ class Cluster:
                     installed.wait(NOT_INSTALLED_SECONDS)
                     continue
                 logger.warning("the watch of %s was cut (%s); it starts anew", path, error)
-                time.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                forbidden = isinstance(error, ClusterError) and error.status == 403
+                seconds = FORBIDDEN_SECONDS if forbidden else 1.0
+                time.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
 
     def _owned_listed(self, kind: str, scope: str, items: list[Manifest]) -> set[ObjectKey]:
         """Takes in a whole list; the TextModerations whose objects are not what they were."""
