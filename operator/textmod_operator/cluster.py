@@ -48,7 +48,7 @@ WATCH_SECONDS: Final = 600
 """The API server ends a watch after this time, and it is asked for anew."""
 NOT_INSTALLED_SECONDS: Final = 600
 """How often a kind that the cluster does not know is asked for, unless one is applied before."""
-FORBIDDEN_SECONDS: Final = 10
+FORBIDDEN_SECONDS: Final = 5
 """How often a watch is asked for that is not allowed: an API server that has just started allows
 nothing for a moment."""
 DISCOVERY_SECONDS: Final = 30
