@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, V1Lease, V1LeaseSpec
 
+from textmod_operator import naming
 from textmod_operator.cluster import Cluster, _PatientLock, _projection
 from textmod_operator.state import ObjectKey, Ref
 
@@ -48,6 +49,32 @@ def test_owned_objects_are_known_by_their_owner() -> None:
     assert cluster.owned("uid-2", "reddit") == []
     cluster.gone(ref)
     assert cluster.owned("uid-1", "reddit") == []
+
+
+def labelled(**changes: Any) -> dict[str, Any]:
+    body = deployment(**changes)
+    return {**body, "metadata": {**body["metadata"], "labels": {naming.NAME_LABEL: "science"}}}
+
+
+def test_what_is_missing_in_a_list_was_deleted_while_nobody_watched() -> None:
+    cluster = Cluster(ApiClient(), "test")
+    assert cluster._owned_listed("Deployment", "", [labelled()]) == {SCIENCE}
+    assert cluster._owned_listed("Deployment", "", [labelled()]) == set(), "no news"
+    assert cluster._owned_listed("Service", "", []) == set(), "of another kind"
+    assert cluster._owned_listed("Deployment", "/namespaces/other", []) == set(), "elsewhere"
+    assert cluster.owned("uid-1", "reddit") != []
+    assert cluster._owned_listed("Deployment", "/namespaces/reddit", []) == {SCIENCE}
+    assert cluster.owned("uid-1", "reddit") == []
+
+
+def test_a_watch_that_lags_behind_an_apply_is_no_news() -> None:
+    cluster = Cluster(ApiClient(), "test")
+    newer = labelled(spec={"replicas": 2})
+    newer["metadata"]["resourceVersion"] = "10"
+    assert cluster.saw(newer)
+    assert not cluster.saw(labelled(spec={"replicas": 1}))
+    deleted = {"type": "DELETED", "object": newer}
+    assert cluster._owned_told(deleted) == SCIENCE
 
 
 def test_a_projection_keeps_only_what_was_set() -> None:
