@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from textmod_operator import naming
 from textmod_operator.cluster import Cluster
+from textmod_operator.errors import ClusterError
 
 LIFETIME: Final = datetime.timedelta(days=90)
 RENEW_BEFORE: Final = datetime.timedelta(days=30)
@@ -100,9 +101,19 @@ class OwnCertificate:
             ClusterError: the Secret is not there, or the API server refused.
         """
         host = f"{self._service}.{self._namespace}.svc"
-        data = self._cluster.update_secret(
-            self._namespace, naming.CERTIFICATE_SECRET, lambda data: renewed(data, host, now)
-        )
+        secret = naming.CERTIFICATE_SECRET
+        try:
+            data = self._cluster.update_secret(
+                self._namespace, secret, lambda data: renewed(data, host, now)
+            )
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+            raise ClusterError(
+                404,
+                f"Secret {self._namespace}/{secret} is not there: make an empty one of that name "
+                "(`helm upgrade` does), or serve another certificate with --certificate-dir",
+            ) from error
         trusted = self._cluster.trust(
             naming.METRICS_API_SERVICE, self._namespace, self._service, data[AUTHORITY]
         )

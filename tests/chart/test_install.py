@@ -32,6 +32,7 @@ from textmod_operator import naming
 from textmod_operator.__main__ import main as operator_command
 from textmod_operator.certificates import OwnCertificate
 from textmod_operator.cluster import Cluster, connect
+from textmod_operator.errors import ClusterError
 
 pytestmark = pytest.mark.integration
 
@@ -205,6 +206,12 @@ def test_the_doctor_says_what_is_missing(
     assert [line.split()[0] for line in told] == ["FAILED", "FAILED"]
     assert "install the CRD" in told[0]
     assert "install the APIService" in told[1]
+
+
+def test_without_its_secret_the_operator_says_which(cluster: LocalCluster) -> None:
+    source = OwnCertificate(Cluster(connect(str(cluster.kubeconfig)), "test"), "default", RELEASE)
+    with pytest.raises(ClusterError, match=f"default/{naming.CERTIFICATE_SECRET} is not there"):
+        source.look(datetime.now(UTC))
 
 
 # --- a release's life -----------------------------------------------------------------------------

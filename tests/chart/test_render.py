@@ -264,7 +264,7 @@ def test_every_rendered_alert_has_its_runbook(helm4: Helm) -> None:
     objects = rendered(
         helm4,
         *EVERYTHING,
-        "--set-json=prometheusRule.deadLetterRatio=0.2",
+        "--set-json=prometheusRule.deadLetterRatio=0.2,prometheusRule.certificateDays=3",
         "--set=prometheusRule.alertLabels.team=moderation",
         "--set=prometheusRule.runbookBaseUrl=https://example.org/runbooks/",
     )
@@ -278,6 +278,7 @@ def test_every_rendered_alert_has_its_runbook(helm4: Helm) -> None:
         assert alert["labels"]["team"] == "moderation"
         assert alert["labels"]["severity"] in {"warning", "critical"}
     assert "> 0.2" in by_name["TextModerationDeadLettersGrowing"]["expr"]
+    assert "< 3 * 86400" in by_name["TextModerationCertificateExpiring"]["expr"]
 
 
 def test_every_dashboard_reaches_its_config_map_unchanged(helm4: Helm) -> None:
