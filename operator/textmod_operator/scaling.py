@@ -469,6 +469,12 @@ class _View:
         least = self.wait(self.sizes[-1], lead)
         return next(n for n in self.sizes if self.wait(n, lead) <= NEARLY * least)
 
+    def hardly_slower(self) -> int:
+        """The smallest size that reads the largest partition hardly slower than the largest does,
+        backlog or not."""
+        most = self.top_speed(self.sizes[-1])
+        return next(n for n in self.sizes if NEARLY * self.top_speed(n) >= most)
+
     @property
     def rising(self) -> float:
         """The forecast as far as it is trusted for growing."""
@@ -652,7 +658,7 @@ def _need(view: _View, memory: Memory) -> int:
         if max(view.forecast / COMFORT, floor) <= view.capacity(n)
         and (behind or view.backlog(n) <= most_waiting)
     )
-    return next(fits, view.best_effort(0.0))
+    return next(fits, view.hardly_slower())
 
 
 def _smaller(view: _View, memory: Memory) -> int | None:

@@ -291,6 +291,12 @@ def test_down_only_after_a_window_that_fits() -> None:
     assert "enough for all of the last 60 s" in decisions[down].reason
 
 
+def test_the_largest_size_is_kept_when_it_only_just_keeps_up() -> None:
+    """Nothing waits and nothing fits with comfort: that is no reason to go down."""
+    stream = Stream(replicas=12)
+    assert {d.desired for d in stream.run(600, 1150)} == {12}
+
+
 def test_one_busy_moment_starts_the_window_anew() -> None:
     stream = Stream(replicas=6, memory=Memory(rate=100.0))
     stream.run(60, 500)
