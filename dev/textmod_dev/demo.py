@@ -43,9 +43,12 @@ PLAIN_LINE_SECONDS = 5
 MEASURED_COMMENTS = 900  # twice this is less than what the example scales at
 BURST = 2.5  # times what one replica judges: more than one can follow, less than four can
 DONE = "done"
+MEASURED = "measured one replica"
+OVER = (MEASURED, DONE)
 
 Show = Callable[[Snapshot, History], None]
-# Names what goes on, from: is the producer sending, how many wait, how many replicas are there.
+# Names what goes on (one of OVER ends it), from: is the producer sending, how many wait, how many
+# replicas are there.
 Phase = Callable[[bool, int, int], str]
 
 
@@ -193,7 +196,7 @@ class Demo:
         producer = self._send(keeper, stream.topics, MEASURED_COMMENTS, 100_000)
 
         def phase(sending: bool, unanswered: int, _: int) -> str:
-            return "measuring one replica" if sending or unanswered else DONE
+            return "measuring one replica" if sending or unanswered else MEASURED
 
         self._watch(stream, show, producer, phase)
         arrivals = stream.reader.reading.arrivals[before:]
@@ -248,7 +251,7 @@ class Demo:
     def _watch(
         self, stream: Stream, show: Show | None, producer: ManagedProcess, phase: Phase
     ) -> None:
-        """Shows the stream, once a second, until its phase is DONE or time is up."""
+        """Shows the stream, once a second, until its phase is over or time is up."""
         printed = 0.0
         while True:
             now = time.monotonic() - self._start
@@ -257,11 +260,11 @@ class Demo:
             self._replicas.append((round(now, 1), snapshot.ready))
             if show is not None:
                 show(snapshot, self._history)
-            elif now - printed >= PLAIN_LINE_SECONDS or snapshot.phase == DONE:
+            elif now - printed >= PLAIN_LINE_SECONDS or snapshot.phase in OVER:
                 printed = now
                 _say(line(snapshot))
             self._before = snapshot
-            if snapshot.phase == DONE or now > self._arguments.timeout:
+            if snapshot.phase in OVER or now > self._arguments.timeout:
                 return
             if (producer.exit_code() or 0) != 0:
                 raise LocalClusterError(f"The producer failed:\n{producer.last_words()}")
