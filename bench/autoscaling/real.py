@@ -5,9 +5,10 @@
 or, from bench/: python -m autoscaling.real step spike on_off cold
 
 Each trace takes about four minutes on a cluster of its own. Pods get a tenth of a core, so that
-twelve of them fit a small machine; texts are all different, so that no memo helps. Rates are in
-replicas: what one of them reads a second is measured first. Writes results/autoscaling-real.json,
-the figure `cold_first_verdict_seconds` into results/autoscaling.json, and a picture.
+twelve of them fit a small machine, and texts of some hundred words, all different, so that one of
+them reads about a hundred a second. Loads are in replicas: what one of them reads a second is
+measured first. Writes results/autoscaling-real.json, the figure `cold_first_verdict_seconds` into
+results/autoscaling.json, and a picture.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ PROMISE = 30
 NAMESPACE = "default"
 NAME = "science"
 COLD_STARTS = 5
-MEASURED_SECONDS = 20
+WORDS = 360
+"""Of one text."""
 
 TRACES: dict[str, list[tuple[int, float]]] = {
     "step": [(40, 0.8), (160, 6.0)],
@@ -134,13 +136,13 @@ class Sender:
         self._producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5})
         self._count = 0
         rng = np.random.default_rng(1)
-        self._words = ["".join(rng.choice(list("abcdefghij"), 7)) for _ in range(20_000)]
+        self._words = ["".join(rng.choice(list("abcdefghij"), 7)) for _ in range(2_000)]
         self._rng = rng
 
     def send(self, count: int) -> None:
-        """`count` texts of twelve words; no two texts are the same."""
+        """`count` texts, no two of them the same."""
         now = time.time()
-        for row in self._rng.integers(0, len(self._words), (count, 12)):
+        for row in self._rng.integers(0, len(self._words), (count, WORDS)):
             partition = self._count % PARTITIONS
             text = f"{' '.join(self._words[i] for i in row)} {self._count}"
             self._producer.produce(self.topic, text.encode(), partition=partition)
