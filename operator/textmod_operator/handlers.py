@@ -132,8 +132,8 @@ class Controller:
 
     @property
     def alive(self) -> bool:
-        """False when a worker ended by a bug: the process should be started again."""
-        return not any(task.done() for task in self._tasks)
+        """False when a task ended by a bug: the process should be started again."""
+        return all(not task.done() or _finished(task) for task in self._tasks)
 
     async def scaling(self, key: ObjectKey) -> ScalingSeen | None:
         """What the metrics API answers: the leader's last decision, whichever replica is asked.

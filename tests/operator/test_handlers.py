@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objects import body, moderation
 
-from textmod_operator.handlers import Claims, Patience, is_newer, merge_patch, raised_size
+from textmod_operator.handlers import (
+    Claims,
+    Controller,
+    Patience,
+    is_newer,
+    merge_patch,
+    raised_size,
+)
+from textmod_operator.settings import Settings
 from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ScalingSeen
 
 VALUES = st.recursive(
@@ -125,3 +134,21 @@ def test_kopf_gives_up_early_what_is_forbidden_and_later_nothing() -> None:
     assert len(list(patience)) == 2
     now = 11.0
     assert len(list(itertools.islice(patience, 1000))) == 1000
+
+
+def test_only_a_task_that_failed_is_a_reason_to_start_again() -> None:
+    """A look at the lag ends well every two seconds, and liveness is asked at any time."""
+
+    async def ends_well() -> None: ...
+
+    async def fails() -> None:
+        raise ValueError
+
+    async def alive_with(*work: Any) -> bool:
+        controller = Controller(None, Settings())
+        controller._tasks = [asyncio.create_task(task()) for task in work]
+        await asyncio.wait(controller._tasks)
+        return controller.alive
+
+    assert asyncio.run(alive_with(ends_well))
+    assert not asyncio.run(alive_with(ends_well, fails))
