@@ -30,7 +30,6 @@ PARTS = {
     "CompiledBackend._score": "scoring",
     "tidy": "scoring: text repaired",
     "CompiledBackend._words": "scoring: words and n-grams summed",
-    "CompiledBackend._chunks": "scoring: letters and shape summed",
     "CompiledBackend._correct": "scoring: chunks that depend on their neighbours",
     "Judge.judge": "judging: decoding, headers, encoding",
     "CompiledBackend.score": "scoring",
@@ -38,6 +37,9 @@ PARTS = {
     "AtLeastOnce.settle": "acknowledgements and offsets",
     "Observer.done": "metrics",
     "Source.fetch": "consuming",
+    "CompiledBackend._letters": "scoring: letters summed",
+    "CompiledBackend._curve": "scoring: word vectors and shape",
+    "CompiledBackend._vectors": "scoring: word vectors and shape",
 }
 
 

@@ -42,6 +42,8 @@ RESULTS = HERE.parent / "results" / "stream.json"
 DATA = ROOT.parent / "shared" / "data" / "reddit_science_comments.csv"
 PARTITIONS = 4
 CLASSIC_MESSAGES = 600
+COMPILES = ["(Some) 1a-b2 x1.y2/z3 of these, e.g. http://a.b/c."]
+"""Has the tokenizer compile its expressions, which is part of a start."""
 PUMP_CAP = 0.8
 """CPU s per 1,000 of the real Go executor; a Python pump may count for no more than that."""
 
@@ -202,8 +204,12 @@ def bench_ours(bootstrap: str, model: Path, texts: Texts, delivery: str) -> dict
     """Unseen texts, then the same again with the memo warm; memory after both."""
     path = Lane(bootstrap)
     command = [sys.executable, "-m", "textmod_model", "serve"]
-    with running(command, **worker_environment(path, model, delivery)) as process:
-        warm_up(path, texts.seen[:100])
+    environment = worker_environment(path, model, delivery)
+    with running(command, **environment) as process:
+        warm_up(path, [*texts.seen[:100], *COMPILES])
+        for name, port in environment.items():  # REST and gRPC come up behind the stream
+            if name.endswith("_SERVICE_PORT"):
+                wait_for_port(int(port))
         [cold] = measure(path, [process], texts.unseen)
         [warm] = measure(path, [process], texts.unseen)
         status = Path(f"/proc/{process.pid}/status").read_text()
