@@ -162,6 +162,8 @@ class Memo(dict[str, int]):
         self._limit = len(self._chunks) + _FIXED + limit
         self._letters_limit = limit * _LETTERS_PER_CHUNK
         self._letters = 0
+        self.generation = 0
+        """Changes whenever the indices given out before are void."""
         # Without letters and marks, chunks of the same words are one entry: often "unknown word".
         self._shares = not (compiled.grams or self.analyzer.has_shape)
         self._same: dict[tuple[int, ...], int] = {}
@@ -205,6 +207,7 @@ class Memo(dict[str, int]):
     def trim(self) -> None:
         """Forget what does not fit. Call between batches: indices given out before are void."""
         if self._full() or self._table_is_full():
+            self.generation += 1
             self._new.clear()
             self._same.clear()
             self._letters = 0

@@ -14,6 +14,7 @@ from textmod_model.compiled import UNKNOWN, Compiled, Floats, Integers
 from textmod_model.features import shape
 from textmod_model.lookup import Indices, Lookup
 from textmod_model.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
+from textmod_model.shortcut import Chunks, Shortcut
 from textmod_model.text import tidy
 from textmod_model.vectors import mean_of_root, squashed
 
@@ -86,11 +87,13 @@ class CompiledBackend:
         self._model = compiled
         self._grams = _Grams(compiled)
         self._table = compiled.vectors.astype(np.float32)  # adding up halves takes longer
-        # Texts are split together: BEGIN text BREAK BEGIN text BREAK …, less what is over at the
-        # ends of the row; without the beginnings for a model without edges.
-        self._between = f" {BREAK} {BEGIN} " if compiled.edges else f" {BREAK} "
-        self._stop = -1 if compiled.edges else None
+        # Texts are split together: BEGIN text BREAK BEGIN text BREAK …, without the beginnings for
+        # a model without edges.
+        self._begin = f"{BEGIN} " if compiled.edges else ""
+        self._end = f" {BREAK}"
+        self._between = f"{self._end} {self._begin}"
         self.memo = Memo(compiled, limit=memo_limit)
+        self._shortcut = Shortcut(self.memo)
 
     def score(self, texts: Sequence[str]) -> Floats:
         return np.concatenate([self._score(part) for part in _slices(texts)])
@@ -98,8 +101,8 @@ class CompiledBackend:
     def _score(self, texts: Sequence[str]) -> Floats:
         memo = self.memo
         memo.trim()
-        chunks = self._between.join(["", *map(tidy, texts), ""]).split()[1 : self._stop]
-        indices = np.fromiter(map(memo.__getitem__, chunks), np.int64, len(chunks))
+        chunks = Chunks(self._begin + self._between.join(map(_spaced, texts)) + self._end)
+        indices = self._shortcut.find(chunks)
         words = self._words(indices)
         self._correct(words, texts, chunks, indices)
         decisions = self._model.intercept + words.decisions
@@ -226,6 +229,12 @@ class _Grams:
         places = np.concatenate((np.arange(len(tokens)), pair_at, third[at]))
         known = features >= 0
         return features[known], places[known]
+
+
+def _spaced(text: str) -> str:
+    """Tidy a text, with no white space but ASCII's."""
+    text = tidy(text)
+    return text if text.isascii() else " ".join(text.split())
 
 
 def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,0 +1,73 @@
+"""The short way to the memo against the long one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textmod_model.artifact import Artifact
+from textmod_model.memo import Memo
+from textmod_model.shortcut import Chunks, Shortcut
+
+# Sizes around those of the integers, NULs, and characters of several bytes.
+PIECES = ["\0", "\0\0", "a", "abcdefg", "abcdefgh", "abcdefghi", "e" * 14, "e" * 15, "e" * 16,
+          "ééééééé", "éééééééé", "科学", "😀😀😀", "😀😀😀😀", "the", "The", "the,"]  # fmt: skip
+SPACES = [" ", "  ", "\n", "\t", "\x0b", "\x0c", "\r\n", "\x1c", "\x1d", "\x1e", "\x1f"]
+texts = st.lists(
+    st.sampled_from(PIECES) | st.sampled_from(SPACES) | st.text(st.characters(codec="ascii"))
+).map("".join)
+
+
+@pytest.fixture(scope="module")
+def memo(seed_artifact: Artifact) -> Memo:
+    compiled = seed_artifact.compiled()
+    assert compiled is not None
+    return Memo(compiled, limit=1000)
+
+
+@given(texts)
+def test_a_text_has_the_chunks_that_split_finds(text: str) -> None:
+    chunks = Chunks(text)
+    assert list(chunks) == text.split()
+    assert chunks[1:3] == text.split()[1:3]
+
+
+@given(st.lists(texts, max_size=4))
+def test_the_short_way_leads_where_the_long_one_does(memo: Memo, batches: list[str]) -> None:
+    shortcut = Shortcut(memo)
+    for text in [*batches, *batches]:  # the second time from what it keeps
+        expected = [memo[chunk] for chunk in text.split()]
+        np.testing.assert_array_equal(shortcut.find(Chunks(text)), expected)
+        memo.trim()
+
+
+def test_what_the_memo_knows_is_asked_for_once(memo: Memo) -> None:
+    shortcut = Shortcut(memo)
+    shortcut.find(Chunks("the control group"))
+    asked = []
+
+    class Asked(Memo):
+        def __getitem__(self, chunk: str) -> int:
+            asked.append(chunk)
+            return super().__getitem__(chunk)
+
+    memo.__class__ = Asked
+    try:
+        shortcut.find(Chunks("the control group of sixteen-or-more-letters"))
+    finally:
+        memo.__class__ = Memo
+    assert asked == ["of", "sixteen-or-more-letters"]
+
+
+def test_indices_that_the_memo_took_back_are_forgotten(seed_artifact: Artifact) -> None:
+    compiled = seed_artifact.compiled()
+    assert compiled is not None
+    memo = Memo(compiled, limit=4)
+    shortcut = Shortcut(memo)
+    for number in range(40):
+        text = " ".join(f"w{number}x{at % 7}-{at}" for at in range(6)) + " 12-w 13-w"
+        shortcut.find(Chunks(text))
+        memo.trim()
+        expected = [memo[chunk] for chunk in ["12-w", "13-w"]]
+        assert shortcut.find(Chunks("12-w 13-w")).tolist() == expected
+        memo.trim()
