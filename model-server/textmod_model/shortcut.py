@@ -70,7 +70,7 @@ class Shortcut:
             self._generation = self._memo.generation
         first, second = _integers(chunks)
         slots = ((first ^ (second * _MIX)) * _MULTIPLIER) >> _SHIFT
-        indices = self._index[slots].astype(np.int64)
+        indices: Indices = self._index[slots].astype(np.int64)
         missing = (self._second[slots] != second) | (self._first[slots] != first)
         places = np.flatnonzero(missing)
         if len(places):
