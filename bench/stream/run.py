@@ -123,13 +123,14 @@ class Lane:
 
 
 def cpu_seconds(processes: list[psutil.Process]) -> float:
-    """CPU time of all threads, children included, to the nanosecond where the kernel tells."""
-    total = 0
-    for process in processes:
-        for one in (process, *process.children(recursive=True)):
-            for task in Path(f"/proc/{one.pid}/task").iterdir():
-                total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
+    """CPU time of processes and their children, ended threads included, to the nanosecond."""
+    family = [one for process in processes for one in (process, *process.children(recursive=True))]
+    return sum(time.clock_gettime(_cpu_clock(one.pid)) for one in family)
+
+
+def _cpu_clock(pid: int) -> int:
+    """Return the clock that counts a process's CPU time (Linux, clock_getcpuclockid)."""
+    return ~pid << 3 | 2
 
 
 @contextlib.contextmanager
