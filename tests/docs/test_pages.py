@@ -110,6 +110,11 @@ def test_a_runbook_is_titled_and_listed(name: str) -> None:
     assert f"[{name}]({page.name})" in (RUNBOOKS / "README.md").read_text()
 
 
+def test_every_reason_is_reached_on_a_real_cluster() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "integration").glob("*.py"))
+    assert {reason for reason in reasons() if f'"{reason}"' not in tests} == set()
+
+
 def test_the_table_of_reasons_is_the_codes() -> None:
     table = (ROOT / "ARCHITECTURE.md").read_text().partition("## Conditions and their reasons")[2]
     rows = re.findall(r"^\| (?:Accepted|\w+Ready) \| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)

@@ -84,6 +84,25 @@ def accepted(kubectl: Kubectl, text: str) -> bool:
     return True
 
 
+def test_what_takes_time_is_told_as_such(
+    operator: LocalCluster, kubectl: Kubectl, told: Callable[..., dict[str, str]]
+) -> None:
+    """On a node that takes no pods for the moment, time stands still."""
+    for spec, reason, ready in (
+        (DEPLOYMENT, "Creating", "0"),
+        (merged(DEPLOYMENT, {"model": {"threshold": 0.3}}), "RollingOut", "1"),
+    ):
+        operator.kubectl("cordon", "local")
+        try:
+            told(spec, "WorkloadReady", reason)
+            assert condition(kubectl, "Reconciling")["reason"] == reason
+            serving = kubectl("get", "tm", "science", "-o", "jsonpath={.status.readyReplicas}")
+            assert serving == ready
+        finally:
+            operator.kubectl("uncordon", "local")
+        kubectl("wait", "--for=condition=Ready", "tm/science", "--timeout=90s")
+
+
 def test_a_topic_that_has_more_partitions_than_asked(
     admin: AdminClient, told: Callable[..., dict[str, str]], topic_prefix: str
 ) -> None:
