@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from live import Kubectl, WaitFor, condition
+from live import Kubectl, WaitFor, condition, produce
 
 from textmod_dev.local_cluster import LocalCluster, operator_rules
 
@@ -70,9 +70,10 @@ def test_the_operator_may_do_what_it_does_and_no_more(
     kubectl: Kubectl,
     manifest: Callable[..., str],
     ready: Callable[..., None],
+    topic_prefix: str,
     wait_for: WaitFor,
 ) -> None:
-    exercise_everything(operator, kubectl, manifest, ready, wait_for)
+    exercise_everything(operator, kubectl, manifest, ready, topic_prefix, wait_for)
     events = requests(operator)
     denied = [
         f"{event['verb']} {event['requestURI']}"
@@ -92,6 +93,7 @@ def exercise_everything(
     kubectl: Kubectl,
     manifest: Callable[..., str],
     ready: Callable[..., None],
+    topic_prefix: str,
     wait_for: WaitFor,
 ) -> None:
     """Every kind made, edited by hand, repaired and pruned; a Secret read; topics deleted."""
@@ -125,6 +127,11 @@ def exercise_everything(
     kubectl("apply", "-f", "-", stdin=manifest(spec))
     wait_for(lambda: gone(kubectl, "so,sdep"), 60, "the others are pruned")
     kubectl("scale", "tm/science", "--replicas=0")
+    labelled = ("-l", "textmoderation.dev/name=science", "-o", "name")
+    wait_for(lambda: not kubectl("get", "pods", *labelled), 60, "no replica is left")
+    produce(operator, f"{topic_prefix}-input", [b'{"body": "hello"}'])
+    replicas = "jsonpath={.spec.replicas}"
+    wait_for(lambda: kubectl("get", "tm", "science", "-o", replicas) == "1", 30, "one is asked for")
     kubectl("delete", "tm", "science", "--timeout=30s")
 
 
