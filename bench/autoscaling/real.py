@@ -4,7 +4,7 @@
 
 or, from bench/: python -m autoscaling.real step spike on_off cold
 
-Each trace takes about four minutes on a cluster of its own. Pods get a tenth of a core, so that
+Each trace takes three to four minutes on a cluster of its own. Pods get a tenth of a core, so that
 twelve of them fit a small machine, and texts of some hundred words, all different, so that one of
 them reads about a hundred a second. Loads are in replicas: what one of them reads a second is
 measured first. Writes results/autoscaling-real.json, the figure `cold_first_verdict_seconds` into
@@ -51,8 +51,8 @@ WORDS = 360
 """Of one text."""
 
 TRACES: dict[str, list[tuple[int, float]]] = {
-    "step": [(40, 0.8), (160, 6.0)],
-    "spike": [(40, 1.8), (40, 9.0), (120, 1.8)],
+    "step": [(30, 0.8), (130, 6.0)],
+    "spike": [(30, 1.8), (40, 9.0), (90, 1.8)],
     "on_off": [(40, 0.2), (60, 5.0), (40, 0.2), (60, 5.0)],
 }
 """(seconds, load in replicas) pieces."""
