@@ -127,7 +127,9 @@ def test_one_object_becomes_a_running_stream(
     assert dead == [b"not json"]
 
 
-def test_kubectl_explains_every_part(operator: LocalCluster) -> None:
+def test_kubectl_explains_every_part(operator: LocalCluster, wait_for: WaitFor) -> None:
+    group = ("api-resources", "--api-group=textmoderation.dev")
+    wait_for(lambda: " tm " in operator.kubectl(*group), 20, "the short name is discovered")
     text = operator.kubectl("explain", "tm.spec", "--recursive")
     assert "maxSecondsBehind" in text
     assert "at most this old" in operator.kubectl(
