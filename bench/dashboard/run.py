@@ -38,7 +38,7 @@ import matplotlib.pyplot as plt
 
 PICTURE = repository_root() / "docs" / "stream-dashboard.png"
 SCRAPE_SECONDS = 2
-QUIET, BURST = 60, 900
+QUIET, BURST = 60, 2500
 """Comments a second before and after the burst, and in it."""
 BEFORE, DURING, AFTER = 40, 45, 110
 """Seconds of each."""
