@@ -132,7 +132,7 @@ def test_kubectl_explains_every_part(operator: LocalCluster, wait_for: WaitFor) 
     wait_for(lambda: " tm " in operator.kubectl(*group), 20, "the short name is discovered")
     text = operator.kubectl("explain", "tm.spec", "--recursive")
     assert "maxSecondsBehind" in text
-    assert "at most this old" in operator.kubectl(
+    assert "at most this many seconds old" in operator.kubectl(
         "explain", "tm.spec.autoscaling.lag.maxSecondsBehind"
     )
 
