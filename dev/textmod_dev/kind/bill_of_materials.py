@@ -44,7 +44,7 @@ def of_chart(folder: Path, progress: Progress) -> Path:
     }
     _syft(
         progress, f"dir:{repository_root() / CHART}", target,
-        "--select-catalogers=+file", "--source-name=textmoderation-operator",
+        "--override-default-catalogers=file", "--source-name=textmoderation-operator",
         f"--source-version={version()}", environment=os.environ | every_file,
     )  # fmt: skip
     return target
@@ -56,9 +56,9 @@ def _syft(
     target.parent.mkdir(parents=True, exist_ok=True)
     offline = {"SYFT_CHECK_FOR_APP_UPDATE": "false"}
     done = subprocess.run(
-        [syft(progress), "scan", source, *options, f"--output=cyclonedx-json={target}", "--quiet"],
+        [syft(progress), "scan", source, *options, f"--output=cyclonedx-json={target}"],
         env=environment | offline, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise LocalClusterError(f"syft could not read {source}: {lines[-1]}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
+        raise LocalClusterError(f"syft could not read {source}: {lines[-1].strip()}")
