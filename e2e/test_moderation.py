@@ -25,7 +25,7 @@ from textmod_dev.kubectl import Kubectl
 from textmod_dev.processes import ProcessKeeper
 
 BROKER = "kafka.kafka.svc:9092"
-BURST = 50_000
+BURST = 200_000  # half a minute and more for one replica: the HPA looks every 15 s
 COMMENTS = 20_000  # at least so many while pods come and go
 RATE = 160  # comments a second
 MAX_REPLICAS = 3
