@@ -116,7 +116,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         result,
         tm,
         connection,
-        retry=any(problem.retry for problem in problems),
+        retry=any(problem.retry for problem in problems) or is_blind(seen.autoscaler),
         uses_secrets=secrets_digest is not None,
     )
 
@@ -330,11 +330,20 @@ def _serves(workload: Manifest) -> bool:
     return bool(available > 0 or asked == 0)
 
 
+def is_blind(hpa: AutoscalerSeen | None) -> bool:
+    """Whether the HPA gets no metric. Who serves it is not looked at in every pass, so that a later
+    one may know more than this one."""
+    if hpa is None:
+        return False
+    active, reason, _ = hpa.conditions.get("ScalingActive", ("Unknown", "", ""))
+    return active == "False" and reason != "ScalingDisabled"
+
+
 def _check_metrics_provider(tm: TextModeration, hpa: AutoscalerSeen | None, edges: Edges) -> None:
     """Why no metric can arrive, where the HPA only sees that none does."""
     provider = tm.spec.autoscaling.metrics_provider
-    blind = hpa is not None and hpa.conditions.get("ScalingActive", ("Unknown",))[0] == "False"
-    if provider == "Builtin" and blind and (offered := edges.cluster.foreign_metrics()):
+    foreign = edges.cluster.foreign_metrics
+    if provider == "Builtin" and is_blind(hpa) and (offered := foreign()):
         raise AutoscalingNotReady(
             "MetricsUnavailable",
             "external.metrics.k8s.io of this cluster is served by somebody else (it offers "

@@ -5,8 +5,15 @@ from typing import Any
 import pytest
 from objects import moderation
 
-from textmod_operator.reconcile import size_over_zero
-from textmod_operator.state import LagReading, LagUnknown, PartitionLag, ScalingSeen
+from textmod_operator.reconcile import is_blind, size_over_zero
+from textmod_operator.state import (
+    AutoscalerSeen,
+    LagReading,
+    LagUnknown,
+    PartitionLag,
+    Ref,
+    ScalingSeen,
+)
 
 EMPTY = LagReading(1.0, (PartitionLag(0, 0, 5, 5),))
 WAITING = LagReading(1.0, (PartitionLag(0, 0, 6, 5),))
@@ -35,3 +42,23 @@ def test_steps_over_zero(
 ) -> None:
     tm = moderation({"replicas": replicas, "autoscaling": autoscaling})
     assert size_over_zero(tm, ScalingSeen(reading, desired, "why")) == size
+
+
+@pytest.mark.parametrize(
+    ("told", "blind"),
+    [
+        (("False", "FailedGetExternalMetric", "no metrics returned"), True),
+        (("False", "ScalingDisabled", "the target has no replicas"), False),
+        (("True", "ValidMetricFound", ""), False),
+        (("Unknown", "", ""), False),
+    ],
+)
+def test_an_autoscaler_without_a_metric_is_looked_at_again(
+    told: tuple[str, str, str], blind: bool
+) -> None:
+    hpa = Ref("autoscaling/v2", "HorizontalPodAutoscaler", "reddit", "science")
+    assert is_blind(AutoscalerSeen(hpa, {"ScalingActive": told})) is blind
+
+
+def test_no_autoscaler_is_not_blind() -> None:
+    assert not is_blind(None)
