@@ -7,8 +7,8 @@ or, from bench/: python -m autoscaling.real step spike on_off cold
 Each trace takes three to four minutes on a cluster of its own. Pods get a tenth of a core, so that
 twelve of them fit a small machine, and texts of some hundred words, all different, meant to make
 one of them slow. Loads are in replicas: what one of them reads a second is measured first. Writes
-results/autoscaling-real.json, the figure `cold_first_verdict_seconds` into results/autoscaling.json,
-and a picture.
+results/autoscaling-real.json, the figure `cold_first_verdict_seconds` into
+results/autoscaling.json, and a picture.
 """
 
 from __future__ import annotations
