@@ -116,7 +116,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         result,
         tm,
         connection,
-        retry=any(problem.retry for problem in problems) or is_blind(seen.autoscaler),
+        retry=any(problem.retry for problem in problems) or _may_turn_out_foreign(tm, seen),
         uses_secrets=secrets_digest is not None,
     )
 
@@ -331,19 +331,23 @@ def _serves(workload: Manifest) -> bool:
 
 
 def is_blind(hpa: AutoscalerSeen | None) -> bool:
-    """Whether the HPA gets no metric. Who serves it is not looked at in every pass, so that a later
-    one may know more than this one."""
+    """Whether the HPA gets no metric."""
     if hpa is None:
         return False
     active, reason, _ = hpa.conditions.get("ScalingActive", ("Unknown", "", ""))
     return active == "False" and reason != "ScalingDisabled"
 
 
+def _may_turn_out_foreign(tm: TextModeration, seen: Observed) -> bool:
+    """Whether a later pass may know more of why no metric arrives: who serves them is not looked at
+    in every pass."""
+    return tm.spec.autoscaling.metrics_provider == "Builtin" and is_blind(seen.autoscaler)
+
+
 def _check_metrics_provider(tm: TextModeration, hpa: AutoscalerSeen | None, edges: Edges) -> None:
     """Why no metric can arrive, where the HPA only sees that none does."""
     provider = tm.spec.autoscaling.metrics_provider
-    foreign = edges.cluster.foreign_metrics
-    if provider == "Builtin" and is_blind(hpa) and (offered := foreign()):
+    if provider == "Builtin" and is_blind(hpa) and (offered := edges.cluster.foreign_metrics()):
         raise AutoscalingNotReady(
             "MetricsUnavailable",
             "external.metrics.k8s.io of this cluster is served by somebody else (it offers "
