@@ -327,6 +327,19 @@ def _arrivals(a: Sample, b: Sample) -> list[float]:
     return [(end - start) / (b.at - a.at) for start, end in zip(a.ends, b.ends, strict=True)]
 
 
+def _by_partition(samples: tuple[Sample, ...]) -> list[float]:
+    """Arrivals a second of each partition: over the whole window, or over the shortest time that
+    shows one with more of λ than chance explains."""
+    whole, last = _arrivals(samples[0], samples[-1]), samples[-1]
+    for near in (samples[-2], _since(samples, LAMBDA_SECONDS)):
+        recent, seconds = _arrivals(near, last), last.at - near.at
+        scale = sum(recent) / max(sum(whole), 1e-9)
+        usual = [max(one * scale, 1 / seconds) for one in whole]
+        if any(n - m > SURPRISE * math.sqrt(m / seconds) for n, m in zip(recent, usual)):
+            return recent
+    return whole
+
+
 def _throughput(a: Sample, b: Sample) -> float:
     """Messages read a second between two samples."""
     return max(0.0, (sum(b.reads) - sum(a.reads)) / (b.at - a.at))
@@ -492,7 +505,7 @@ def _view(
     if len(memory.samples) > 1:
         arriving = _arriving(memory)
         throughput = _throughput(first, last)
-        arrivals = _arrivals(first, last)
+        arrivals = _by_partition(memory.samples)
     hot = _hot(arrivals, rate)
     total = sum(arrivals)
     top, rest = _top_and_rest(arrivals)
@@ -630,6 +643,8 @@ def _holds(view: _View, memory: Memory) -> bool:
     """Rule 1: whether the present size keeps the promise if the next decision acts."""
     slope = view.falling_behind(view.asked)
     if slope > 0:
+        if view.falling_behind(view.sizes[-1]) > 0 and view.asked < view.hardly_slower():
+            return False  # no size works off what gathers meanwhile
         soon = view.falling_behind(view.ready) * view.coming
         later = slope * (view.reaction + DECISION_SECONDS - view.coming)
         return (view.age or 0.0) + soon + later <= view.promise
