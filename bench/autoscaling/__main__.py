@@ -32,7 +32,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 PARTITIONS = (12, 13, 64)
 STARTS = (2.0, 8.0, 60.0)
 THRESHOLDS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-HALF_LIVES = (1.0, 300.0, 600.0, 1800.0, 1e9)
+HALF_LIVES = (1.0, 600.0, 1e9)
 
 POLICIES: dict[str, Callable[[], Policy]] = {
     "ours": Ours,
@@ -69,15 +69,17 @@ def run_cell(job: tuple[str, int, float, str]) -> Cell:
     return _cell(run)
 
 
-def run_half_life(job: tuple[str, int, float]) -> Cell:
-    """Ours at a start of 60 s, with another memory of the peak."""
-    name, partitions, half_life = job
-    before = scaling.PEAK_HALF_LIFE_SECONDS
+def run_variant(job: tuple[str, int, float, bool]) -> Cell:
+    """Ours at a start of 60 s, with another memory of the peak, and with or without a reserve."""
+    name, partitions, half_life, reserved = job
+    before = scaling.PEAK_HALF_LIFE_SECONDS, scaling.reserve
     scaling.PEAK_HALF_LIFE_SECONDS = half_life
+    if not reserved:
+        scaling.reserve = lambda policy, *_, **__: policy.min_replicas
     try:
         return _cell(simulate(trace(name, partitions), World(60.0), Ours()))
     finally:
-        scaling.PEAK_HALF_LIFE_SECONDS = before
+        scaling.PEAK_HALF_LIFE_SECONDS, scaling.reserve = before
 
 
 def _cell(run: Run) -> Cell:
@@ -207,8 +209,10 @@ def main() -> None:
             [(n, p, s, k) for n in unseen for p in PARTITIONS for s in STARTS for k in COMPARED]
         )
         print(f"{len(held)} hours of unseen traces, {time.monotonic() - begin:.0f} s", flush=True)
-        memories = [(n, 12, h) for h in HALF_LIVES for n in ALL]
-        frontier = list(workers.map(run_half_life, memories, chunksize=8))
+        variants = [(half_life, reserved) for reserved in (False, True) for half_life in HALF_LIVES]
+        hours = [(n, p) for n in ALL for p in PARTITIONS]
+        slow = [(*hour, *variant) for variant in variants for hour in hours]
+        frontier = list(workers.map(run_variant, slow, chunksize=8))
     answer: dict[str, Any] = {
         **figures(totals(cells)),
         "cold_first_verdict_seconds": kept.get("cold_first_verdict_seconds"),
@@ -233,8 +237,12 @@ def main() -> None:
             f"{s:.0f}": totals(c for c in cells if c.start == s) for s in STARTS
         },
         "start_60_frontier": [
-            {"half_life_seconds": h, **totals(frontier[i * len(ALL) : (i + 1) * len(ALL)])["ours"]}
-            for i, h in enumerate(HALF_LIVES)
+            {
+                "half_life_seconds": half_life,
+                "reserve": reserved,
+                **totals(frontier[i * len(hours) : (i + 1) * len(hours)])["ours"],
+            }
+            for i, (half_life, reserved) in enumerate(variants)
         ],
         "cells": [list(asdict(cell).values()) for cell in cells if cell.policy in COMPARED],
         "cell_columns": list(Cell.__dataclass_fields__),

@@ -94,19 +94,22 @@ def _pareto(path: Path, answer: Mapping[str, Any]) -> None:
 
 def _slow_start(path: Path, answer: Mapping[str, Any]) -> None:
     """The price of being ready for the peak when pods start slower than the promise allows."""
-    cells = [c for c in answer["cells"] if c[1] == 12 and c[2] == 60.0]
+    cells = [c for c in answer["cells"] if c[2] == 60.0]
     foresight = [c for c in cells if c[3] == "clairvoyant"]
     base = sum(c[4] for c in foresight)
     hours = sum(c[5] for c in foresight)
     figure, axis = plt.subplots(figsize=(8, 4.6), constrained_layout=True)
-    points = [
-        (f["replica_hours"] / hours, f["seconds_over"] - base, f["half_life_seconds"])
-        for f in answer["start_60_frontier"]
-    ]
-    axis.plot([p[0] for p in points], [p[1] for p in points], "o-", color=COLOURS["ours"])
-    for x, y, half_life in points:
-        word = "for ever" if half_life > 1e8 else f"{half_life:.0f} s"
-        axis.annotate(word, (x, y), xytext=(6, 4), textcoords="offset points", size=8)
+    for reserved, colour in ((False, "#8d99ae"), (True, COLOURS["ours"])):
+        points = [
+            (f["replica_hours"] / hours, f["seconds_over"] - base, f["half_life_seconds"])
+            for f in answer["start_60_frontier"]
+            if f["reserve"] == reserved
+        ]
+        label = "with a reserve of √(min·max)" if reserved else "without a reserve"
+        axis.plot([p[0] for p in points], [p[1] for p in points], "o-", color=colour, label=label)
+        for x, y, half_life in points:
+            word = "for ever" if half_life > 1e8 else f"{half_life:.0f} s"
+            axis.annotate(word, (x, y), xytext=(6, 4), textcoords="offset points", size=8)
     for name in sorted({c[3] for c in cells if c[3].startswith("KEDA")}):
         mine = [c for c in cells if c[3] == name]
         point = (sum(c[5] for c in mine) / hours, sum(c[4] for c in mine) - base)
@@ -117,6 +120,7 @@ def _slow_start(path: Path, answer: Mapping[str, Any]) -> None:
     axis.set_xlabel("replica-hours over the clairvoyant's")
     axis.set_ylabel("avoidable seconds over the promise")
     axis.set_title("Pods start in 60 s, promise 30 s: half-life of the remembered peak")
+    axis.legend()
     figure.savefig(path, dpi=80)
     plt.close(figure)
 

