@@ -5,10 +5,9 @@
 or, from bench/: python -m autoscaling.real step spike on_off cold
 
 Each trace takes three to four minutes on a cluster of its own. Pods get a tenth of a core, so that
-twelve of them fit a small machine, and texts of some hundred words, all different, meant to make
-one of them slow. Loads are in replicas: what one of them reads a second is measured first. Writes
-results/autoscaling-real.json, the figure `cold_first_verdict_seconds` into
-results/autoscaling.json, and a picture.
+twelve of them fit a small machine, and texts of some hundred words, all different. Loads are in
+replicas: what one of them reads a second is measured first. Writes results/autoscaling-real.json,
+the figure `cold_first_verdict_seconds` into results/autoscaling.json, and a picture.
 """
 
 from __future__ import annotations
@@ -295,7 +294,7 @@ def predicted(real: Real) -> dict[str, Any]:
     share = np.full(PARTITIONS, 1 / PARTITIONS)
     trace = Trace(real.trace, np.array(real.arriving, dtype=float)[:, None] * share)
     world = World(start=real.start_seconds, rate=real.rate, promise=PROMISE, benchmark=1.0)
-    run = simulate(trace, world, Ours())
+    run = simulate(trace, world, Ours(), begin=real.replicas[0])
     return {
         "over": run.over,
         "replica_hours": round(run.replica_hours, 3),

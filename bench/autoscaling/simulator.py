@@ -160,10 +160,13 @@ def served(waiting: Floats, owner: NDArray[np.int64], capacity: Floats) -> Float
     return done + rest * np.minimum(1.0, np.maximum(left, 0) / np.maximum(total, 1e-9))[owner]
 
 
-def simulate(trace: Trace, world: World, policy: Policy, minimum: int = 1) -> Run:
+def simulate(
+    trace: Trace, world: World, policy: Policy, minimum: int = 1, begin: int | None = None
+) -> Run:
     """Run the trace, however long it is. Pure apart from the policy's own state: the same
-    arguments, the same run."""
-    group = _Group(trace, world, policy, minimum)
+    arguments, the same run. It begins with `begin` replicas (None: with what the first minute
+    needs), running and caught up."""
+    group = _Group(trace, world, policy, minimum, begin)
     state = group.state
     reads = np.empty_like(state.arrived)
     seconds = len(state.arrived)
@@ -198,7 +201,9 @@ def simulate(trace: Trace, world: World, policy: Policy, minimum: int = 1) -> Ru
 class _Group:
     """The consumer group, its pods and its HPA."""
 
-    def __init__(self, trace: Trace, world: World, policy: Policy, minimum: int) -> None:
+    def __init__(
+        self, trace: Trace, world: World, policy: Policy, minimum: int, begin: int | None
+    ) -> None:
         count = trace.arrivals.shape[1]
         self._rng = np.random.default_rng([world.seed, count, int(world.start)])
         seconds = len(trace.arrivals)
@@ -213,8 +218,8 @@ class _Group:
         self._members: list[Pod] = []
         self._owner = np.zeros(count, dtype=np.int64)
         self._used: list[float] = []
-        # The hour begins with what the first minute needs, running and caught up.
         first = int(np.ceil(trace.arrivals[:60].sum() / 60 / (0.9 * world.rate)))
+        first = first if begin is None else begin
         asked = maximum if self._hpa is None else min(max(first, minimum, 1), maximum)
         self.state.asked = asked
         self.state.pods = [self._new_pod(0) for _ in range(asked)]
