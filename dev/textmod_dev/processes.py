@@ -19,7 +19,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import SystemRandom
-from types import TracebackType
 from typing import Self
 
 from textmod_dev.errors import LocalClusterError
@@ -89,12 +88,7 @@ class ProcessKeeper:
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for process in reversed(self._running):
             process.stop()
         self._running.clear()

@@ -65,38 +65,17 @@ def used(events: Iterable[dict[str, Any]]) -> set[Permission]:
     return found
 
 
-def test_the_operator_may_do_what_it_does_and_no_more(
+@pytest.fixture
+def exercised(
     operator: LocalCluster,
     kubectl: Kubectl,
     manifest: Callable[..., str],
     ready: Callable[..., None],
     topic_prefix: str,
     wait_for: WaitFor,
-) -> None:
-    exercise_everything(operator, kubectl, manifest, ready, topic_prefix, wait_for)
-    events = requests(operator)
-    denied = [
-        f"{event['verb']} {event['requestURI']}"
-        for event in events
-        if event["annotations"]["authorization.k8s.io/decision"] != "allow"
-    ]
-    assert not denied
-    rules = [*operator_rules("cluster-role-rules.yaml"), *operator_rules("lease-role-rules.yaml")]
-    allowed = set(granted(rules))
-    asked = used(events)
-    assert asked - BOUND_ELSEWHERE - allowed == set(), "bound by no rule of the chart"
-    assert allowed - asked - NEVER_REQUESTED == set(), "granted and never used"
-
-
-def exercise_everything(
-    operator: LocalCluster,
-    kubectl: Kubectl,
-    manifest: Callable[..., str],
-    ready: Callable[..., None],
-    topic_prefix: str,
-    wait_for: WaitFor,
-) -> None:
-    """Every kind made, edited by hand, repaired and pruned; a Secret read; topics deleted."""
+) -> LocalCluster:
+    """The cluster after every kind was made, edited by hand, repaired and pruned, a Secret read,
+    and topics deleted."""
     operator.kubectl("apply", "-f", str(SCALED_OBJECTS))
     deleted = {"topics": {"deletionPolicy": "Delete"}}
     ready({**deleted, "serving": {"platform": "Deployment"}})
@@ -134,6 +113,22 @@ def exercise_everything(
 
     wait_for(asked_for_again, 60, "what waits is read by a first replica")
     kubectl("delete", "tm", "science", "--timeout=30s")
+    return operator
+
+
+def test_the_operator_may_do_what_it_does_and_no_more(exercised: LocalCluster) -> None:
+    events = requests(exercised)
+    denied = [
+        f"{event['verb']} {event['requestURI']}"
+        for event in events
+        if event["annotations"]["authorization.k8s.io/decision"] != "allow"
+    ]
+    assert not denied
+    rules = [*operator_rules("cluster-role-rules.yaml"), *operator_rules("lease-role-rules.yaml")]
+    allowed = set(granted(rules))
+    asked = used(events)
+    assert asked - BOUND_ELSEWHERE - allowed == set(), "bound by no rule of the chart"
+    assert allowed - asked - NEVER_REQUESTED == set(), "granted and never used"
 
 
 def gone(kubectl: Kubectl, kinds: str) -> bool:
