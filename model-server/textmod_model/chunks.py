@@ -21,13 +21,25 @@ from typing import Any, Final, NamedTuple
 # Marks that spaCy splits from the end of anything, one at a time.
 _PLAIN_SUFFIXES: Final = frozenset(",!?:;()[]{}<>_#*&\"'`")
 _SUFFIX_REACH: Final = 16
+_ASCII_SUFFIX: Final = 5  # the longest of ASCII, such as km/h, and the digit before
 _URL_STARTS: Final = ("http://", "https://")
 _WHITE_SPACE: Final = re.compile(r"\s+")
-# Words between marks, such as ("well-known".) or *and/or*.
-_FRAMED: Final = re.compile(r"([(\[{\"'*_>#~]*)([A-Za-z]+(?:[-/][A-Za-z]+)*)([,.!?:;)\]}\"'*_>]*)")
-_JOINTS: Final = re.compile(r"([-/])")
-_LETTERS: Final = re.compile(r"[A-Za-z]+")
-_STAND_IN: Final = "neutral"  # a word of no special case
+# Words or a number between marks, such as ("well-known".) or ~1,000-1,200% or group's.
+_FRAMED: Final = re.compile(
+    r"""([(\[{"'“‘*_<>#~$]*)"""
+    r"""([A-Za-z]+(?:[-/][A-Za-z]+)*|[A-Za-z]+[0-9]+"""
+    r"""|[0-9]+(?:(?:[.,:/][0-9]+)*|(?:[.,-][0-9]+)*))"""  # 1.2.3.4/5-6 is an address
+    r"""((?:['’][sS])?[%,.!?:;)\]}"'”’*_>]*)"""
+)
+_JOINTS: Final = re.compile(r"(-|/(?=[A-Za-z]))")
+_WORDS: Final = re.compile(r"[A-Za-z]+[0-9]*|[0-9]+(?:[.,:/][0-9]+)*")
+# Words of no special case, one of each kind that the rules about the marks around it tell apart.
+_STAND_INS: Final = {
+    "small": "neutral",
+    "capital": "neutralX",
+    "capitals": "NEUTRAL",
+    "digit": "77",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Tokenized(NamedTuple):
     """The tokens of a chunk."""
 
     tokens: Sequence[str]
-    fragile: bool
+    fragile: bool = False
     """The tokens may be others beside certain neighbours: tokenize the whole text instead."""
 
 
@@ -92,8 +104,9 @@ class ChunkTokenizer:
         self._reach = max(map(len, rules.patterns), default=1) - 1
         self._adjacent = {pair for pattern in rules.patterns for pair in pairwise(pattern)}
         cases = chain(rules.specials, chain.from_iterable(rules.patterns))
-        self._words_of_cases = {word for case in cases for word in _LETTERS.findall(case)}
-        self._marks = lru_cache(maxsize=1024)(self._marks_around)
+        self._words_of_cases = {word for case in cases for word in _WORDS.findall(case)}
+        self._marks_before = lru_cache(maxsize=1024)(self._split_before)
+        self._marks_behind = lru_cache(maxsize=1024)(self._split_behind)
         self._parts_again = lru_cache(maxsize=8192)(self._parts)  # for chunks met before
         self._domains = rules.top_level_domains
         self._sources = rules
@@ -104,7 +117,7 @@ class ChunkTokenizer:
         return re.compile(self._sources.prefix).match
 
     @cached_property
-    def _suffix(self) -> Callable[[str], re.Match[str] | None]:
+    def _suffix(self) -> Callable[..., re.Match[str] | None]:  # of a str, and where to begin
         return re.compile(self._sources.suffix).search
 
     @cached_property
@@ -117,21 +130,10 @@ class ChunkTokenizer:
 
     def chunk(self, chunk: str) -> Tokenized:
         """Tokenize one chunk, a str without white space."""
-        plain = self._plain(chunk)
-        if plain is not None:
-            return Tokenized(plain, fragile=False)
-        framed = self._framed(chunk)
-        return self._by_rules(chunk) if framed is None else framed
+        plain = self.plain(chunk)
+        return self.marked(chunk) if plain is None else Tokenized(plain)
 
-    def _by_rules(self, chunk: str) -> Tokenized:
-        # Neighbours can only take a pattern's effect away: a sequence that spans the space between
-        # chunks is no special case, but keeps shorter ones it overlaps from being chosen. A chunk
-        # that no pattern changes is therefore never changed by its neighbours either.
-        parts = self._parts(chunk)
-        fused = self._fuse(parts, [False] * len(parts))
-        return Tokenized(fused, fragile=fused != list(parts))
-
-    def _plain(self, chunk: str) -> tuple[str, ...] | None:
+    def plain(self, chunk: str) -> tuple[str, ...] | None:
         """Split an ASCII word with at most one mark behind it, None for any other chunk.
 
         Most chunks are such words. Letters alone match no affix, infix or address; a comma and its
@@ -148,33 +150,57 @@ class ChunkTokenizer:
             return (word, last)
         return None
 
-    def _framed(self, chunk: str) -> Tokenized | None:
-        """Split words between marks, None for any other chunk.
+    def marked(self, chunk: str) -> Tokenized:
+        """Tokenize one chunk that is not `plain`."""
+        framed = self._framed(chunk)
+        return self._by_rules(chunk) if framed is None else framed
 
-        Every special case and pattern with a letter in it has one of `_words_of_cases`, so none can
-        apply to other words; the marks before and behind then come off as they do of any word. The
-        only rule that looks at the letter before a mark is the full stop's.
+    def _by_rules(self, chunk: str) -> Tokenized:
+        # Neighbours can only take a pattern's effect away: a sequence that spans the space between
+        # chunks is no special case, but keeps shorter ones it overlaps from being chosen. A chunk
+        # that no pattern changes is therefore never changed by its neighbours either.
+        parts = self._specials.get(chunk) or self._split(chunk)
+        fused = self._fuse(parts, [False] * len(parts))
+        return Tokenized(fused, fragile=fused != list(parts))
+
+    def _framed(self, chunk: str) -> Tokenized | None:
+        """Split words or a number between marks, None for any other chunk.
+
+        Every special case and pattern with a letter or digit in it has one of `_words_of_cases`, so
+        none can apply to others. Hyphens part words and numbers, slashes words alone. The marks
+        before and behind then come off as they do of any other word of the same kind.
         """
         match = _FRAMED.fullmatch(chunk)
         if match is None:
             return None
         before, core, after = match.groups()
         words = _JOINTS.split(core)
-        if not self._words_of_cases.isdisjoint(words) or ("." in after and not core[-1].islower()):
+        if not self._words_of_cases.isdisjoint(words):
             return None
-        left, right = self._marks(before, ""), self._marks("", after)
-        if left is None or right is None:
-            return None
-        tokens = (*left.tokens[:-1], *words, *right.tokens[1:])
-        return Tokenized(tokens, left.fragile or right.fragile)
+        fragile = False
+        if before:
+            marks = self._marks_before(before, _STAND_INS[_kind(core[0])])
+            if marks is None:
+                return None
+            words[:0] = marks.tokens[:-1]
+            fragile = marks.fragile
+        if after:
+            marks = self._marks_behind(_STAND_INS[_kind(core[-2:])], after)
+            if marks is None:
+                return None
+            words += marks.tokens[1:]
+            fragile |= marks.fragile
+        return Tokenized(words, fragile)
 
-    def _marks_around(self, before: str, after: str) -> Tokenized | None:
-        """Split marks from one side of a word, None if they do not come off it.
+    def _split_before(self, before: str, word: str) -> Tokenized | None:
+        """Split marks before a word, None if they do not come off it; the word is the last."""
+        tokenized = self._by_rules(before + word)
+        return tokenized if tokenized.tokens[-1] == word else None
 
-        The word is the last token, or the first.
-        """
-        tokenized = self._by_rules(f"{before}{_STAND_IN}{after}")
-        return tokenized if tokenized.tokens[-1 if before else 0] == _STAND_IN else None
+    def _split_behind(self, word: str, after: str) -> Tokenized | None:
+        """Split marks behind a word, None if they do not come off it; the word is the first."""
+        tokenized = self._by_rules(word + after)
+        return tokenized if tokenized.tokens[0] == word else None
 
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
         """Tell whether a fragile chunk may have other tokens here than alone.
@@ -238,7 +264,7 @@ class ChunkTokenizer:
         return self._is_url(token) is not None
 
     def _parts(self, chunk: str) -> Sequence[str]:
-        return self._plain(chunk) or self._specials.get(chunk) or self._split(chunk)
+        return self.plain(chunk) or self._specials.get(chunk) or self._split(chunk)
 
     def _split(self, chunk: str) -> list[str]:
         """Peel affixes off, then split at infixes (spaCy's `_split_affixes`, `_attach_tokens`)."""
@@ -280,10 +306,12 @@ class ChunkTokenizer:
     def _suffix_size(self, left: str) -> int:
         if left[-1:] in _PLAIN_SUFFIXES:
             return len(left[-1:])
-        # Letters alone are a suffix only as a unit behind a digit, and the longest has four.
-        end = left[-5:]
-        if end.isascii() and ((end.isalpha() and len(end) == 5) or end[-1:].isdigit()):
+        if not left:
             return 0
+        reach = _suffix_reach(left[-_ASCII_SUFFIX:])
+        if reach is not None:  # an expression that searches less is done sooner
+            match = self._suffix(left, max(len(left) - reach, 0)) if reach else None
+            return match.end() - match.start() if match else 0
         # Only full stops make suffixes of any length; all others are a few characters and look at
         # two before them. So the end of a long chunk tells, unless the match may begin before it.
         match = self._suffix(left[-_SUFFIX_REACH:])
@@ -297,7 +325,7 @@ class ChunkTokenizer:
         special = self._specials.get(left)
         if special is not None:
             return special
-        if left.isascii() and left.isalpha():
+        if left.isascii() and left.isalnum():
             return (left,)
         if "." in left and self._is_url(left):  # every address has a full stop
             return (left,)
@@ -320,18 +348,17 @@ class ChunkTokenizer:
         spans = self._pattern_spans(tokens)
         if not spans:
             return list(tokens)
-        starts = dict(_chosen(spans))
         fused: list[str] = []
-        at = 0
-        while at < len(tokens):
-            end = starts.get(at, at + 1)
-            span = tokens[at:end]
+        done = 0
+        for start, end in sorted(_chosen(spans)):
+            fused += tokens[done:start]
+            span = tokens[start:end]
             special = None
-            if at in starts and not any(spaced[at : end - 1]):
+            if not any(spaced[start : end - 1]):
                 special = self._specials.get("".join(span))
-            fused.extend(span if special is None else special)
-            at = end
-        return fused
+            fused += span if special is None else special
+            done = end
+        return [*fused, *tokens[done:]]
 
     def _pattern_spans(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
         """Return start and end of every token sequence that is a pattern, overlaps included."""
@@ -341,6 +368,29 @@ class ChunkTokenizer:
             for size in self._pattern_sizes.get(token, ())
             if start + size <= len(tokens) and tuple(tokens[start : start + size]) in self._patterns
         ]
+
+
+def _suffix_reach(end: str) -> int | None:
+    """Return how many of a chunk's last characters may be a suffix, by them; None if it is open.
+
+    The last is none of `_PLAIN_SUFFIXES`; of the other ASCII characters, letters end a suffix and
+    the four below.
+    """
+    last = end[-1]
+    if not end.isascii() or end[-2:] == "..":
+        return None
+    if last.isalpha():  # units stand behind a digit; the other suffix of letters is 's
+        return 0 if end.isalpha() else _ASCII_SUFFIX
+    return _ASCII_SUFFIX if last in ".+%$" else 0
+
+
+def _kind(end: str) -> str:
+    """Return the kind of a word with this end, or beginning: a key of `_STAND_INS`."""
+    if end[-1].isdigit():
+        return "digit"
+    if end[-1].islower():
+        return "small"
+    return "capitals" if len(end) > 1 and end.isalpha() and end.isupper() else "capital"
 
 
 def _chosen(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -26,10 +26,15 @@ WORDS = [
     "the", "well", "known", "NASA", "A", "I", "Mr", "Dr", "eg", "don", "dont", "cant",
     "ll", "em", "s", "S", "d", "D", "o", "O", "x", "xD", "km", "h", "ca", "nt", "gonna",
     "ve", "re", "Jan", "a", "m", "p", "US", "U", "Ph", "vs", "Inc", "neutral", "quicklyX",
-    "XYZ", "Xy",
+    "XYZ", "Xy", "XX", "E", "http", "mailto", "km2", "DC10", "X3", "D3", "covid19",
 ]  # fmt: skip
-MARKS_BEFORE = "([{\"'*_>#~"
-MARKS_BEHIND = ",.!?:;)]}\"'*_>"
+# Numbers, those of special cases too, and parts of addresses.
+NUMBERS = [
+    "0", "1", "3", "8", "10", "12", "33", "65", "77", "255", "1990", "2005", "1,000", "0.3",
+    "7:45", "9/10", "93.184.216.34", "10.0.0.1", "5km", "4km²", "5mbar", "9km/h", "100k", "1970s",
+]  # fmt: skip
+MARKS_BEFORE = "([{\"'“‘*_<>#~$"
+MARKS_BEHIND = "%,.!?:;)]}\"'”’*_>+$"
 WHITE_SPACE = [" ", " ", " ", "  ", "\n", "\r\n", "\t", "\xa0", " \n ", "\u2003", "\x1c"]
 
 chunks = st.lists(st.sampled_from(ATOMS), min_size=1, max_size=8).map("".join)
@@ -67,19 +72,31 @@ def test_a_chunk_has_the_tokens_that_spacy_finds(
 
 
 def framed(draw: random.Random) -> str:
-    """Words between marks."""
+    """Words or numbers between marks."""
     before = draw.choices(MARKS_BEFORE, k=draw.choice((0, 0, 1, 1, 2, 3)))
-    words = draw.choices(WORDS, k=draw.choice((1, 1, 1, 2, 3)))
+    words = draw.choices(draw.choice((WORDS, NUMBERS)), k=draw.choice((1, 1, 1, 2, 3)))
+    joined = "".join(word + draw.choice("--//.,:") for word in words)[:-1]
+    genitive = draw.choice(("", "", "", "'s", "’s", "'S", "’S"))
     behind = draw.choices(MARKS_BEHIND, k=draw.choice((0, 0, 1, 1, 2, 3)))
-    return "".join([*before, draw.choice("-/").join(words), *behind])
+    return "".join([*before, joined, genitive, *behind])
 
 
 def test_words_between_marks_are_split_as_spacy_does(
     tokenizer: ChunkTokenizer, spacy_tokenizer: Tokenizer
 ) -> None:
     draw = random.Random(7)  # noqa: S311  # a repeatable test
-    for _ in range(5_000):
+    for _ in range(10_000):
         check_chunk(tokenizer, spacy_tokenizer, framed(draw))
+
+
+@pytest.mark.parametrize(
+    "chunk", ["93.184.216.34/55-66", "93.184.216.34:80/55-66,", "93.184.216.34-55", "8.8.4.4.",
+              "2017-01-22.", "17:45-18:30", "$250,000-$300,000", "44%-55%)."]
+)  # fmt: skip
+def test_numbers_and_addresses_are_told_apart_as_spacy_does(
+    tokenizer: ChunkTokenizer, spacy_tokenizer: Tokenizer, chunk: str
+) -> None:
+    check_chunk(tokenizer, spacy_tokenizer, chunk)
 
 
 def test_every_special_case_is_split_as_spacy_does(
