@@ -32,7 +32,7 @@ from textmod_model.compiled import (
     Memory,
     numbered,
 )
-from textmod_model.memo import Analyzer
+from textmod_model.memo import Analyzer, counts_of_marks
 from textmod_model.pipeline import LatentLogisticRegression, VectorTransformer
 from textmod_model.text import SYMBOLS, tidy, word
 
@@ -267,9 +267,7 @@ def _remembering(compiled: Compiled, texts: Iterable[str]) -> Compiled:
         tokens=_integers(token for entry in known for token in entry.tokens),
         weights=sums[:, 0],
         masses=sums[:, 1],
-        marks=np.array([entry.marks for entry in known], dtype=np.int16).reshape(
-            len(known), len(features.MARKS)
-        ),
+        marks=counts_of_marks(known),
         counts=_integers(entry.chunks for entry in known),
         fragile=np.array([entry.fragile for entry in known], dtype=np.int8),
     )

@@ -26,6 +26,8 @@ _BY_LAST: Final = {"?": _QUESTION, "!": _CRY, ".": _STOP, ",": _COMMA}
 _PERSONS: Final = dict.fromkeys(("i", "me", "my", "i'm", "i've"), _I) | dict.fromkeys(
     ("you", "your", "we", "they"), _YOU
 )
+_LONGEST_PERSON: Final = max(map(len, _PERSONS))
+_DIGITS: Final = frozenset("0123456789")
 _SHORT_TEXTS: Final = (5, 12)
 _LONG_TEXT: Final = 150
 
@@ -66,10 +68,8 @@ def marks(chunk: str) -> list[int]:
     found = [_LONG] if size >= _LONG_CHUNK else [_SHORT] if size <= _SHORT_CHUNK else []
     if chunk[0].isupper():
         found.append(_SHOUTED if size > 1 and chunk.isupper() else _CAPITAL)
-    if chunk[-1] in _BY_LAST:
-        found.append(_BY_LAST[chunk[-1]])
-    if chunk.lower() in _PERSONS:
-        found.append(_PERSONS[chunk.lower()])
+    if size <= _LONGEST_PERSON and (person := _PERSONS.get(chunk.lower())) is not None:
+        found.append(person)
     if not chunk.isalpha():
         found += _marks_of_signs(chunk)
     if not chunk.isascii():
@@ -80,15 +80,23 @@ def marks(chunk: str) -> list[int]:
 def _marks_of_signs(chunk: str) -> list[int]:
     """Return the marks that only a chunk with other characters than letters has."""
     found = []
+    if chunk[-1] in _BY_LAST:
+        found.append(_BY_LAST[chunk[-1]])
     if chunk[0] in _BY_FIRST:
         found.append(_BY_FIRST[chunk[0]])
     if "http" in chunk or "www." in chunk:
         found.append(_ADDRESS)
-    elif any(map(str.isdigit, chunk)):
+    elif _has_digit(chunk):
         found.append(_DIGIT)
     if "[" in chunk:
         found.append(_BRACKET)
     return found
+
+
+def _has_digit(chunk: str) -> bool:
+    if chunk.isascii():
+        return not _DIGITS.isdisjoint(chunk)
+    return any(map(str.isdigit, chunk))
 
 
 def shape(counts: NDArray[np.float64], chunks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import accumulate, chain
 from typing import Final, NamedTuple
 
@@ -17,7 +16,6 @@ from textmod_model.text import (
     FIRST_WORD,
     LAST_WORD,
     MAX_CHUNK,
-    SYMBOLS,
     URL_WORD,
     clean,
     pieces,
@@ -40,11 +38,11 @@ class Known(NamedTuple):
 
     tokens: tuple[int, ...]
     """Ids of the words."""
-    letters: str
+    letters: str = ""
     """What its character n-grams are cut from, `features.padded`; empty for a recipe without."""
-    marks: Sequence[int]
-    """How often it has each of `features.MARKS`."""
-    chunks: int
+    marks: Sequence[int] = ()
+    """Places in `features.MARKS`, one as often as it has that mark."""
+    chunks: int = 1
     fragile: bool = False
     """Holds beside these neighbours only (`chunks.Tokenized.fragile`)."""
 
@@ -84,10 +82,18 @@ class Analyzer:
             cut = pieces(chunk)
             known = {piece: self.chunk(piece) for piece in set(cut)}  # often one and the same
             return _joined([known[piece] for piece in cut])
-        tokens, fragile = self._tokenizer.chunk(chunk)
+        tokens, fragile = self.ids(chunk)
         letters = features.padded(chunk) if self._grams is not None else ""
-        marks = _counts(*features.marks(chunk)) if self.has_shape else _NO_MARKS
-        return Known(self._ids(tokens), letters, marks, 1, fragile)
+        marks = features.marks(chunk) if self.has_shape else ()
+        return Known(tokens, letters, marks, 1, fragile)
+
+    def ids(self, chunk: str) -> tuple[tuple[int, ...], bool]:
+        """Return the words' ids of a chunk of up to MAX_CHUNK characters, and if it is fragile."""
+        fragile = False
+        tokens: Sequence[str] | None = self._tokenizer.plain(chunk)
+        if tokens is None:
+            tokens, fragile = self._tokenizer.marked(chunk)
+        return self._ids(tokens), fragile
 
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
         """Tell whether the fragile chunk at index `at` may be another between its neighbours."""
@@ -99,7 +105,7 @@ class Analyzer:
     def words(self, text: str) -> Known:
         """Take the words of a whole text as if it were one chunk, and nothing else of it."""
         tokens = self._ids(self._tokenizer.text(clean(text)))
-        return Known(tokens, letters="", marks=_NO_MARKS, chunks=0)
+        return Known(tokens, chunks=0)
 
     def gram_sums(self, entries: Sequence[Known]) -> NDArray[np.float64]:
         """Return weight and mass of each entry, shape (len(entries), 2)."""
@@ -108,35 +114,38 @@ class Analyzer:
         return self._grams.sums([entry.letters for entry in entries])
 
     def _ids(self, tokens: Sequence[str]) -> tuple[int, ...]:
-        return tuple([number for token in tokens if (number := self._id(token)) != LEFT_OUT])
+        forms, words = self._forms, self._words
+        ids = []
+        for token in tokens:
+            number = forms.get(token)
+            if number is None:  # letters alone are no symbol and no address
+                number = words.get(token.lower(), UNKNOWN) if token.isalpha() else self._id(token)
+            if number != LEFT_OUT:
+                ids.append(number)
+        return tuple(ids)
 
     def _id(self, token: str) -> int:
-        number = self._forms.get(token)
-        if number is not None:
-            return number
-        if token in SYMBOLS:
-            return LEFT_OUT
-        if token.isalpha():
-            return self._words.get(token.lower(), UNKNOWN)
+        """Return the id of a token that is no form and not letters alone."""
         if ("." in token or token.startswith("http")) and self._tokenizer.like_url(token):
             return self._url
         lowered = word(token)
         return self._words.get(lowered, UNKNOWN) if lowered else LEFT_OUT
 
 
-_NO_MARKS: Final = (0,) * len(features.MARKS)
-
-
-@lru_cache(maxsize=4096)
-def _counts(*marks: int) -> tuple[int, ...]:
-    return tuple(int(mark in marks) for mark in range(len(features.MARKS)))
+def counts_of_marks(entries: Sequence[Known]) -> NDArray[np.int16]:
+    """Return how often each entry has each mark, shape (len(entries), number of marks)."""
+    width = len(features.MARKS)
+    rows = np.repeat(np.arange(len(entries)), [len(entry.marks) for entry in entries])
+    marks = np.fromiter(chain.from_iterable(entry.marks for entry in entries), np.int64)
+    counts = np.bincount(rows * width + marks, minlength=len(entries) * width)
+    return counts.astype(np.int16).reshape(-1, width)
 
 
 def _joined(parts: Sequence[Known]) -> Known:
     return Known(
         tuple(token for part in parts for token in part.tokens),
         letters="".join(part.letters for part in parts),
-        marks=[sum(counts) for counts in zip(*(part.marks for part in parts), strict=True)],
+        marks=[mark for part in parts for mark in part.marks],
         chunks=len(parts),
         fragile=any(part.fragile for part in parts),
     )
@@ -153,13 +162,14 @@ class Memo(dict[str, int]):
 
     def __init__(self, compiled: Compiled, *, limit: int) -> None:
         super().__init__()
-        self._chunks = compiled.memory.chunks
+        self.lasting = [BREAK, BEGIN, *compiled.memory.chunks]
+        """The chunks held for good, by their indices."""
         words = compiled.words
         begin, end = [words.get(FIRST_WORD, UNKNOWN)], [words.get(LAST_WORD, UNKNOWN), UNKNOWN]
         self._table = _Table(compiled.memory, end if compiled.edges else [UNKNOWN], begin)
         self.analyzer = Analyzer(compiled)
         self._new: list[Known] = []  # not in the table yet
-        self._limit = len(self._chunks) + _FIXED + limit
+        self._limit = len(self.lasting) + limit
         self._letters_limit = limit * _LETTERS_PER_CHUNK
         self._letters = 0
         self.generation = 0
@@ -171,22 +181,26 @@ class Memo(dict[str, int]):
         self.misses = 0
 
     def _name(self) -> None:
-        self[BREAK] = BREAK_INDEX
-        self[BEGIN] = BEGIN_INDEX
-        self.update(zip(self._chunks, range(_FIXED, len(self._chunks) + _FIXED), strict=True))
+        self.update(zip(self.lasting, range(len(self.lasting)), strict=True))
 
     def __missing__(self, chunk: str) -> int:
         self.misses += 1
-        known = self.analyzer.chunk(chunk)
-        if self._shares and not known.fragile:
-            index = self._same.get(known.tokens, -1)
-            if index < 0:
-                index = self._same[known.tokens] = self.add(known)
+        short = len(chunk) <= MAX_CHUNK
+        if self._shares and short:
+            index = self._of_same_words(*self.analyzer.ids(chunk))
         else:
-            index = self.add(known)
-        if len(chunk) <= MAX_CHUNK and not self._full():
+            index = self.add(self.analyzer.chunk(chunk))
+        if short and not self._full():
             self._letters += len(chunk)
             self[chunk] = index
+        return index
+
+    def _of_same_words(self, tokens: tuple[int, ...], fragile: bool) -> int:
+        if fragile:
+            return self.add(Known(tokens, fragile=True))
+        index = self._same.get(tokens)
+        if index is None:
+            index = self._same[tokens] = self.add(Known(tokens))
         return index
 
     def _full(self) -> bool:
@@ -212,7 +226,7 @@ class Memo(dict[str, int]):
             self._same.clear()
             self._letters = 0
             self.clear()
-            self._table.truncate(len(self._chunks) + _FIXED)
+            self._table.truncate(len(self.lasting))
             self._name()
 
     def _table_is_full(self) -> bool:
@@ -233,8 +247,8 @@ class _Table:
         self._tokens = array("i", [*at_break, *at_begin, *memory.tokens.tolist()])
         self._weight = array("d", [*nothing, *memory.weights.tolist()])
         self._mass = array("d", [*nothing, *memory.masses.tolist()])
-        self._marks = array("h", _NO_MARKS * _FIXED)
-        self._marks.extend(memory.marks.ravel().tolist())
+        self._marks = array("h", nothing * len(features.MARKS))
+        self._marks.frombytes(np.ascontiguousarray(memory.marks, np.int16).tobytes())
         self._chunks = array("i", [*nothing, *memory.counts.tolist()])
         self._fragile = array("b", [*nothing, *memory.fragile.tolist()])
         self._own_tokens = len(self._tokens)
@@ -254,7 +268,7 @@ class _Table:
         self._tokens.extend(chain.from_iterable(entry.tokens for entry in entries))
         self._weight.frombytes(np.ascontiguousarray(sums[:, 0]).tobytes())
         self._mass.frombytes(np.ascontiguousarray(sums[:, 1]).tobytes())
-        self._marks.extend(chain.from_iterable(entry.marks for entry in entries))
+        self._marks.frombytes(counts_of_marks(entries).tobytes())
         self._chunks.extend([entry.chunks for entry in entries])
         self._fragile.extend([entry.fragile for entry in entries])
 
