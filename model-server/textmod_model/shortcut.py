@@ -2,8 +2,8 @@
 
 Looking a chunk up in a dict costs more than all arithmetic on it: a str is made, hashed, compared
 and thrown away, and each step waits for memory. Chunks of up to 15 bytes, nearly all there are, fit
-into two integers exactly. An array with one place for each hash keeps the last chunk that came
-there; what is not found goes the long way, through the memo, and takes the place.
+into two integers exactly. Arrays with two places for each hash keep the artifact's chunks and the
+last that came there; what is not found goes the long way, through the memo, and takes a place.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from textmod_model.lookup import Indices
 from textmod_model.memo import Memo
 
-_BITS: Final = 17
+_BITS: Final = 16
 _LONGEST: Final = 15
 _SPACES: Final = np.zeros(256, np.bool_)
 _SPACES[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True  # what str.split takes for white space
@@ -27,6 +27,9 @@ _MIX: Final = np.uint64(0xD6E8FEB86659FD93)
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT: Final = np.uint64(64 - _BITS)
 _PADDING: Final = b" " * 16
+
+Halves = NDArray[np.uint64]
+"""One of the two integers that say what a chunk is, of many chunks."""
 
 
 class Chunks(Sequence[str]):
@@ -43,13 +46,19 @@ class Chunks(Sequence[str]):
     def __len__(self) -> int:
         return len(self.starts)
 
+    def at(self, places: Indices) -> list[str]:
+        """Return the chunks at several places."""
+        data = self.data
+        edges = zip(self.starts[places].tolist(), self.ends[places].tolist(), strict=True)
+        return [data[start:end].decode() for start, end in edges]
+
     @overload
     def __getitem__(self, at: int) -> str: ...
     @overload
     def __getitem__(self, at: slice) -> list[str]: ...
     def __getitem__(self, at: int | slice) -> str | list[str]:
         if isinstance(at, slice):
-            return [self[place] for place in range(*at.indices(len(self)))]
+            return self.at(np.arange(*at.indices(len(self))))
         return self.data[self.starts[at] : self.ends[at]].decode()
 
 
@@ -58,33 +67,70 @@ class Shortcut:
 
     def __init__(self, memo: Memo) -> None:
         self._memo = memo
-        self._first = np.zeros(1 << _BITS, np.uint64)
-        self._second = np.zeros(1 << _BITS, np.uint64)  # 0 is no chunk's: it holds the size
-        self._index = np.zeros(1 << _BITS, np.int32)
-        self._generation = memo.generation
+        # Of each hash, the last chunk that came in the first row, the one before it in the second.
+        self._first = np.zeros((2, 1 << _BITS), np.uint64)
+        self._second = np.zeros((2, 1 << _BITS), np.uint64)  # 0 is no chunk's: it holds the size
+        self._index = np.zeros((2, 1 << _BITS), np.int32)
+        self._generation = -1
 
     def find(self, chunks: Chunks) -> Indices:
         """Return each chunk's index in the memo."""
         if self._generation != self._memo.generation:
-            self._second.fill(0)
-            self._generation = self._memo.generation
+            self._start_again()
         first, second = _integers(chunks)
-        slots = ((first ^ (second * _MIX)) * _MULTIPLIER) >> _SHIFT
-        indices: Indices = self._index[slots].astype(np.int64)
-        missing = (self._second[slots] != second) | (self._first[slots] != first)
-        places = np.flatnonzero(missing)
-        if len(places):
-            found = [self._memo[chunks[at]] for at in places.tolist()]
-            indices[places] = found
-            short = places[second[places] != 0]
+        slots = _slots(first, second)
+        indices: Indices = self._index[0][slots].astype(np.int64)
+        missing = np.flatnonzero(~self._holds(0, slots, first, second))
+        earlier = self._holds(1, slots[missing], first[missing], second[missing])
+        known = missing[earlier]
+        indices[known] = self._index[1][slots[known]]
+        missing = missing[~earlier]
+        if len(missing):
+            indices[missing] = [self._memo[chunk] for chunk in chunks.at(missing)]
+            short = missing[second[missing] != 0]
             taken = slots[short]
-            self._first[taken] = first[short]
-            self._second[taken] = second[short]
-            self._index[taken] = indices[short]
+            for row in (self._first, self._second, self._index):
+                row[1][taken] = row[0][taken]
+            self._put(0, taken, first[short], second[short], indices[short])
         return indices
 
+    def _start_again(self) -> None:
+        """Hold the chunks that the memo holds for good, and nothing else."""
+        self._generation = self._memo.generation
+        self._second.fill(0)
+        # Of several with one hash the last put in stays, so the most frequent come last.
+        names = Chunks(" ".join(reversed(self._memo.lasting)))
+        first, second = _integers(names)
+        indices = np.arange(len(names))[::-1]
+        for row in range(2):
+            short = np.flatnonzero(second)
+            first, second, indices = first[short], second[short], indices[short]
+            slots = _slots(first, second)
+            self._put(row, slots, first, second, indices)
+            second[self._holds(row, slots, first, second)] = 0  # the second row has the others
 
-def _integers(chunks: Chunks) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    def _holds(
+        self, row: int, slots: NDArray[np.uint64], first: Halves, second: Halves
+    ) -> NDArray[np.bool_]:
+        """Tell which chunks are in their slots' places of one row."""
+        held: NDArray[np.bool_] = self._second[row][slots] == second
+        held &= self._first[row][slots] == first
+        return held
+
+    def _put(
+        self, row: int, slots: NDArray[np.uint64], first: Halves, second: Halves, indices: Indices
+    ) -> None:
+        self._first[row][slots] = first
+        self._second[row][slots] = second
+        self._index[row][slots] = indices
+
+
+def _slots(first: Halves, second: Halves) -> NDArray[np.uint64]:
+    slots: NDArray[np.uint64] = ((first ^ (second * _MIX)) * _MULTIPLIER) >> _SHIFT
+    return slots
+
+
+def _integers(chunks: Chunks) -> tuple[Halves, Halves]:
     """Return two integers that say what each chunk is; the second is 0 if it is too long."""
     data = chunks.data
     eights: NDArray[np.uint64] = np.ndarray((len(data) - 7,), "<u8", data, strides=(1,))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from textmod_model.artifact import Artifact
 from textmod_model.memo import Memo
-from textmod_model.shortcut import Chunks, Shortcut
+from textmod_model.shortcut import Chunks, Shortcut, _integers, _slots
 
 # Sizes around those of the integers, NULs, and characters of several bytes.
 PIECES = ["\0", "\0\0", "a", "abcdefg", "abcdefgh", "abcdefghi", "e" * 14, "e" * 15, "e" * 16,
@@ -43,7 +43,7 @@ def test_the_short_way_leads_where_the_long_one_does(memo: Memo, batches: list[s
 
 def test_what_the_memo_knows_is_asked_for_once(memo: Memo) -> None:
     shortcut = Shortcut(memo)
-    shortcut.find(Chunks("the control group"))
+    shortcut.find(Chunks("the control group of xqzzy"))
     asked = []
 
     class Asked(Memo):
@@ -53,10 +53,41 @@ def test_what_the_memo_knows_is_asked_for_once(memo: Memo) -> None:
 
     memo.__class__ = Asked
     try:
-        shortcut.find(Chunks("the control group of sixteen-or-more-letters"))
+        shortcut.find(Chunks("the control group of xqzzy, xqzzy sixteen-or-more-letters"))
     finally:
         memo.__class__ = Memo
-    assert asked == ["of", "sixteen-or-more-letters"]
+    assert asked == ["xqzzy,", "sixteen-or-more-letters"]
+
+
+def test_the_artifacts_chunks_need_no_asking(memo: Memo) -> None:
+    short = [chunk for chunk in memo.lasting if len(chunk.encode()) < 16]
+    shortcut = Shortcut(memo)
+    shortcut.find(Chunks("the"))
+
+    class Mute(Memo):
+        def __getitem__(self, chunk: str) -> int:
+            raise AssertionError(chunk)
+
+    memo.__class__ = Mute
+    try:
+        found = shortcut.find(Chunks(" ".join(short)))
+    finally:
+        memo.__class__ = Memo
+    assert [memo.lasting[at] for at in found.tolist()] == short
+
+
+def test_chunks_that_share_a_place_take_turns(memo: Memo) -> None:
+    """Three chunks of one hash: two are kept, and all are found."""
+    by_slot: dict[int, list[str]] = {}
+    for number in range(200_000):
+        chunk = f"q{number}"
+        same = by_slot.setdefault(int(_slots(*_integers(Chunks(chunk)))[0]), [])
+        same.append(chunk)
+        if len(same) == 3:
+            break
+    shortcut = Shortcut(memo)
+    for chunk in [*same, *same, same[0], same[2], same[2], same[0]]:
+        assert shortcut.find(Chunks(chunk)).tolist() == [memo[chunk]]
 
 
 def test_indices_that_the_memo_took_back_are_forgotten(seed_artifact: Artifact) -> None:
