@@ -38,6 +38,7 @@ _C1_CONTROLS: Final = {
     code: bytes([code]).decode("cp1252", errors="replace").replace("\ufffd", " ")
     for code in range(0x80, 0xA0)
 }
+_C1_CONTROL: Final = re.compile("[\x80-\x9f]")
 _UNESCAPE_PASSES: Final = 3
 
 
@@ -56,7 +57,7 @@ def tidy(text: str) -> str:
     """Undo entities, escapes, wrong encodings and Markdown links; `clean` without the cutting."""
     if "&" in text:
         text = _unescape(text)
-    if "<U+" in text or "<u+" in text:
+    if "<" in text and ("<U+" in text or "<u+" in text):
         text = _ESCAPED_CHARACTER.sub(_character, text)
     if not text.isascii():
         text = _repair_characters(text)
@@ -126,4 +127,6 @@ def _repair_encoding(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:  # surrogates: join pairs, replace lone ones
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.translate(_C1_CONTROLS)
+    if _C1_CONTROL.search(text):  # str.translate takes long, and hardly any text has one
+        text = text.translate(_C1_CONTROLS)
+    return text
