@@ -23,7 +23,7 @@ Headers = list[tuple[str, str | bytes | None]]
 MAX_TEXTS_PER_MESSAGE = 10_000
 """A message of a mebibyte can hold hundreds of thousands of empty texts; nobody means that."""
 
-SELDON_PAYLOADS = ("data", "jsonData", "strData", "binData")
+SELDON_PAYLOADS = frozenset({"data", "jsonData", "strData", "binData"})
 CLASS_NAMES = ("t:0", "t:1")
 """The names that Seldon's wrapper gives to unnamed columns: kept, removed."""
 
@@ -145,7 +145,7 @@ def _auto(raw: bytes, path: tuple[str, ...]) -> Decoded:
     if not raw.removeprefix(BOM_UTF8).lstrip(b" \t\r\n").startswith(b"{"):
         return Decoded((_utf8(raw),))
     document = _json(raw)
-    seldon = isinstance(document, dict) and any(name in document for name in SELDON_PAYLOADS)
+    seldon = isinstance(document, dict) and not SELDON_PAYLOADS.isdisjoint(document)
     if seldon and _find(document, path) is MISSING:
         return seldon_request(document, path)
     return _json_document(document, path)

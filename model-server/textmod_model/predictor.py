@@ -72,7 +72,7 @@ class Predictor:
 
         A request by data.ndarray is answered in kind, any other by data.tensor.
         """
-        if not isinstance(document, dict) or not any(name in document for name in SELDON_PAYLOADS):
+        if not isinstance(document, dict) or SELDON_PAYLOADS.isdisjoint(document):
             # The wrapper's own words; they go back to the caller only.
             raise RefusedError("WrongSchema", f"Invalid request data type: {document!s:.200}")
         decoded = seldon_request(document, self._path)
