@@ -1,6 +1,6 @@
 """Side by side, in one run, on one broker: our worker, the classic path, a plain micro-batch loop.
 
-    python bench/stream/run.py [--data FILE.csv] [--rounds 3] [--models DIR]
+    python bench/stream/run.py [--data FILE.csv] [--rounds 5] [--models DIR]
 
 Half of the comments train the model; the other half, which neither training nor the memo has seen,
 are streamed. CPU seconds are those of all threads of all processes of a path but the broker's, from
@@ -364,7 +364,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--models", type=Path, help="keep the trained models here, or take them")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--wrapper", type=Path, help="seldon-core-microservice 1.17.1")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, KafkaBroker(Path(folder) / "kafka") as broker:
