@@ -113,6 +113,7 @@ class Source:
         """Partitions given up during the running call of the consumer."""
         self._carried: list[Message] = []
         self._held = False
+        self._joined = False
         self._settled: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         """Where our partitions end, as of the last statistics."""
@@ -219,10 +220,14 @@ class Source:
     def close(self) -> None:
         """Commit and leave the group, so that others take over at once.
 
-        A static member stays in the group when it closes; unsubscribing first makes it leave.
+        A static member stays in the group when it closes; unsubscribing first makes it leave. One
+        that closes while it joins is a member whom nobody told that it left (librdkafka 2.16): its
+        partitions would stand still until its session ends. So it comes to the end of that first.
         """
-        self._consumer.unsubscribe()
         deadline = time.monotonic() + LEAVE_SECONDS
+        while not self._joined and time.monotonic() < deadline:
+            self._consumer.poll(0.05)
+        self._consumer.unsubscribe()
         while self._owned and time.monotonic() < deadline:
             self._consumer.poll(0.05)
         self._consumer.close()
@@ -269,6 +274,7 @@ class Source:
         _log_error(error)
 
     def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._joined = True
         self._health.kafka_seen = time.monotonic()
         self._owned |= {one.partition for one in partitions}
         log.info("Assigned partitions %s.", sorted(one.partition for one in partitions))

@@ -35,9 +35,12 @@ from confluent_kafka.admin import (
 
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.kafka_security import Security
-from textmod_model import artifact
+from textmod_model import artifact, settings
+from textmod_model.health import Health
+from textmod_model.kafka import Source
 from textmod_model.scorer import Scorer
 from textmod_model.servers import listen
+from textmod_model.speed import Speed
 from textmod_operator.lag import LagMonitor
 from textmod_operator.state import KafkaConnection, ObjectKey
 
@@ -150,6 +153,15 @@ class Stream:
             self.sent += 1
             self.producer.poll(0)
         assert self.producer.flush(30) == 0
+
+    def members(self):
+        """The members of the group, as the broker knows them now."""
+        future = self.admin.describe_consumer_groups([self.group])[self.group]
+        try:
+            return [member.member_id for member in future.result(30).members]
+        except confluent_kafka.KafkaException as error:
+            assert error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND
+            return []
 
     def start(self, pod=None, **settings):
         worker = Server({**self.environment, "TEXTMOD_POD_NAME": pod or "", **settings})
@@ -630,6 +642,18 @@ def test_partitions_of_one_that_leaves_go_on_at_once(stream):
     verdicts, _ = one.results()
     assert time.monotonic() - stopped < 5
     assert numbers(verdicts) == collections.Counter(range(400))
+
+
+@pytest.mark.parametrize("pod", ["", "pod-a"])
+def test_one_that_ends_while_it_joins_leaves_no_member_behind(stream, pod):
+    """Such a member would hold partitions until its session ends, with nobody to read them."""
+    one = stream()
+    configuration = settings.load({**one.environment, "TEXTMOD_POD_NAME": pod})
+    for milliseconds in range(0, 150, 5):
+        source = Source(configuration, Health(streaming=True), Speed(BENCHMARK, 1, 256))
+        time.sleep(milliseconds / 1000)  # anywhere in its joining
+        source.close()
+        assert one.members() == []
 
 
 def test_one_that_starts_before_its_topics_waits_for_them(broker, model, stream):
