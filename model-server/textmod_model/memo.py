@@ -1,6 +1,7 @@
 """What is known of each chunk of text: worked out once, then remembered."""
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, chain
 from typing import Final, NamedTuple
@@ -152,7 +153,7 @@ def _joined(parts: Sequence[Known]) -> Known:
 
 
 class Memo(dict[str, int]):
-    """Index of every chunk; one not met before is analyzed when it is looked up.
+    """Index of every chunk met; `find` analyzes those that were not.
 
     Holds the artifact's chunks for good and up to `limit` others. Once those are full, further
     chunks are worked out for the batch at hand only, and the next `trim` forgets them all: a
@@ -183,25 +184,34 @@ class Memo(dict[str, int]):
     def _name(self) -> None:
         self.update(zip(self.lasting, range(len(self.lasting)), strict=True))
 
-    def __missing__(self, chunk: str) -> int:
-        self.misses += 1
-        short = len(chunk) <= MAX_CHUNK
-        if self._shares and short:
-            index = self._of_same_words(*self.analyzer.ids(chunk))
-        else:
-            index = self.add(self.analyzer.chunk(chunk))
-        if short and not self._full():
-            self._letters += len(chunk)
-            self[chunk] = index
-        return index
+    def find(self, chunks: Sequence[str]) -> list[int]:
+        """Return the index of each chunk; those not met before are analyzed."""
+        new = [chunk for chunk in dict.fromkeys(chunks) if chunk not in self]
+        self.misses += len(new)
+        found = dict(zip(new, map(self._analyzed, new), strict=True))
+        self._remember(found)
+        return [found[chunk] if chunk in found else self[chunk] for chunk in chunks]
 
-    def _of_same_words(self, tokens: tuple[int, ...], fragile: bool) -> int:
+    def _analyzed(self, chunk: str) -> int:
+        """Make an entry of a chunk not met before, or find one that says the same."""
+        if not self._shares or len(chunk) > MAX_CHUNK:
+            return self.add(self.analyzer.chunk(chunk))
+        tokens, fragile = self.analyzer.ids(chunk)
         if fragile:
             return self.add(Known(tokens, fragile=True))
         index = self._same.get(tokens)
         if index is None:
             index = self._same[tokens] = self.add(Known(tokens))
         return index
+
+    def _remember(self, found: dict[str, int]) -> None:
+        """Take as many of these chunks as there is room for."""
+        short = [chunk for chunk in found if len(chunk) <= MAX_CHUNK]
+        letters = list(accumulate(map(len, short), initial=self._letters))
+        room = min(self._limit - len(self), bisect_left(letters, self._letters_limit))
+        del short[max(room, 0) :]
+        self._letters = letters[len(short)]
+        self.update(zip(short, map(found.__getitem__, short), strict=True))
 
     def _full(self) -> bool:
         return len(self) >= self._limit or self._letters >= self._letters_limit

@@ -86,7 +86,7 @@ class Shortcut:
         indices[known] = self._index[1][slots[known]]
         missing = missing[~earlier]
         if len(missing):
-            indices[missing] = [self._memo[chunk] for chunk in chunks.at(missing)]
+            indices[missing] = self._memo.find(chunks.at(missing))
             short = missing[second[missing] != 0]
             taken = slots[short]
             for row in (self._first, self._second, self._index):

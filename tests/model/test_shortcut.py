@@ -1,5 +1,7 @@
 """The short way to the memo against the long one."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,7 +38,7 @@ def test_a_text_has_the_chunks_that_split_finds(text: str) -> None:
 def test_the_short_way_leads_where_the_long_one_does(memo: Memo, batches: list[str]) -> None:
     shortcut = Shortcut(memo)
     for text in [*batches, *batches]:  # the second time from what it keeps
-        expected = [memo[chunk] for chunk in text.split()]
+        expected = memo.find(text.split())
         np.testing.assert_array_equal(shortcut.find(Chunks(text)), expected)
         memo.trim()
 
@@ -44,12 +46,12 @@ def test_the_short_way_leads_where_the_long_one_does(memo: Memo, batches: list[s
 def test_what_the_memo_knows_is_asked_for_once(memo: Memo) -> None:
     shortcut = Shortcut(memo)
     shortcut.find(Chunks("the control group of xqzzy"))
-    asked = []
+    asked: list[str] = []
 
     class Asked(Memo):
-        def __getitem__(self, chunk: str) -> int:
-            asked.append(chunk)
-            return super().__getitem__(chunk)
+        def find(self, chunks: Sequence[str]) -> list[int]:
+            asked.extend(chunks)
+            return super().find(chunks)
 
     memo.__class__ = Asked
     try:
@@ -65,8 +67,8 @@ def test_the_artifacts_chunks_need_no_asking(memo: Memo) -> None:
     shortcut.find(Chunks("the"))
 
     class Mute(Memo):
-        def __getitem__(self, chunk: str) -> int:
-            raise AssertionError(chunk)
+        def find(self, chunks: Sequence[str]) -> list[int]:
+            raise AssertionError(chunks)
 
     memo.__class__ = Mute
     try:
@@ -87,7 +89,7 @@ def test_chunks_that_share_a_place_take_turns(memo: Memo) -> None:
             break
     shortcut = Shortcut(memo)
     for chunk in [*same, *same, same[0], same[2], same[2], same[0]]:
-        assert shortcut.find(Chunks(chunk)).tolist() == [memo[chunk]]
+        assert shortcut.find(Chunks(chunk)).tolist() == memo.find([chunk])
 
 
 def test_indices_that_the_memo_took_back_are_forgotten(seed_artifact: Artifact) -> None:
@@ -98,5 +100,5 @@ def test_indices_that_the_memo_took_back_are_forgotten(seed_artifact: Artifact) 
     _one, two = shortcut.find(Chunks("xqz xqz-xqz")).tolist()
     memo.trim()  # it was full
     [other] = shortcut.find(Chunks("xqz-xqz")).tolist()
-    assert other == memo["xqz-xqz"]
+    assert [other] == memo.find(["xqz-xqz"])
     assert other != two
