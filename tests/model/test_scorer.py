@@ -159,6 +159,8 @@ def test_the_memo_is_bounded_for_chunks_of_any_length(seed_artifact: Artifact) -
         backend.memo.trim()
         assert len(backend.memo.columns().tokens) < len(form.memory.tokens) + 100 * 20
     assert backend.memo.misses == 60
+    backend.score([f"{number:0>100}" for number in range(50)])
+    assert sum(map(len, backend.memo)) - own <= 100 * 16 + 128
 
 
 def test_a_pipeline_without_a_compiled_form_is_served_by_scikit_learn(
