@@ -16,8 +16,10 @@ wanted=$(cat requirements/installer.txt requirements/dev.txt pyproject.toml dev/
 say "installing the Python packages into .venv (about a minute the first time)"
 "$python" -m venv .venv || { say "python3-venv is missing: apt-get install python3-venv"; exit 69; }
 .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.txt
-# uv is the faster installer; pip knows the mirrors of pip's own configuration.
-.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/dev.txt 2>.venv/uv.log ||
+# uv is the faster installer; pip knows the mirrors of pip's own configuration. Byte code now, once:
+# where PYTHONDONTWRITEBYTECODE is set, every process of every test would compile all it imports.
+.venv/bin/uv pip install --quiet --python .venv/bin/python --compile-bytecode --require-hashes -r requirements/dev.txt 2>.venv/uv.log ||
   .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/bin/python -m compileall -q operator model-server dev
 echo "$wanted" >$stamp
