@@ -139,7 +139,7 @@ def speed(made: Artifact, texts: list[str]) -> dict[str, float]:
         "unseen_ratio": round(micros["pipeline"] / micros["unseen"], 1),
         "warm_ratio": round(micros["pipeline"] / micros["warm"], 1),
         "chunks_per_text": round(sum(len(text.split()) for text in texts) / len(texts), 1),
-        "misses_per_text": round(backend.memo.misses / len(texts), 2),
+        "misses_per_text": round(backend.new_chunks / len(texts), 2),
         "max_score_difference": difference,
     }
 

@@ -18,8 +18,8 @@ from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
-# Marks that spaCy splits from the end of anything, one at a time.
-_PLAIN_SUFFIXES: Final = frozenset(",!?:;()[]{}<>_#*&\"'`")
+PLAIN_SUFFIXES: Final = frozenset(",!?:;()[]{}<>_#*&\"'`")
+"""Marks that spaCy splits from the end of anything, one at a time."""
 _SUFFIX_REACH: Final = 16
 _ASCII_SUFFIX: Final = 5  # the longest of ASCII, such as km/h, and the digit before
 _URL_STARTS: Final = ("http://", "https://")
@@ -128,6 +128,10 @@ class ChunkTokenizer:
     def _is_url(self) -> Callable[[str], re.Match[str] | None]:
         return re.compile(self._sources.url).match
 
+    def special_stems(self) -> set[str]:
+        """Return the special cases, and what is left of each without its last character."""
+        return {*self._specials, *(case[:-1] for case in self._specials)}
+
     def chunk(self, chunk: str) -> Tokenized:
         """Tokenize one chunk, a str without white space."""
         plain = self.plain(chunk)
@@ -145,7 +149,7 @@ class ChunkTokenizer:
         if chunk.isalpha():
             return (chunk,)
         word, last = chunk[:-1], chunk[-1]
-        splits = last in _PLAIN_SUFFIXES or (last == "." and word[-1:].islower())
+        splits = last in PLAIN_SUFFIXES or (last == "." and word[-1:].islower())
         if splits and word.isalpha() and word not in self._specials:
             return (word, last)
         return None
@@ -304,7 +308,7 @@ class ChunkTokenizer:
         return match.end() if match else 0
 
     def _suffix_size(self, left: str) -> int:
-        if left[-1:] in _PLAIN_SUFFIXES:
+        if left[-1:] in PLAIN_SUFFIXES:
             return len(left[-1:])
         if not left:
             return 0
@@ -373,7 +377,7 @@ class ChunkTokenizer:
 def _suffix_reach(end: str) -> int | None:
     """Return how many of a chunk's last characters may be a suffix, by them; None if it is open.
 
-    The last is none of `_PLAIN_SUFFIXES`; of the other ASCII characters, letters end a suffix and
+    The last is none of `PLAIN_SUFFIXES`; of the other ASCII characters, letters end a suffix and
     the four below.
     """
     last = end[-1]

@@ -94,7 +94,7 @@ class Analyzer:
         tokens: Sequence[str] | None = self._tokenizer.plain(chunk)
         if tokens is None:
             tokens, fragile = self._tokenizer.marked(chunk)
-        return self._ids(tokens), fragile
+        return self.token_ids(tokens), fragile
 
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
         """Tell whether the fragile chunk at index `at` may be another between its neighbours."""
@@ -105,7 +105,7 @@ class Analyzer:
 
     def words(self, text: str) -> Known:
         """Take the words of a whole text as if it were one chunk, and nothing else of it."""
-        tokens = self._ids(self._tokenizer.text(clean(text)))
+        tokens = self.token_ids(self._tokenizer.text(clean(text)))
         return Known(tokens, chunks=0)
 
     def gram_sums(self, entries: Sequence[Known]) -> NDArray[np.float64]:
@@ -114,7 +114,17 @@ class Analyzer:
             return np.zeros((len(entries), 2))
         return self._grams.sums([entry.letters for entry in entries])
 
-    def _ids(self, tokens: Sequence[str]) -> tuple[int, ...]:
+    def special_stems(self) -> set[str]:
+        """Return what the letters of a chunk may be that is, or may be, a special case."""
+        return self._tokenizer.special_stems()
+
+    def known_words(self) -> set[str]:
+        """Return all words, in lower case, of which something is known or that may be special."""
+        others = {*self._forms, *self._tokenizer.special_stems()}
+        return {*self._words, *(word.lower() for word in others)}
+
+    def token_ids(self, tokens: Sequence[str]) -> tuple[int, ...]:
+        """Return the words' ids of tokens; those that are no words are left out."""
         forms, words = self._forms, self._words
         ids = []
         for token in tokens:
@@ -175,8 +185,8 @@ class Memo(dict[str, int]):
         self._letters = 0
         self.generation = 0
         """Changes whenever the indices given out before are void."""
-        # Without letters and marks, chunks of the same words are one entry: often "unknown word".
-        self._shares = not (compiled.grams or self.analyzer.has_shape)
+        self.shares = not (compiled.grams or self.analyzer.has_shape)
+        """Without letters and marks, chunks of the same words are one entry."""
         self._same: dict[tuple[int, ...], int] = {}
         self._name()
         self.misses = 0
@@ -194,11 +204,15 @@ class Memo(dict[str, int]):
 
     def _analyzed(self, chunk: str) -> int:
         """Make an entry of a chunk not met before, or find one that says the same."""
-        if not self._shares or len(chunk) > MAX_CHUNK:
+        if not self.shares or len(chunk) > MAX_CHUNK:
             return self.add(self.analyzer.chunk(chunk))
         tokens, fragile = self.analyzer.ids(chunk)
         if fragile:
             return self.add(Known(tokens, fragile=True))
+        return self.of_words(tokens)
+
+    def of_words(self, tokens: tuple[int, ...]) -> int:
+        """Return the entry of chunks that are these words and nothing else."""
         index = self._same.get(tokens)
         if index is None:
             index = self._same[tokens] = self.add(Known(tokens))

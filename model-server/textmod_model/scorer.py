@@ -14,7 +14,8 @@ from textmod_model.compiled import UNKNOWN, Compiled, Floats, Integers
 from textmod_model.features import shape
 from textmod_model.lookup import Indices, Lookup
 from textmod_model.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
-from textmod_model.shortcut import Chunks, Shortcut
+from textmod_model.packed import Chunks
+from textmod_model.shortcut import Shortcut
 from textmod_model.text import tidy
 from textmod_model.vectors import mean_of_root, squashed
 
@@ -94,6 +95,11 @@ class CompiledBackend:
         self._between = f"{self._end} {self._begin}"
         self.memo = Memo(compiled, limit=memo_limit)
         self._shortcut = Shortcut(self.memo)
+
+    @property
+    def new_chunks(self) -> int:
+        """How many chunks had not been met before."""
+        return self.memo.misses + self._shortcut.plain_words
 
     def score(self, texts: Sequence[str]) -> Floats:
         return np.concatenate([self._score(part) for part in _slices(texts)])

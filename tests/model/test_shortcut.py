@@ -1,19 +1,24 @@
 """The short way to the memo against the long one."""
 
+import string
 from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from textmod_model.artifact import Artifact
+from textmod_model.compiled import UNKNOWN, Compiled
 from textmod_model.memo import Memo
-from textmod_model.shortcut import Chunks, Shortcut, _integers, _slots
+from textmod_model.packed import Chunks, integers
+from textmod_model.shortcut import Shortcut, _slots
+from textmod_model.text import clean
 
 # Sizes around those of the integers, NULs, and characters of several bytes.
 PIECES = ["\0", "\0\0", "a", "abcdefg", "abcdefgh", "abcdefghi", "e" * 14, "e" * 15, "e" * 16,
           "ééééééé", "éééééééé", "科学", "😀😀😀", "😀😀😀😀", "the", "The", "the,"]  # fmt: skip
+LONG = "characteristically"
 SPACES = [" ", "  ", "\n", "\t", "\x0b", "\x0c", "\r\n", "\x1c", "\x1d", "\x1e", "\x1f"]
 texts = st.lists(
     st.sampled_from(PIECES) | st.sampled_from(SPACES) | st.text(st.characters(codec="ascii"))
@@ -21,9 +26,17 @@ texts = st.lists(
 
 
 @pytest.fixture(scope="module")
-def memo(seed_artifact: Artifact) -> Memo:
+def compiled(seed_artifact: Artifact) -> Compiled:
+    """As the sample's, with a special case and a long word among its words."""
     compiled = seed_artifact.compiled()
     assert compiled is not None
+    return replace(
+        compiled, words=compiled.words | dict.fromkeys(["mrs.", LONG], compiled.words["the"])
+    )
+
+
+@pytest.fixture(scope="module")
+def memo(compiled: Compiled) -> Memo:
     return Memo(compiled, limit=1000)
 
 
@@ -38,14 +51,64 @@ def test_a_text_has_the_chunks_that_split_finds(text: str) -> None:
 def test_the_short_way_leads_where_the_long_one_does(memo: Memo, batches: list[str]) -> None:
     shortcut = Shortcut(memo)
     for text in [*batches, *batches]:  # the second time from what it keeps
-        expected = memo.find(text.split())
-        np.testing.assert_array_equal(shortcut.find(Chunks(text)), expected)
+        expected = [memo.analyzer.ids(chunk) for chunk in text.split()]
+        assert [entry(memo, at) for at in shortcut.find(Chunks(text))] == expected
         memo.trim()
+
+
+def entry(memo: Memo, index: int) -> tuple[tuple[int, ...], bool]:
+    """What `Analyzer.ids` says of the chunk with this index."""
+    known = memo.columns()
+    start, size = known.start[index], known.size[index]
+    return tuple(known.tokens[start : start + size].tolist()), bool(known.fragile[index])
+
+
+@given(st.data())
+def test_plain_words_are_what_the_analyzer_says(
+    compiled: Compiled, memo: Memo, data: st.DataObject
+) -> None:
+    """Known, unknown and special ones, in any case, with what may stand behind and before."""
+    specials = compiled.rules.specials
+    known = {*compiled.words, *compiled.forms, *specials, *(case[:-1] for case in specials)}
+    whole = sorted(word for word in known if word.split() == [word])
+    letters = st.text(string.ascii_letters, min_size=1, max_size=14)
+    words = data.draw(st.lists(st.sampled_from(whole) | letters, min_size=1, max_size=20))
+    cases = st.sampled_from([str, str, str.lower, str.upper, str.capitalize])
+    behind = st.sampled_from(["", *string.punctuation, ".)", "..", "é", "’s"])
+    before = st.sampled_from(["", "", "", "(", "é"])
+    changed = [data.draw(before) + data.draw(cases)(word) + data.draw(behind) for word in words]
+    check([*words, *(chunk for chunk in changed if chunk == clean(chunk))], memo)
+
+
+def test_special_cases_are_no_plain_words(compiled: Compiled, memo: Memo) -> None:
+    specials = compiled.rules.specials
+    whole = [case for case in specials if case.split() == [case]]
+    check([case[:-1] for case in whole if case[:-1]] + whole, memo)
+
+
+def test_words_too_long_for_integers_are_no_plain_words(memo: Memo) -> None:
+    check([LONG, f"{LONG}.", f"{LONG.title()},", "xqz" * 6], memo)
+
+
+def check(chunks: list[str], memo: Memo) -> None:
+    """Finds them, each by itself so that the arrays hold those before, as the analyzer does."""
+    shortcut = Shortcut(memo)
+    found = [int(shortcut.find(Chunks(chunk))[0]) for chunk in chunks]
+    assert [entry(memo, at) for at in found] == [memo.analyzer.ids(chunk) for chunk in chunks]
+
+
+def test_plain_words_are_not_analyzed(memo: Memo) -> None:
+    shortcut = Shortcut(memo)
+    shortcut.find(Chunks("the control group"))
+    before = memo.misses
+    found = shortcut.find(Chunks("xqzw Xqzw, xqzw. group? CONTROL! xqzwA. xqz# group# (xqzw"))
+    assert [entry(memo, at)[0] for at in found][:3] == [(UNKNOWN,)] * 3
+    assert memo.misses - before == 4  # CONTROL is not held; its lower case is known
 
 
 def test_what_the_memo_knows_is_asked_for_once(memo: Memo) -> None:
     shortcut = Shortcut(memo)
-    shortcut.find(Chunks("the control group of xqzzy"))
+    shortcut.find(Chunks("the control group of xqz-zy"))
     asked: list[str] = []
 
     class Asked(Memo):
@@ -55,10 +118,10 @@ def test_what_the_memo_knows_is_asked_for_once(memo: Memo) -> None:
 
     memo.__class__ = Asked
     try:
-        shortcut.find(Chunks("the control group of xqzzy, xqzzy sixteen-or-more-letters"))
+        shortcut.find(Chunks("the control group of xqz-zy, xqz-zy sixteen-or-more-letters"))
     finally:
         memo.__class__ = Memo
-    assert asked == ["xqzzy,", "sixteen-or-more-letters"]
+    assert asked == ["xqz-zy,", "sixteen-or-more-letters"]
 
 
 def test_the_artifacts_chunks_need_no_asking(memo: Memo) -> None:
@@ -82,8 +145,8 @@ def test_chunks_that_share_a_place_take_turns(memo: Memo) -> None:
     """Three chunks of one hash: two are kept, and all are found."""
     by_slot: dict[int, list[str]] = {}
     for number in range(200_000):
-        chunk = f"q{number}"
-        same = by_slot.setdefault(int(_slots(*_integers(Chunks(chunk)))[0]), [])
+        chunk = f"q-{number}"
+        same = by_slot.setdefault(int(_slots(*integers(Chunks(chunk)))[0]), [])
         same.append(chunk)
         if len(same) == 3:
             break
@@ -92,13 +155,11 @@ def test_chunks_that_share_a_place_take_turns(memo: Memo) -> None:
         assert shortcut.find(Chunks(chunk)).tolist() == memo.find([chunk])
 
 
-def test_indices_that_the_memo_took_back_are_forgotten(seed_artifact: Artifact) -> None:
-    compiled = seed_artifact.compiled()
-    assert compiled is not None
+def test_indices_that_the_memo_took_back_are_forgotten(compiled: Compiled) -> None:
     memo = Memo(compiled, limit=2)
     shortcut = Shortcut(memo)
-    _one, two = shortcut.find(Chunks("xqz xqz-xqz")).tolist()
+    _one, two = shortcut.find(Chunks("xqz-xqz-xqz xqz-xqz-xqz-xqz")).tolist()
     memo.trim()  # it was full
-    [other] = shortcut.find(Chunks("xqz-xqz")).tolist()
-    assert [other] == memo.find(["xqz-xqz"])
+    [other] = shortcut.find(Chunks("xqz-xqz-xqz-xqz")).tolist()
+    assert [other] == memo.find(["xqz-xqz-xqz-xqz"])
     assert other != two
