@@ -45,6 +45,7 @@ RETRY_SECONDS = 1.0
 REBALANCE_SECONDS = 0.2
 ROUTES_SECONDS = 60.0
 BATCHES_IN_FLIGHT = 4
+"""Scored, and not yet settled."""
 TRANSACTION_BATCHES = 16
 CALL_SECONDS = 5.0
 """How long one blocking call to the transaction coordinator may take before it's tried again."""
@@ -216,7 +217,13 @@ class Writer:
 
 
 class AtLeastOnce:
-    """Writes at once, stores offsets when everything up to there is acknowledged."""
+    """Stores offsets when everything up to there is acknowledged.
+
+    What is scored while batches are on their way waits for their acknowledgement and then goes
+    together. librdkafka would take it at once, but its idempotent producer turns without a pause,
+    a whole core of it, for as long as messages wait behind unacknowledged ones (2.16; ever more
+    with slower brokers).
+    """
 
     def __init__(self, writer: Writer, source: Source, health: Health, done: Done) -> None:
         self._writer = writer
@@ -224,29 +231,27 @@ class AtLeastOnce:
         self._health = health
         self._done = done
         self._in_flight: list[Batch] = []
+        self._waiting: list[Batch] = []
         self._again: deque[Failure] = deque()
         """To be written one by one, in the order in which they were read."""
         self._retry_at = 0.0
 
     @property
     def busy(self) -> bool:
-        return bool(self._in_flight)
+        return bool(self._in_flight or self._waiting)
 
     @property
     def full(self) -> bool:
-        waiting = self._writer.failures or self._again
-        return len(self._in_flight) >= BATCHES_IN_FLIGHT or bool(waiting)
+        failed = self._writer.failures or self._again
+        return len(self._in_flight) + len(self._waiting) >= BATCHES_IN_FLIGHT or bool(failed)
 
     def prepare(self) -> bool:
         return True
 
     def submit(self, batch: Batch) -> None:
-        self._writer.refresh_routes(time.monotonic())
-        self._in_flight.append(batch)
-        for index in range(len(batch.records)):
-            if not self._writer.write(batch, index, alone=False):
-                self._fail_rest(batch, index + 1)
-                break
+        self._waiting.append(batch)
+        if not self._in_flight:
+            self._write_waiting()
 
     def settle(self, wait: float) -> bool:
         producer = self._writer.producer
@@ -261,15 +266,29 @@ class AtLeastOnce:
         done, self._in_flight = self._in_flight, []
         self._done(done)
         self._health.blocked = None
-        return True
+        self._write_waiting()
+        return not self.busy
 
     def forget(self, partitions: set[int]) -> None:
-        for batch in self._in_flight:
+        for batch in (*self._in_flight, *self._waiting):
             batch.lost.update(partitions)
 
     def close(self) -> None:
         self._writer.producer.purge()
         self._writer.producer.flush(1)
+
+    def _write_waiting(self) -> None:
+        """Start writing what waits; behind a record that can't be handed over, all is for later."""
+        self._in_flight, self._waiting = self._waiting, []
+        if self._in_flight:
+            self._writer.refresh_routes(time.monotonic())
+        for number, batch in enumerate(self._in_flight):
+            for index in range(len(batch.records)):
+                if not self._writer.write(batch, index, alone=False):
+                    self._fail_rest(batch, index + 1)
+                    for later in self._in_flight[number + 1 :]:
+                        self._fail_rest(later, 0)
+                    return
 
     def _offsets(self) -> dict[int, int]:
         offsets: dict[int, int] = {}
