@@ -35,7 +35,7 @@ PARTS = {
     "CompiledBackend._correct": "scoring: chunks that depend on their neighbours",
     "Judge.judge": "judging: decoding, headers, encoding",
     "CompiledBackend.score": "scoring",
-    "AtLeastOnce.submit": "handing records to the producer",
+    "AtLeastOnce._write_waiting": "handing records to the producer",
     "AtLeastOnce.settle": "acknowledgements and offsets",
     "Observer.done": "metrics",
     "Source.fetch": "consuming",
