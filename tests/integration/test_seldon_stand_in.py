@@ -109,12 +109,16 @@ def test_a_new_container_name_is_a_new_deployment_and_the_old_one_goes(
     apply(changed)
 
     def only_the_new():
-        names = [d["metadata"]["name"] for d in get("deployments")["items"]]
-        return names == ["science-default-0-judge"]
+        deployments, services = (
+            {item["metadata"]["name"] for item in get(kind)["items"]}
+            for kind in ("deployments", "services")
+        )
+        return deployments == {"science-default-0-judge"} and services == {
+            "science-default",
+            "science-default-judge",
+        }
 
-    wait_for(only_the_new, 30, "the old Deployment was deleted")
-    services = {s["metadata"]["name"] for s in get("services")["items"]}
-    assert services == {"science-default", "science-default-judge"}
+    wait_for(only_the_new, 30, "the old Deployment and its Service were deleted")
 
 
 def test_a_kafka_server_without_its_topics_is_refused(apply):
