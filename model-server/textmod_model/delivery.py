@@ -1,8 +1,8 @@
 """Writing batches so that nothing is lost: at least once, or exactly once in transactions.
 
-Both deliveries are used alike. `submit` starts writing a batch and returns; `settle` says whether
-everything submitted is on the broker, waiting a little for it. Only then are offsets stored. While
-one batch is on its way the next is read and scored: librdkafka's threads need no Python.
+Both deliveries are used alike. `submit` takes a batch and returns; `settle` says whether everything
+submitted is on the broker, waiting a little for it. Only then are offsets stored. While some batches
+are on their way the next are read and scored: librdkafka's threads need no Python.
 
 What can't be written is never dropped:
 
@@ -79,7 +79,7 @@ class Delivery(Protocol):
         ...
 
     def submit(self, batch: Batch) -> None:
-        """Start writing a batch."""
+        """Take a batch, to be written at once or when what is on its way is acknowledged."""
         ...
 
     def settle(self, wait: float) -> bool:
