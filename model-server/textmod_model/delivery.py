@@ -1,8 +1,8 @@
 """Writing batches so that nothing is lost: at least once, or exactly once in transactions.
 
 Both deliveries are used alike. `submit` takes a batch and returns; `settle` says whether everything
-submitted is on the broker, waiting a little for it. Only then are offsets stored. While some batches
-are on their way the next are read and scored: librdkafka's threads need no Python.
+submitted is on the broker, waiting a little for it. Only then are offsets stored. While some are on
+their way the next batches are read and scored: librdkafka's threads need no Python.
 
 What can't be written is never dropped:
 
