@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from textmod_model.delivery import BATCHES_IN_FLIGHT, AtLeastOnce
+from textmod_model.delivery import BATCHES_IN_FLIGHT, AtLeastOnce, Failure
 from textmod_model.health import Health
+from textmod_model.kafka import KafkaError
 from textmod_model.stream import Batch, Record
 
 
@@ -14,16 +15,22 @@ class FakeWriter:
     """Takes what it is given; acknowledges all of it when it is told to."""
 
     def __init__(self) -> None:
+        self.refuses: str | None = None
         self.written: list[str] = []
         self.unacknowledged = 0
         self.failures: list[object] = []
         self.producer = SimpleNamespace(flush=lambda _wait: self.unacknowledged)
 
-    def refresh_routes(self, _now: float) -> None:
+    def refresh_routes(self, _now: float, *, force: bool = False) -> None:
         pass
 
+    def topic_of(self, _failure: Failure) -> str:
+        return "out"
+
     def write(self, batch: Batch, index: int, *, alone: bool) -> bool:
-        assert not alone
+        if batch.records[index].value.decode() == self.refuses:
+            self.failures.append(Failure(batch, index, KafkaError(KafkaError._QUEUE_FULL), alone))
+            return False
         self.written.append(batch.records[index].value.decode())
         self.unacknowledged += 1
         return True
@@ -79,3 +86,24 @@ def test_partitions_that_went_are_lost_to_what_waits_too(parts):
     delivery.submit(second)
     delivery.forget({0})
     assert first.lost == second.lost == {0}
+
+
+def test_what_is_behind_a_refused_record_is_written_after_it(
+    parts, monkeypatch
+):
+    monkeypatch.setattr("textmod_model.delivery.RETRY_SECONDS", 0)
+    writer, delivery, stored = parts
+    delivery.submit(batch("a", 2))
+    delivery.submit(batch("b", 4))
+    delivery.submit(batch("c", 6))
+    writer.unacknowledged, writer.refuses = 0, "b1"
+    assert not delivery.settle(0)
+    assert stored == {0: 2}
+    assert writer.written == ["a1", "a2"]
+
+    writer.refuses = None
+    for _ in range(10):  # one record at a time
+        writer.unacknowledged = 0
+        delivery.settle(0)
+    assert writer.written == ["a1", "a2", "b1", "b2", "c1", "c2"]
+    assert stored == {0: 6}
