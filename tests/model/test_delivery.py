@@ -88,9 +88,7 @@ def test_partitions_that_went_are_lost_to_what_waits_too(parts):
     assert first.lost == second.lost == {0}
 
 
-def test_what_is_behind_a_refused_record_is_written_after_it(
-    parts, monkeypatch
-):
+def test_what_is_behind_a_refused_record_is_written_after_it(parts, monkeypatch):
     monkeypatch.setattr("textmod_model.delivery.RETRY_SECONDS", 0)
     writer, delivery, stored = parts
     delivery.submit(batch("a", 2))
