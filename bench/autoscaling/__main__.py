@@ -26,7 +26,7 @@ from autoscaling.policies import Clairvoyant, Cpu, Fixed, Keda, Ours, OursPerfec
 from autoscaling.simulator import Policy, Run, World, simulate
 from autoscaling.traces import ALL, trace
 from textmod_dev.paths import cache_dir
-from textmod_operator import scaling
+from textmod_operator.scaling import law as scaling
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 PARTITIONS = (12, 13, 64)

@@ -21,7 +21,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_operator.lag import LagMonitor
+from textmod_operator.kafka.lag import LagMonitor
 from textmod_operator.state import KafkaConnection, LagReading, ObjectKey
 
 POLLS = 12

@@ -10,17 +10,17 @@ import numpy as np
 from autoscaling.hpa import DEFAULT_BEHAVIOR, Hpa, average_value, utilization
 from autoscaling.simulator import SYNC, State, served
 from autoscaling.traces import Floats
-from textmod_operator import scaling
+from textmod_operator.controller.streams import AT_ONCE_SECONDS
 from textmod_operator.desired.autoscaler import default_behavior
+from textmod_operator.scaling import law as scaling
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
-from textmod_operator.streams import AT_ONCE_SECONDS
 
 DECISION = 2
 """Seconds between two decisions of the operator (its setting `lag_interval`)."""
 
 
 class Ours:
-    """`textmod_operator.scaling.decide` itself, seeing what the operator would see."""
+    """`textmod_operator.scaling.law.decide` itself, seeing what the operator would see."""
 
     name = "ours"
 

@@ -37,7 +37,7 @@ from textmod_dev.kubectl import Kubectl
 from textmod_dev.model_image import IMAGE, trained_model, training_data
 from textmod_dev.processes import wait_until
 from textmod_dev.progress import Progress
-from textmod_operator.group_offsets import GroupOffsets
+from textmod_operator.kafka.offsets import GroupOffsets
 from textmod_operator.state import KafkaConnection
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"

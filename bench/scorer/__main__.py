@@ -22,11 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from textmod_model import dataset, pipeline, sample, train
+from textmod_model import pipeline
 from textmod_model.artifact import Artifact
-from textmod_model.compiled import Compiled
-from textmod_model.scorer import CompiledBackend
-from textmod_model.text import clean
+from textmod_model.scoring.compiled import Compiled
+from textmod_model.scoring.scorer import CompiledBackend
+from textmod_model.text.cleaning import clean
+from textmod_model.training import dataset, sample, train
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "reddit_science_comments.csv"
 BATCH = 256
@@ -41,7 +42,8 @@ def peak():  # not getrusage: what it tells starts at the parent's peak
 START_PROGRAM = """
 import sys
 from pathlib import Path
-from textmod_model import artifact, scorer
+from textmod_model import artifact
+from textmod_model.scoring import scorer
 loaded = scorer.Scorer.from_artifact(artifact.load(Path(sys.argv[1])))
 loaded.score(["Is there (any) evidence that this isn't a :) joke? http://a.b"])
 print(peak())
@@ -50,7 +52,8 @@ print(peak())
 MEMORY_PROGRAM = """
 import random, sys
 from pathlib import Path
-from textmod_model import artifact, scorer
+from textmod_model import artifact
+from textmod_model.scoring import scorer
 draw = random.Random(1)
 loaded = scorer.Scorer.from_artifact(artifact.load(Path(sys.argv[1])))
 loaded.score(["warm up"])

@@ -33,8 +33,9 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_model import artifact, dataset
-from textmod_model.servers import listen
+from textmod_model import artifact
+from textmod_model.serving.servers import listen
+from textmod_model.training import dataset
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

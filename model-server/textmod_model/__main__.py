@@ -13,13 +13,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A serving command doesn't load the training commands: its first verdict is due in two seconds.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    from textmod_model import serving_cli
+    from textmod_model.serving import cli as serving_cli
 
     parser = argparse.ArgumentParser(prog="textmod-model", description=DESCRIPTION)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     serving_cli.add_commands(subparsers)
     if not arguments or arguments[0] not in ("serve", "stream"):
-        from textmod_model import training_cli
+        from textmod_model.training import cli as training_cli
 
         training_cli.add_commands(subparsers)
     args = parser.parse_args(arguments)

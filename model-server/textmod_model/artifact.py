@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-    from textmod_model.compiled import Compiled
+    from textmod_model.scoring.compiled import Compiled
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -46,7 +46,7 @@ TRUSTED_TYPES: Final = (
     "textmod_model.pipeline.ShapeTransformer",
     "textmod_model.pipeline.SpacyTokenTransformer",
     "textmod_model.pipeline.VectorTransformer",
-    "textmod_model.features.grams_of_text",
+    "textmod_model.text.features.grams_of_text",
     "textmod_model.pipeline.passthrough",
 )
 """Every type and function a model file may name beyond those that skops trusts by itself."""
@@ -113,7 +113,7 @@ class Artifact:
 
     def compiled(self) -> "Compiled | None":
         """Load the compiled form, None if the artifact has none. Raises ArtifactError."""
-        from textmod_model.compiled import Compiled
+        from textmod_model.scoring.compiled import Compiled
 
         if not self.has(COMPILED):
             return None

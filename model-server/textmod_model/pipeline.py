@@ -25,8 +25,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 from spacy.language import Language
 
-from textmod_model import features, vectors
-from textmod_model.text import FIRST_WORD, LAST_WORD, URL_WORD, clean, word
+from textmod_model.scoring import vectors
+from textmod_model.text import features
+from textmod_model.text.cleaning import FIRST_WORD, LAST_WORD, URL_WORD, clean, word
 
 BLANK_ENGLISH: Final = "blank:en"
 # The ridge regression's cost grows with the cube of its rows; more of them no longer help.
@@ -39,7 +40,7 @@ def passthrough(tokens: list[str]) -> list[str]:
 
 
 class CleanTextTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped base
-    """Apply `textmod_model.text.clean` to each text."""
+    """Apply `textmod_model.text.cleaning.clean` to each text."""
 
     def fit(self, X: Iterable[str], y: object = None) -> Self:  # noqa: N803, ARG002  # sklearn's names
         """Do nothing: cleaning learns nothing."""
@@ -102,7 +103,7 @@ class RootNormalizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
 
 class ShapeTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped base
-    """Turn each cleaned text into its shape, `textmod_model.features.shape`."""
+    """Turn each cleaned text into its shape, `textmod_model.text.features.shape`."""
 
     def fit(self, X: Iterable[str], y: object = None) -> Self:  # noqa: N803, ARG002  # sklearn's
         """Do nothing: the shape learns nothing."""

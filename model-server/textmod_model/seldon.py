@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model import settings as settings_module
-from textmod_model.messages import CLASS_NAMES, RefusedError, texts_of
-from textmod_model.predictor import Predictor
+from textmod_model.formats.messages import CLASS_NAMES, RefusedError, texts_of
+from textmod_model.serving.predictor import Predictor
 
 
 class TextModeration:
@@ -35,7 +35,7 @@ class TextModeration:
 
     def load(self) -> None:
         """Load the artifact, once; the wrapper calls it in each of its processes."""
-        from textmod_model.serving_cli import load_predictor
+        from textmod_model.serving.cli import load_predictor
 
         with self._lock:
             if self._predictor is None:

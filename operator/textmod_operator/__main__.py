@@ -127,8 +127,8 @@ def _check(args: argparse.Namespace) -> int:
     import yaml
 
     from textmod_operator import check
-    from textmod_operator.cluster import Cluster, connect
     from textmod_operator.errors import ClusterError, NotAccepted
+    from textmod_operator.kube.cluster import Cluster, connect
     from textmod_operator.state import Capabilities
 
     different = False
@@ -155,8 +155,8 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from textmod_operator.cluster import Cluster, connect
     from textmod_operator.doctor import examine
+    from textmod_operator.kube.cluster import Cluster, connect
 
     cluster = Cluster(connect(args.kubeconfig), "textmod-operator-doctor")
     well = True
@@ -185,8 +185,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _run(args: argparse.Namespace) -> int:
     import kopf
 
-    from textmod_operator.cluster import Cluster, connect
-    from textmod_operator.handlers import Controller, handlers
+    from textmod_operator.controller.handlers import Controller, handlers
+    from textmod_operator.kube.cluster import Cluster, connect
 
     logging.basicConfig(
         level=args.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -238,8 +238,8 @@ def _split(service: str | None) -> tuple[str, str] | None:
 
 async def _serve(controller: Any, cluster: Any, settings: Settings) -> None:  # noqa: ANN401
     """Starts the metrics API and the health server on the running loop."""
-    from textmod_operator.certificates import FolderCertificate, OwnCertificate
-    from textmod_operator.metrics_api import (
+    from textmod_operator.serving.certificates import FolderCertificate, OwnCertificate
+    from textmod_operator.serving.metrics_api import (
         follow_certificate,
         health_app,
         metrics_app,

@@ -14,10 +14,10 @@ from typing import Final
 import yaml
 
 from textmod_operator.api.v1alpha1 import API_VERSION, KIND, TextModeration
-from textmod_operator.cluster import Cluster
+from textmod_operator.controller.reconcile import connect_to_kafka
 from textmod_operator.desired import desired
 from textmod_operator.errors import NotAccepted
-from textmod_operator.reconcile import connect_to_kafka
+from textmod_operator.kube.cluster import Cluster
 from textmod_operator.state import Capabilities, Desired, KafkaConnection, Manifest, Ref
 
 FINE: Final = 0

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import API_VERSION, PLURAL
-from textmod_operator.cluster import LEASE_SECONDS, Cluster
 from textmod_operator.errors import ClusterError
+from textmod_operator.kube.cluster import LEASE_SECONDS, Cluster
 
 METRICS_API = "external.metrics.k8s.io/v1beta1"
 

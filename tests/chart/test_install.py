@@ -30,9 +30,9 @@ from textmod_dev.processes import wait_until
 from textmod_dev.progress import Progress
 from textmod_operator import naming
 from textmod_operator.__main__ import main as operator_command
-from textmod_operator.certificates import OwnCertificate
-from textmod_operator.cluster import Cluster, connect
 from textmod_operator.errors import ClusterError
+from textmod_operator.kube.cluster import Cluster, connect
+from textmod_operator.serving.certificates import OwnCertificate
 
 pytestmark = pytest.mark.integration
 

@@ -23,7 +23,7 @@ from textmod_operator import metrics as operator_metrics
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.errors import Problem
-from textmod_operator.scaling import Condition
+from textmod_operator.scaling.law import Condition
 
 DOCS = ROOT / "docs"
 RUNBOOKS = DOCS / "runbooks"
@@ -179,9 +179,9 @@ def test_the_metrics_page_names_every_metric() -> None:
 
 def test_the_stream_page_names_every_reason_of_a_dead_letter() -> None:
     text = (DOCS / "stream.md").read_text()
+    package = ROOT / "model-server" / "textmod_model"
     source = "".join(
-        (ROOT / "model-server" / "textmod_model" / name).read_text()
-        for name in ("messages.py", "stream.py", "delivery.py")
+        path.read_text() for part in ("formats", "stream") for path in (package / part).glob("*.py")
     )
     found = set(re.findall(r'Refused(?:Error)?\(\s*"(\w+)"', source))
     assert len(found) > 10

@@ -22,7 +22,7 @@ from textmod_dev.kafka_security import Security
 from textmod_dev.local_cluster import LocalCluster
 from textmod_dev.model_image import add_image, trained_model, training_data
 from textmod_dev.progress import Progress
-from textmod_operator.lag import LagMonitor
+from textmod_operator.kafka.lag import LagMonitor
 from textmod_operator.state import KafkaConnection, LagReading, ObjectKey
 
 pytestmark = pytest.mark.integration

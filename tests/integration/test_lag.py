@@ -20,8 +20,8 @@ from confluent_kafka.admin import (
 )
 
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_operator.group_offsets import Partition
-from textmod_operator.lag import LagMonitor
+from textmod_operator.kafka.lag import LagMonitor
+from textmod_operator.kafka.offsets import Partition
 from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey
 
 pytestmark = pytest.mark.integration

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from textmod_model.protos import seldon_pb2 as pb
-from textmod_model.servers import listen
+from textmod_model.serving.servers import listen
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

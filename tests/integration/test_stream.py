@@ -37,11 +37,11 @@ from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.kafka_security import Security
 from textmod_model import artifact, settings
 from textmod_model.health import Health
-from textmod_model.kafka import Source
-from textmod_model.scorer import Scorer
-from textmod_model.servers import listen
-from textmod_model.speed import Speed
-from textmod_operator.lag import LagMonitor
+from textmod_model.scoring.scorer import Scorer
+from textmod_model.serving.servers import listen
+from textmod_model.stream.kafka import Source
+from textmod_model.stream.speed import Speed
+from textmod_operator.kafka.lag import LagMonitor
 from textmod_operator.state import KafkaConnection, ObjectKey
 
 pytestmark = pytest.mark.integration

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from textmod_model import artifact, dataset, sample, train
+from textmod_model import artifact
+from textmod_model.training import dataset, sample, train
 
 ROWS = 800
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import skops.io
 
-from textmod_model import artifact, pipeline, train
+from textmod_model import artifact, pipeline
 from textmod_model.artifact import ArtifactError, DigestMismatch
-from textmod_model.dataset import Dataset
+from textmod_model.training import train
+from textmod_model.training.dataset import Dataset
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from textmod_model.dataset import DatasetError, read_csv
+from textmod_model.training.dataset import DatasetError, read_csv
 
 
 def write(folder: Path, data: bytes) -> Path:

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from textmod_model.delivery import BATCHES_IN_FLIGHT, AtLeastOnce, Failure
 from textmod_model.health import Health
-from textmod_model.kafka import KafkaError
-from textmod_model.stream import Batch, Record
+from textmod_model.stream.delivery import BATCHES_IN_FLIGHT, AtLeastOnce, Failure
+from textmod_model.stream.judge import Batch, Record
+from textmod_model.stream.kafka import KafkaError
 
 
 class FakeWriter:
@@ -89,7 +89,7 @@ def test_partitions_that_went_are_lost_to_what_waits_too(parts):
 
 
 def test_what_is_behind_a_refused_record_is_written_after_it(parts, monkeypatch):
-    monkeypatch.setattr("textmod_model.delivery.RETRY_SECONDS", 0)
+    monkeypatch.setattr("textmod_model.stream.delivery.RETRY_SECONDS", 0)
     writer, delivery, stored = parts
     delivery.submit(batch("a", 2))
     delivery.submit(batch("b", 4))

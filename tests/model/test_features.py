@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
-from textmod_model import features
+from textmod_model.text import features
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Z", "Cc", "Cs"]), min_size=1)))

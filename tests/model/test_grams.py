@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_model import features
-from textmod_model.grams import GramSums
-from textmod_model.lookup import Lookup
+from textmod_model.scoring.grams import GramSums
+from textmod_model.scoring.lookup import Lookup
+from textmod_model.text import features
 
 KNOWN = [" th", "the", "he ", " the", "he, ", "é! ", " 科学", "😀😀 ", "a a"]
 VALUES = np.arange(1.0, 1 + 2 * len(KNOWN)).reshape(-1, 2)

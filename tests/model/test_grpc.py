@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
-from textmod_model import grpc_server
 from textmod_model.errors import ServingError
 from textmod_model.metrics import Metrics
-from textmod_model.predictor import ModelInfo, Predictor
 from textmod_model.protos import seldon_pb2 as pb
-from textmod_model.servers import listen
+from textmod_model.serving import grpc_server
+from textmod_model.serving.predictor import ModelInfo, Predictor
+from textmod_model.serving.servers import listen
 
 INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 

@@ -6,9 +6,9 @@ import pytest
 
 from textmod_model import settings
 from textmod_model.health import Health
-from textmod_model.kafka import BATCH_BYTES, Source
-from textmod_model.speed import Speed
-from textmod_model.stream import HeadersUnread
+from textmod_model.stream.judge import HeadersUnread
+from textmod_model.stream.kafka import BATCH_BYTES, Source
+from textmod_model.stream.speed import Speed
 
 STREAM = {
     "TEXTMOD_STREAMING": "Native",

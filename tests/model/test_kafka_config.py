@@ -2,7 +2,9 @@
 
 import json
 
-from textmod_model import kafka_config, serving_cli, settings
+from textmod_model import settings
+from textmod_model.serving import cli as serving_cli
+from textmod_model.stream import kafka_config
 
 STREAM = {
     "TEXTMOD_STREAMING": "Native",

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_model import messages
-from textmod_model.messages import Decoded, Refused, VerdictHeaders, Verdicts
+from textmod_model.formats import messages
+from textmod_model.formats.messages import Decoded, Refused, VerdictHeaders, Verdicts
 
 VERDICTS = Verdicts(("kept", "removed"), 0.5, "science:1")
 

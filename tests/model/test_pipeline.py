@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.pipeline import Pipeline
 
-from textmod_model import features, pipeline, vectors
+from textmod_model import pipeline
 from textmod_model.artifact import Artifact
 from textmod_model.pipeline import (
     LatentLogisticRegression,
@@ -16,6 +16,8 @@ from textmod_model.pipeline import (
     SpacyTokenTransformer,
     VectorTransformer,
 )
+from textmod_model.scoring import vectors
+from textmod_model.text import features
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import httpx
 import numpy as np
 import pytest
 
-from textmod_model import rest
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
-from textmod_model.predictor import ModelInfo, Predictor
+from textmod_model.serving import rest
+from textmod_model.serving.predictor import ModelInfo, Predictor
 
 INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from textmod_model import sample
-from textmod_model.dataset import read_csv
+from textmod_model.training import sample
+from textmod_model.training.dataset import read_csv
 
 
 def test_the_same_seed_gives_the_same_comments() -> None:

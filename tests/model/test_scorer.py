@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textmod_model import artifact, pipeline, sample, scorer
+from textmod_model import artifact, pipeline
 from textmod_model.artifact import Artifact
-from textmod_model.scorer import CompiledBackend, PipelineBackend, Scorer
-from textmod_model.text import MAX_CHUNK
+from textmod_model.scoring import scorer
+from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend, Scorer
+from textmod_model.text.cleaning import MAX_CHUNK
+from textmod_model.training import sample
 
 REDDIT = Path(__file__).parents[2].parent / "shared" / "data" / "reddit_science_comments.csv"
 TOLERANCE = 1e-9
@@ -74,7 +76,7 @@ def test_scores_of_unseen_comments_are_the_pipelines(
 def test_scores_of_real_comments_are_the_pipelines(
     compiled: CompiledBackend, reference: PipelineBackend
 ) -> None:
-    from textmod_model.dataset import read_csv
+    from textmod_model.training.dataset import read_csv
 
     batch = read_csv(REDDIT).texts
     np.testing.assert_allclose(
@@ -175,7 +177,8 @@ def test_a_pipeline_without_a_compiled_form_is_served_by_scikit_learn(
 
 def test_serving_imports_neither_spacy_nor_scikit_learn(seed_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from textmod_model import artifact, scorer; "
+        "import sys; from pathlib import Path; from textmod_model import artifact; "
+        "from textmod_model.scoring import scorer; "
         "score = scorer.Scorer.from_artifact(artifact.load(Path(sys.argv[1]))).score; "
         "assert len(score(['(x): (( http://a.b :-) 科学', 'b'])) == 2; "
         "assert not {'spacy', 'sklearn', 'scipy', 'skops'} & set(sys.modules), 'imported'"

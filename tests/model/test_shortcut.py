@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textmod_model.artifact import Artifact
-from textmod_model.compiled import UNKNOWN, Compiled
-from textmod_model.memo import Memo
-from textmod_model.packed import Chunks, integers
-from textmod_model.shortcut import Shortcut, _slots
-from textmod_model.text import clean
+from textmod_model.scoring.compiled import UNKNOWN, Compiled
+from textmod_model.scoring.memo import Memo
+from textmod_model.scoring.packed import Chunks, integers
+from textmod_model.scoring.shortcut import Shortcut, _slots
+from textmod_model.text.cleaning import clean
 
 # Sizes around those of the integers, NULs, and characters of several bytes.
 PIECES = ["\0", "\0\0", "a", "abcdefg", "abcdefgh", "abcdefghi", "e" * 14, "e" * 15, "e" * 16,

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from textmod_model.speed import Speed, usable_cores
+from textmod_model.stream.speed import Speed, usable_cores
 
 
 def test_until_enough_was_worked_off_the_benchmark_stands():

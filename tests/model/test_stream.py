@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from textmod_model.messages import VerdictHeaders, Verdicts, decoder
-from textmod_model.stream import TEXTS_AT_ONCE, HeadersUnread, Judge
+from textmod_model.formats.messages import VerdictHeaders, Verdicts, decoder
+from textmod_model.stream.judge import TEXTS_AT_ONCE, HeadersUnread, Judge
 
 
 class FakeMessage:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from textmod_model import text
-from textmod_model.text import MAX_CHUNK, clean, pieces, tidy, word
+from textmod_model.text import cleaning as text
+from textmod_model.text.cleaning import MAX_CHUNK, clean, pieces, tidy, word
 
 # Any str there is, lone surrogates included, and the marks that cleaning looks for.
 ANY_TEXT = st.one_of(

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from textmod_model import __main__ as command
-from textmod_model import artifact, compare, report, train, vectors
+from textmod_model import artifact
 from textmod_model.artifact import Artifact
-from textmod_model.dataset import Dataset
-from textmod_model.sample import write_csv
+from textmod_model.scoring import vectors
+from textmod_model.training import compare, report, train
+from textmod_model.training.dataset import Dataset
+from textmod_model.training.sample import write_csv
 
 
 def test_expected_calibration_error() -> None:

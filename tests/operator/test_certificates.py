@@ -12,7 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509 import verification
 
-from textmod_operator.certificates import (
+from textmod_operator.kube.cluster import Cluster
+from textmod_operator.serving.certificates import (
     LIFETIME,
     RENEW_BEFORE,
     FolderCertificate,
@@ -20,8 +21,7 @@ from textmod_operator.certificates import (
     OwnCertificate,
     renewed,
 )
-from textmod_operator.cluster import Cluster
-from textmod_operator.metrics_api import _load, server_context
+from textmod_operator.serving.metrics_api import _load, server_context
 
 HOST = "metrics.textmod.svc"
 NOW = datetime.datetime.now(datetime.UTC)

@@ -8,7 +8,7 @@ import pytest
 from kubernetes.client import ApiClient, V1Lease, V1LeaseSpec
 
 from textmod_operator import naming
-from textmod_operator.cluster import Cluster, _PatientLock, _projection
+from textmod_operator.kube.cluster import Cluster, _PatientLock, _projection
 from textmod_operator.state import ObjectKey, Ref
 
 SCIENCE = ObjectKey("reddit", "science")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 from kafka.errors import GroupAuthorizationFailedError, NotCoordinatorError
 
-from textmod_operator.group_offsets import Committed, GroupOffsets, Partition
+from textmod_operator.kafka.offsets import Committed, GroupOffsets, Partition
 from textmod_operator.state import KafkaConnection
 
 

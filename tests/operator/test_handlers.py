@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objects import body, moderation
 
-from textmod_operator.handlers import (
+from textmod_operator.controller.handlers import (
     Claims,
     Controller,
     Patience,

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from objects import PLAINTEXT, body, moderation, workload_seen
 
-from textmod_operator import handover, naming
+from textmod_operator import naming
 from textmod_operator.desired import desired, stopped
+from textmod_operator.kafka import handover
 from textmod_operator.state import Capabilities
 
 NATIVE = "textmod.reddit.science"

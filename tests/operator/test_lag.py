@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_operator.lag import ArrivalHistory, told_rate
+from textmod_operator.kafka.lag import ArrivalHistory, told_rate
 
 
 def history(*points: tuple[float, int]) -> ArrivalHistory:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 from objects import scaling_seen
 
-from textmod_operator.metrics_api import STALE_SECONDS, health_app, metrics_app
+from textmod_operator.serving.metrics_api import STALE_SECONDS, health_app, metrics_app
 from textmod_operator.state import FrontProxy, LagReading, LagUnknown, ObjectKey, ScalingSeen
 
 ROOT = "/apis/external.metrics.k8s.io/v1beta1"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_operator.scaling import (
+from textmod_operator.scaling.law import (
     Decision,
     Memory,
     Policy,

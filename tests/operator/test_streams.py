@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from objects import PLAINTEXT, moderation
 
+from textmod_operator.controller.streams import Streams, stream_of
 from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey, PartitionLag
-from textmod_operator.streams import Streams, stream_of
 
 KEY = ObjectKey("reddit", "science")
 

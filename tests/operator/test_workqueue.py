@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from textmod_operator.workqueue import WorkQueue
+from textmod_operator.controller.workqueue import WorkQueue
 
 
 class Clock:

@@ -1,0 +1,1 @@
+"""What the bytes of a message mean: decoders to texts, encoders from scores. Pure."""

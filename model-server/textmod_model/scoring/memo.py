@@ -1,0 +1,317 @@
+"""What is known of each chunk of text: worked out once, then remembered."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate, chain
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textmod_model.scoring.compiled import LEFT_OUT, UNKNOWN, Compiled, Memory
+from textmod_model.scoring.grams import GramSums
+from textmod_model.text import features
+from textmod_model.text.chunks import ChunkTokenizer
+from textmod_model.text.cleaning import (
+    FIRST_WORD,
+    LAST_WORD,
+    MAX_CHUNK,
+    URL_WORD,
+    clean,
+    pieces,
+    word,
+)
+
+BREAK: Final = "\0"
+"""The chunk put behind each text; ends with a token that no n-gram knows. Tidy text has no NUL."""
+BREAK_INDEX: Final = 0
+BEGIN: Final = "\0\0"
+"""The chunk put before each text by models with edges."""
+BEGIN_INDEX: Final = 1
+_FIXED: Final = 2  # entries before the artifact's
+_LETTERS_PER_CHUNK: Final = 16
+"""Characters, and word ids, remembered for each chunk of the limit; on average a chunk has half."""
+
+
+class Known(NamedTuple):
+    """What is known of one chunk."""
+
+    tokens: tuple[int, ...]
+    """Ids of the words."""
+    letters: str = ""
+    """What its character n-grams are cut from, `features.padded`; empty for a recipe without."""
+    marks: Sequence[int] = ()
+    """Places in `features.MARKS`, one as often as it has that mark."""
+    chunks: int = 1
+    fragile: bool = False
+    """Holds beside these neighbours only (`chunks.Tokenized.fragile`)."""
+
+
+class Columns(NamedTuple):
+    """What is known, by chunk index. Views: valid until the next look-up."""
+
+    start: NDArray[np.int32]
+    """Where a chunk's ids begin in `tokens`."""
+    size: NDArray[np.int32]
+    tokens: NDArray[np.int32]
+    weight: NDArray[np.float64]
+    """Sum over the chunk's character n-grams of count · idf · coefficient."""
+    mass: NDArray[np.float64]
+    """Sum over the chunk's character n-grams of count · idf."""
+    marks: NDArray[np.int16]
+    """Shape (number of chunks, number of marks)."""
+    chunks: NDArray[np.int32]
+    fragile: NDArray[np.int8]
+
+
+class Analyzer:
+    """Works out what is to be known of a chunk, from the compiled model."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._tokenizer = ChunkTokenizer(compiled.rules)
+        self._words = compiled.words
+        self._forms = compiled.forms
+        self._url = compiled.words.get(URL_WORD, UNKNOWN)
+        values = np.column_stack((compiled.gram_idf * compiled.gram_weights, compiled.gram_idf))
+        self._grams = GramSums(list(compiled.grams), values) if compiled.grams else None
+        self.has_shape = len(compiled.straight) > 0
+
+    def chunk(self, chunk: str) -> Known:
+        """Analyze one chunk of any length."""
+        if len(chunk) > MAX_CHUNK:
+            cut = pieces(chunk)
+            known = {piece: self.chunk(piece) for piece in set(cut)}  # often one and the same
+            return _joined([known[piece] for piece in cut])
+        tokens, fragile = self.ids(chunk)
+        letters = features.padded(chunk) if self._grams is not None else ""
+        marks = features.marks(chunk) if self.has_shape else ()
+        return Known(tokens, letters, marks, 1, fragile)
+
+    def ids(self, chunk: str) -> tuple[tuple[int, ...], bool]:
+        """Return the words' ids of a chunk of up to MAX_CHUNK characters, and if it is fragile."""
+        fragile = False
+        tokens: Sequence[str] | None = self._tokenizer.plain(chunk)
+        if tokens is None:
+            tokens, fragile = self._tokenizer.marked(chunk)
+        return self.token_ids(tokens), fragile
+
+    def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
+        """Tell whether the fragile chunk at index `at` may be another between its neighbours."""
+        near = [chunks[place] for place in range(max(at - 1, 0), min(at + 2, len(chunks)))]
+        if max(map(len, near)) > MAX_CHUNK:
+            return True
+        return self._tokenizer.depends_on_neighbours(chunks, at)
+
+    def words(self, text: str) -> Known:
+        """Take the words of a whole text as if it were one chunk, and nothing else of it."""
+        tokens = self.token_ids(self._tokenizer.text(clean(text)))
+        return Known(tokens, chunks=0)
+
+    def gram_sums(self, entries: Sequence[Known]) -> NDArray[np.float64]:
+        """Return weight and mass of each entry, shape (len(entries), 2)."""
+        if self._grams is None:
+            return np.zeros((len(entries), 2))
+        return self._grams.sums([entry.letters for entry in entries])
+
+    def special_stems(self) -> set[str]:
+        """Return what the letters of a chunk may be that is, or may be, a special case."""
+        return self._tokenizer.special_stems()
+
+    def known_words(self) -> set[str]:
+        """Return all words, in lower case, of which something is known or that may be special."""
+        others = {*self._forms, *self._tokenizer.special_stems()}
+        return {*self._words, *(word.lower() for word in others)}
+
+    def token_ids(self, tokens: Sequence[str]) -> tuple[int, ...]:
+        """Return the words' ids of tokens; those that are no words are left out."""
+        forms, words = self._forms, self._words
+        ids = []
+        for token in tokens:
+            number = forms.get(token)
+            if number is None:  # letters alone are no symbol and no address
+                number = words.get(token.lower(), UNKNOWN) if token.isalpha() else self._id(token)
+            if number != LEFT_OUT:
+                ids.append(number)
+        return tuple(ids)
+
+    def _id(self, token: str) -> int:
+        """Return the id of a token that is no form and not letters alone."""
+        if ("." in token or token.startswith("http")) and self._tokenizer.like_url(token):
+            return self._url
+        lowered = word(token)
+        return self._words.get(lowered, UNKNOWN) if lowered else LEFT_OUT
+
+
+def counts_of_marks(entries: Sequence[Known]) -> NDArray[np.int16]:
+    """Return how often each entry has each mark, shape (len(entries), number of marks)."""
+    width = len(features.MARKS)
+    rows = np.repeat(np.arange(len(entries)), [len(entry.marks) for entry in entries])
+    marks = np.fromiter(chain.from_iterable(entry.marks for entry in entries), np.int64)
+    counts = np.bincount(rows * width + marks, minlength=len(entries) * width)
+    return counts.astype(np.int16).reshape(-1, width)
+
+
+def _joined(parts: Sequence[Known]) -> Known:
+    return Known(
+        tuple(token for part in parts for token in part.tokens),
+        letters="".join(part.letters for part in parts),
+        marks=[mark for part in parts for mark in part.marks],
+        chunks=len(parts),
+        fragile=any(part.fragile for part in parts),
+    )
+
+
+class Memo(dict[str, int]):
+    """Index of every chunk met; `find` analyzes those that were not.
+
+    Holds the artifact's chunks for good and up to `limit` others. Once those are full, further
+    chunks are worked out for the batch at hand only, and the next `trim` forgets them all: a
+    stream of ever new chunks takes bounded memory, and the words that everybody writes are back
+    within a few texts. Very long chunks, which hardly come twice, are never remembered.
+    """
+
+    def __init__(self, compiled: Compiled, *, limit: int) -> None:
+        super().__init__()
+        self.lasting = [BREAK, BEGIN, *compiled.memory.chunks]
+        """The chunks held for good, by their indices."""
+        words = compiled.words
+        begin, end = [words.get(FIRST_WORD, UNKNOWN)], [words.get(LAST_WORD, UNKNOWN), UNKNOWN]
+        self._table = _Table(compiled.memory, end if compiled.edges else [UNKNOWN], begin)
+        self.analyzer = Analyzer(compiled)
+        self._new: list[Known] = []  # not in the table yet
+        self._limit = len(self.lasting) + limit
+        self._letters_limit = limit * _LETTERS_PER_CHUNK
+        self._letters = 0
+        self.generation = 0
+        """Changes whenever the indices given out before are void."""
+        self.shares = not (compiled.grams or self.analyzer.has_shape)
+        """Without letters and marks, chunks of the same words are one entry."""
+        self._same: dict[tuple[int, ...], int] = {}
+        self._name()
+        self.misses = 0
+
+    def _name(self) -> None:
+        self.update(zip(self.lasting, range(len(self.lasting)), strict=True))
+
+    def find(self, chunks: Sequence[str]) -> list[int]:
+        """Return the index of each chunk; those not met before are analyzed."""
+        new = [chunk for chunk in dict.fromkeys(chunks) if chunk not in self]
+        self.misses += len(new)
+        found = dict(zip(new, map(self._analyzed, new), strict=True))
+        self._remember(found)
+        return [found[chunk] if chunk in found else self[chunk] for chunk in chunks]
+
+    def _analyzed(self, chunk: str) -> int:
+        """Make an entry of a chunk not met before, or find one that says the same."""
+        if not self.shares or len(chunk) > MAX_CHUNK:
+            return self.add(self.analyzer.chunk(chunk))
+        tokens, fragile = self.analyzer.ids(chunk)
+        if fragile:
+            return self.add(Known(tokens, fragile=True))
+        return self.of_words(tokens)
+
+    def of_words(self, tokens: tuple[int, ...]) -> int:
+        """Return the entry of chunks that are these words and nothing else."""
+        index = self._same.get(tokens)
+        if index is None:
+            index = self._same[tokens] = self.add(Known(tokens))
+        return index
+
+    def _remember(self, found: dict[str, int]) -> None:
+        """Take as many of these chunks as there is room for."""
+        short = [chunk for chunk in found if len(chunk) <= MAX_CHUNK]
+        letters = list(accumulate(map(len, short), initial=self._letters))
+        room = min(self._limit - len(self), bisect_left(letters, self._letters_limit))
+        del short[max(room, 0) :]
+        self._letters = letters[len(short)]
+        self.update(zip(short, map(found.__getitem__, short), strict=True))
+
+    def _full(self) -> bool:
+        return len(self) >= self._limit or self._letters >= self._letters_limit
+
+    def add(self, known: Known) -> int:
+        """Add an entry without a name, for the batch at hand, and return its index."""
+        self._new.append(known)
+        return len(self._table) + len(self._new) - 1
+
+    def columns(self) -> Columns:
+        """Return views on all entries; they must be gone before the next call."""
+        if self._new:
+            self._table.extend(self._new, self.analyzer.gram_sums(self._new))
+            self._new.clear()
+        return self._table.columns()
+
+    def trim(self) -> None:
+        """Forget what does not fit. Call between batches: indices given out before are void."""
+        if self._full() or self._table_is_full():
+            self.generation += 1
+            self._new.clear()
+            self._same.clear()
+            self._letters = 0
+            self.clear()
+            self._table.truncate(len(self.lasting))
+            self._name()
+
+    def _table_is_full(self) -> bool:
+        return (
+            len(self._table) + len(self._new) > self._limit
+            or self._table.tokens_added > self._letters_limit
+        )
+
+
+class _Table:
+    """The columns, growing. The break and the beginning come first, then the artifact's chunks."""
+
+    def __init__(self, memory: Memory, at_break: Sequence[int], at_begin: Sequence[int]) -> None:
+        sizes = np.concatenate(([len(at_break), len(at_begin)], memory.sizes))
+        nothing = [0] * _FIXED
+        self._start = array("i", (np.cumsum(sizes) - sizes).tolist())
+        self._size = array("i", sizes.tolist())
+        self._tokens = array("i", [*at_break, *at_begin, *memory.tokens.tolist()])
+        self._weight = array("d", [*nothing, *memory.weights.tolist()])
+        self._mass = array("d", [*nothing, *memory.masses.tolist()])
+        self._marks = array("h", nothing * len(features.MARKS))
+        self._marks.frombytes(np.ascontiguousarray(memory.marks, np.int16).tobytes())
+        self._chunks = array("i", [*nothing, *memory.counts.tolist()])
+        self._fragile = array("b", [*nothing, *memory.fragile.tolist()])
+        self._own_tokens = len(self._tokens)
+
+    @property
+    def tokens_added(self) -> int:
+        """How many ids there are beyond the artifact's."""
+        return len(self._tokens) - self._own_tokens
+
+    def __len__(self) -> int:
+        return len(self._start)
+
+    def extend(self, entries: Sequence[Known], sums: NDArray[np.float64]) -> None:
+        sizes = [len(entry.tokens) for entry in entries]
+        self._start.extend(accumulate(sizes[:-1], initial=len(self._tokens)))
+        self._size.extend(sizes)
+        self._tokens.extend(chain.from_iterable(entry.tokens for entry in entries))
+        self._weight.frombytes(np.ascontiguousarray(sums[:, 0]).tobytes())
+        self._mass.frombytes(np.ascontiguousarray(sums[:, 1]).tobytes())
+        self._marks.frombytes(counts_of_marks(entries).tobytes())
+        self._chunks.extend([entry.chunks for entry in entries])
+        self._fragile.extend([entry.fragile for entry in entries])
+
+    def columns(self) -> Columns:
+        return Columns(
+            start=np.frombuffer(self._start, np.int32),
+            size=np.frombuffer(self._size, np.int32),
+            tokens=np.frombuffer(self._tokens, np.int32),
+            weight=np.frombuffer(self._weight, np.float64),
+            mass=np.frombuffer(self._mass, np.float64),
+            marks=np.frombuffer(self._marks, np.int16).reshape(-1, len(features.MARKS)),
+            chunks=np.frombuffer(self._chunks, np.int32),
+            fragile=np.frombuffer(self._fragile, np.int8),
+        )
+
+    def truncate(self, length: int) -> None:
+        del self._tokens[self._start[length - 1] + self._size[length - 1] :]
+        for column in (self._start, self._size, self._chunks, self._fragile):
+            del column[length:]
+        del self._marks[length * len(features.MARKS) :]
+        del self._weight[length:]
+        del self._mass[length:]

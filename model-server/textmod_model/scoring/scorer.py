@@ -1,0 +1,256 @@
+"""Score texts: the probability that a moderator would remove each.
+
+A batch goes through arrays as a whole. Each text becomes chunks, each chunk an index into what is
+remembered of chunks (`memo`), and all indices of the batch become word ids, n-gram features, and
+one sum a text. The result is the scikit-learn pipeline's to 1e-9; tests hold it to that.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import numpy as np
+
+from textmod_model.scoring.compiled import UNKNOWN, Compiled, Floats, Integers
+from textmod_model.scoring.lookup import Indices, Lookup
+from textmod_model.scoring.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
+from textmod_model.scoring.packed import Chunks
+from textmod_model.scoring.shortcut import Shortcut
+from textmod_model.scoring.vectors import mean_of_root, squashed
+from textmod_model.text.cleaning import tidy
+from textmod_model.text.features import shape
+
+if TYPE_CHECKING:
+    from textmod_model.artifact import Artifact
+
+MEMO_LIMIT: Final = 100_000
+"""Chunks remembered beyond the artifact's own, about 200 bytes each."""
+_SLICE_CHARACTERS: Final = 1 << 18
+_SLICE_TEXTS: Final = 512
+_BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
+# Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
+# which gives the same and costs no more.
+_MANY_FRAGILE: Final = 16
+
+
+class Backend(Protocol):
+    """What turns texts into probabilities."""
+
+    def score(self, texts: Sequence[str]) -> Floats: ...
+
+
+class Scorer:
+    """Probabilities of "removed" for batches of texts. Not for several threads at once."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @classmethod
+    def from_artifact(cls, artifact: "Artifact") -> "Scorer":
+        """Make the fastest exact scorer that the artifact allows. Raises ArtifactError."""
+        compiled = artifact.compiled()
+        if compiled is None:
+            return cls(PipelineBackend(artifact))
+        return cls(CompiledBackend(compiled))
+
+    def score(self, texts: Sequence[str]) -> Floats:
+        """Return P(removed) in [0, 1] of each text, shape (n,). Never raises on a str."""
+        if not texts:
+            return np.zeros(0)
+        return self._backend.score(texts)
+
+
+class PipelineBackend:
+    """The scikit-learn pipeline itself: the reference, and the way of pipelines not compiled."""
+
+    def __init__(self, artifact: "Artifact") -> None:
+        from textmod_model import pipeline
+
+        self._pipeline = artifact.pipeline()
+        self._probability = pipeline.removed_probability
+
+    def score(self, texts: Sequence[str]) -> Floats:
+        return self._probability(self._pipeline, texts)
+
+
+class _Words(NamedTuple):
+    """What comes of the words of each text; shapes (n,) and (n, k + 1)."""
+
+    decisions: Floats
+    """Their n-grams' part of the decision values."""
+    vectors: Floats
+    """The sum of their vectors, and how many have one."""
+
+
+class CompiledBackend:
+    """The compiled form: a memo of chunks and sums over arrays."""
+
+    def __init__(self, compiled: Compiled, *, memo_limit: int = MEMO_LIMIT) -> None:
+        self._model = compiled
+        self._grams = _Grams(compiled)
+        self._table = compiled.vectors.astype(np.float32)  # adding up halves takes longer
+        # Texts are split together: BEGIN text BREAK BEGIN text BREAK …, without the beginnings for
+        # a model without edges.
+        self._begin = f"{BEGIN} " if compiled.edges else ""
+        self._end = f" {BREAK}"
+        self._between = f"{self._end} {self._begin}"
+        self.memo = Memo(compiled, limit=memo_limit)
+        self._shortcut = Shortcut(self.memo)
+
+    @property
+    def new_chunks(self) -> int:
+        """How many chunks had not been met before."""
+        return self.memo.misses + self._shortcut.plain_words
+
+    def score(self, texts: Sequence[str]) -> Floats:
+        return np.concatenate([self._score(part) for part in _slices(texts)])
+
+    def _score(self, texts: Sequence[str]) -> Floats:
+        memo = self.memo
+        memo.trim()
+        chunks = Chunks(self._begin + self._between.join(map(_spaced, texts)) + self._end)
+        indices = self._shortcut.find(chunks)
+        words = self._words(indices)
+        self._correct(words, texts, chunks, indices)
+        decisions = self._model.intercept + words.decisions
+        breaks = np.flatnonzero(indices == BREAK_INDEX)
+        starts = np.concatenate(([0], breaks[:-1] + 1))
+        if self._model.grams:
+            decisions += self._letters(indices, starts)
+        if len(self._model.straight):
+            decisions += self._curve(indices, starts, words.vectors)
+        with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
+            return 1 / (1 + np.exp(-decisions))
+
+    def _correct(
+        self, words: "_Words", texts: Sequence[str], chunks: Sequence[str], indices: Indices
+    ) -> None:
+        """Replace what neighbours make of a chunk's tokens (rare, see `chunks`)."""
+        fragile = np.flatnonzero(self.memo.columns().fragile[indices])
+        if not len(fragile):
+            return
+        analyzer = self.memo.analyzer
+        is_break = indices == BREAK_INDEX
+        rows = np.cumsum(is_break) - is_break
+        many = np.bincount(rows[fragile]) > _MANY_FRAGILE
+        changed = set(np.flatnonzero(many).tolist())
+        for at in fragile[~many[rows[fragile]]].tolist():
+            if analyzer.depends_on_neighbours(chunks, at):
+                changed.add(int(rows[at]))
+        for row in changed:
+            whole = self.memo.add(analyzer.words(texts[row]))
+            edges = [BEGIN_INDEX] if self._model.edges else []
+            instead = self._words(np.array([*edges, whole, BREAK_INDEX]))
+            words.decisions[row] = instead.decisions[0]
+            words.vectors[row] = instead.vectors[0]
+
+    def _letters(self, indices: Indices, starts: Indices) -> Floats:
+        """Return the part of the decision values that comes from character n-grams.
+
+        `indices` are chunk indices, `starts` the place of each text's first.
+        """
+        known = self.memo.columns()
+        weight = np.add.reduceat(known.weight[indices], starts)
+        mass = np.add.reduceat(known.mass[indices], starts)
+        return np.asarray(weight / np.sqrt(np.where(mass > 0, mass, 1)))
+
+    def _curve(self, indices: Indices, starts: Indices, vectors: Floats) -> Floats:
+        """Return the part of the decision values that comes from word vectors and shape."""
+        known, model = self.memo.columns(), self._model
+        marks = np.add.reduceat(known.marks[indices], starts, dtype=np.float64)
+        chunks = np.add.reduceat(known.chunks[indices], starts, dtype=np.float64)
+        raw = np.concatenate((mean_of_root(vectors), shape(marks, chunks)), axis=1)
+        standardized = (raw - model.means) / model.deviations
+        bent = squashed(standardized)
+        curved = ((bent @ model.quadratic + model.bend) * bent).sum(axis=1)
+        return np.asarray(standardized @ model.straight + curved)
+
+    def _words(self, indices: Indices) -> "_Words":
+        """Return what comes of the words of each text."""
+        known = self.memo.columns()
+        sizes = known.size[indices]
+        ends = np.cumsum(sizes)
+        places = np.repeat(known.start[indices] - (ends - sizes), sizes)
+        places += np.arange(len(places))
+        tokens = known.tokens[places]
+        is_break = indices == BREAK_INDEX
+        rows = np.repeat(np.cumsum(is_break) - is_break, sizes)
+        texts = int(np.count_nonzero(is_break))
+        features, at = self._grams.find(tokens)
+        return _Words(self._dot(features, rows[at], texts), self._vectors(tokens, rows, texts))
+
+    def _vectors(self, tokens: Integers, rows: Indices, texts: int) -> Floats:
+        """Return the sum of each text's word vectors, in blocks, since a text may be long."""
+        table = self._table
+        sums = np.zeros((texts, table.shape[1]))
+        for begin in range(0, len(tokens) if len(table) else 0, _BLOCK):
+            block = rows[begin : begin + _BLOCK]
+            first = np.flatnonzero(np.diff(block, prepend=-1))
+            found = table[tokens[begin : begin + _BLOCK]]
+            sums[block[first]] += np.add.reduceat(found, first, axis=0, dtype=np.float64)
+        return sums
+
+    def _dot(self, features: Integers, rows: Indices, texts: int) -> Floats:
+        """Return the product of each text's normalised TF-IDF vector and the weights.
+
+        `features` holds one entry an occurrence, `rows` the text of each.
+        """
+        model = self._model
+        bits = len(model.idf).bit_length()
+        keys = (rows.astype(np.int32) << bits) | features
+        keys.sort()
+        first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)])
+        counts = np.diff(first, append=len(keys)).astype(np.float64)
+        if model.sublinear:
+            counts = np.log(counts) + 1
+        rows, features = keys[first] >> bits, keys[first] & ((1 << bits) - 1)
+        values = counts * model.idf[features]
+        products = np.bincount(rows, weights=values * model.weights[features], minlength=texts)
+        norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=texts))
+        return products / np.where(norms > 0, norms, 1)
+
+
+class _Grams:
+    """Find the known n-grams in a row of tokens."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._model = compiled
+        self._base = np.int32(len(compiled.unigrams))
+        self._pairs = Lookup(compiled.bigram_keys)
+        self._triples = Lookup(compiled.trigram_keys)
+
+    def find(self, tokens: Integers) -> tuple[Integers, Indices]:
+        """Return the features found and the place of each one's first token."""
+        model = self._model
+        # Words with a vector alone are part of no n-gram; their ids come last.
+        tokens = np.where(tokens < self._base, tokens, UNKNOWN)
+        pair_at, pairs = self._pairs.find(tokens[:-1] * self._base + tokens[1:])
+        # Three words are known only where their first two are.
+        inside = pair_at < len(tokens) - 2
+        third = pair_at[inside]
+        keys = pairs[inside].astype(np.int32) * self._base + tokens[third + 2]
+        at, triples = self._triples.find(keys)
+        features = np.concatenate(
+            (model.unigrams[tokens], model.bigrams[pairs], model.trigrams[triples])
+        )
+        places = np.concatenate((np.arange(len(tokens)), pair_at, third[at]))
+        known = features >= 0
+        return features[known], places[known]
+
+
+def _spaced(text: str) -> str:
+    """Tidy a text, with no white space but ASCII's."""
+    text = tidy(text)
+    return text if text.isascii() else " ".join(text.split())
+
+
+def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut a batch so that the arrays of one part stay small, whatever the texts' lengths."""
+    start = characters = 0
+    for at, text in enumerate(texts):
+        if at > start and (
+            characters + len(text) > _SLICE_CHARACTERS or at - start >= _SLICE_TEXTS
+        ):
+            yield texts[start:at]
+            start, characters = at, 0
+        characters += len(text)
+    yield texts[start:]

@@ -1,0 +1,1 @@
+"""Synchronous calls: REST, gRPC and the process around them."""

@@ -1,0 +1,227 @@
+"""The commands that serve: `serve` (everything the settings ask for) and `stream` (Kafka alone)."""
+
+import argparse
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from textmod_model import settings as settings_module
+from textmod_model.errors import ArtifactRefused, ConfigurationError, ServingError, StreamError
+from textmod_model.health import Health
+from textmod_model.settings import Settings
+
+if TYPE_CHECKING:
+    from textmod_model.metrics import Metrics
+    from textmod_model.serving.predictor import Predictor
+    from textmod_model.stream.kafka import Source
+    from textmod_model.stream.worker import Worker
+
+log = logging.getLogger("textmod_model")
+
+GC_OBJECTS = 50_000
+"""New containers before a collection: a batch makes thousands, and none of them is garbage yet."""
+
+Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
+
+
+def add_commands(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
+    """Add `serve` and `stream`."""
+    serve = subparsers.add_parser(
+        "serve", help="serve the model: REST, gRPC, and the stream if TEXTMOD_STREAMING=Native"
+    )
+    serve.set_defaults(run=lambda _args: run(os.environ, synchronous=True))
+    stream = subparsers.add_parser("stream", help="moderate a Kafka topic, without REST and gRPC")
+    stream.add_argument(
+        "--dry-run", action="store_true", help="print the effective configuration and exit"
+    )
+    stream.set_defaults(run=_stream)
+
+
+def _stream(args: argparse.Namespace) -> int:
+    environment = {**os.environ, "TEXTMOD_STREAMING": "Native"}
+    if args.dry_run:
+        return dry_run(environment)
+    return run(environment, synchronous=False)
+
+
+def dry_run(environment: Mapping[str, str]) -> int:
+    """Print what would be used, secrets masked; returns the exit code."""
+    from textmod_model.stream import kafka_config
+
+    try:
+        settings = settings_module.load(environment)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    configuration = {
+        "settings": settings_module.describe(settings),
+        "consumer": kafka_config.masked(kafka_config.consumer(settings, "consumer")),
+        "producer": kafka_config.masked(kafka_config.producer(settings)),
+    }
+    sys.stdout.write(json.dumps(configuration, indent=2) + "\n")
+    return 0
+
+
+def run(environment: Mapping[str, str], *, synchronous: bool) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code.
+
+    A fatal error is one sentence on standard error and in the termination log, which Kubernetes
+    shows as the container's last state.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    termination_log = environment.get("TEXTMOD_TERMINATION_LOG", "")
+    try:
+        settings = settings_module.load(environment)
+        termination_log = str(settings.termination_log)
+        logging.basicConfig(
+            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        _serve(settings, stop, synchronous=synchronous)
+    except ServingError as error:
+        sys.stderr.write(f"{error}\n")
+        with contextlib.suppress(OSError), open(termination_log, "w") as file:  # noqa: PTH123 - a device
+            file.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> None:
+    """Load, and only then join the group: a model that can't be loaded must take no partitions from
+    those that serve."""
+    health = Health(streaming=settings.streaming == "Native")
+    predictor = load_predictor(settings)
+    source = _source(settings, health, predictor) if health.streaming else None
+    from textmod_model.metrics import Metrics
+    from textmod_model.serving.servers import Servers
+
+    metrics = Metrics()
+    failed = threading.Event()
+
+    def refresh() -> None:
+        metrics.blocked.set(health.blocked is not None)
+        if source is not None:
+            metrics.show_lag(settings.consumer_group, settings.input_topic, source.lags().items())
+
+    def fail() -> None:
+        failed.set()
+        stop.set()
+
+    worker = _worker(settings, source, predictor, health, metrics) if source else None
+    servers = Servers(settings, predictor, health, metrics, refresh, fail, synchronous=synchronous)
+    servers.start()
+    health.model = predictor.info.label
+    gc.freeze()  # what is loaded by now stays; no use in looking through it again and again
+    gc.set_threshold(GC_OBJECTS)
+    log.info("Serving %s.", predictor.info.label)
+    try:
+        _until_stopped(worker, stop)
+    finally:
+        health.stopping = True
+        servers.stop()
+    if failed.is_set():
+        raise ServingError("A server ended by itself; the log says why.")
+
+
+def _until_stopped(worker: "Worker | None", stop: threading.Event) -> None:
+    if worker is None:
+        stop.wait()
+        return
+    if not worker.run(stop):
+        raise StreamError(
+            "Stopped before the last verdicts were acknowledged: their messages are read again by"
+            " the next consumer."
+        )
+
+
+def load_predictor(settings: Settings) -> "Predictor":
+    """Check and load the artifact; raises ArtifactRefused."""
+    from textmod_model import artifact
+    from textmod_model.scoring.scorer import Scorer
+    from textmod_model.serving.predictor import ModelInfo, Predictor
+
+    try:
+        loaded = artifact.load(settings.artifact, digest=settings.model_digest)
+        scorer = Scorer.from_artifact(loaded)
+    except artifact.DigestMismatch as error:
+        raise ArtifactRefused(f"ModelDigestMismatch: {error}") from None
+    except artifact.ArtifactError as error:
+        raise ArtifactRefused(str(error)) from None
+    manifest = loaded.manifest
+    info = ModelInfo(
+        name=manifest.name,
+        version=manifest.version,
+        digest=manifest.digest,
+        recipe=manifest.recipe,
+        labels=manifest.labels,
+        threshold=_threshold(settings, manifest.threshold),
+        messages_per_second=manifest.messages_per_second,
+    )
+    return Predictor(scorer.score, info, settings.message_text_field)
+
+
+def _threshold(settings: Settings, default: float) -> float:
+    """The setting, else the graph parameter `threshold`, else the artifact's own."""
+    if settings.model_threshold is not None:
+        return settings.model_threshold
+    for name in settings.parameters.keys() - {"threshold"}:
+        log.warning(
+            "PREDICTIVE_UNIT_PARAMETERS: nothing here is called %s; it has no effect.", name
+        )
+    given = settings.parameters.get("threshold")
+    if given is None:
+        return default
+    try:
+        threshold = float(given)
+    except ValueError:
+        threshold = float("nan")
+    if not 0 <= threshold <= 1:
+        raise ConfigurationError("PREDICTIVE_UNIT_PARAMETERS: threshold must be from 0 to 1.")
+    return threshold
+
+
+def _source(settings: Settings, health: Health, predictor: "Predictor") -> "Source":
+    from textmod_model.stream.kafka import Source
+    from textmod_model.stream.speed import Speed, usable_cores
+
+    benchmark = predictor.info.messages_per_second
+    return Source(settings, health, Speed(benchmark, usable_cores(), settings.batch_max_messages))
+
+
+def _worker(
+    settings: Settings,
+    source: "Source",
+    predictor: "Predictor",
+    health: Health,
+    metrics: "Metrics",
+) -> "Worker":
+    from textmod_model.formats.messages import VerdictHeaders, Verdicts, decoder
+    from textmod_model.stream.delivery import AtLeastOnce, Delivery, ExactlyOnce, Writer
+    from textmod_model.stream.judge import Judge
+    from textmod_model.stream.kafka import open_producer
+    from textmod_model.stream.worker import Observer, Worker
+
+    info = predictor.info
+    judge = Judge(
+        decode=decoder(settings.message_format, settings.message_text_field),
+        score=predictor.score,
+        output_format=settings.message_output_format,
+        verdicts=Verdicts(info.labels, info.threshold, info.label),
+        headers=VerdictHeaders(
+            f"/textmoderation/{settings.consumer_group}", info.version, info.digest
+        ),
+    )
+    writer = Writer(settings, lambda: open_producer(settings), judge)
+    kind = AtLeastOnce if settings.delivery == "AtLeastOnce" else ExactlyOnce
+    delivery: Delivery = kind(writer, source, health, Observer(metrics).done)
+    worker = Worker(settings, source, judge, delivery, health)
+    source.before_leaving(worker.before_revoke, delivery.forget)
+    return worker

@@ -1,0 +1,84 @@
+"""One model, asked by the stream and by synchronous calls alike."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textmod_model.formats.messages import (
+    CLASS_NAMES,
+    SELDON_PAYLOADS,
+    RefusedError,
+    seldon_answer,
+    seldon_request,
+)
+from textmod_model.stream.judge import Score
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the model is called; from the artifact's manifest, the threshold perhaps overridden."""
+
+    name: str
+    version: str
+    digest: str
+    recipe: str
+    labels: tuple[str, str]
+    threshold: float
+    messages_per_second: float | None = None
+    """Of one core, measured when the model was packaged; None: not measured."""
+
+    @property
+    def label(self) -> str:
+        """Name and version in one word."""
+        return f"{self.name}:{self.version}"
+
+    def metadata(self) -> dict[str, Any]:
+        """Return Seldon's v1 model metadata."""
+        return {
+            "name": self.name,
+            "versions": [self.version],
+            "platform": "textmoderation",
+            "inputs": [_tensor("ndarray", ["text"])],
+            "outputs": [_tensor("ndarray", list(CLASS_NAMES))],
+            "custom": {
+                "digest": self.digest,
+                "recipe": self.recipe,
+                "labels": ",".join(self.labels),
+                "threshold": str(self.threshold),
+            },
+        }
+
+
+class Predictor:
+    """Scores texts for several threads, one at a time: the scorer keeps memos of its own."""
+
+    def __init__(self, score: Score, info: ModelInfo, text_field: str = "body") -> None:
+        self._score = score
+        self._lock = threading.Lock()
+        self._path = tuple(text_field.split("."))
+        self.info = info
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the probability of "removed" of each text, shape (n,)."""
+        with self._lock:
+            return self._score(texts)
+
+    def answer(self, document: object) -> dict[str, Any]:
+        """Answer a Seldon v1 request as Seldon's wrapper would; raises RefusedError.
+
+        A request by data.ndarray is answered in kind, any other by data.tensor.
+        """
+        if not isinstance(document, dict) or SELDON_PAYLOADS.isdisjoint(document):
+            # The wrapper's own words; they go back to the caller only.
+            raise RefusedError("WrongSchema", f"Invalid request data type: {document!s:.200}")
+        decoded = seldon_request(document, self._path)
+        tensor = decoded.tensor or "data" not in document
+        return seldon_answer(decoded, self.score(decoded.texts).tolist(), tensor=tensor)
+
+
+def _tensor(kind: str, names: list[str]) -> dict[str, Any]:
+    return {"messagetype": kind, "schema": {"names": names, "shape": [len(names)]}}

@@ -1,0 +1,130 @@
+"""Seldon's v1 REST protocol, and the port for probes and Prometheus."""
+
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from textmod_model.formats.messages import RefusedError, dumps
+from textmod_model.health import Answer, Health
+from textmod_model.metrics import CONTENT_TYPE, Metrics
+from textmod_model.serving.predictor import Predictor
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
+    """The application for port 9000."""
+
+    async def predict(request: Request) -> Response:
+        try:
+            document = await _document(request)
+            answer = dumps(await run_in_threadpool(predictor.answer, document))
+        except RefusedError as error:
+            metrics.predictions.labels("rest", "refused").inc()
+            return _failure(400, error.refused.message, "MICROSERVICE_BAD_DATA")
+        except Exception:
+            metrics.predictions.labels("rest", "failed").inc()
+            log.exception("A prediction failed.")
+            return _failure(500, "the prediction failed", "MICROSERVICE_INTERNAL_ERROR")
+        metrics.predictions.labels("rest", "answered").inc()
+        return Response(answer, media_type="application/json")
+
+    async def ping(_request: Request) -> Response:
+        return PlainTextResponse("pong")
+
+    async def status(_request: Request) -> Response:
+        return _json({"meta": {}, "strData": "healthy"})
+
+    async def metadata(_request: Request) -> Response:
+        return _json(predictor.info.metadata())
+
+    return Starlette(
+        routes=[
+            Route("/predict", predict, methods=["GET", "POST"]),
+            Route("/api/v1.0/predictions", predict, methods=["POST"]),
+            Route("/api/v0.1/predictions", predict, methods=["POST"]),
+            Route("/health/ping", ping),
+            Route("/health/status", status),
+            Route("/api/v1.0/health/status", status),
+            Route("/metadata", metadata),
+            Route("/api/v1.0/metadata", metadata),
+        ]
+    )
+
+
+def operations_app(
+    health: Health, metrics: Metrics, refresh: Callable[[], None] = lambda: None
+) -> Starlette:
+    """The application for port 6000; `refresh` brings the gauges up to date before a scrape."""
+
+    async def prometheus(_request: Request) -> Response:
+        refresh()
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+    async def live(_request: Request) -> Response:
+        return _probe(health.live(time.monotonic()))
+
+    async def ready(_request: Request) -> Response:
+        return _probe(health.ready(time.monotonic()))
+
+    return Starlette(
+        routes=[
+            Route("/prometheus", prometheus),
+            Route("/metrics", prometheus),
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+        ]
+    )
+
+
+async def _document(request: Request) -> object:
+    """The request's JSON: form field or query parameter `json`, else the body."""
+    body = await _body(request)
+    form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    fields = parse_qs(body.decode("utf-8", "replace")) if form else {}
+    text = (fields.get("json") or [""])[0] or request.query_params.get("json") or body
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise RefusedError("NotJson", "Can't find JSON in data") from None
+
+
+async def _body(request: Request) -> bytes:
+    """The body, refused once it is too large rather than kept."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise RefusedError("TooLarge", f"the body exceeds {MAX_BODY_BYTES} bytes.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _json(document: object) -> Response:
+    return Response(dumps(document), media_type="application/json")
+
+
+def _failure(code: int, info: str, reason: str) -> Response:
+    """Seldon's error shape."""
+    status = {"code": -1, "info": info, "reason": reason, "status": 1}
+    body = json.dumps({"status": status}).encode()
+    return Response(body, status_code=code, media_type="application/json")
+
+
+def _probe(answer: Answer) -> Response:
+    return JSONResponse(
+        {"status": "ok" if answer.ok else "unavailable", "message": answer.sentence},
+        status_code=200 if answer.ok else 503,
+    )

@@ -1,0 +1,114 @@
+"""Runs the HTTP and gRPC servers beside the stream, on threads that the loop doesn't wait for.
+
+Their libraries are imported there too: together they take longer to import than a batch to score.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from textmod_model.errors import ConfigurationError
+from textmod_model.health import Health
+from textmod_model.metrics import Metrics
+from textmod_model.serving.predictor import Predictor
+from textmod_model.settings import Settings
+
+if TYPE_CHECKING:
+    import grpc
+    import uvicorn
+    from starlette.types import ASGIApp
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 2.0
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Open a listening socket; raises ConfigurationError if the port can't be had."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return socket.create_server((address, port), family=family, backlog=128)
+    except OSError as error:
+        message = f"Port {port} on {address} can't be opened: {error.strerror}; free it."
+        raise ConfigurationError(message) from None
+
+
+@dataclass
+class Servers:
+    """The port for probes and metrics, and, if `synchronous`, the ports for predictions.
+
+    The ports are opened at once, so that a taken one is told before anything runs; answers come
+    from a thread as soon as that has imported what it needs.
+    """
+
+    settings: Settings
+    predictor: Predictor
+    health: Health
+    metrics: Metrics
+    refresh: Callable[[], None]
+    """Brings the gauges up to date before a scrape."""
+    failed: Callable[[], None]
+    """Called if a server ends by itself."""
+    synchronous: bool = True
+    _http: "list[uvicorn.Server]" = field(default_factory=list)
+    _grpc: "grpc.Server | None" = None
+
+    def start(self) -> None:
+        """Open the ports and begin to serve. Raises ConfigurationError for a port that is taken."""
+        address = self.settings.bind_address
+        self._sockets = [listen(address, self.settings.metrics_port)]
+        if self.synchronous:
+            self._sockets.append(listen(address, self.settings.http_port))
+            listen(address, self.settings.grpc_port).close()  # grpcio opens its port itself
+        self._thread = threading.Thread(target=self._run, name="servers", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is being answered, within moments, and stop."""
+        for server in self._http:
+            server.should_exit = True
+        self._thread.join(STOP_SECONDS)
+        if self._grpc is not None:
+            self._grpc.stop(STOP_SECONDS).wait(STOP_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception:
+            log.exception("A server ended.")
+            self.failed()
+
+    async def _serve(self) -> None:
+        from textmod_model.serving import rest
+
+        apps = [rest.operations_app(self.health, self.metrics, self.refresh)]
+        if self.synchronous:
+            apps.append(rest.seldon_app(self.predictor, self.metrics))
+        self._http = [_uvicorn(app) for app in apps]
+        serving = [
+            asyncio.ensure_future(server.serve(sockets=[sock]))
+            for server, sock in zip(self._http, self._sockets, strict=True)
+        ]
+        if self.synchronous:
+            await asyncio.to_thread(self._start_grpc)
+        await asyncio.gather(*serving)
+
+    def _start_grpc(self) -> None:
+        from textmod_model.serving import grpc_server
+
+        self._grpc = grpc_server.start(
+            self.predictor, self.metrics, self.settings.bind_address, self.settings.grpc_port
+        )
+
+
+def _uvicorn(app: "ASGIApp") -> "uvicorn.Server":
+    import uvicorn
+
+    configuration = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+    )
+    return uvicorn.Server(configuration)

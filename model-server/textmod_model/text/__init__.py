@@ -1,0 +1,1 @@
+"""Text as the model reads it: cleaning, tokens, features. Pure, shared by training and scoring."""

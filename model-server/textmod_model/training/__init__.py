@@ -1,0 +1,1 @@
+"""From a file of labelled texts to an artifact and its report. Nothing that serves imports it."""

@@ -1,0 +1,1 @@
+"""Triggers, the work queue, one pass as steps, and what runs between passes."""

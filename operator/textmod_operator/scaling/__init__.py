@@ -1,0 +1,1 @@
+"""The scaling law. Pure: no clock, no I/O."""

@@ -1,0 +1,1 @@
+"""What the operator answers: the external metrics API, health, certificates."""
