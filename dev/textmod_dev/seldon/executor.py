@@ -190,6 +190,8 @@ def serve_health(address: str, port: int, model: str) -> None:
     """
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def do_GET(self) -> None:
             ready = self.path != "/ready" or model_is_ready(model)
             self.send_response(200 if ready else 503)
