@@ -185,7 +185,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _run(args: argparse.Namespace) -> int:
     import kopf
 
-    from textmod_operator.controller.handlers import Controller, handlers
+    from textmod_operator.controller.controller import Controller
+    from textmod_operator.controller.triggers import handlers
     from textmod_operator.kube.cluster import Cluster, connect
 
     logging.basicConfig(

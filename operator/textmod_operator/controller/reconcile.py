@@ -15,6 +15,7 @@ from typing import Final
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions import rejected_status, status
+from textmod_operator.controller.inventory import key_of
 from textmod_operator.desired import desired, stopped
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
 from textmod_operator.errors import AutoscalingNotReady, NotAccepted, Problem, TopicsNotReady
@@ -37,8 +38,9 @@ from textmod_operator.state import (
     WorkloadSeen,
 )
 
-Rival = Callable[[TextModeration], str | None]
-"""The older TextModeration (namespace/name) that claims a topic of this one, or None."""
+Rival = Callable[[TextModeration], tuple[str, str] | None]
+"""The older TextModeration (namespace/name) that claims a topic of this one, and the topic; or
+None."""
 StatusWriter = Callable[[ObjectKey, Manifest], None]
 """Merges into the status of an object at once, before the pass ends."""
 
@@ -142,11 +144,6 @@ def finalize(body: Manifest, edges: Edges) -> None:
         pass
     finalizers = [name for name in _finalizers(body) if name != naming.FINALIZER]
     edges.cluster.patch_metadata(key_of(body), {"finalizers": finalizers or None})
-
-
-def key_of(body: Manifest) -> ObjectKey:
-    """The key of a TextModeration as read."""
-    return ObjectKey(body["metadata"].get("namespace", "default"), body["metadata"]["name"])
 
 
 # --- gather ---------------------------------------------------------------------------------------
@@ -279,10 +276,11 @@ def _hold_or_release(body: Manifest, tm: TextModeration, cluster: Cluster) -> No
 
 
 def _refuse_rivals(tm: TextModeration, rival: Rival) -> None:
-    if (older := rival(tm)) is not None:
+    if (found := rival(tm)) is not None:
+        older, topic = found
         raise TopicsNotReady(
             "OwnedByAnother",
-            f"TextModeration {older} is older and uses one of these topics: two models on one "
+            f"TextModeration {older} is older and uses topic {topic} too: two models on one "
             "stream would each see half; use other topics, or delete one of the two",
         )
 

@@ -9,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objects import body, moderation
 
-from textmod_operator.controller.handlers import (
-    Claims,
-    Controller,
-    Patience,
-    is_newer,
-    merge_patch,
-    raised_size,
-)
+from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.controller import Controller
+from textmod_operator.controller.inventory import is_newer
+from textmod_operator.controller.lag_loop import raised_size
+from textmod_operator.controller.status_writer import merge_patch
+from textmod_operator.controller.triggers import Patience
 from textmod_operator.settings import Settings
 from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ScalingSeen
 
@@ -65,14 +63,14 @@ SHARED = {"topics": {"input": {"name": "shared"}}}
 def test_the_older_of_two_claimants_wins() -> None:
     known = claims(body(SHARED, **OLD), body(SHARED, **NEW))
     assert known.rival(moderation(SHARED, **OLD)) is None
-    assert known.rival(moderation(SHARED, **NEW)) == "reddit/old"
+    assert known.rival(moderation(SHARED, **NEW)) == ("reddit/old", "shared")
 
 
 def test_a_tie_in_time_is_broken_the_same_way_for_both() -> None:
     twin = {**NEW, "creationTimestamp": OLD["creationTimestamp"]}
     known = claims(body(SHARED, **OLD), body(SHARED, **twin))
     rivals = [known.rival(moderation(SHARED, **metadata)) for metadata in (OLD, twin)]
-    assert rivals == [None, "reddit/old"]
+    assert rivals == [None, ("reddit/old", "shared")]
 
 
 def test_the_same_name_on_another_kafka_is_another_topic() -> None:

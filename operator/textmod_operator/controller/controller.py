@@ -1,0 +1,262 @@
+"""The controller: the queue of work between the triggers and the passes.
+
+Lives on kopf's event loop; passes and polls run in threads of their own. One object is never in two
+passes at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from textmod_operator import metrics, naming
+from textmod_operator.api import v1alpha1 as api
+from textmod_operator.conditions import published, unknown
+from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.inventory import Inventory, key_of, needs_pass
+from textmod_operator.controller.lag_loop import LagLoop, finished
+from textmod_operator.controller.passes import Passes, next_pass
+from textmod_operator.controller.reconcile import Edges, Outcome
+from textmod_operator.controller.status_writer import StatusWriter
+from textmod_operator.controller.streams import Streams, stream_of
+from textmod_operator.controller.workqueue import WorkQueue
+from textmod_operator.errors import ClusterError, Problem
+from textmod_operator.kafka.admin import KafkaAdmins
+from textmod_operator.kube.cluster import Cluster
+from textmod_operator.settings import Settings
+from textmod_operator.state import Manifest, ObjectKey, Ref, ScalingSeen
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 5.0
+"""From the first sign of a re-list by kopf to our own look at what is left."""
+
+
+class Controller:
+    """What the watches said, the queue of work, and the lag of every stream."""
+
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._queue: WorkQueue[ObjectKey] = WorkQueue()
+        self._inventory = Inventory()
+        self._claims = Claims()
+        self._kafka = KafkaAdmins()
+        self._threads = ThreadPoolExecutor(settings.workers, "reconcile")
+        self._poll_threads = ThreadPoolExecutor(8, "lag")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leading = asyncio.Event()
+        self._passes: Passes | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sweep: asyncio.Task[None] | None = None
+        self.streams = Streams()
+        self._writer = StatusWriter(cluster, settings.figures_interval, self._wrote)
+        self._lag = LagLoop(
+            cluster=cluster,
+            kafka=self._kafka,
+            streams=self.streams,
+            inventory=self._inventory,
+            writer=self._writer,
+            settings=settings,
+            enqueue=self._queue.add,
+            leading=self._leading.is_set,
+            threads=self._threads,
+            poll_threads=self._poll_threads,
+        )
+        metrics.StreamFigures(self.streams.figures, self._conditions)
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the work; `lead` lets it act."""
+        self._loop = loop = asyncio.get_running_loop()
+        capabilities = await loop.run_in_executor(self._threads, self._cluster.capabilities)
+        edges = Edges(
+            self._cluster,
+            self._kafka,
+            replace(capabilities, keda_url=self._settings.keda_url),
+            self._claims.rival,
+            self._writer.merge,
+        )
+        self._passes = Passes(self._inventory, edges, self.streams.scaling, self._writer)
+
+        def enqueue(key: ObjectKey) -> None:
+            loop.call_soon_threadsafe(self._enqueue_known, key)
+
+        self._cluster.follow(self._settings.namespaces, enqueue)
+        workers = [self._work(self._passes) for _ in range(self._settings.workers)]
+        loops = (*workers, self._lag.watch_lag(), self._lag.watch_topics())
+        self._tasks = [asyncio.create_task(task) for task in loops]
+
+    async def stop(self) -> None:
+        """End the work: what runs finishes, what waits is left for the next process, which need
+        not wait for our Lease to expire."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._lag.stop()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._poll_threads.shutdown(wait=True, cancel_futures=True)
+        self.streams.close()
+        await asyncio.to_thread(self._cluster.resign)
+
+    def lead(self) -> None:
+        """Let this process act from now on."""
+        logger.info("leading")
+        metrics.LEADER.set(1)
+        self._leading.set()
+
+    @property
+    def namespaced(self) -> bool:
+        """Whether it watches some namespaces only."""
+        return bool(self._settings.namespaces)
+
+    @property
+    def started(self) -> bool:
+        return self._passes is not None
+
+    @property
+    def alive(self) -> bool:
+        """False when a task ended by a bug: the process should be restarted."""
+        return self._lag.alive and all(not task.done() or finished(task) for task in self._tasks)
+
+    async def scaling(self, key: ObjectKey) -> ScalingSeen | None:
+        """What the metrics API answers: the leader's last decision, whichever replica is asked.
+
+        A standby decides nothing of its own: two laws with two memories would have the HPA go to
+        and fro. It reads what the leader has published, while the leader is known to be there.
+        """
+        if self._leading.is_set():
+            return self.streams.scaling(key)
+        if not self._cluster.leader_renews:
+            return None
+        ref = Ref(api.API_VERSION, api.KIND, key.namespace, key.name)
+        loop = asyncio.get_running_loop()
+        try:
+            body = await loop.run_in_executor(self._poll_threads, self._cluster.get, ref)
+        except ClusterError as error:
+            return unknown(str(error), time.time())
+        return published(body or {}, time.time())
+
+    # --- triggers -------------------------------------------------------------------------------
+
+    def on_event(self, event: str | None, body: Manifest) -> None:
+        """Handle a watch event for a TextModeration; `event` is None for an item of a list."""
+        key = key_of(body)
+        if event == "DELETED":
+            self._forget(key)
+            return
+        before = self._inventory.get(key)
+        if event is None and before is not None:
+            self._sweep_soon()
+        if not self._inventory.note(key, body):
+            return  # a patch of ours has returned a newer reading already
+        for other in self._claims.note(key, body):
+            self._enqueue_known(other)
+        metrics.OBJECTS.set(len(self._inventory))
+        if needs_pass(before, body):
+            self._queue.succeeded(key)
+            self._queue.add(key)
+
+    def _sweep_soon(self) -> None:
+        """After a reconnect kopf re-lists, but never reports objects deleted while it was
+        disconnected."""
+        if self._sweep is None or self._sweep.done():
+            self._sweep = asyncio.create_task(self._sweep_up())
+
+    async def _sweep_up(self) -> None:
+        await asyncio.sleep(SWEEP_SECONDS)
+        loop, known = asyncio.get_running_loop(), set(self._inventory)
+        namespaces = self._settings.namespaces
+        try:
+            there = await loop.run_in_executor(self._threads, self._cluster.moderations, namespaces)
+        except ClusterError as error:
+            logger.warning("could not list the TextModerations: %s", error)
+            return  # the outage that made it fail brings the next re-list
+        for key in known - there:
+            self._forget(key)
+
+    def _enqueue_known(self, key: ObjectKey) -> None:
+        if key in self._inventory:
+            self._queue.add(key)
+
+    def _wrote(self, key: ObjectKey, body: Manifest) -> None:
+        """Cache the object that our own PATCH returned: the next pass may come before the watch
+        event does, and must not use the old status. Called from threads."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cache_patched, key, body)
+
+    def _cache_patched(self, key: ObjectKey, body: Manifest) -> None:
+        if key in self._inventory:
+            self.on_event("MODIFIED", body)
+
+    def _forget(self, key: ObjectKey) -> None:
+        self._inventory.forget(key)
+        self._queue.forget(key)
+        self._writer.forget(key)
+        self.streams.forget(key)
+        self._lag.forget(key)
+        for other in self._claims.forget(key):
+            self._enqueue_known(other)
+        metrics.OBJECTS.set(len(self._inventory))
+
+    # --- passes ---------------------------------------------------------------------------------
+
+    async def _work(self, passes: Passes) -> None:
+        await self._leading.wait()
+        loop = asyncio.get_running_loop()
+        while True:
+            key = await self._queue.get()
+            try:
+                outcome = await loop.run_in_executor(self._threads, passes.run, key)
+                self._plan(key, outcome)
+            except (ClusterError, Problem) as error:
+                metrics.RECONCILE_ERRORS.inc()
+                delay = self._queue.add_after_failure(key)
+                logger.warning("%s: %s; retrying in %.1f s", key, error, delay)
+            except Exception:
+                metrics.RECONCILE_ERRORS.inc()
+                delay = self._queue.add_after_failure(key)
+                logger.exception("%s: the pass failed; retrying in %.1f s", key, delay)
+            finally:
+                self._queue.done(key)
+
+    def _plan(self, key: ObjectKey, outcome: Outcome | None) -> None:
+        """Schedule the next pass, and follow the lag."""
+        if outcome is None or key not in self._inventory:
+            return
+        due = next_pass(outcome, self.streams.scaling(key), self._settings)
+        if due.failed:
+            self._queue.add_after_failure(key)
+        else:
+            self._queue.succeeded(key)
+        self._queue.add(key, due.seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+        if outcome.tm is None or outcome.connection is None:
+            self.streams.forget(key)
+            return
+        seen = outcome.status.get("topics") or ()
+        topics = {topic["name"]: topic["partitions"] for topic in seen}
+        self._lag.follow(key, outcome.connection, topics)
+        learned = outcome.tm.metadata.annotations.get(naming.LEARNED_ANNOTATION)
+        ready = outcome.status.get("readyReplicas")
+        self.streams.follow(stream_of(outcome.tm, outcome.connection, ready), learned)
+
+    def _conditions(self) -> list[tuple[str, str, dict[str, str]]]:
+        """(namespace, name, condition → status) of every object, while this process leads."""
+        if not self._leading.is_set():
+            return []
+        return [
+            (
+                key.namespace,
+                key.name,
+                {
+                    item["type"]: item["status"]
+                    for item in (body.get("status") or {}).get("conditions") or ()
+                },
+            )
+            for key, body in self._inventory.items()
+        ]
