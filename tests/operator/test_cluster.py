@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kubernetes.client import ApiClient, V1Lease, V1LeaseSpec
+from kubernetes.client import V1Lease, V1LeaseSpec
 
 from textmod_operator import naming
-from textmod_operator.kube.cluster import Cluster, _PatientLock, _projection
+from textmod_operator.kube.cache import OwnedObjects, projection
+from textmod_operator.kube.lease import _PatientLock
 from textmod_operator.state import ObjectKey, Ref
 
 SCIENCE = ObjectKey("reddit", "science")
@@ -32,7 +33,7 @@ def deployment(**changes: Any) -> dict[str, Any]:
 
 
 def test_only_what_matters_in_a_watch_event_is_news() -> None:
-    cluster = Cluster(ApiClient(), "test")
+    cluster = OwnedObjects()
     assert cluster.saw(deployment())
     assert not cluster.saw(deployment())
     noise = deployment(status={"availableReplicas": 1, "conditions": [{"lastUpdateTime": "now"}]})
@@ -42,7 +43,7 @@ def test_only_what_matters_in_a_watch_event_is_news() -> None:
 
 
 def test_owned_objects_are_known_by_their_owner() -> None:
-    cluster = Cluster(ApiClient(), "test")
+    cluster = OwnedObjects()
     cluster.saw(deployment())
     ref = Ref("apps/v1", "Deployment", "reddit", "science")
     assert cluster.owned("uid-1", "reddit") == [ref]
@@ -57,34 +58,34 @@ def labelled(**changes: Any) -> dict[str, Any]:
 
 
 def test_what_is_missing_in_a_list_was_deleted_while_nobody_watched() -> None:
-    cluster = Cluster(ApiClient(), "test")
-    assert cluster._owned_listed("Deployment", "", [labelled()]) == {SCIENCE}
-    assert cluster._owned_listed("Deployment", "", [labelled()]) == set(), "no news"
-    assert cluster._owned_listed("Service", "", []) == set(), "of another kind"
-    assert cluster._owned_listed("Deployment", "/namespaces/other", []) == set(), "elsewhere"
+    cluster = OwnedObjects()
+    assert cluster.listed("Deployment", "", [labelled()]) == {SCIENCE}
+    assert cluster.listed("Deployment", "", [labelled()]) == set(), "no news"
+    assert cluster.listed("Service", "", []) == set(), "of another kind"
+    assert cluster.listed("Deployment", "/namespaces/other", []) == set(), "elsewhere"
     assert cluster.owned("uid-1", "reddit") != []
-    assert cluster._owned_listed("Deployment", "/namespaces/reddit", []) == {SCIENCE}
+    assert cluster.listed("Deployment", "/namespaces/reddit", []) == {SCIENCE}
     assert cluster.owned("uid-1", "reddit") == []
 
 
 def test_a_watch_that_lags_behind_an_apply_is_no_news() -> None:
-    cluster = Cluster(ApiClient(), "test")
+    cluster = OwnedObjects()
     newer = labelled(spec={"replicas": 2})
     newer["metadata"]["resourceVersion"] = "10"
     assert cluster.saw(newer)
     assert not cluster.saw(labelled(spec={"replicas": 1}))
     deleted = {"type": "DELETED", "object": newer}
-    assert cluster._owned_told(deleted) == SCIENCE
+    assert cluster.on_event(deleted) == SCIENCE
 
 
 def test_a_projection_keeps_only_what_was_set() -> None:
     shape = {"a": {"b": 1}, "list": [{"name": "x"}], "gone": 1}
     live = {"a": {"b": 2, "c": 3}, "list": [{"name": "x", "extra": True}], "more": 1}
-    assert _projection(live, shape) == {"a": {"b": 2}, "list": [{"name": "x"}], "gone": None}
+    assert projection(live, shape) == {"a": {"b": 2}, "list": [{"name": "x"}], "gone": None}
 
 
 def test_a_list_of_another_length_is_kept_whole() -> None:
-    assert _projection([1, 2], [1]) == [1, 2]
+    assert projection([1, 2], [1]) == [1, 2]
 
 
 class Leases:

@@ -1,1 +1,1 @@
-"""Everything that talks to the API server. The one door to the `kubernetes` client."""
+"""The Kubernetes API: one door (`cluster`), and a module for each subject behind it."""

@@ -1,0 +1,190 @@
+"""Connections to the API server: requests, time-outs and errors. The one user of `kubernetes`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from kubernetes.client import ApiClient, ApiException, Configuration
+from kubernetes.client.rest import RESTResponse
+from kubernetes.config import load_incluster_config, load_kube_config
+from urllib3.exceptions import HTTPError
+
+from textmod_operator import metrics
+from textmod_operator.errors import ClusterError
+from textmod_operator.kube.resources import path_of
+from textmod_operator.state import Manifest, Ref
+
+REQUEST_SECONDS: Final = 15.0
+"""A request that has not been answered for so long has failed."""
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+Query = list[tuple[str, str]]
+
+
+class Api(Protocol):
+    """What the operator needs of an API server. `Client` is the real one."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        kind: str,
+        *,
+        body: Manifest | None = None,
+        query: Query | None = None,
+        content_type: str = "application/json",
+        absent_is_none: bool = False,
+        timeout: float = REQUEST_SECONDS,
+    ) -> Manifest | None:
+        """Send one request; the body of its answer.
+
+        Args:
+            kind: counted in the metrics.
+            absent_is_none: return None for 404.
+            timeout: seconds for each step of the connection and for each wait for bytes.
+
+        Raises:
+            ClusterError: the answer is no 2xx; status 0 when there is none.
+        """
+        ...
+
+    def watch(
+        self, path: str, query: Query, *, seconds: float, silence: float
+    ) -> Iterator[Manifest]:
+        """The events of one watch request, until the server ends it.
+
+        Args:
+            seconds: the server ends the watch after this time.
+            silence: the connection counts as dead after so many seconds without a byte.
+
+        Raises:
+            ClusterError: the watch was refused, or the connection broke.
+        """
+        ...
+
+
+def patch(
+    api: Api,
+    ref: Ref,
+    body: Manifest,
+    content_type: str = MERGE_PATCH,
+    *,
+    query: Query | None = None,
+    subresource: str = "",
+) -> Manifest:
+    """Patch one object; the object afterwards.
+
+    Raises:
+        ClusterError: the API server refused.
+    """
+    path = path_of(ref) + subresource
+    answer = api.request("PATCH", path, ref.kind, body=body, query=query, content_type=content_type)
+    return answer or {}
+
+
+class Client:
+    """An `Api` over HTTPS. Thread-safe.
+
+    Args:
+        client: says where the API server is, and who we are.
+    """
+
+    def __init__(self, client: ApiClient) -> None:
+        self.api_client = client
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        kind: str,
+        *,
+        body: Manifest | None = None,
+        query: Query | None = None,
+        content_type: str = "application/json",
+        absent_is_none: bool = False,
+        timeout: float = REQUEST_SECONDS,
+    ) -> Manifest | None:
+        """See `Api`."""
+        code = 0
+        try:
+            response = self._send(method, path, query, body, content_type, timeout=timeout)
+            text: bytes = response.read()
+            code = response.status
+        except (OSError, HTTPError) as error:
+            raise ClusterError(0, str(error)) from error
+        finally:
+            metrics.API_REQUESTS.labels(method, kind, code).inc()
+        if code == 404 and absent_is_none:
+            return None
+        if not 200 <= code < 300:
+            raise ClusterError(code, _message(text))
+        answer: Manifest = json.loads(text)
+        return answer
+
+    def watch(
+        self, path: str, query: Query, *, seconds: float, silence: float
+    ) -> Iterator[Manifest]:
+        """See `Api`."""
+        query = [*query, ("watch", "true"), ("timeoutSeconds", str(int(seconds)))]
+        code, rest = 0, b""
+        try:
+            try:
+                response = self._send("GET", path, query, timeout=(REQUEST_SECONDS, silence))
+                code = response.status
+            finally:
+                metrics.API_REQUESTS.labels("WATCH", path.rpartition("/")[2], code).inc()
+            if not 200 <= code < 300:
+                raise ClusterError(code, _message(response.read()))
+            try:
+                for chunk in response.response.stream():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    yield from (json.loads(line) for line in lines if line)
+            finally:
+                response.response.close()
+        except (OSError, HTTPError, ValueError) as error:
+            raise ClusterError(0, str(error)) from error
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        *,
+        timeout: float | tuple[float, float] = REQUEST_SECONDS,
+    ) -> RESTResponse:
+        call = self.api_client.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=query or [],
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            return self.api_client.call_api(*call, _request_timeout=timeout)
+        except ApiException as error:
+            raise ClusterError(error.status or 0, error.reason or str(error)) from error
+
+
+def connect(kubeconfig: str | None, context: str | None = None) -> Client:
+    """A client from a kubeconfig file or, without one, from the pod's service account."""
+    configuration = Configuration()
+    if kubeconfig:
+        load_kube_config(kubeconfig, context, configuration)
+    else:
+        load_incluster_config(configuration)
+    configuration.retries = False
+    return Client(ApiClient(configuration))
+
+
+def _message(text: bytes) -> str:
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:300].decode(errors="replace")

@@ -1,0 +1,76 @@
+"""What the cluster offers: its version, API groups, external metrics and front proxy."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from textmod_operator import naming
+from textmod_operator.errors import ClusterError
+from textmod_operator.kube.client import Api
+from textmod_operator.state import Capabilities, FrontProxy
+
+METRICS_SECONDS: Final = 30.0
+"""How long to remember who serves external.metrics.k8s.io."""
+
+
+class Discovery:
+    """Thread-safe.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._metrics_offered: tuple[float, tuple[str, ...]] = (-math.inf, ())
+
+    def capabilities(self) -> Capabilities:
+        """What this cluster offers, by its version."""
+        version = self._api.request("GET", "/version", "Version") or {}
+        minor = "".join(filter(str.isdigit, version.get("minor", ""))) or "0"
+        return Capabilities(hpa_tolerance=(int(version.get("major", "1")), int(minor)) >= (1, 35))
+
+    def resources(self, group_version: str) -> tuple[str, ...] | None:
+        """Names of what an API group serves; None when the cluster has no such group."""
+        path = f"/apis/{group_version}"
+        body = self._api.request("GET", path, "APIResourceList", absent_is_none=True)
+        if body is None:
+            return None
+        return tuple(resource["name"] for resource in body.get("resources") or ())
+
+    def foreign_metrics(self) -> tuple[str, ...]:
+        """What external.metrics.k8s.io offers when another adapter serves it; empty when the
+        operator does, or nothing answers there. Requested twice a minute at most."""
+        with self._lock:
+            looked_at, offered = self._metrics_offered
+            if self._clock() < looked_at + METRICS_SECONDS:
+                return offered
+            self._metrics_offered = (self._clock(), offered)
+        offered = self._discover_metrics()
+        with self._lock:
+            self._metrics_offered = (self._clock(), offered)
+        return offered
+
+    def _discover_metrics(self) -> tuple[str, ...]:
+        try:
+            offered = self.resources("external.metrics.k8s.io/v1beta1") or ()
+        except ClusterError:
+            return ()  # registered, and nothing answers: the HPA reports that
+        return () if naming.METRIC in offered else offered
+
+    def front_proxy(self) -> FrontProxy | None:
+        """The API server's front proxy, as it publishes it; None on a cluster without one."""
+        path = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+        body = self._api.request("GET", path, "ConfigMap", absent_is_none=True)
+        data = (body or {}).get("data") or {}
+        if "requestheader-client-ca-file" not in data:
+            return None
+        names = json.loads(data.get("requestheader-allowed-names") or "[]")
+        return FrontProxy(data["requestheader-client-ca-file"], tuple(names))

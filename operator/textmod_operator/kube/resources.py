@@ -1,0 +1,78 @@
+"""Kinds, paths and the fields of objects that this package reads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from textmod_operator import naming
+from textmod_operator.api import v1alpha1 as api
+from textmod_operator.desired.scaled_object import SCALED_OBJECT, SCALED_OBJECT_API_VERSION
+from textmod_operator.state import Manifest, ObjectKey, Ref
+
+PLURALS: Final = {
+    "TextModeration": api.PLURAL,
+    "SeldonDeployment": "seldondeployments",
+    "Deployment": "deployments",
+    "Service": "services",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
+    SCALED_OBJECT: "scaledobjects",
+}
+"""The resource of every kind that the operator writes."""
+
+OWNED_KINDS: Final = (
+    ("machinelearning.seldon.io/v1", "SeldonDeployment"),
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    (SCALED_OBJECT_API_VERSION, SCALED_OBJECT),
+)
+"""(apiVersion, kind) of everything that is made for a TextModeration: watched, repaired, pruned."""
+
+
+def prefix(api_version: str) -> str:
+    """The path that every resource of a group and version starts with."""
+    return "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
+
+
+def path_of(ref: Ref) -> str:
+    """The path of one object."""
+    return f"{prefix(ref.api_version)}/namespaces/{ref.namespace}/{PLURALS[ref.kind]}/{ref.name}"
+
+
+def scopes(namespaces: tuple[str, ...]) -> list[str]:
+    """The path segments that select these namespaces; one empty segment for all of them."""
+    return [f"/namespaces/{name}" for name in namespaces] or [""]
+
+
+def version_of(body: Manifest) -> int:
+    """The resourceVersion. Kubernetes compares them as whole numbers (KEP-5504)."""
+    return int(body["metadata"]["resourceVersion"])
+
+
+def owner_key(body: Manifest) -> ObjectKey | None:
+    """The TextModeration that an object was made for, by its label."""
+    metadata = body["metadata"]
+    name = (metadata.get("labels") or {}).get(naming.NAME_LABEL)
+    return ObjectKey(metadata["namespace"], name) if name else None
+
+
+def owner_uid(body: Manifest) -> str | None:
+    """The uid of the TextModeration in the ownerReferences, or None."""
+    references: Iterable[Manifest] = body["metadata"].get("ownerReferences") or ()
+    return next((ref["uid"] for ref in references if ref.get("kind") == api.KIND), None)
+
+
+def with_owner(manifest: Manifest, owner: api.TextModeration) -> Manifest:
+    """The manifest with `owner` as its controller, so that garbage collection deletes it."""
+    reference = {
+        "apiVersion": api.API_VERSION,
+        "kind": api.KIND,
+        "name": owner.metadata.name,
+        "uid": owner.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return manifest | {"metadata": manifest["metadata"] | {"ownerReferences": [reference]}}
