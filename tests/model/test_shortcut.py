@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from textmod_model.artifact import Artifact
 from textmod_model.scoring.compiled import UNKNOWN, Compiled
 from textmod_model.scoring.memo import Memo
-from textmod_model.scoring.packed import Chunks, integers
-from textmod_model.scoring.shortcut import Shortcut, _slots
+from textmod_model.scoring.packed import Chunks, integers, slots
+from textmod_model.scoring.shortcut import Shortcut
 from textmod_model.text.cleaning import clean
 
 # Sizes around those of the integers, NULs, and characters of several bytes.
@@ -146,7 +146,7 @@ def test_chunks_that_share_a_place_take_turns(memo: Memo) -> None:
     by_slot: dict[int, list[str]] = {}
     for number in range(200_000):
         chunk = f"q-{number}"
-        same = by_slot.setdefault(int(_slots(*integers(Chunks(chunk)))[0]), [])
+        same = by_slot.setdefault(int(slots(*integers(Chunks(chunk)), 16)[0]), [])
         same.append(chunk)
         if len(same) == 3:
             break

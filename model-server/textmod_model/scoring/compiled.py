@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model.text.chunks import Rules
+from textmod_model.text.features import MARKS
 
 FORMAT: Final = 2
 UNKNOWN: Final = 0
@@ -46,6 +47,13 @@ class Memory:
     counts: Integers
     """1, or the number of pieces of a chunk too long for one."""
     fragile: NDArray[np.int8]
+
+    @classmethod
+    def empty(cls) -> "Memory":
+        """Return a memory of nothing."""
+        integers, floats = np.zeros(0, np.int32), np.zeros(0)
+        marks = np.zeros((0, len(MARKS)), np.int16)
+        return cls([], integers, integers, floats, floats, marks, integers, np.zeros(0, np.int8))
 
 
 @dataclass(frozen=True)

@@ -171,14 +171,15 @@ class Memo(dict[str, int]):
     within a few texts. Very long chunks, which hardly come twice, are never remembered.
     """
 
-    def __init__(self, compiled: Compiled, *, limit: int) -> None:
+    def __init__(self, compiled: Compiled, *, limit: int, analyzer: Analyzer | None = None) -> None:
+        """Remember `limit` chunks beyond the model's own; an analyzer can be shared."""
         super().__init__()
         self.lasting = [BREAK, BEGIN, *compiled.memory.chunks]
         """The chunks held for good, by their indices."""
         words = compiled.words
         begin, end = [words.get(FIRST_WORD, UNKNOWN)], [words.get(LAST_WORD, UNKNOWN), UNKNOWN]
         self._table = _Table(compiled.memory, end if compiled.edges else [UNKNOWN], begin)
-        self.analyzer = Analyzer(compiled)
+        self.analyzer = analyzer or Analyzer(compiled)
         self._new: list[Known] = []  # not in the table yet
         self._limit = len(self.lasting) + limit
         self._letters_limit = limit * _LETTERS_PER_CHUNK
@@ -188,6 +189,8 @@ class Memo(dict[str, int]):
         self.shares = not (compiled.grams or self.analyzer.has_shape)
         """Without letters and marks, chunks of the same words are one entry."""
         self._same: dict[tuple[int, ...], int] = {}
+        self._unfinished = False
+        """An error came in the middle of forgetting."""
         self._name()
         self.misses = 0
 
@@ -244,14 +247,20 @@ class Memo(dict[str, int]):
 
     def trim(self) -> None:
         """Forget what does not fit. Call between batches: indices given out before are void."""
-        if self._full() or self._table_is_full():
-            self.generation += 1
-            self._new.clear()
-            self._same.clear()
-            self._letters = 0
-            self.clear()
-            self._table.truncate(len(self.lasting))
-            self._name()
+        if self._unfinished or self._full() or self._table_is_full():
+            self.forget()
+
+    def forget(self) -> None:
+        """Be as new, whatever state an error left: all indices but the lasting ones are void."""
+        self._unfinished = True
+        self.generation += 1
+        self._new.clear()
+        self._same.clear()
+        self._letters = 0
+        self.clear()
+        self._table.truncate(len(self.lasting))
+        self._name()
+        self._unfinished = False
 
     def _table_is_full(self) -> bool:
         return (
@@ -309,9 +318,12 @@ class _Table:
         )
 
     def truncate(self, length: int) -> None:
-        del self._tokens[self._start[length - 1] + self._size[length - 1] :]
-        for column in (self._start, self._size, self._chunks, self._fragile):
-            del column[length:]
-        del self._marks[length * len(features.MARKS) :]
-        del self._weight[length:]
-        del self._mass[length:]
+        """Keep the first entries, in new arrays: an array that has views can't be cut.
+
+        Views outlive a call that failed, in the traceback of its error.
+        """
+        self._tokens = self._tokens[: self._start[length - 1] + self._size[length - 1]]
+        self._start, self._size = self._start[:length], self._size[:length]
+        self._chunks, self._fragile = self._chunks[:length], self._fragile[:length]
+        self._marks = self._marks[: length * len(features.MARKS)]
+        self._weight, self._mass = self._weight[:length], self._mass[:length]

@@ -5,15 +5,18 @@ remembered of chunks (`memo`), and all indices of the batch become word ids, n-g
 one sum a text. The result is the scikit-learn pipeline's to 1e-9; tests hold it to that.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from textmod_model.scoring.compiled import UNKNOWN, Compiled, Floats, Integers
+from textmod_model.scoring.compiled import UNKNOWN, Compiled, Floats, Integers, Memory
 from textmod_model.scoring.lookup import Indices, Lookup
 from textmod_model.scoring.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
 from textmod_model.scoring.packed import Chunks
+from textmod_model.scoring.self_check import SelfChecked
 from textmod_model.scoring.shortcut import Shortcut
 from textmod_model.scoring.vectors import mean_of_root, squashed
 from textmod_model.text.cleaning import tidy
@@ -50,7 +53,12 @@ class Scorer:
         compiled = artifact.compiled()
         if compiled is None:
             return cls(PipelineBackend(artifact))
-        return cls(CompiledBackend(compiled))
+        return cls(SelfChecked(CompiledBackend(compiled)))
+
+    @property
+    def mismatches(self) -> int:
+        """How many of the texts that were scored a second time had another score at first."""
+        return self._backend.mismatches if isinstance(self._backend, SelfChecked) else 0
 
     def score(self, texts: Sequence[str]) -> Floats:
         """Return P(removed) in [0, 1] of each text, shape (n,). Never raises on a str."""
@@ -94,21 +102,46 @@ class CompiledBackend:
         self._end = f" {BREAK}"
         self._between = f"{self._end} {self._begin}"
         self.memo = Memo(compiled, limit=memo_limit)
-        self._shortcut = Shortcut(self.memo)
+        self.shortcut: Shortcut | None = Shortcut(self.memo)
 
     @property
     def new_chunks(self) -> int:
         """How many chunks had not been met before."""
-        return self.memo.misses + self._shortcut.plain_words
+        return self.memo.misses + (self.shortcut.plain_words if self.shortcut else 0)
 
     def score(self, texts: Sequence[str]) -> Floats:
-        return np.concatenate([self._score(part) for part in _slices(texts)])
+        """Return the probability of each text; an error leaves the backend as good as new."""
+        try:
+            return np.concatenate([self._score(part) for part in _slices(texts)])
+        except BaseException:
+            self.forget()
+            raise
+
+    def cold(self) -> "CompiledBackend":
+        """Return a backend of the same model that remembers nothing from one call to the next.
+
+        It finds each chunk by the analyzer, not by the memo's arrays nor by what the artifact holds
+        of it: slower by far, and free of what memories could get wrong.
+        """
+        other = copy.copy(self)
+        nothing = replace(self._model, memory=Memory.empty())
+        other.memo = Memo(nothing, limit=0, analyzer=self.memo.analyzer)
+        other.shortcut = None
+        return other
+
+    def forget(self) -> None:
+        """Drop all that was remembered."""
+        self.memo.forget()
+
+    def _find(self, chunks: Chunks) -> Indices:
+        if self.shortcut is None:
+            return np.array(self.memo.find(chunks))
+        return self.shortcut.find(chunks)
 
     def _score(self, texts: Sequence[str]) -> Floats:
-        memo = self.memo
-        memo.trim()
+        self.memo.trim()
         chunks = Chunks(self._begin + self._between.join(map(_spaced, texts)) + self._end)
-        indices = self._shortcut.find(chunks)
+        indices = self._find(chunks)
         words = self._words(indices)
         self._correct(words, texts, chunks, indices)
         decisions = self._model.intercept + words.decisions

@@ -16,17 +16,22 @@ from textmod_model.scoring.packed import Chunks, Halves, integers, slots
 from textmod_model.scoring.plain import PlainWords
 
 _BITS: Final = 16
+_EMPTY: Final = np.uint64(2**64 - 1)
+"""Second integer of a free place. No chunk has it: its highest byte is a size, at most 16. It must
+not be 0 either, which is what every chunk too long for two integers has."""
 
 
 class Shortcut:
     """The memo's indices of chunks, by arrays where it can be."""
 
-    def __init__(self, memo: Memo) -> None:
+    def __init__(self, memo: Memo, *, bits: int = _BITS) -> None:
+        """Take a memo; each row has 2 to the power of `bits` places."""
         self._memo = memo
+        self._bits = bits
         # Of each hash, the last chunk that came in the first row, the one before it in the second.
-        self._first = np.zeros((2, 1 << _BITS), np.uint64)
-        self._second = np.zeros((2, 1 << _BITS), np.uint64)  # 0 is no chunk's: it holds the size
-        self._index = np.zeros((2, 1 << _BITS), np.int32)
+        self._first = np.zeros((2, 1 << bits), np.uint64)
+        self._second = np.full((2, 1 << bits), _EMPTY)
+        self._index = np.zeros((2, 1 << bits), np.int32)
         self._generation = -1
         self._plain = PlainWords(memo) if memo.shares else None
 
@@ -40,7 +45,7 @@ class Shortcut:
         if self._generation != self._memo.generation:
             self._start_again()
         first, second = integers(chunks)
-        slots = _slots(first, second)
+        slots = self._slots(first, second)
         indices: Indices = self._index[0][slots].astype(np.int64)
         missing = np.flatnonzero(~self._holds(0, slots, first, second))
         earlier = self._holds(1, slots[missing], first[missing], second[missing])
@@ -67,7 +72,7 @@ class Shortcut:
 
     def _held(self, first: Halves, second: Halves) -> Indices:
         """Return the indices of the chunks that these integers say, -1 for those not held."""
-        slots = _slots(first, second)
+        slots = self._slots(first, second)
         indices = np.full(len(slots), -1)
         for row in (1, 0):
             found = np.flatnonzero(self._holds(row, slots, first, second))
@@ -76,10 +81,9 @@ class Shortcut:
 
     def _start_again(self) -> None:
         """Hold the chunks that the memo holds for good, and nothing else."""
-        self._generation = self._memo.generation
         if self._plain is not None:
             self._plain.start_again()
-        self._second.fill(0)
+        self._second.fill(_EMPTY)
         # Of several with one hash the last put in stays, so the most frequent come last.
         names = Chunks(" ".join(reversed(self._memo.lasting)))
         first, second = integers(names)
@@ -87,9 +91,10 @@ class Shortcut:
         for row in range(2):
             short = np.flatnonzero(second)
             first, second, indices = first[short], second[short], indices[short]
-            slots = _slots(first, second)
+            slots = self._slots(first, second)
             self._put(row, slots, first, second, indices)
             second[self._holds(row, slots, first, second)] = 0  # the second row has the others
+        self._generation = self._memo.generation  # last: an error on the way starts it once more
 
     def _holds(
         self, row: int, slots: NDArray[np.uint64], first: Halves, second: Halves
@@ -106,6 +111,5 @@ class Shortcut:
         self._second[row][slots] = second
         self._index[row][slots] = indices
 
-
-def _slots(first: Halves, second: Halves) -> NDArray[np.uint64]:
-    return slots(first, second, _BITS)
+    def _slots(self, first: Halves, second: Halves) -> NDArray[np.uint64]:
+        return slots(first, second, self._bits)

@@ -1,0 +1,66 @@
+"""Score a small sample of all texts a second time, by a way that remembers nothing.
+
+Memories make scoring fast. A fault in one gives wrong scores that no test of single batches shows
+and nobody sees. So one text in `every` is scored again from its letters alone. If the scores
+differ, the second one counts, the memories are dropped, and the mismatch is counted and logged
+(never the text).
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from textmod_model.scoring.compiled import Floats
+
+log = logging.getLogger(__name__)
+
+EVERY: Final = 10_000
+LONGEST: Final = 10_000
+"""Characters of the longest text that is scored twice; the next shorter one takes its turn."""
+TOLERANCE: Final = 1e-9
+
+
+class Checkable(Protocol):
+    """A backend with memories, and the same one without."""
+
+    def score(self, texts: Sequence[str]) -> Floats: ...
+    def cold(self) -> "Checkable": ...
+    def forget(self) -> None: ...
+
+
+class SelfChecked:
+    """A backend that checks itself."""
+
+    def __init__(self, backend: Checkable, *, every: int = EVERY) -> None:
+        self._fast, self._slow = backend, backend.cold()
+        self._every = every
+        self._until_next = every
+        self.checked = 0
+        """How many texts have been scored a second time."""
+        self.mismatches = 0
+
+    def score(self, texts: Sequence[str]) -> Floats:
+        """Return the probability of each text, shape (n,)."""
+        scores = self._fast.score(texts)
+        self._until_next -= len(texts)
+        if self._until_next <= 0:
+            at = -self._until_next % len(texts)
+            if len(texts[at]) <= LONGEST:
+                self._until_next = self._every
+                self._check(texts[at], scores, at)
+        return scores
+
+    def _check(self, text: str, scores: Floats, at: int) -> None:
+        """Score one text again, and correct its score if it was wrong."""
+        expected = float(self._slow.score([text])[0])
+        self.checked += 1
+        if abs(scores[at] - expected) <= TOLERANCE:
+            return
+        self.mismatches += 1
+        log.error(
+            "score mismatch: %.6f from memory, %.6f without; dropping the memory",
+            scores[at],
+            expected,
+        )
+        scores[at] = expected
+        self._fast.forget()
