@@ -58,6 +58,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self._mismatches = 0
         ProcessCollector(registry=self.registry)
         self.messages = Counter(
             "textmod_messages_total",
@@ -80,6 +81,11 @@ class Metrics:
         self.blocked = Gauge(
             "textmod_stream_blocked",
             "1 while nothing is consumed because a verdict or dead letter can't be written.",
+            registry=self.registry,
+        )
+        self.score_mismatches = Counter(
+            "textmod_score_mismatch_total",
+            "Texts whose score was wrong when a sample of all texts was scored a second time.",
             registry=self.registry,
         )
         self.lag = Gauge(
@@ -106,6 +112,11 @@ class Metrics:
         histogram = BatchHistogram(name, text, buckets)
         self.registry.register(histogram)
         return histogram
+
+    def show_mismatches(self, total: int) -> None:
+        """Bring the counter of wrong scores to the scorer's own count."""
+        self.score_mismatches.inc(total - self._mismatches)
+        self._mismatches = total
 
     def show_lag(self, group: str, topic: str, lags: Iterable[tuple[int, int]]) -> None:
         """Replace the lags by those of the partitions that are ours now; unknown ones left out."""

@@ -146,6 +146,9 @@ FIRING: dict[str, dict[str, str]] = {
         f'textmod_messages_total{{{STREAM}, pod="a", outcome="verdict"}}': "7x40",
         f'kafka_consumergroup_lag{{{STREAM}, pod="a", partition="0"}}': "9x40",
     },
+    "TextModerationScoreMismatch": {
+        f'textmod_score_mismatch_total{{{STREAM}, pod="a"}}': "0x10 1x40",
+    },
     "TextModerationNotReady": {f'textmoderation_condition{{{STREAM}, type="Ready"}}': "0x40"},
     "TextModerationOperatorNotLeading": {'textmod_operator_leader{pod="a"}': "0x40"},
     "TextModerationOperatorErrors": {
@@ -175,6 +178,9 @@ QUIET: dict[str, dict[str, str]] = {
         f'kafka_consumergroup_lag{{{STREAM}, pod="a", partition="0"}}': "0x40",
         f'textmod_messages_total{{{STREAM}, pod="b", outcome="verdict"}}': "0+9x40",
         f'kafka_consumergroup_lag{{{STREAM}, pod="b", partition="1"}}': "9x40",
+    },
+    "TextModerationScoreMismatch": {
+        f'textmod_score_mismatch_total{{{STREAM}, pod="a"}}': "0x40",
     },
     "TextModerationNotReady": {f'textmoderation_condition{{{STREAM}, type="Ready"}}': "1x40"},
     "TextModerationOperatorNotLeading": {

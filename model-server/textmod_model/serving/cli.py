@@ -108,6 +108,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
 
     def refresh() -> None:
         metrics.blocked.set(health.blocked is not None)
+        metrics.show_mismatches(predictor.mismatches())
         if source is not None:
             metrics.show_lag(settings.consumer_group, settings.input_topic, source.lags().items())
 
@@ -165,7 +166,9 @@ def load_predictor(settings: Settings) -> "Predictor":
         threshold=_threshold(settings, manifest.threshold),
         messages_per_second=manifest.messages_per_second,
     )
-    return Predictor(scorer.score, info, settings.message_text_field)
+    return Predictor(
+        scorer.score, info, settings.message_text_field, mismatches=lambda: scorer.mismatches
+    )
 
 
 def _threshold(settings: Settings, default: float) -> float:

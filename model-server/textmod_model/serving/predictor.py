@@ -1,7 +1,7 @@
 """One model, asked by the stream and by synchronous calls alike."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +56,16 @@ class ModelInfo:
 class Predictor:
     """Scores texts for several threads, one at a time: the scorer keeps memos of its own."""
 
-    def __init__(self, score: Score, info: ModelInfo, text_field: str = "body") -> None:
+    def __init__(
+        self,
+        score: Score,
+        info: ModelInfo,
+        text_field: str = "body",
+        mismatches: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Take a scorer's `score`, and how many wrong scores it has found by itself so far."""
         self._score = score
+        self.mismatches = mismatches
         self._lock = threading.Lock()
         self._path = tuple(text_field.split("."))
         self.info = info
