@@ -5,10 +5,14 @@ The two never import each other; this is where they meet.
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import pytest
 from objects import moderation
 
+from textmod_model.formats import catalog
 from textmod_model.settings import Settings, load
+from textmod_operator.api.v1alpha1 import Message
 from textmod_operator.desired import desired
 from textmod_operator.naming import ENV_REVISION
 from textmod_operator.state import Capabilities, KafkaConnection
@@ -18,7 +22,12 @@ FULL = {
         "tls": {"caSecretRef": {"name": "ca"}, "certificateSecretRef": {"name": "pair"}},
         "sasl": {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "login"}},
     },
-    "message": {"format": "Json", "textField": "post.body", "outputFormat": "Verdict"},
+    "message": {
+        "format": "Json",
+        "textField": "post.body",
+        "outputFormat": "Verdict",
+        "tombstones": "Forward",
+    },
     "model": {"digest": "sha256:" + "0" * 64, "threshold": 0.25},
     "serving": {
         "platform": "Deployment",
@@ -62,6 +71,7 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
     assert (read.streaming, read.delivery) == ("Native", "ExactlyOnce")
     assert (read.batch_max_messages, read.batch_max_wait_milliseconds) == (512, 7)
     assert (read.message_format, read.message_text_field) == ("Json", "post.body")
+    assert (read.message_output_format, read.message_tombstones) == ("Verdict", "Forward")
     assert (read.model_digest, read.model_threshold) == ("sha256:" + "0" * 64, 0.25)
     assert read.consumer_group == "textmod.reddit.science"
     assert read.pod_name == "science-1"
@@ -71,3 +81,18 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
 def test_every_variable_that_is_written_is_read(spec: dict) -> None:
     connection = SECURE if spec is FULL else PLAIN
     assert set(written(spec, connection)) - variables() - {ENV_REVISION} == set()
+
+
+@pytest.mark.parametrize(
+    ("field", "variable", "registered"),
+    [
+        ("format", "message_format", catalog.input_formats),
+        ("output_format", "message_output_format", catalog.output_formats),
+    ],
+)
+def test_every_registered_format_can_be_asked_for(
+    field: str, variable: str, registered: Any
+) -> None:
+    names = set(registered())
+    assert set(get_args(Message.model_fields[field].annotation)) == names
+    assert set(get_args(Settings.model_fields[variable].annotation)) == names

@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 import psutil
+from calls import grpc_call, latencies, rest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -44,6 +45,7 @@ DATA = ROOT.parent / "shared" / "data" / "reddit_science_comments.csv"
 PARTITIONS = 4
 WARM_PASSES = 4  # what a long stream is like; one pass is a twentieth of a CPU second
 CLASSIC_MESSAGES = 600
+CALLS = 1_000
 IDLE_SECONDS, IDLE_CPU_SHARE = 0.2, 0.02
 COMPILES = ["(Some) 1a-b2 x1.y2/z3 of these, e.g. http://a.b/c."]
 """Has the tokenizer compile its expressions, which is part of a start."""
@@ -281,6 +283,29 @@ def bench_classic(bootstrap: str, model: Path, texts: Texts, wrapper: Path) -> t
     return costs[0], costs[1]
 
 
+def bench_calls(model: Path, texts: Texts, wrapper: Path) -> dict[str, float]:
+    """Milliseconds of a synchronous call: ours by REST and gRPC, the wrapper's by REST."""
+    ours, theirs = ports(), ports()
+    serve = [sys.executable, "-m", "textmod_model", "serve"]
+    classic = [wrapper, "classic_model.ClassicModel", "--service-type", "MODEL"]
+    code = f"{ROOT / 'model-server'}{os.pathsep}{HERE}"
+    settings = {"TEXTMOD_ARTIFACT": str(model), "TEXTMOD_BIND_ADDRESS": "127.0.0.1"}
+    with (
+        running(serve, **settings, **ours),
+        running(classic, **settings, **theirs, PYTHONPATH=code),
+    ):
+        found = [ours, theirs]
+        http, wrapped = (int(one["PREDICTIVE_UNIT_HTTP_SERVICE_PORT"]) for one in found)
+        for port in (http, wrapped):
+            wait_for_port(port)
+        servers = {
+            "rest": rest(http),
+            "grpc": grpc_call(int(ours["PREDICTIVE_UNIT_GRPC_SERVICE_PORT"])),
+            "wrapper": rest(wrapped),
+        }
+        return latencies(servers, texts.unseen[:CALLS])
+
+
 def wait_until_idle(process: subprocess.Popen, seconds: float = 60) -> None:
     """Wait for the end of what a worker does behind its first verdicts: REST and gRPC come up."""
     watched = [psutil.Process(process.pid)]
@@ -455,6 +480,8 @@ def run(
         keep("classic_pump_cpu_s_per_1000", pump)
         keep("classic_wrapper_cpu_s_per_1000", wrapper)
         keep("classic_cpu_s_per_1000", wrapper + min(pump, PUMP_CAP))
+        for name, value in bench_calls(model, texts, args.wrapper).items():
+            keep(name, value)
     ours, echo = bench_latency(bootstrap, model, texts)
     for name, quantile in (("p50", 50), ("p99", 99)):
         keep(f"{name}_ms", float(np.percentile(ours, quantile)))

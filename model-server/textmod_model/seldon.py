@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model import settings as settings_module
-from textmod_model.formats.messages import CLASS_NAMES, RefusedError, texts_of
+from textmod_model.formats.message import CLASS_NAMES, RefusedError
+from textmod_model.formats.payload import texts_of
 from textmod_model.serving.predictor import Predictor
 
 

@@ -59,6 +59,7 @@ class Settings(BaseModel):
     message_format: MessageFormat = "Auto"
     message_text_field: str = "body"
     message_output_format: OutputFormat = "Seldon"
+    message_tombstones: Literal["DeadLetter", "Forward"] = "DeadLetter"
 
     artifact: Path = Path("/model")
     model_digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")

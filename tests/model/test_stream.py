@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from textmod_model.formats.messages import VerdictHeaders, Verdicts, decoder
+from textmod_model.formats import catalog
+from textmod_model.formats.message import Reading, Verdicts, Writing
+from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.stream.judge import TEXTS_AT_ONCE, HeadersUnread, Judge
 
 
@@ -43,14 +45,16 @@ def by_length(texts):
     return np.array([len(text) / 1000 for text in texts])
 
 
-def judge(score=by_length, output_format="Verdict"):
+def judge(score=by_length, output_format="Verdict", **options):
+    verdicts = Verdicts(("kept", "removed"), 0.5, "science:1")
     return Judge(
-        decode=decoder("Auto", "body"),
+        decode=catalog.decoder("Auto", Reading(("body",))),
         score=score,
-        output_format=output_format,
-        verdicts=Verdicts(("kept", "removed"), 0.5, "science:1"),
+        encode=catalog.encoder(output_format, Writing(verdicts)),
         headers=VerdictHeaders("/textmoderation/group", "1", "sha256:00"),
+        model="science:1",
         clock=lambda: 0.0,
+        **options,
     )
 
 
@@ -58,13 +62,13 @@ def test_one_record_per_message_in_order_and_the_offsets_after_them():
     batch = judge().judge(
         [
             FakeMessage(b"aaa", offset=7, partition=0),
-            FakeMessage(b"{broken", offset=3, partition=1),
+            FakeMessage(b"\xff", offset=3, partition=1),
             FakeMessage(b"a", offset=8, partition=0),
         ]
     )
     assert [record.refused and record.refused.reason for record in batch.records] == [
         None,
-        "NotJson",
+        "NotUtf8",
         None,
     ]
     assert [json.loads(batch.records[i].value)["score"] for i in (0, 2)] == [0.003, 0.001]
@@ -85,6 +89,16 @@ def test_a_message_with_unreadable_headers_is_a_dead_letter():
     headers = dict(letter.headers)
     assert headers["textmod.error.reason"] == b"HeaderNotUtf8"
     assert headers["textmod.error.offset"] == b"7"
+
+
+def test_a_tombstone_is_a_dead_letter_unless_it_is_to_be_forwarded():
+    message = FakeMessage(None, offset=3, partition=2, headers=[("a", b"b")])
+    [letter] = judge().judge([message]).records
+    assert letter.refused.reason == "NullValue"
+    [record] = judge(forward_tombstones=True).judge([message]).records
+    assert (record.refused, record.key, record.value) == (None, b"k", None)
+    assert record.headers[0] == ("a", b"b")
+    assert dict(record.headers)["ce_id"] == b"in/2/3"
 
 
 def test_a_verdict_keeps_key_time_and_headers():

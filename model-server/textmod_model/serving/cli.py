@@ -206,21 +206,29 @@ def _worker(
     health: Health,
     metrics: "Metrics",
 ) -> "Worker":
-    from textmod_model.formats.messages import VerdictHeaders, Verdicts, decoder
+    from textmod_model.formats import catalog
+    from textmod_model.formats.message import Reading, Verdicts, Writing
+    from textmod_model.formats.verdict_headers import VerdictHeaders
     from textmod_model.stream.delivery import AtLeastOnce, Delivery, ExactlyOnce, Writer
     from textmod_model.stream.judge import Judge
     from textmod_model.stream.kafka import open_producer
     from textmod_model.stream.worker import Observer, Worker
 
     info = predictor.info
+    path = tuple(settings.message_text_field.split("."))
+    output = catalog.output_formats()[settings.message_output_format]
     judge = Judge(
-        decode=decoder(settings.message_format, settings.message_text_field),
+        decode=catalog.decoder(settings.message_format, Reading(path)),
         score=predictor.score,
-        output_format=settings.message_output_format,
-        verdicts=Verdicts(info.labels, info.threshold, info.label),
+        encode=output.encoder(Writing(Verdicts(info.labels, info.threshold, info.label))),
         headers=VerdictHeaders(
-            f"/textmoderation/{settings.consumer_group}", info.version, info.digest
+            f"/textmoderation/{settings.consumer_group}",
+            info.version,
+            info.digest,
+            output.content_type,
         ),
+        model=info.label,
+        forward_tombstones=settings.message_tombstones == "Forward",
     )
     writer = Writer(settings, lambda: open_producer(settings), judge)
     kind = AtLeastOnce if settings.delivery == "AtLeastOnce" else ExactlyOnce

@@ -8,7 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from textmod_model.errors import ServingError
-from textmod_model.formats.messages import RefusedError
+from textmod_model.formats.message import RefusedError
 from textmod_model.metrics import Metrics
 from textmod_model.protos import seldon_pb2
 from textmod_model.serving.predictor import Predictor

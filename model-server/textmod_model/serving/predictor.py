@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textmod_model.formats.messages import (
-    CLASS_NAMES,
-    SELDON_PAYLOADS,
-    RefusedError,
-    seldon_answer,
-    seldon_request,
-)
+from textmod_model.formats.decoders.seldon import SELDON_PAYLOADS, seldon_request
+from textmod_model.formats.encoders.seldon import seldon_answer
+from textmod_model.formats.message import CLASS_NAMES, RefusedError
 from textmod_model.stream.judge import Score
 
 

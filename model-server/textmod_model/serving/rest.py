@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from textmod_model.formats.messages import RefusedError, dumps
+from textmod_model.formats.message import RefusedError
+from textmod_model.formats.payload import dumps
 from textmod_model.health import Answer, Health
 from textmod_model.metrics import CONTENT_TYPE, Metrics
 from textmod_model.serving.predictor import Predictor

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from textmod_model.errors import StreamError
-from textmod_model.formats.messages import Refused
+from textmod_model.formats.message import Refused
 from textmod_model.health import Health
 from textmod_model.settings import Settings
 from textmod_model.stream.judge import Batch, Judge, Record

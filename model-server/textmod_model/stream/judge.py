@@ -13,18 +13,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from textmod_model.formats.messages import (
+from textmod_model.formats.dead_letter import dead_letter_headers
+from textmod_model.formats.message import (
     Decoded,
     Decoder,
+    Encoder,
     Headers,
     Refused,
     RefusedError,
-    VerdictHeaders,
-    Verdicts,
-    dead_letter_headers,
-    seldon_response,
-    verdict,
 )
+from textmod_model.formats.verdict_headers import VerdictHeaders
 
 Score = Callable[[Sequence[str]], NDArray[np.float64]]
 """Texts to probabilities of "removed", shape (n,)."""
@@ -110,22 +108,26 @@ class Judge:
         *,
         decode: Decoder,
         score: Score,
-        output_format: str,
-        verdicts: Verdicts,
+        encode: Encoder,
         headers: VerdictHeaders,
+        model: str,
+        forward_tombstones: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._decode = decode
         self._score = score
-        self._flat = output_format == "Verdict"
-        self._verdicts = verdicts
+        self._encode = encode
         self._headers = headers
+        self._model = model
+        self._forward_tombstones = forward_tombstones
         self._clock = clock
 
     def judge(self, messages: Sequence[Message]) -> Batch:
         """Return one record per message, in order."""
         decoded = [
-            message.refused if isinstance(message, HeadersUnread) else self._decode(message.value())
+            message.refused
+            if isinstance(message, HeadersUnread)
+            else self._decode(message.value(), message.headers())
             for message in messages
         ]
         scores = self._scores(decoded)
@@ -138,7 +140,7 @@ class Judge:
             topic, partition, offset = _where(message)
             offsets[partition] = offset + 1
             if isinstance(one, Refused):
-                records.append(self.dead_letter(message, one))
+                records.append(self._without_verdict(message, one, shared))
                 continue
             count = len(one.texts)
             score = rows[place : place + count]
@@ -148,17 +150,29 @@ class Judge:
             if isinstance(value, Refused):
                 records.append(self.dead_letter(message, value))
                 continue
+            milliseconds = _milliseconds(message)
             records.append(
                 Record(
                     None,
                     message,
                     message.key(),
                     value,
-                    self._headers.of(message.headers(), where, shared),
-                    _milliseconds(message),
+                    self._headers.of(message.headers(), where, shared, milliseconds),
+                    milliseconds,
                 )
             )
         return Batch(records, offsets, scores[~np.isnan(scores)])
+
+    def _without_verdict(self, message: Message, refused: Refused, shared: Headers) -> Record:
+        """Return the dead letter, or the tombstone that erases a verdict of a compacted output."""
+        tombstone = message.value() is None and not isinstance(message, HeadersUnread)
+        if not (tombstone and self._forward_tombstones):
+            return self.dead_letter(message, refused)
+        topic, partition, offset = _where(message)
+        milliseconds = _milliseconds(message)
+        where = f"{topic}/{partition}/{offset}"
+        headers = self._headers.of(message.headers(), where, shared, milliseconds)
+        return Record(None, message, message.key(), None, headers, milliseconds)
 
     def dead_letter(self, message: Message, refused: Refused) -> Record:
         """Return the dead letter: the original untouched, the reason in headers after its own."""
@@ -194,7 +208,7 @@ class Judge:
             partition=partition,
             offset=offset,
             milliseconds=milliseconds,
-            model=self._verdicts.model,
+            model=self._model,
         )
         return Record(refused, message, key, value, headers, milliseconds)
 
@@ -202,9 +216,7 @@ class Judge:
         if any(map(math.isnan, scores)):
             return Refused("ScoringFailed", "the model could not score the text.")
         try:
-            if self._flat:
-                return verdict(decoded, scores, where, self._verdicts)
-            return seldon_response(decoded, scores)
+            return self._encode(decoded, scores, where)
         except RefusedError as error:
             return error.refused
 

@@ -193,6 +193,13 @@ class Message(Strict):
         description="Seldon: data.names and data.ndarray, as the v1 protocol answers. Verdict: one "
         "flat JSON object with label, score, flagged and threshold. Default: Seldon.",
     )
+    tombstones: Literal["DeadLetter", "Forward"] = Field(
+        default="DeadLetter",
+        description="What happens to a message without a value. DeadLetter: it goes to the "
+        "dead-letter topic. Forward: a message without a value and with the same key is written to "
+        "the output, so that it erases the verdict of a compacted topic. Native streaming only. "
+        "Default: DeadLetter.",
+    )
 
 
 class Parameter(Strict):

@@ -131,6 +131,7 @@ def _environment(tm: TextModeration, connection: KafkaConnection, revision: str)
         naming.ENV_MESSAGE_FORMAT: spec.message.format,
         naming.ENV_MESSAGE_TEXT_FIELD: spec.message.text_field,
         naming.ENV_MESSAGE_OUTPUT_FORMAT: spec.message.output_format,
+        naming.ENV_MESSAGE_TOMBSTONES: spec.message.tombstones,
         naming.ENV_MODEL_DIGEST: spec.model.digest,
         naming.ENV_MODEL_THRESHOLD: _decimal(spec.model.threshold),
         naming.ENV_PROTOCOL: spec.serving.protocol,

@@ -6,14 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_model.formats import messages
-from textmod_model.formats.messages import Decoded, Refused, VerdictHeaders, Verdicts
+from textmod_model.formats import catalog
+from textmod_model.formats.encoders.seldon import seldon_answer, seldon_response
+from textmod_model.formats.message import Decoded, Reading, Refused, Verdicts, Writing
+from textmod_model.formats.payload import MAX_TEXTS_PER_MESSAGE
 
 VERDICTS = Verdicts(("kept", "removed"), 0.5, "science:1")
 
+verdict = catalog.encoder("Verdict", Writing(VERDICTS))
 
-def decode(value, message_format="Auto", text_field="body"):
-    return messages.decoder(message_format, text_field)(value)
+
+def decode(value, message_format="Auto", text_field="body", headers=None):
+    return catalog.decoder(message_format, Reading(tuple(text_field.split("."))))(value, headers)
 
 
 def dumps(document):
@@ -42,6 +46,13 @@ TEXTS = [
     ("Json", b'{"body":"hi","n":NaN}', ("hi",)),
     ("Json", b'\xef\xbb\xbf{"body":"hi"}', ("hi",)),
     ("Auto", b'\xef\xbb\xbf {"body":"hi"}', ("hi",)),
+    ("Auto", b"{{citation needed}} you idiots", ("{{citation needed}} you idiots",)),
+    ("Auto", b"{broken", ("{broken",)),
+    ("Auto", b'{"body":"hi"} and more', ('{"body":"hi"} and more',)),
+    ("Auto", b" {", (" {",)),
+    ("Auto", b"{" * 3000, ("{" * 3000,)),
+    ("Auto", b'{"body":' + b"9" * 5000 + b"}", ('{"body":' + "9" * 5000 + "}",)),
+    ("Auto", b"\0nothing framed", ("\0nothing framed",)),
 ]
 
 
@@ -62,9 +73,13 @@ REFUSALS = [
     ("Auto", b"", "EmptyText"),
     ("Auto", b" \n\t", "EmptyText"),
     ("Auto", b"\xff\xfe", "NotUtf8"),
-    ("Auto", b"{broken", "NotJson"),
-    ("Auto", b'{"a":' * 3000, "NotJson"),
+    ("Json", b"{broken", "NotJson"),
+    ("Json", b'{"a":' * 3000, "NotJson"),
+    ("Seldon", b"{broken", "NotJson"),
     ("Auto", b'{"body":"\xff"}', "NotUtf8"),
+    ("Auto", b'\0\0\0\0\7{"body":"hi"}', "SchemaRegistryNotSet"),
+    ("Auto", b"\0\0\1\x86\xa0\2hi", "SchemaRegistryNotSet"),
+    ("Auto", b"\0\x7f\xff\xff\xff\2hi", "SchemaRegistryNotSet"),
     ("Auto", b'{"other":"x"}', "NoTextField"),
     ("Auto", b'{"body":null}', "TextNotString"),
     ("Auto", b'{"body":{"x":1}}', "TextNotString"),
@@ -92,7 +107,7 @@ def test_refuses_with_a_reason(message_format, value, reason):
 
 
 def test_refuses_more_texts_than_anyone_means():
-    most = messages.MAX_TEXTS_PER_MESSAGE
+    most = MAX_TEXTS_PER_MESSAGE
     assert isinstance(decode(dumps({"data": {"ndarray": ["x"] * most}})), Decoded)
     assert decode(dumps({"data": {"ndarray": ["x"] * (most + 1)}})).reason == "TooManyTexts"
 
@@ -110,20 +125,20 @@ def test_never_raises_and_always_answers_in_json(message_format, value):
     if isinstance(decoded, Refused):
         return
     scores = [0.25] * len(decoded.texts)
-    assert json.loads(messages.seldon_response(decoded, scores))["data"]["names"] == ["t:0", "t:1"]
-    flat = json.loads(messages.verdict(decoded, scores, "t/0/1", VERDICTS))
+    assert json.loads(seldon_response(decoded, scores))["data"]["names"] == ["t:0", "t:1"]
+    flat = json.loads(verdict(decoded, scores, "t/0/1"))
     assert (flat if isinstance(flat, dict) else flat[0])["score"] == 0.25
 
 
 @pytest.mark.parametrize(
-    "value", [b"{hunter2", b'{"hunter2":1}', b"\xffhunter2", b'{"body":["hunter2"]}']
+    "value", [b"\0\0\0\0\7hunter2", b'{"hunter2":1}', b"\xffhunter2", b'{"body":["hunter2"]}']
 )
 def test_a_refusal_never_repeats_what_was_there(value):
     assert "hunter2" not in decode(value).message
 
 
 def test_answers_one_text_as_seldon_does():
-    answer = messages.seldon_response(Decoded(("x",)), [0.32])
+    answer = seldon_response(Decoded(("x",)), [0.32])
     assert json.loads(answer) == {
         "data": {"names": ["t:0", "t:1"], "ndarray": [[0.6799999999999999, 0.32]]},
         "meta": {},
@@ -132,13 +147,13 @@ def test_answers_one_text_as_seldon_does():
 
 def test_the_quick_answer_is_the_general_one():
     for score in (0.0, 1.0, 0.1, 1e-17, 1 / 3):
-        quick = json.loads(messages.seldon_response(Decoded(("x",)), [score]))
-        assert quick == messages.seldon_answer(Decoded(("x",)), [score])
+        quick = json.loads(seldon_response(Decoded(("x",)), [score]))
+        assert quick == seldon_answer(Decoded(("x",)), [score])
 
 
 def test_repeats_meta_as_the_wrapper_does():
     decoded = decode(b'{"strData":"x","meta":{"puid":"p","tags":{"a":1},"routing":{"b":2}}}')
-    assert json.loads(messages.seldon_response(decoded, [0.5]))["meta"] == {
+    assert json.loads(seldon_response(decoded, [0.5]))["meta"] == {
         "puid": "p",
         "tags": {"a": 1},
     }
@@ -146,7 +161,7 @@ def test_repeats_meta_as_the_wrapper_does():
 
 def test_a_verdict_is_flagged_at_its_threshold():
     decoded = decode(b'{"body":"x","id":"c1"}')
-    assert json.loads(messages.verdict(decoded, [0.5], "in/0/7", VERDICTS)) == {
+    assert json.loads(verdict(decoded, [0.5], "in/0/7")) == {
         "id": "c1",
         "label": "removed",
         "score": 0.5,
@@ -154,63 +169,59 @@ def test_a_verdict_is_flagged_at_its_threshold():
         "threshold": 0.5,
         "model": "science:1",
     }
-    below = json.loads(messages.verdict(decode(b"x"), [0.49], "in/0/7", VERDICTS))
+    below = json.loads(verdict(decode(b"x"), [0.49], "in/0/7"))
     assert (below["id"], below["label"], below["flagged"]) == ("in/0/7", "kept", False)
 
 
 def test_several_texts_get_several_verdicts():
     decoded = decode(b'{"data":{"ndarray":["a","b"]},"meta":{"puid":"p"}}')
-    flat = json.loads(messages.verdict(decoded, [0.1, 0.9], "in/0/7", VERDICTS))
+    flat = json.loads(verdict(decoded, [0.1, 0.9], "in/0/7"))
     assert [(one["id"], one["label"]) for one in flat] == [("p", "kept"), ("p", "removed")]
 
 
-HEADERS = VerdictHeaders("/textmoderation/group", "1", "sha256:00")
+EVENT = {"specversion": "1.0", "id": "e1", "source": "/forum", "type": "comment"}
+STRUCTURED = [("Content-Type", b"application/CloudEvents+json; charset=utf-8")]
+
+EVENTS = [
+    ("Auto", {"data": {"body": "hi"}}, ("hi",), "e1"),
+    ("Json", {"data": {"body": "hi", "id": "c7"}}, ("hi",), "c7"),
+    ("Seldon", {"data": {"data": {"ndarray": ["a", "b"]}}}, ("a", "b"), "e1"),
+    ("Auto", {"data": "just words", "datacontenttype": "text/plain"}, ("just words",), "e1"),
+    ("Text", {"data": "just words"}, ("just words",), "e1"),
+    ("Json", {"data": '{"body":"hi"}'}, ("hi",), "e1"),
+    ("Json", {"data_base64": "eyJib2R5IjoiaGkifQ=="}, ("hi",), "e1"),
+    ("Text", {"data_base64": "aGk="}, ("hi",), "e1"),
+]
 
 
-def test_verdict_headers_are_cloudevents_after_the_original_ones():
-    shared = HEADERS.for_batch(0.0)
-    names = dict(HEADERS.of([("trace", b"t"), ("trace", None)], "in/3/9", shared))
-    assert names["ce_id"] == b"in/3/9"
-    assert names["ce_time"] == b"1970-01-01T00:00:00.000Z"
-    assert names["ce_specversion"] == b"1.0"
-    assert names["ce_type"] == b"dev.textmoderation.verdict.v1"
-    assert names["ce_source"] == b"/textmoderation/group"
-    assert names["textmod.model.version"] == b"1"
-    assert names["textmod.model.digest"] == b"sha256:00"
-    assert HEADERS.of([("trace", b"t"), ("trace", None)], "x", shared)[:2] == [
-        ("trace", b"t"),
-        ("trace", None),
-    ]
+@pytest.mark.parametrize(("message_format", "data", "texts", "name"), EVENTS)
+def test_opens_a_cloudevent_in_structured_mode(message_format, data, texts, name):
+    decoded = decode(dumps(EVENT | data), message_format, headers=STRUCTURED)
+    assert isinstance(decoded, Decoded), decoded
+    assert (decoded.texts, decoded.id) == (texts, name)
 
 
-def test_a_cloudevent_comes_out_as_another_not_as_two():
-    shared = HEADERS.for_batch(0.0)
-    headers = HEADERS.of([("ce_id", b"theirs"), ("content-type", b"text/plain")], "in/3/9", shared)
-    assert [value for name, value in headers if name == "ce_id"] == [b"in/3/9"]
-    assert dict(headers)["content-type"] == b"application/json"
+BAD_EVENTS = [
+    (b"not json", "NotJson"),
+    (b"[]", "WrongSchema"),
+    (b'{"data":{"body":"hi"}}', "WrongSchema"),
+    (dumps(EVENT), "NoTextField"),
+    (dumps(EVENT | {"data_base64": "!"}), "WrongSchema"),
+    (dumps(EVENT | {"data": {"other": 1}}), "NoTextField"),
+]
 
 
-def test_dead_letter_headers_follow_the_untouched_original():
-    headers = messages.dead_letter_headers(
-        [("ce_id", b"theirs")],
-        Refused("NotJson", "the message is not valid JSON."),
-        topic="in",
-        partition=3,
-        offset=9,
-        milliseconds=1000,
-        model="science:1",
-    )
-    assert headers[0] == ("ce_id", b"theirs")
-    assert dict(headers[1:]) == {
-        "textmod.error.reason": b"NotJson",
-        "textmod.error.message": b"the message is not valid JSON.",
-        "textmod.error.topic": b"in",
-        "textmod.error.partition": b"3",
-        "textmod.error.offset": b"9",
-        "textmod.error.timestamp": b"1970-01-01T00:00:01.000Z",
-        "textmod.error.model": b"science:1",
-    }
+@pytest.mark.parametrize(("value", "reason"), BAD_EVENTS)
+def test_refuses_a_cloudevent_without_text(value, reason):
+    assert decode(value, headers=STRUCTURED).reason == reason
 
 
-def test_a_moment_beyond_the_calendar_costs_nothing_but_itself():
-    assert messages.timestamp(1e18) == ""
+def test_an_envelope_is_opened_only_where_its_header_says_so():
+    value = dumps(EVENT | {"body": "the text", "data": {"body": "hi"}})
+    binary = [("content-type", b"application/json"), ("ce_id", b"1"), ("x", None)]
+    assert decode(value, "Json", headers=binary).texts == ("the text",)
+
+
+def test_a_format_is_registered_once_and_under_its_name():
+    assert {"Auto", "Seldon", "Json", "Text"} <= set(catalog.input_formats())
+    assert {"Seldon", "Verdict"} <= set(catalog.output_formats())

@@ -1,0 +1,66 @@
+"""The registered formats, by name, and the functions that they make of settings."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from textmod_model.formats import cloudevents, decoders, encoders
+from textmod_model.formats.message import (
+    Decoded,
+    Decoder,
+    Encoder,
+    Headers,
+    InputFormat,
+    OutputFormat,
+    Reading,
+    Refused,
+    RefusedError,
+    Writing,
+)
+
+
+def input_formats() -> dict[str, InputFormat]:
+    """Return every format of `decoders`, by name."""
+    return {one.name: one for one in _formats(decoders) if isinstance(one, InputFormat)}
+
+
+def output_formats() -> dict[str, OutputFormat]:
+    """Return every format of `encoders`, by name."""
+    return {one.name: one for one in _formats(encoders) if isinstance(one, OutputFormat)}
+
+
+def _formats(package: ModuleType) -> list[object]:
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [importlib.import_module(f"{package.__name__}.{name}").FORMAT for name in names]
+
+
+def decoder(name: str, reading: Reading) -> Decoder:
+    """Return the function that turns a message's value and headers into texts.
+
+    It raises nothing but RegistryUnavailable. A CloudEvent in structured mode is opened first,
+    whatever the format: its header says that the value is an envelope.
+    """
+    input_format = input_formats()[name]
+    parse = input_format.parser(reading)
+
+    def decode(value: bytes | None, headers: Headers | None = None) -> Decoded | Refused:
+        if value is None:
+            return Refused("NullValue", "the message has no value (a tombstone), so no text.")
+        try:
+            if headers and cloudevents.is_structured(headers):
+                decoded = cloudevents.parse(value, headers, parse, input_format)
+            else:
+                decoded = parse(value, headers)
+        except RefusedError as error:
+            return error.refused
+        for text in decoded.texts:
+            if not text or text.isspace():
+                return Refused("EmptyText", "the text is empty or nothing but white space.")
+        return decoded
+
+    return decode
+
+
+def encoder(name: str, writing: Writing) -> Encoder:
+    """Return the function that turns scores into a verdict's value."""
+    return output_formats()[name].encoder(writing)

@@ -1,0 +1,61 @@
+"""CloudEvents 1.0 in Kafka's structured mode, on the way in: the value is an envelope in JSON.
+
+Binary mode needs nothing here: the value is the data.
+"""
+
+import base64
+import binascii
+
+from textmod_model.formats.message import Decoded, Headers, InputFormat, Parse, RefusedError
+from textmod_model.formats.payload import dumps, parse_json
+
+STRUCTURED = b"application/cloudevents+json"
+
+
+def is_structured(headers: Headers) -> bool:
+    """Tell whether the headers announce an envelope in JSON; names compare without case."""
+    return any(
+        len(name) == 12 and name.lower() == "content-type" and _media_type(value) == STRUCTURED
+        for name, value in headers
+    )
+
+
+def parse(raw: bytes, headers: Headers, parse_data: Parse, inside: InputFormat) -> Decoded:
+    """Return the texts of the event's data, read by the configured format; raises RefusedError."""
+    event = parse_json(raw)
+    if not isinstance(event, dict) or not isinstance(event.get("specversion"), str):
+        raise RefusedError(
+            "WrongSchema", "the content type is CloudEvents, but the value is no CloudEvent."
+        )
+    name = event.get("id")
+    decoded = _data(event, headers, parse_data, inside)
+    if decoded.id is None and isinstance(name, str):
+        return decoded._replace(id=name)
+    return decoded
+
+
+def _data(
+    event: dict[str, object], headers: Headers, parse_data: Parse, inside: InputFormat
+) -> Decoded:
+    if "data_base64" in event:
+        return parse_data(_base64(event["data_base64"]), headers)
+    data = event.get("data")
+    if data is None:
+        raise RefusedError("NoTextField", "the CloudEvent has no data.")
+    if not isinstance(data, str):
+        return parse_data(dumps(data), headers)
+    if inside.takes_text:
+        return Decoded((data,))
+    return parse_data(data.encode("utf-8", "surrogatepass"), headers)
+
+
+def _base64(value: object) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)  # type: ignore[arg-type]
+    except (binascii.Error, TypeError, ValueError):
+        raise RefusedError("WrongSchema", "data_base64 must be base64.") from None
+
+
+def _media_type(value: str | bytes | None) -> bytes:
+    raw = value.encode() if isinstance(value, str) else value or b""
+    return raw.partition(b";")[0].strip().lower()

@@ -1,0 +1,1 @@
+"""Formats of input messages, one file each, with one value FORMAT."""

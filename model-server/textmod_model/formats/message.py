@@ -1,0 +1,113 @@
+"""The words that decoders, encoders and the stream share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+Headers = list[tuple[str, str | bytes | None]]
+"""As Kafka's client takes them; those it gives are bytes or None."""
+
+CLASS_NAMES = ("t:0", "t:1")
+"""The names that Seldon's wrapper gives to unnamed columns: kept, removed."""
+
+
+class Decoded(NamedTuple):
+    """The texts of one message, and what its answer has to repeat."""
+
+    texts: tuple[str, ...]
+    meta: dict[str, Any] | None = None
+    id: str | int | None = None
+    tensor: bool = False
+    """Seldon answers a tensor with a tensor, and everything else on a stream with an ndarray."""
+
+
+class Refused(NamedTuple):
+    """Why a message can't be scored: a stable reason, and a sentence without user text."""
+
+    reason: str
+    message: str
+
+
+class RefusedError(ValueError):
+    """A payload that can't be scored, raised by parsers and encoders."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.refused = Refused(reason, message)
+
+
+class Verdicts(NamedTuple):
+    """What a verdict says besides its scores."""
+
+    labels: tuple[str, str]
+    threshold: float
+    model: str
+
+
+class Schemas(Protocol):
+    """A schema registry, as decoders and encoders use it."""
+
+    def read(self, raw: bytes, headers: Headers | None) -> object:
+        """Decode a framed value to objects.
+
+        Raises RefusedError for one that can't be read, RegistryUnavailable if the registry does not
+        answer.
+        """
+        ...
+
+    def writer(self, kind: str, schema: str) -> Callable[[dict[str, Any]], bytes]:
+        """Return a function that frames a document: `kind` is Avro or JsonSchema.
+
+        The function registers the schema at its first call and raises RegistryUnavailable while the
+        registry does not answer.
+        """
+        ...
+
+
+class Reading(NamedTuple):
+    """What a decoder is made for."""
+
+    path: tuple[str, ...]
+    """The dotted path of the text."""
+    schemas: Schemas | None = None
+    """None: no schema registry is configured."""
+
+
+class Writing(NamedTuple):
+    """What an encoder is made for."""
+
+    verdicts: Verdicts
+    schemas: Schemas | None = None
+
+
+Parse = Callable[[bytes, Headers | None], Decoded]
+"""The texts of a value; raises RefusedError."""
+
+Decoder = Callable[[bytes | None, Headers | None], Decoded | Refused]
+
+Encoder = Callable[[Decoded, Sequence[float], str], bytes]
+"""The value of a verdict; the last argument is the id of a message that has none of its own. Raises
+RefusedError."""
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """A format of input messages, by the name that `message.format` calls it."""
+
+    name: str
+    content_type: str | None
+    """None: told from each message."""
+    parser: Callable[[Reading], Parse]
+    takes_text: bool = False
+    """Whether a bare string is a text to score; else texts are inside a document."""
+    needs_registry: bool = False
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """A format of verdicts, by the name that `message.outputFormat` calls it."""
+
+    name: str
+    content_type: str
+    encoder: Callable[[Writing], Encoder]
+    needs_registry: bool = False
