@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from itertools import product
 from statistics import median_low
+from typing import Any
 
 import numpy as np
 
 from autoscaling.hpa import DEFAULT_BEHAVIOR, Hpa, average_value, utilization
-from autoscaling.simulator import SYNC, State, served
+from autoscaling.simulator import DELAY, SYNC, Policy, State, served
 from autoscaling.traces import Floats
 from textmod_operator.controller.streams import AT_ONCE_SECONDS
 from textmod_operator.desired.autoscaler import default_behavior
@@ -114,8 +117,8 @@ class _Patient:
 class Keda(_Patient):
     """KEDA's Kafka scaler with its HPA of defaults: ⌈min(lag, P·T)/T⌉, tolerance 0.1."""
 
-    def __init__(self, threshold: int) -> None:
-        self.name = f"KEDA {threshold}"
+    def __init__(self, threshold: float) -> None:
+        self.name = f"KEDA {threshold:g}"
         self._threshold = threshold
 
     def hpa(self, minimum: int, maximum: int) -> Hpa:
@@ -129,6 +132,54 @@ class Keda(_Patient):
         lag = float(np.maximum(0, state.seen_arrivals() - state.committed).sum())
         most = len(state.read) * self._threshold
         return average_value(min(lag, most), self._threshold, state.asked, 0.1)
+
+
+class KedaTuned(Keda):
+    """KEDA with a stabilization window for going down that somebody chose, and, where `per_replica`
+    is given, a second trigger: messages a second over the last minute, so many a replica."""
+
+    def __init__(self, threshold: float, window: int, per_replica: float | None = None) -> None:
+        super().__init__(threshold)
+        rate = "" if per_replica is None else f", rate {per_replica:g}"
+        self.name = f"KEDA {threshold:g}, window {window}{rate}"
+        self._window, self._per_replica = window, per_replica
+
+    def hpa(self, minimum: int, maximum: int) -> Hpa:
+        return Hpa(minimum, maximum, _down_after(self._window))
+
+    def wanted(self, state: State) -> int | None:
+        wanted = super().wanted(state)
+        if wanted is None or self._per_replica is None:
+            return wanted
+        before = state.arrived[max(0, state.now - DELAY - 60)]
+        rate = float((state.seen_arrivals() - before).sum()) / 60
+        return max(wanted, average_value(rate, self._per_replica, state.asked, 0.1))
+
+
+class HpaOnLag(_Patient):
+    """A plain HPA with the lag as a Value: as many times the replicas as the lag is of the target,
+    from an adapter that reads every 15 s."""
+
+    def __init__(self, target: float, window: int) -> None:
+        self.name = f"HPA on lag {target:g}, window {window}"
+        self._target, self._window = target, window
+
+    def hpa(self, minimum: int, maximum: int) -> Hpa:
+        return Hpa(minimum, maximum, _down_after(self._window))
+
+    def observe(self, state: State) -> None: ...
+
+    def wanted(self, state: State) -> int | None:
+        if not state.known:
+            return None
+        lag = float(np.maximum(0, state.seen_arrivals() - state.committed).sum())
+        ratio = lag / self._target
+        return state.asked if abs(ratio - 1) <= 0.1 else math.ceil(ratio * max(1, state.ready))
+
+
+def _down_after(window: int) -> dict[str, Any]:
+    down = {**DEFAULT_BEHAVIOR["scaleDown"], "stabilizationWindowSeconds": window}
+    return {**DEFAULT_BEHAVIOR, "scaleDown": down}
 
 
 class Cpu(_Patient):
@@ -216,7 +267,8 @@ class Clairvoyant(_Patient):
             for begin, end in [*pauses, (0, state.paused_until - now)]:
                 paused[row] |= (begin <= at - step / 2) & (at - step / 2 < end)
 
-        speed = np.full(count * len(sizes), 0.97 * world.rate * step)
+        rate = 0.97 * world.rate * state.speed_ahead()
+        speed = np.full(count * len(sizes), rate * step)
         read = np.tile(state.read, (len(sizes), 1))
         over = np.zeros(len(sizes))
         rows = count * np.arange(len(sizes))[:, None]
@@ -228,7 +280,7 @@ class Clairvoyant(_Patient):
             late = np.maximum(0.0, due - read).sum(axis=1)
             over += step * (late > 1e-3)
         # What is over anyway ends soonest with the least left over.
-        over += late / max(1.0, world.rate * count)
+        over += late / max(1.0, rate * count)
         allowed = max(self._age_now(state), world.promise / 4)
         left = self._arrived_by(state, future, at[-1] - allowed) - read
         return over.tolist(), (left > 1e-3).any(axis=1).tolist()
@@ -263,6 +315,25 @@ class Prompt(Clairvoyant):
         rate = state.trace.arrivals[max(0, state.now - 2) : state.now + 1].sum(axis=1).mean()
         share = state.trace.arrivals[max(0, state.now - 60) : state.now + 1].sum(axis=0)
         return rate * share / max(1.0, share.sum())
+
+
+TUNED_THRESHOLDS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""For replicas that read 100 messages/s; others in proportion."""
+TUNED_WINDOWS = (0, 60, 600)
+"""Stabilization windows for going down, beside the default of 300 s."""
+
+
+def rivals(rate: float) -> list[Policy]:
+    """KEDA as installed, KEDA tuned and an HPA on lag, where a replica reads `rate` messages/s."""
+    thresholds = [max(1.0, t * rate / 100) for t in TUNED_THRESHOLDS]
+    found: list[Policy] = [Keda(t) for t in thresholds]
+    found += [KedaTuned(t, window) for t, window in product(thresholds, TUNED_WINDOWS)]
+    found += [
+        KedaTuned(thresholds[i], window, part * rate)
+        for i, window, part in product((3, 5, 7), (60, 300), (0.6, 0.8))
+    ]
+    found += [HpaOnLag(thresholds[i], window) for i, window in product((3, 6, 8), (60, 300))]
+    return found
 
 
 def _whole(offsets: Floats) -> tuple[int, ...]:

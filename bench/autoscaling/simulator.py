@@ -3,8 +3,10 @@
 What is modelled: arrivals per partition; consumers that join and leave a group, which pauses all of
 it for `rebalance` seconds each time; partitions dealt to consumers in turn, so that the busiest one
 reads ⌈P/n⌉; consumers of uneven and unsteady speed; pods that cost from the moment they are asked
-for and read only `start` seconds later; offsets that are committed every 5 s and read 1 s late;
-lag that can't be read for a while; a consumer that dies without leaving its group; the HPA's sync.
+for and read only `start` seconds later; offsets that are committed every second (the model
+server's: every half) and read 1 s late;
+lag that can't be read for a while; a consumer that dies without leaving its group; texts whose
+length changes, and with it the speed of every consumer; the HPA's sync.
 
 Seconds over the promise are seconds in which the oldest unread message of any partition is older
 than the promise, reckoned from what was read, not from what was committed.
@@ -12,6 +14,8 @@ than the promise, reckoned from what was read, not from what was committed.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
@@ -24,8 +28,6 @@ from autoscaling.traces import Floats, Trace
 
 SYNC = 15
 """Seconds between two syncs of the HPA."""
-COMMIT = 1
-"""Seconds between two commits of one consumer (the model server's: half a second)."""
 DELAY = 1
 """Age of the offsets when a policy sees them."""
 FULL_BATCH = 128
@@ -98,6 +100,11 @@ class State:
         """Seconds since the lag could last be read."""
         return max((self.now - a for a, b in self.trace.unknown if a <= self.now < b), default=0)
 
+    def speed_ahead(self) -> float:
+        """The mean speed of the next minute beside the usual one: the future."""
+        speed = self.trace.speed
+        return 1.0 if speed is None else float(speed[self.now : self.now + 60].mean())
+
     def seen_arrivals(self) -> Floats:
         """End offsets as a policy sees them."""
         return self.arrived[max(0, self.now - DELAY)]
@@ -166,59 +173,133 @@ def simulate(
     """Run the trace, however long it is. Pure apart from the policy's own state: the same
     arguments, the same run. It begins with `begin` replicas (None: with what the first minute
     needs), running and caught up."""
-    group = _Group(trace, world, policy, minimum, begin)
-    state = group.state
-    reads = np.empty_like(state.arrived)
-    seconds = len(state.arrived)
-    replicas = np.empty(seconds, dtype=np.int64)
-    ready = np.empty(seconds, dtype=np.int64)
+    return simulate_all(trace, world, [policy], minimum, begin)[0]
+
+
+def simulate_all(
+    trace: Trace,
+    world: World,
+    policies: Sequence[Policy],
+    minimum: int = 1,
+    begin: int | None = None,
+) -> list[Run]:
+    """`simulate` for many policies in step, which takes little longer than for one."""
+    consumers = _Consumers(trace, world, len(policies))
+    groups = [_Group(consumers, row, policy, minimum, begin) for row, policy in enumerate(policies)]
+    seconds = len(trace.arrivals)
+    reads = np.empty((seconds, *consumers.read.shape))
+    replicas = np.empty((seconds, len(groups)), dtype=np.int64)
+    ready = np.empty_like(replicas)
     for now in range(seconds):
-        state.now = now
-        group.meet()
-        group.read()
-        policy.observe(state)
-        if now % SYNC == 0:
-            group.sync(policy)
-        group.express(policy)
-        reads[now], replicas[now], ready[now] = state.read, state.asked, state.ready
-    age = _ages(state.arrived, reads)
-    return Run(
-        trace=trace.name,
-        policy=policy.name,
-        partitions=reads.shape[1],
-        start=world.start,
-        age=age,
-        lag=(state.arrived - reads).sum(axis=1),
-        replicas=replicas,
-        ready=ready,
-        over=int((age > world.promise).sum()),
-        replica_hours=float(replicas.sum() / 3600),
-        reversals=sum(a != b for a, b in pairwise(group.directions)),
-        blind_scale_downs=group.blind,
-    )
+        for group in groups:
+            group.meet(now)
+        consumers.step(now, groups)
+        for group in groups:
+            group.decide(now)
+        reads[now] = consumers.read
+        replicas[now] = [group.state.asked for group in groups]
+        ready[now] = [group.ready for group in groups]
+    return [
+        group.run(reads[:, row], replicas[:, row].copy(), ready[:, row].copy())
+        for row, group in enumerate(groups)
+    ]
+
+
+class _Consumers:
+    """What every member of every simulated group reads, in arrays [group, partition]."""
+
+    def __init__(self, trace: Trace, world: World, groups: int) -> None:
+        count = trace.arrivals.shape[1]
+        seconds = len(trace.arrivals)
+        self.trace, self.world = trace, world
+        self.arrived = np.cumsum(trace.arrivals, axis=0)
+        self.read, self.committed, self.told = np.zeros((3, groups, count))
+        self.busy = np.zeros(groups)
+        self.regroup = True
+        """A group's members changed, or died."""
+        rng = np.random.default_rng([world.seed, count, int(world.start)])
+        self._pace = np.clip(1 + 0.05 * rng.standard_normal(seconds), 0.7, 1.3)
+        self.after_pace = rng.bit_generator.state
+        if trace.speed is not None:
+            self._pace = self._pace * trace.speed
+        self._used = np.zeros((15, groups))
+        self._paused = np.zeros(groups)
+
+    def step(self, now: int, groups: list[_Group]) -> None:
+        """One second of reading, and the commits that fall into it."""
+        if self.regroup:
+            self._regroup(now, groups)
+        shape, world = self.read.shape, self.world
+        active = now >= self._paused
+        capacity = np.where(active[self._group], self._speeds * self._pace[now], 0.0)
+        waiting = (self.arrived[now] - self.read).ravel()
+        done = served(waiting, self._owner, capacity)
+        self.read += done.reshape(shape)
+        read = np.add.reduceat(done, np.arange(0, done.size, shape[1]))
+        total = np.bincount(self._group, capacity, minlength=shape[0])
+        self._used[now % 15] = read / np.maximum(total, 1e-9)
+        self.busy = self._used[: now + 1].mean(axis=0)
+        left = np.bincount(self._owner, waiting - done, minlength=len(capacity))
+        self._measured |= active[self._group] & (left >= FULL_BATCH)
+        told = np.where(self._measured, self._speeds, world.benchmark * world.rate)
+        if self.trace.speed is not None:
+            told = told * np.where(self._measured, self.trace.speed[now], 1.0)
+        active = active & self._manned
+        np.copyto(self.committed, self.read, where=active[:, None])
+        np.copyto(self.told, told[self._owner].reshape(shape), where=active[:, None])
+
+    def _regroup(self, now: int, groups: list[_Group]) -> None:
+        """Deal every group's partitions to its members."""
+        if hasattr(self, "_pods"):
+            for pod, measured in zip(self._pods, self._measured.tolist(), strict=True):
+                pod.measured = measured
+        count = self.read.shape[1]
+        owners, rows, pods = [], [], []
+        for row, group in enumerate(groups):
+            # A group without members has one that reads nothing.
+            members = group.members or [Pod(0.0, 0.0)]
+            owners.append(len(pods) + np.arange(count) % len(members))
+            rows += [row] * len(members)
+            pods += members
+        self._pods = pods
+        self._owner = np.concatenate(owners)
+        self._group = np.array(rows)
+        self._speeds = np.array([0.0 if now < pod.dead_until else pod.speed for pod in pods])
+        self._measured = np.array([pod.measured for pod in pods])
+        self._manned = np.array([bool(group.members) for group in groups])
+        self._paused = np.array([group.state.paused_until for group in groups])
+        self.regroup = False
 
 
 class _Group:
-    """The consumer group, its pods and its HPA."""
+    """One consumer group, its pods and its HPA."""
 
     def __init__(
-        self, trace: Trace, world: World, policy: Policy, minimum: int, begin: int | None
+        self,
+        consumers: _Consumers,
+        row: int,
+        policy: Policy,
+        minimum: int,
+        begin: int | None,
     ) -> None:
+        self._consumers, self._row, self._policy = consumers, row, policy
+        trace, world = consumers.trace, consumers.world
         count = trace.arrivals.shape[1]
-        self._rng = np.random.default_rng([world.seed, count, int(world.start)])
-        seconds = len(trace.arrivals)
-        self._pace = np.clip(1 + 0.05 * self._rng.standard_normal(seconds), 0.7, 1.3)
+        self._rng = np.random.default_rng()
+        self._rng.bit_generator.state = consumers.after_pace
         maximum = min(world.maximum or count, count)
         self._hpa = policy.hpa(minimum, maximum)
-        arrived = np.cumsum(trace.arrivals, axis=0)
-        self.state = State(0, world, trace, arrived, *np.zeros((3, count)))
-        self.directions: list[int] = []
+        arrays = (a[row] for a in (consumers.read, consumers.committed, consumers.told))
+        self.state = State(0, world, trace, consumers.arrived, *arrays)
+        self.members: list[Pod] = []
+        self.ready = 0
+        self._directions: list[int] = []
         """+1 and -1 for each change of size."""
-        self.blind = 0
-        self._members: list[Pod] = []
-        self._owner = np.zeros(count, dtype=np.int64)
-        self._used: list[float] = []
-        first = int(np.ceil(trace.arrivals[:60].sum() / 60 / (0.9 * world.rate)))
+        self._blind = 0
+        self._changes_at = 0.0
+        """No member joins or leaves before."""
+        speed = 1.0 if trace.speed is None else float(trace.speed[0])
+        first = int(np.ceil(trace.arrivals[:60].sum() / 60 / (0.9 * world.rate * speed)))
         first = first if begin is None else begin
         asked = maximum if self._hpa is None else min(max(first, minimum, 1), maximum)
         self.state.asked = asked
@@ -229,78 +310,83 @@ class _Group:
         speed = world.rate * (1 + world.uneven * self._rng.standard_normal())
         return Pod(ready_at, max(0.5 * world.rate, speed))
 
-    def meet(self) -> None:
+    def meet(self, now: int) -> None:
         """Pods that became ready join, those that left are gone; each change is a rebalance."""
-        state, now = self.state, self.state.now
-        if now in state.trace.deaths and len(self._members) > 1:
+        state = self.state
+        state.now = now
+        if now in state.trace.deaths and len(self.members) > 1:
             # It comes back as a new pod, and the group learns of its death later.
-            dead = self._members[0]
+            dead = self.members[0]
             dead.dead_until = now + SESSION_TIMEOUT
             state.pods[state.pods.index(dead)] = self._new_pod(now + state.world.start)
-        alive = [pod for pod in state.pods if pod.ready_at <= now]
-        ghosts = [pod for pod in self._members if now < pod.dead_until]
-        members = sorted(alive + ghosts, key=lambda pod: pod.ready_at)
-        if members == self._members:
+            self._consumers.regroup = True
+        elif now < self._changes_at:
             return
-        if self._members:
-            state.paused_until = now + state.world.rebalance
-            state.committed = state.read.copy()
-        self._members = members
-        if members:
-            self._owner = np.arange(len(state.read)) % len(members)
-
-    def read(self) -> None:
-        """One second of reading, and the commits that fall into it."""
-        state, now = self.state, self.state.now
-        used = 0.0
-        if self._members and now >= state.paused_until:
-            speeds = [0.0 if now < pod.dead_until else pod.speed for pod in self._members]
-            capacity = np.array(speeds) * self._pace[now]
-            done = served(state.arrived[now] - state.read, self._owner, capacity)
-            state.read += done
-            used = float(done.sum() / max(capacity.sum(), 1e-9))
-            due = (now + self._owner) % COMMIT == 0
-            np.copyto(state.committed, state.read, where=due)
-            np.copyto(state.told, self._told(), where=due)
-        self._used = [*self._used[-14:], used]
-        state.busy = sum(self._used) / len(self._used)
-
-    def _told(self) -> Floats:
-        """By partition, what its reader tells of its speed now."""
-        state = self.state
-        waiting = np.bincount(
-            self._owner, state.arrived[state.now] - state.read, minlength=len(self._members)
+        alive = [pod for pod in state.pods if pod.ready_at <= now]
+        ghosts = [pod for pod in self.members if now < pod.dead_until]
+        members = sorted(alive + ghosts, key=lambda pod: pod.ready_at)
+        self.ready = len(alive)
+        self._changes_at = min(
+            [
+                *(pod.ready_at for pod in state.pods if pod.ready_at > now),
+                *(pod.dead_until for pod in ghosts),
+            ],
+            default=math.inf,
         )
-        for pod, messages in zip(self._members, waiting, strict=True):
-            pod.measured |= bool(messages >= FULL_BATCH)
-        benchmark = state.world.benchmark * state.world.rate
-        rates = np.array([pod.speed if pod.measured else benchmark for pod in self._members])
-        return rates[self._owner]
+        if members == self.members:
+            return
+        if self.members:
+            state.paused_until = now + state.world.rebalance
+            state.committed[:] = state.read
+        self.members = members
+        self._consumers.regroup = True
 
-    def sync(self, policy: Policy) -> None:
-        """One sync of the HPA."""
-        state = self.state
-        if self._hpa is not None:
-            self._ask_for(self._hpa.step(state.now, state.asked, policy.wanted(state)))
-
-    def express(self, policy: Policy) -> None:
-        """What the policy asks for between two syncs: never less, and within the HPA's bounds."""
-        wanted = policy.at_once(self.state)
-        if self._hpa is not None and wanted is not None:
-            self._ask_for(max(self.state.asked, min(wanted, self._hpa.maximum)))
+    def decide(self, now: int) -> None:
+        """What the policy makes of this second."""
+        state, policy = self.state, self._policy
+        state.busy = float(self._consumers.busy[self._row])
+        policy.observe(state)
+        if self._hpa is None:
+            return
+        if now % SYNC == 0:
+            self._ask_for(self._hpa.step(now, state.asked, policy.wanted(state)))
+        # Between two syncs: never less, and within the HPA's bounds.
+        wanted = policy.at_once(state)
+        if wanted is not None:
+            self._ask_for(max(state.asked, min(wanted, self._hpa.maximum)))
 
     def _ask_for(self, asked: int) -> None:
         state, now = self.state, self.state.now
         if asked == state.asked:
             return
-        self.directions.append(1 if asked > state.asked else -1)
-        self.blind += asked < state.asked and state.unknown_for >= BLIND
+        self._directions.append(1 if asked > state.asked else -1)
+        self._blind += asked < state.asked and state.unknown_for >= BLIND
         while len(state.pods) < asked:
             start = state.world.start * self._rng.uniform(0.9, 1.1)
             state.pods.append(self._new_pod(now + start))
         if len(state.pods) > asked:  # the youngest go first, as in a ReplicaSet
             state.pods = sorted(state.pods, key=lambda pod: pod.ready_at)[:asked]
         state.asked = asked
+        self._changes_at = 0.0
+
+    def run(self, reads: Floats, replicas: NDArray[np.int64], ready: NDArray[np.int64]) -> Run:
+        """What has become of it."""
+        arrived, world = self.state.arrived, self.state.world
+        age = _ages(arrived, reads)
+        return Run(
+            trace=self.state.trace.name,
+            policy=self._policy.name,
+            partitions=reads.shape[1],
+            start=world.start,
+            age=age,
+            lag=(arrived - reads).sum(axis=1),
+            replicas=replicas,
+            ready=ready,
+            over=int((age > world.promise).sum()),
+            replica_hours=float(replicas.sum() / 3600),
+            reversals=sum(a != b for a, b in pairwise(self._directions)),
+            blind_scale_downs=self._blind,
+        )
 
 
 def _ages(arrived: Floats, reads: Floats) -> Floats:

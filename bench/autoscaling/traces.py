@@ -27,6 +27,8 @@ class Trace:
     deaths: tuple[int, ...] = ()
     """Seconds at which one consumer stops without leaving its group."""
     seed: int = field(default=0)
+    speed: Floats | None = None
+    """Every consumer's speed by second, beside its usual one (1): texts are not always as long."""
 
 
 def _time() -> Floats:

@@ -1,0 +1,211 @@
+"""The streams of `streams`, under our law and its rivals.
+
+    python -m autoscaling.unseen train|test|shape [--seeds N] [--places N]
+
+KEDA's best setting is chosen for each place, afterwards, over all of its streams: the one with the
+fewest seconds over the promise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from autoscaling.policies import Clairvoyant, Ours, rivals
+from autoscaling.simulator import Policy, Run, simulate_all
+from autoscaling.streams import (
+    SHAPE_PLACES,
+    SHAPES,
+    TEST,
+    TEST_PLACES,
+    TRAIN,
+    TRAIN_PLACES,
+    Place,
+    stream,
+)
+from textmod_dev.paths import cache_dir
+from textmod_operator import scaling
+
+PLACES = {"train": TRAIN_PLACES, "test": TEST_PLACES, "shape": SHAPE_PLACES}
+FAMILIES: dict[str, Sequence[str]] = {
+    "train": tuple(TRAIN),
+    "test": tuple(TEST),
+    "shape": tuple(SHAPES),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One stream at one place under one law."""
+
+    kind: str
+    family: str
+    seed: int
+    place: str
+    policy: str
+    over: int
+    replica_hours: float
+    reversals: int
+    blind_scale_downs: int
+
+
+Job = tuple[str, str, int, Place, str]
+"""(kind, family, seed, place, which): which is `ours`, `clairvoyant` or `rivals`."""
+
+
+def run(job: Job) -> list[Cell]:
+    kind, family, seed, place, which = job
+    trace = stream(kind, family, seed, place)
+    policies: list[Policy] = (
+        rivals(place.world.rate)
+        if which == "rivals"
+        else [Ours() if which == "ours" else Clairvoyant()]
+    )
+    runs = simulate_all(trace, place.world, policies)
+    return [_cell(job, one, n) for n, one in enumerate(runs)]
+
+
+def _cell(job: Job, run: Run, number: int) -> Cell:
+    kind, family, seed, place, which = job
+    # A rival is named by its place in the list: its thresholds go by the speed of a replica.
+    policy = which if which != "rivals" else rivals(100.0)[number].name
+    return Cell(
+        kind, family, seed, place.name, policy,
+        run.over, round(run.replica_hours, 3), run.reversals, run.blind_scale_downs,
+    )  # fmt: skip
+
+
+def jobs(kind: str, seeds: Iterable[int], places: Sequence[Place]) -> list[tuple[Any, ...]]:
+    return list(product((kind,), FAMILIES[kind], seeds, places))
+
+
+def run_all(
+    streams: Sequence[tuple[Any, ...]], workers: ProcessPoolExecutor | None = None
+) -> list[Cell]:
+    """All laws over these streams. Runs that were made before come from the cache."""
+    cells: list[Cell] = []
+    for which in ("rivals", "clairvoyant", "ours"):
+        path = _file(which)
+        lines = path.read_text().splitlines() if path.exists() else []
+        done: dict[tuple[Any, ...], list[Cell]] = {}
+        for line in lines:
+            cell = Cell(*json.loads(line))
+            done.setdefault((cell.kind, cell.family, cell.seed, cell.place), []).append(cell)
+        missing = [(*s, which) for s in streams if (*s[:3], s[3].name) not in done]
+        found = map(run, missing) if workers is None else workers.map(run, missing, chunksize=2)
+        with path.open("a") as file:
+            for job, made in zip(missing, found, strict=True):
+                done[(*job[:3], job[3].name)] = made
+                file.writelines(json.dumps(list(asdict(c).values())) + "\n" for c in made)
+        cells += [cell for s in streams for cell in done[(*s[:3], s[3].name)]]
+    return cells
+
+
+def _file(which: str) -> Path:
+    """Named after the content of all that decides how a run ends."""
+    here = Path(__file__).parent
+    sources = [here / f"{n}.py" for n in ("simulator", "policies", "traces", "hpa", "streams")]
+    if which == "ours":
+        sources += sorted(Path(scaling.__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    folder = cache_dir() / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"unseen-{which}-{digest}.jsonl"
+
+
+# --- Figures ------------------------------------------------------------------------------------
+
+
+def _sum(cells: Iterable[Cell], what: str) -> float:
+    return float(sum(getattr(cell, what) for cell in cells))
+
+
+def figures(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Ours beside the clairvoyant and, at each place, its best KEDA setting."""
+    ours = [c for c in cells if c.policy == "ours"]
+    foresight = [c for c in cells if c.policy == "clairvoyant"]
+    keda = [c for c in cells if c.policy.startswith("KEDA")]
+    best: list[Cell] = []
+    chosen = {}
+    for place in dict.fromkeys(c.place for c in cells):
+        there: dict[str, list[Cell]] = {}
+        for cell in keda:
+            if cell.place == place:
+                there.setdefault(cell.policy, []).append(cell)
+        name = min(there, key=lambda n: (_sum(there[n], "over"), _sum(there[n], "replica_hours")))
+        best += there[name]
+        chosen[place] = name
+    over, theirs, known = (_sum(group, "over") for group in (ours, best, foresight))
+    hours = _sum(foresight, "replica_hours")
+    settings = dict.fromkeys(c.policy for c in keda)
+    reversals = {n: _sum([c for c in keda if c.policy == n], "reversals") for n in settings}
+    seconds = {n: _sum([c for c in keda if c.policy == n], "over") for n in settings}
+    fewest = min(reversals, key=reversals.__getitem__)
+    return {
+        "hours": len(ours),
+        "seconds_over": over,
+        "seconds_over_clairvoyant": known,
+        "seconds_over_keda_best": theirs,
+        "avoidable_vs_keda_best": round((over - known) / (theirs - known), 4)
+        if theirs > known
+        else None,
+        "replica_hours": round(_sum(ours, "replica_hours"), 2),
+        "hours_vs_clairvoyant": round(_sum(ours, "replica_hours") / hours, 4),
+        "keda_best_hours_vs_clairvoyant": round(_sum(best, "replica_hours") / hours, 4),
+        "reversals": _sum(ours, "reversals"),
+        "reversals_clairvoyant": _sum(foresight, "reversals"),
+        "reversals_keda_best": _sum(best, "reversals"),
+        "reversals_keda_min": reversals[fewest],
+        "seconds_over_of_keda_with_fewest_reversals": seconds[fewest],
+        "blind_scale_downs": _sum(ours, "blind_scale_downs"),
+        "keda_best": chosen,
+    }
+
+
+def by(cells: Sequence[Cell], what: str) -> dict[str, dict[str, Any]]:
+    """The figures by family or by place."""
+    return {
+        name: figures([c for c in cells if getattr(c, what) == name])
+        for name in dict.fromkeys(getattr(c, what) for c in cells)
+    }
+
+
+def line(name: str, f: dict[str, Any]) -> str:
+    ratio = f["avoidable_vs_keda_best"]
+    return (
+        f"{name:44.44} over {f['seconds_over']:6.0f}"
+        f" (clairvoyant {f['seconds_over_clairvoyant']:6.0f},"
+        f" KEDA {f['seconds_over_keda_best']:6.0f}) {'-' if ratio is None else f'{ratio:.3f}':>7}"
+        f" hours {f['replica_hours']:7.1f} ×{f['hours_vs_clairvoyant']:.3f}"
+        f" (KEDA ×{f['keda_best_hours_vs_clairvoyant']:.2f}) reversals {f['reversals']:4.0f}"
+        f" (clairvoyant {f['reversals_clairvoyant']:.0f}, KEDA {f['reversals_keda_best']:.0f},"
+        f" least {f['reversals_keda_min']:.0f})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m autoscaling.unseen", description=__doc__)
+    parser.add_argument("kind", choices=tuple(PLACES))
+    parser.add_argument("--seeds", type=int, default=1, help="streams of each family")
+    parser.add_argument("--cells", action="store_true", help="every stream at every place")
+    asked = parser.parse_args()
+    cells = run_all(jobs(asked.kind, range(asked.seeds), PLACES[asked.kind]))
+    for what in ("family", "place"):
+        for name, found in by(cells, what).items():
+            print(line(name, found))
+    print(line("all", figures(cells)))
+    if asked.cells:
+        for cell in cells:
+            if cell.policy in ("ours", "clairvoyant"):
+                print(*asdict(cell).values(), sep="\t")
+
+
+if __name__ == "__main__":
+    main()
