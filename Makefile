@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest
+# A run of tests ends with make, even when make is killed (tests/conftest.py).
+PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e images sbom \
 	bench bench-profile bench-scorer bench-operator bench-autoscaling bench-autoscaling-real \
@@ -62,7 +63,9 @@ images: setup ## the images of the operator and a model (MODEL=sample, a CSV, or
 sbom: setup ## the images, and bills of materials (CycloneDX) of them and of the chart in dist/sbom
 	@$(BIN)/textmod-dev images $(if $(MODEL),--model $(MODEL)) --sbom dist/sbom
 
-# --- benchmarks: figures in bench/results, told in bench/RESULTS.md -------------------------------
+# --- benchmarks ----------------------------------------------------------------------------------
+# A run writes its figures below .state/; with RECORD=1 into bench/results (told in bench/RESULTS.md)
+# and e2e/.
 # Seldon's own wrapper, in the environment that its integration test makes.
 WRAPPER = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/seldon-wrapper/bin/seldon-core-microservice
 

@@ -21,6 +21,7 @@ from textmod_dev.kind.cluster import KindCluster
 from textmod_dev.kind.engine import Engine, NoEngineError
 from textmod_dev.kubectl import Kubectl
 from textmod_dev.model_image import training_data
+from textmod_dev.paths import figures_dir
 from textmod_dev.processes import ProcessKeeper, free_port
 from textmod_dev.progress import Progress
 
@@ -41,14 +42,14 @@ def progress() -> Progress:
 
 @pytest.fixture(scope="session")
 def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
-    """What is measured; written to e2e/ when the whole run has passed."""
+    """What is measured; written when the whole run has passed (`figures_dir`: where)."""
     measured = Figures()
     started = time.monotonic()
     yield measured
     measured.set("seconds", "in all", time.monotonic() - started)
     chosen = {item.path.parent for item in request.session.items}
     if request.session.testsfailed == 0 and HERE in chosen:
-        measured.write(HERE)
+        measured.write(figures_dir(HERE))
 
 
 @pytest.fixture(scope="session")

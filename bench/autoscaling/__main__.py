@@ -25,10 +25,10 @@ from autoscaling import plots
 from autoscaling.policies import Clairvoyant, Cpu, Fixed, Keda, Ours, OursPerfect, Prompt
 from autoscaling.simulator import Policy, Run, World, simulate
 from autoscaling.traces import ALL, trace
-from textmod_dev.paths import cache_dir
+from textmod_dev.paths import cache_dir, figures_dir
 from textmod_operator.scaling import law as scaling
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = figures_dir(Path(__file__).resolve().parents[1] / "results")
 PARTITIONS = (12, 13, 64)
 STARTS = (2.0, 8.0, 60.0)
 THRESHOLDS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)

@@ -35,12 +35,13 @@ from textmod_dev import supervisor
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.kubectl import Kubectl
 from textmod_dev.model_image import IMAGE, trained_model, training_data
+from textmod_dev.paths import figures_dir
 from textmod_dev.processes import wait_until
 from textmod_dev.progress import Progress
 from textmod_operator.kafka.offsets import GroupOffsets
 from textmod_operator.state import KafkaConnection
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = figures_dir(Path(__file__).resolve().parents[1] / "results")
 PARTITIONS = 12
 PROMISE = 30
 NAMESPACE = "default"

@@ -35,10 +35,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from urllib3.exceptions import HTTPError
 
 from textmod_dev.local_cluster import LocalCluster
+from textmod_dev.paths import figures_dir
 from textmod_dev.processes import free_port, wait_until
 from textmod_dev.progress import Progress
 
-RESULTS = Path(__file__).parents[1] / "results" / "operator.json"
+RESULTS = figures_dir(Path(__file__).parents[1] / "results") / "operator.json"
 IDLE_SECONDS = 90.0
 SINGLE_RUNS = 20
 

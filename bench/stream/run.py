@@ -34,13 +34,14 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.paths import figures_dir
 from textmod_model import artifact
 from textmod_model.serving.servers import listen
 from textmod_model.training import dataset
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-RESULTS = HERE.parent / "results" / "stream.json"
+RESULTS = figures_dir(HERE.parent / "results") / "stream.json"
 DATA = ROOT.parent / "shared" / "data" / "reddit_science_comments.csv"
 PARTITIONS = 4
 WARM_PASSES = 4  # what a long stream is like; one pass is a twentieth of a CPU second

@@ -1,7 +1,8 @@
 """Ends every process that carries a marker once the process that started them is gone.
 
-Run as ``python -m textmod_dev.guardian IDENTITY`` with a pipe as standard input: reading it to its
-end means that the other side was closed, which the kernel does for a process however it dies.
+Run as ``python -m textmod_dev.guardian IDENTITY [MARKER]`` with a pipe as standard input: reading
+it to its end means that the other side was closed, which the kernel does for a process however it
+dies.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 MARKER = "TEXTMOD_LOCAL_CLUSTER"
+"""The environment variable that the processes of a local cluster carry."""
+SESSION = "TEXTMOD_TEST_SESSION"
+"""The same for all that a run of tests has started, by whatever means."""
 
 
-def marked(identity: str) -> list[int]:
+def marked(identity: str, marker: str = MARKER) -> list[int]:
     """Process ids whose environment holds the marker with this identity, never this one's own."""
-    wanted = f"{MARKER}={identity}".encode()
+    wanted = f"{marker}={identity}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -30,17 +35,31 @@ def marked(identity: str) -> list[int]:
     return found
 
 
-def end_marked(identity: str, timeout: float = 20) -> int:
+def end_marked(identity: str, timeout: float = 20, marker: str = MARKER) -> int:
     """SIGKILL to all that carry the marker, until none is left; returns how many there were."""
     ended: set[int] = set()
     deadline = time.monotonic() + timeout
-    while (pids := marked(identity)) and time.monotonic() < deadline:
+    while (pids := marked(identity, marker)) and time.monotonic() < deadline:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         ended.update(pids)
         time.sleep(0.05)
     return len(ended)
+
+
+def start(identity: str, marker: str = MARKER) -> subprocess.Popen[bytes]:
+    """Start a guardian. It acts when its standard input is closed or this process ends.
+
+    It carries no marker itself, so that no other guardian ends it before its work is done.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "textmod_dev.guardian", identity, marker],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # a terminal's Ctrl-C is not for it
+        env={name: value for name, value in os.environ.items() if name not in {MARKER, SESSION}},
+    )
 
 
 def clean_up(identity: str) -> int:
@@ -57,7 +76,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    clean_up(sys.argv[1])
+    identity, marker = (*sys.argv[1:], MARKER)[:2]
+    if marker == MARKER:
+        clean_up(identity)
+    else:
+        end_marked(identity, marker=marker)
     return 0
 
 

@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Self
 
+from textmod_dev import guardian
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.guardian import MARKER
 
@@ -79,13 +79,7 @@ class ProcessKeeper:
 
     def __enter__(self) -> Self:
         self._log_dir.mkdir(parents=True, exist_ok=True)
-        self._guardian = subprocess.Popen(
-            [sys.executable, "-m", "textmod_dev.guardian", self.identity],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,  # a terminal's Ctrl-C is not for it
-            env={name: value for name, value in os.environ.items() if name != MARKER},
-        )
+        self._guardian = guardian.start(self.identity)
         return self
 
     def __exit__(self, *_: object) -> None:

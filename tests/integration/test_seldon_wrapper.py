@@ -6,7 +6,6 @@ folder, because its pins conflict with ours.
 
 import json
 import math
-import os
 import socket
 import subprocess
 import sys
@@ -17,6 +16,8 @@ import grpc
 import httpx
 import pytest
 
+from textmod_dev.paths import cache_dir
+from textmod_dev.processes import ProcessKeeper
 from textmod_model.protos import seldon_pb2 as pb
 from textmod_model.serving.servers import listen
 
@@ -38,8 +39,7 @@ MODEL_SERVER = Path(__file__).parents[2] / "model-server"
 @pytest.fixture(scope="session")
 def wrapper_python():
     """The wrapper's own environment; made if it isn't there or was made of something else."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get("TEXTMOD_CACHE") or Path(cache) / "textmod") / "seldon-wrapper"
+    folder = cache_dir() / "seldon-wrapper"
     stamp, python = folder / "requirements.json", folder / "bin" / "python"
     wanted = json.dumps([sys.version, *REQUIREMENTS])
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -63,10 +63,13 @@ def model(tmp_path_factory):
     return folder / "artifact"
 
 
+WRAPPED = "textmod_model.seldon.TextModeration"
+
+
 class Running:
     """A server process, its REST and gRPC ports."""
 
-    def __init__(self, command, model, folder, **environment):
+    def __init__(self, keeper, name, command, model, **environment):
         with listen("127.0.0.1", 0) as a, listen("127.0.0.1", 0) as b, listen("127.0.0.1", 0) as c:
             self.ports = [sock.getsockname()[1] for sock in (a, b, c)]
         names = ("HTTP", "GRPC", "METRICS")
@@ -74,20 +77,8 @@ class Running:
             f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port)
             for name, port in zip(names, self.ports, strict=True)
         }
-        self.log = folder / "log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                command,
-                env={
-                    **os.environ,
-                    **ports,
-                    "TEXTMOD_ARTIFACT": str(model),
-                    "TEXTMOD_BIND_ADDRESS": "127.0.0.1",
-                    **environment,
-                },
-                stdout=log,
-                stderr=log,
-            )
+        own = {"TEXTMOD_ARTIFACT": str(model), "TEXTMOD_BIND_ADDRESS": "127.0.0.1"}
+        self.process = keeper.start(name, command, env=ports | own | environment)
 
     def wait(self, seconds=90):
         deadline = time.monotonic() + seconds
@@ -97,18 +88,10 @@ class Running:
                     socket.create_connection(("127.0.0.1", port), 1).close()
                     break
                 except OSError:
-                    assert self.process.poll() is None, self.log.read_text()
-                    assert time.monotonic() < deadline, self.log.read_text()
+                    assert self.process.exit_code() is None, self.process.last_words(100)
+                    assert time.monotonic() < deadline, self.process.last_words(100)
                     time.sleep(0.1)
         return self
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
     def rest(self, path, body=None, content_type="application/json"):
         answer = httpx.request(
@@ -133,26 +116,18 @@ class Running:
 @pytest.fixture(scope="module")
 def servers(wrapper_python, model, tmp_path_factory):
     """Ours and the wrapper's."""
-    ours = Running(
-        [sys.executable, "-m", "textmod_model", "serve"], model, tmp_path_factory.mktemp("ours")
-    )
-    theirs = Running(
-        [
-            wrapper_python.with_name("seldon-core-microservice"),
-            "textmod_model.seldon.TextModeration",
-            "--service-type",
-            "MODEL",
-        ],
-        model,
-        tmp_path_factory.mktemp("theirs"),
-        PYTHONPATH=str(MODEL_SERVER),
-        INCLUDE_METRICS_IN_CLIENT_RESPONSE="false",
-    )
-    try:
+    wrapper = [wrapper_python.with_name("seldon-core-microservice"), WRAPPED]
+    with ProcessKeeper(tmp_path_factory.mktemp("logs")) as keeper:
+        ours = Running(keeper, "ours", [sys.executable, "-m", "textmod_model", "serve"], model)
+        theirs = Running(
+            keeper,
+            "theirs",
+            [*wrapper, "--service-type", "MODEL"],
+            model,
+            PYTHONPATH=str(MODEL_SERVER),
+            INCLUDE_METRICS_IN_CLIENT_RESPONSE="false",
+        )
         yield ours.wait(), theirs.wait()
-    finally:
-        ours.stop()
-        theirs.stop()
 
 
 def same(a, b):
