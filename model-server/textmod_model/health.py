@@ -1,6 +1,7 @@
 """Is this process alive, is it ready? One sentence each, from facts that the worker leaves here.
 
-Live means that a restart would not help: the worker's loop turns, even while it waits for a broker.
+Live means that a restart would not help: the worker's loop turns, even while it waits for a broker,
+and no partition stands still while messages wait there.
 Ready means that a message sent now would be answered: the model is loaded and, if the server
 streams, Kafka is reachable and verdicts can be written.
 """
@@ -37,6 +38,8 @@ class Health:
     """What the client last complained of; tells why no broker is reached."""
     blocked: str | None = None
     """Why nothing is consumed although it could be: a topic can't be written."""
+    stalled: str | None = None
+    """Which partitions stand still although messages wait there, whatever the cause."""
     stopping: bool = False
 
     def live(self, now: float) -> Answer:
@@ -45,6 +48,8 @@ class Health:
             still = now - self.last_turn
             if still > STALL_SECONDS:
                 return Answer(False, f"The stream's loop has not turned for {still:.0f} s.")
+        if self.stalled is not None:
+            return Answer(False, self.stalled)
         return Answer(True, "The process is alive.")
 
     def ready(self, now: float) -> Answer:
@@ -65,6 +70,8 @@ class Health:
     def _missing_stream(self, now: float) -> str | None:
         if self.blocked is not None:
             return self.blocked
+        if self.stalled is not None:
+            return self.stalled
         if self.kafka_seen is None:
             return f"No Kafka broker has been reached yet{self._why()}."
         gone = now - self.kafka_seen

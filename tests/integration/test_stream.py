@@ -39,7 +39,7 @@ from textmod_model import artifact, settings
 from textmod_model.health import Health
 from textmod_model.scoring.scorer import Scorer
 from textmod_model.serving.servers import listen
-from textmod_model.stream.kafka import Source
+from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.speed import Speed
 from textmod_operator.kafka.lag import LagMonitor
 from textmod_operator.state import KafkaConnection, ObjectKey
@@ -650,7 +650,7 @@ def test_one_that_ends_while_it_joins_leaves_no_member_behind(stream, pod):
     one = stream()
     configuration = settings.load({**one.environment, "TEXTMOD_POD_NAME": pod})
     for milliseconds in range(0, 150, 5):
-        source = Source(configuration, Health(streaming=True), Speed(BENCHMARK, 1, 256))
+        source = GroupConsumer(configuration, Health(streaming=True), Speed(BENCHMARK, 1, 256))
         time.sleep(milliseconds / 1000)  # anywhere in its joining
         source.close()
         assert one.members() == []

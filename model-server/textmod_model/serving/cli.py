@@ -20,7 +20,7 @@ from textmod_model.settings import Settings
 if TYPE_CHECKING:
     from textmod_model.metrics import Metrics
     from textmod_model.serving.predictor import Predictor
-    from textmod_model.stream.kafka import Source
+    from textmod_model.stream.consumer import GroupConsumer
     from textmod_model.stream.worker import Worker
 
 log = logging.getLogger("textmod_model")
@@ -107,8 +107,8 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     failed = threading.Event()
 
     def refresh() -> None:
-        metrics.blocked.set(health.blocked is not None)
         metrics.show_mismatches(predictor.mismatches())
+        metrics.blocked.set(health.blocked is not None or health.stalled is not None)
         if source is not None:
             metrics.show_lag(settings.consumer_group, settings.input_topic, source.lags().items())
 
@@ -191,17 +191,18 @@ def _threshold(settings: Settings, default: float) -> float:
     return threshold
 
 
-def _source(settings: Settings, health: Health, predictor: "Predictor") -> "Source":
-    from textmod_model.stream.kafka import Source
+def _source(settings: Settings, health: Health, predictor: "Predictor") -> "GroupConsumer":
+    from textmod_model.stream.consumer import GroupConsumer
     from textmod_model.stream.speed import Speed, usable_cores
 
     benchmark = predictor.info.messages_per_second
-    return Source(settings, health, Speed(benchmark, usable_cores(), settings.batch_max_messages))
+    speed = Speed(benchmark, usable_cores(), settings.batch_max_messages)
+    return GroupConsumer(settings, health, speed)
 
 
 def _worker(
     settings: Settings,
-    source: "Source",
+    source: "GroupConsumer",
     predictor: "Predictor",
     health: Health,
     metrics: "Metrics",
@@ -233,6 +234,4 @@ def _worker(
     writer = Writer(settings, lambda: open_producer(settings), judge)
     kind = AtLeastOnce if settings.delivery == "AtLeastOnce" else ExactlyOnce
     delivery: Delivery = kind(writer, source, health, Observer(metrics).done)
-    worker = Worker(settings, source, judge, delivery, health)
-    source.before_leaving(worker.before_revoke, delivery.forget)
-    return worker
+    return Worker(settings, source, judge, delivery, health)

@@ -26,13 +26,13 @@ from textmod_model.errors import StreamError
 from textmod_model.formats.message import Refused
 from textmod_model.health import Health
 from textmod_model.settings import Settings
+from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.judge import Batch, Judge, Record
 from textmod_model.stream.kafka import (
     Fault,
     KafkaError,
     KafkaException,
     Producer,
-    Source,
     TopicPartition,
     fault_of,
     is_rebalance,
@@ -225,7 +225,7 @@ class AtLeastOnce:
     with slower brokers).
     """
 
-    def __init__(self, writer: Writer, source: Source, health: Health, done: Done) -> None:
+    def __init__(self, writer: Writer, source: GroupConsumer, health: Health, done: Done) -> None:
         self._writer = writer
         self._source = source
         self._health = health
@@ -347,7 +347,7 @@ class ExactlyOnce:
     tens of milliseconds of waiting and little else), so transactions grow with the load.
     """
 
-    def __init__(self, writer: Writer, source: Source, health: Health, done: Done) -> None:
+    def __init__(self, writer: Writer, source: GroupConsumer, health: Health, done: Done) -> None:
         self._writer = writer
         self._source = source
         self._health = health

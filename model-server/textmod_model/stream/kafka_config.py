@@ -29,6 +29,9 @@ def client(settings: Settings) -> Configuration:
         "topic.metadata.refresh.interval.ms": 10_000,
         "reconnect.backoff.max.ms": 2_000,
         "socket.keepalive.enable": True,
+        # A half-open connection is noticed when a request has no answer for so long; the default
+        # of 60 s is longer than most promises.
+        "socket.timeout.ms": 10_000,
     }
 
 
@@ -37,7 +40,10 @@ def consumer(settings: Settings, group_protocol: str) -> Configuration:
     options: Configuration = {
         "group.id": settings.consumer_group,
         "group.protocol": group_protocol,
-        "auto.offset.reset": "earliest",
+        # Every partition is assigned with an explicit offset (`membership`). librdkafka's own reset
+        # would read a whole partition again where an offset is only not known yet.
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,  # tells control records from messages that wait
         # An offset is stored once its verdict or dead letter is acknowledged, never on reading.
         "enable.auto.offset.store": False,
         "enable.auto.commit": settings.delivery == "AtLeastOnce",
@@ -63,6 +69,12 @@ def consumer(settings: Settings, group_protocol: str) -> Configuration:
     return client(settings) | options
 
 
+def is_cooperative(options: Configuration) -> bool:
+    """Tell whether rebalances change an assignment partition by partition, not as a whole."""
+    strategy = str(options.get("partition.assignment.strategy", ""))
+    return options["group.protocol"] == "consumer" or strategy.startswith("cooperative")
+
+
 def producer(settings: Settings) -> Configuration:
     """The producer's configuration, for either delivery."""
     options: Configuration = {
@@ -84,7 +96,9 @@ def producer(settings: Settings) -> Configuration:
     if settings.delivery == "ExactlyOnce":
         options |= {
             "transactional.id": transactional_id(settings),
-            "transaction.timeout.ms": 60_000,
+            # The broker aborts what a killed pod left open after this time and up to 10 s more (its
+            # own interval); until then nobody can read on from those offsets.
+            "transaction.timeout.ms": 10_000,
         }
     else:
         options["message.timeout.ms"] = 0  # an outage is waited out, in order

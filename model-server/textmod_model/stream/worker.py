@@ -16,9 +16,9 @@ from textmod_model.errors import StreamError
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
 from textmod_model.settings import Settings
+from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.delivery import Delivery
 from textmod_model.stream.judge import Batch, Judge
-from textmod_model.stream.kafka import Source
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ class Worker:
     def __init__(
         self,
         settings: Settings,
-        source: Source,
+        consumer: GroupConsumer,
         judge: Judge,
         delivery: Delivery,
         health: Health,
     ) -> None:
         self._settings = settings
-        self._source = source
+        self._consumer = consumer
         self._judge = judge
         self._delivery = delivery
         self._health = health
@@ -68,13 +68,13 @@ class Worker:
                 self.turn(stop)
         except StreamError:
             self._deadline = -math.inf  # nothing more will settle; leave, so that others go on
-            self._source.close()
+            self._consumer.close(self)
             raise
         log.info("Stopping: finishing what is in flight.")
         self._health.stopping = True
         self._deadline = time.monotonic() + self._settings.shutdown_seconds - LEAVE_SECONDS
         settled = self._settle_until(self._deadline)
-        self._source.close()
+        self._consumer.close(self)
         self._delivery.close()
         return settled
 
@@ -82,10 +82,11 @@ class Worker:
         """Read a batch, judge it, start writing it, and settle what can be settled."""
         self._health.last_turn = time.monotonic()
         busy = self._busy_turns >= BUSY_TURNS
-        messages = self._source.fetch(
+        messages = self._consumer.fetch(
             self._settings.batch_max_messages,
             wait=0 if self._delivery.busy else IDLE_SECONDS,
             linger=self._linger if busy else 0,
+            revocation=self,
         )
         if not messages:
             self._busy_turns = 0
@@ -95,19 +96,23 @@ class Worker:
         began = time.monotonic()
         self._delivery.submit(self._judge.judge(messages))
         worked = time.monotonic() - began
-        more = self._source.more_waits
+        more = self._consumer.more_waits
         if self._delivery.full:
             self._settle(stop)
         else:
             self._delivery.settle(0)
         waited = time.monotonic() - began - worked
-        self._source.speed.note(
+        self._consumer.speed.note(
             len(messages), worked + min(waited, HOLD_AFTER_SECONDS), more_waits=more
         )
 
     def before_revoke(self, _partitions: set[int]) -> None:
         """Finish what is in flight before partitions go to another consumer."""
         self._settle_until(min(self._deadline, time.monotonic() + REVOKE_SECONDS))
+
+    def after_revoke(self, partitions: set[int]) -> None:
+        """Give up what could not be finished."""
+        self._delivery.forget(partitions)
 
     def _settle(self, stop: Event) -> None:
         """Wait until all is written; reading nothing, but staying in the group, if that is long."""
@@ -118,11 +123,11 @@ class Worker:
             if stop.is_set():
                 return
             if waited > HOLD_AFTER_SECONDS:
-                self._source.hold()
+                self._consumer.hold(self)
             if waited > BLOCKED_AFTER_SECONDS and self._health.blocked is None:
                 self._health.blocked = "Nothing written is acknowledged; nothing is consumed."
                 log.error("%s", self._health.blocked)
-        self._source.resume()
+        self._consumer.resume()
 
     def _settle_until(self, deadline: float) -> bool:
         while self._delivery.busy:

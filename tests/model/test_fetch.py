@@ -3,11 +3,12 @@
 from collections import deque
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from textmod_model import settings
 from textmod_model.health import Health
+from textmod_model.stream.consumer import BATCH_BYTES, GroupConsumer
 from textmod_model.stream.judge import HeadersUnread
-from textmod_model.stream.kafka import BATCH_BYTES, Source
 from textmod_model.stream.speed import Speed
 
 STREAM = {
@@ -46,11 +47,6 @@ class FakeMessage:
         return None
 
 
-class Partition:
-    def __init__(self, number):
-        self.partition = number
-
-
 class FakeConsumer:
     """Returns what it is given, after doing what happens during that call."""
 
@@ -64,19 +60,26 @@ class FakeConsumer:
         during()
         return messages
 
-    def assignment(self):
-        return []
+    def committed(self, partitions, timeout):
+        return partitions
 
-    def commit(self, **_options):
+    def position(self, partitions):
+        return partitions
+
+    def nothing(self, *_partitions, **_options):
         pass
+
+    commit = subscribe = incremental_assign = incremental_unassign = pause = resume = nothing
 
 
 @pytest.fixture
 def source():
-    made = Source(settings.load(STREAM), Health(streaming=True), Speed(812.5, 1, 256))
-    made._consumer.close()
-    made._consumer = FakeConsumer()
-    return made
+    return GroupConsumer(
+        settings.load(STREAM),
+        Health(streaming=True),
+        Speed(812.5, 1, 256),
+        connect=lambda _options: FakeConsumer(),
+    )
 
 
 def nothing():
@@ -85,8 +88,8 @@ def nothing():
 
 def rebalance(source, revoked, assigned):
     def happen():
-        source._revoked(source._consumer, [Partition(number) for number in revoked])
-        source._assigned(source._consumer, [Partition(number) for number in assigned])
+        source._revoked(source._consumer, [TopicPartition("in", number) for number in revoked])
+        source._assigned(source._consumer, [TopicPartition("in", number) for number in assigned])
 
     return happen
 

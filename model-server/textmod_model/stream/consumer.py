@@ -1,0 +1,418 @@
+"""Reading the input topic as a member of its consumer group.
+
+The consumer knows nothing of what becomes of a message. Calls that may run into a rebalance take
+the `Revocation` to run through before partitions are given up.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from itertools import accumulate
+from operator import methodcaller
+from typing import Any, Protocol, cast
+
+import orjson
+
+from textmod_model.errors import StreamError
+from textmod_model.health import Health
+from textmod_model.settings import Settings
+from textmod_model.stream import kafka_config
+from textmod_model.stream.judge import HeadersUnread, Message
+from textmod_model.stream.kafka import (
+    OFFSET_END,
+    ClientMessage,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+    is_unsupported,
+    log_error,
+    open_consumer,
+)
+from textmod_model.stream.membership import Membership
+from textmod_model.stream.speed import Speed
+from textmod_model.stream.stall import STALLED_SECONDS, StallDetector
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES = 1 << 20
+"""Of values in one batch: what is scored at a go must take little memory and, however new its words
+are, no more than seconds, or the loop would not turn."""
+
+MESSAGE_BYTES = 256
+"""What a queued message takes besides its value, about; for `StallDetector` alone."""
+
+LEAVE_SECONDS = 2.0
+CHECK_SECONDS = 1.0
+ENDS_SECONDS = 5.0
+PENDING_SECONDS = 0.1
+"""The longest wait for messages while a partition still waits for its start offset."""
+
+PROTOCOLS = ("consumer", "classic")
+"""Kafka's group protocols, the better one first (KIP-848; brokers since 4.0)."""
+
+
+class Revocation(Protocol):
+    """What has to happen downstream when partitions go to another consumer."""
+
+    def before_revoke(self, partitions: set[int]) -> None:
+        """Finish what is in flight."""
+        ...
+
+    def after_revoke(self, partitions: set[int]) -> None:
+        """Give up what could not be finished."""
+        ...
+
+
+class GroupConsumer:
+    """A consumer with its membership and offsets.
+
+    It connects and joins in the background from the moment it is made. Use from one thread.
+
+    Args:
+        settings: the server's settings.
+        health: gets what this consumer learns of brokers and of partitions that stand still.
+        speed: reported in the metadata of every offset.
+        connect: opens the client.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        health: Health,
+        speed: Speed,
+        *,
+        connect: Callable[[dict[str, Any]], Consumer] = open_consumer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self.speed = speed
+        self._health = health
+        self._connect = connect
+        self._clock = clock
+        self._revocation: Revocation | None = None
+        """Of the running call; None before the first message is asked for."""
+        self._lost: set[int] = set()
+        """Partitions given up during the running call of the consumer."""
+        self._carried: list[Message] = []
+        self._joined = False
+        self._settled: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        """Where our partitions end, as of the last statistics."""
+        self._protocols = list(PROTOCOLS)
+        self._stall = StallDetector()
+        self._check_at = 0.0
+        self._ends_at = 0.0
+        self._consumer = self._subscribe()
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    @property
+    def more_waits(self) -> bool:
+        """Whether the last batch was cut short: the next is here already."""
+        return bool(self._carried)
+
+    def fetch(
+        self, most: int, wait: float, linger: float = 0.0, revocation: Revocation | None = None
+    ) -> list[Message]:
+        """Return what is there, at most `most` messages and BATCH_BYTES; one may be larger.
+
+        Args:
+            most: the batch's size.
+            wait: seconds to wait for a first message if there is none.
+            linger: seconds to wait for a batch to fill that a first message has begun.
+            revocation: what to do if partitions are revoked meanwhile.
+
+        Raises:
+            StreamError: the group removed this member for good.
+        """
+        self._revocation = revocation
+        now = self._clock()
+        if now >= self._check_at:
+            self._check(now)
+        messages = self._carried or self._fetch(most, wait, linger)
+        if not messages:
+            self._stall.empty_fetches += 1
+            return messages
+        count, size = _within(messages[:most], BATCH_BYTES)
+        self._stall.bytes_read += size + count * MESSAGE_BYTES
+        self._carried = messages[count:]
+        return messages[:count]
+
+    def _fetch(self, most: int, wait: float, linger: float) -> list[Message]:
+        messages = self._more([], most, 0)
+        if not messages and wait:
+            if self._membership.pending:
+                wait = min(wait, PENDING_SECONDS)
+            messages = self._more([], 1, wait)
+            linger = 0
+        if messages and len(messages) < most:
+            messages = self._more(messages, most, linger)
+        return messages
+
+    def _more(self, have: list[Message], most: int, wait: float) -> list[Message]:
+        """Read on; a rebalance meanwhile takes away what we had of the partitions given up.
+
+        Only what we had: what this very call returns of such a partition was read after it came
+        back (librdkafka drops the rest itself), and would be lost if it were dropped.
+        """
+        self._lost.clear()
+        more = self._consume(most - len(have), wait)
+        if self._lost:
+            have = [message for message in have if message.partition() not in self._lost]
+        return have + more
+
+    def lags(self) -> dict[int, int]:
+        """Return how far behind each of our partitions is, in messages; unknown ones left out."""
+        ends, settled = self._ends, dict(self._settled)
+        return {
+            partition: max(0, end - settled[partition])
+            for partition, end in ends.items()
+            if end >= 0 and settled.get(partition, -1) >= 0
+        }
+
+    def store(self, offsets: dict[int, int]) -> None:
+        """Mark offsets as done; they're committed soon, and before a partition is given up."""
+        self._settled.update(offsets)
+        if self._settings.delivery == "ExactlyOnce":
+            return
+        owned = self.topic_partitions(offsets)
+        if owned:
+            self._consumer.store_offsets(offsets=owned)
+
+    def topic_partitions(self, offsets: dict[int, int]) -> list[TopicPartition]:
+        """Return the offsets of partitions that are still ours, as the client takes them."""
+        topic, reported = self._settings.input_topic, self.speed.metadata
+        owned = self._membership.partitions
+        return [
+            TopicPartition(topic, partition, offset, reported)
+            for partition, offset in offsets.items()
+            if partition in owned
+        ]
+
+    def group_metadata(self) -> object:
+        """Return this member's identity in the group, for a transaction's offsets."""
+        return self._consumer.consumer_group_metadata()
+
+    def hold(self, revocation: Revocation | None = None) -> None:
+        """Stay a member of the group while reading nothing; call it every few seconds."""
+        self._revocation = revocation
+        self._membership.pause(self._consumer)
+        self._carried = self._more(self._carried, len(self._carried) + 1, 0)
+        self._membership.start_pending(self._consumer)
+        now = self._clock()
+        self._stall.update(now, self._membership.positions(self._consumer), excused=True)
+
+    def resume(self) -> None:
+        """Read again after `hold`."""
+        self._membership.resume(self._consumer)
+
+    def close(self, revocation: Revocation | None = None) -> None:
+        """Commit and leave the group, so that others take over at once.
+
+        A static member stays in the group when it closes; unsubscribing first makes it leave. If a
+        member closes while it joins, librdkafka 2.16 leaves it in the group, and its partitions
+        would not be read until its session ends. So wait for the end of the joining first.
+        """
+        self._revocation = revocation
+        deadline = self._clock() + LEAVE_SECONDS
+        try:
+            while not self._joined and self._clock() < deadline:
+                self._poll(0.05)
+            self._consumer.unsubscribe()
+            while self._membership.partitions and self._clock() < deadline:
+                self._poll(0.05)
+        except (KafkaException, StreamError) as error:
+            log.warning("leave the consumer group: %s", error)
+        self._consumer.close()
+
+    def _poll(self, wait: float) -> None:
+        """Serve callbacks and events; messages read meanwhile are for the next member."""
+        message = self._consumer.poll(wait)
+        if message is None:
+            return
+        error = message.error()
+        if error is not None:
+            self._event(message, error)
+
+    def _consume(self, most: int, wait: float) -> list[Message]:
+        good: list[Message] = []
+        for message in self._consumer.consume(most, wait):
+            error = message.error()
+            if error is None:
+                good.append(_with_headers(cast("Message", message)))
+            else:
+                self._event(message, error)
+        return good
+
+    def _event(self, event: ClientMessage, error: KafkaError) -> None:
+        """Handle what the client returns instead of a message."""
+        code, partition = error.code(), event.partition()
+        if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+            self._stall.reached_end(partition or 0, event.offset() or 0)
+        elif error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's name
+            if not is_unsupported(error) or len(self._protocols) == 1:
+                raise StreamError(f"The consumer group ended this member: {error.str()}.")
+            log.info("the broker has no %s group protocol", self._protocols.pop(0))
+            self._consumer.close()
+            self._consumer = self._subscribe()
+        elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
+            self._membership.out_of_range(self._consumer, partition or 0)
+        else:
+            log.warning("read %s: %s", self._settings.input_topic, error.str())
+
+    # --- membership -------------------------------------------------------------------------------
+
+    def _subscribe(self) -> Consumer:
+        options = kafka_config.consumer(self._settings, self._protocols[0])
+        self._membership = Membership(
+            self._settings.input_topic,
+            cooperative=kafka_config.is_cooperative(options),
+            clock=self._clock,
+        )
+        consumer = self._connect(options | {"error_cb": self._error, "stats_cb": self._statistics})
+        consumer.subscribe(
+            [self._settings.input_topic],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._gone,
+        )
+        return consumer
+
+    def _error(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - says that, not why
+            self._health.kafka_error = error.str()
+        log_error(error)
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._joined = True
+        self._health.kafka_seen = self._clock()
+        numbers = sorted(one.partition for one in partitions)
+        log.info("assigned partitions %s", numbers)
+        self._membership.assign(consumer, numbers)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        leaving = {one.partition for one in partitions}
+        if self._revocation is not None and leaving:
+            self._revocation.before_revoke(leaving)
+        if self._settings.delivery == "AtLeastOnce" and leaving:
+            try:
+                consumer.commit(asynchronous=False)
+            except KafkaException as exception:
+                error = exception.args[0]
+                if error.code() != KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing to commit
+                    log.warning("commit before a rebalance: %s", error.str())
+        self._drop(consumer, leaving)
+
+    def _gone(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._drop(consumer, {one.partition for one in partitions})
+
+    def _drop(self, consumer: Consumer, partitions: set[int]) -> None:
+        self._membership.unassign(consumer, partitions)
+        self._lost |= partitions
+        for partition in partitions:
+            self._settled.pop(partition, None)
+        if self._revocation is not None:
+            self._revocation.after_revoke(partitions)
+        log.info("gave up partitions %s", sorted(partitions))
+
+    # --- partitions that stand still --------------------------------------------------------------
+
+    def _check(self, now: float) -> None:
+        """Start what waits for its offset, and look for partitions that stand still."""
+        self._check_at = now + CHECK_SECONDS
+        self._membership.start_pending(self._consumer)
+        self._stall.update(now, self._membership.positions(self._consumer))
+        suspects = self._stall.suspects(now)
+        if not suspects:
+            self._report_stalled(now, {})
+        elif now >= self._ends_at:
+            self._ends_at = now + ENDS_SECONDS
+            ends = self._look_up_ends(suspects)
+            if not ends:
+                return  # unknown: what was said before stands
+            for partition in self._stall.to_restart(ends):
+                log.warning("partition %d has messages and does not move: restart it", partition)
+                self._membership.restart(self._consumer, partition)
+            self._report_stalled(now, ends)
+            self._stall.settle_idle(now, ends)
+
+    def _report_stalled(self, now: float, ends: dict[int, int]) -> None:
+        topic = self._settings.input_topic
+        sentences = [
+            f"Partition {partition} of {topic} has {waiting} messages waiting and has not moved for"
+            f" {seconds:.0f} s."
+            for partition, (waiting, seconds) in sorted(self._stall.stalled(now, ends).items())
+        ]
+        reached = self._health.kafka_seen is not None and now - self._health.kafka_seen < 10
+        if reached:
+            overdue = self._membership.overdue(now, STALLED_SECONDS)
+            sentences += [
+                f"Partition {partition} of {topic} is assigned and not read: {why}."
+                for partition, why in sorted(overdue.items())
+            ]
+        stalled = " ".join(sentences[:3]) or None
+        if stalled and self._health.stalled is None:
+            log.error("%s", stalled)
+        self._health.stalled = stalled
+
+    def _look_up_ends(self, partitions: list[int]) -> dict[int, int]:
+        """Return where partitions end now; those whose leader does not answer left out.
+
+        The ends in the statistics are those of the last fetch, and there is none of a partition
+        that stands still.
+        """
+        topic = self._settings.input_topic
+        wanted = [TopicPartition(topic, partition, OFFSET_END) for partition in partitions]
+        try:
+            found = self._consumer.offsets_for_times(wanted, timeout=1.0)
+        except KafkaException as exception:
+            log.info("look up the ends of %s: %s", partitions, exception.args[0].str())
+            return {}
+        return {one.partition: one.offset for one in found if one.error is None and one.offset >= 0}
+
+    # --- statistics -------------------------------------------------------------------------------
+
+    def _statistics(self, text: str) -> None:
+        """Take from librdkafka's own figures what health and the lag metric need."""
+        figures = orjson.loads(text)
+        if any(broker.get("state") == "UP" for broker in figures.get("brokers", {}).values()):
+            self._health.kafka_seen = self._clock()
+        topic = figures.get("topics", {}).get(self._settings.input_topic, {})
+        owned = self._membership.partitions
+        ends = {}
+        for name, partition in topic.get("partitions", {}).items():
+            number = int(name)
+            if number in owned:
+                ends[number] = partition.get("ls_offset", -1)
+                self._settled.setdefault(number, partition.get("committed_offset", -1))
+        self._ends = ends
+
+
+_headers = methodcaller("headers")
+"""Not a plain call: that, once the interpreter has specialised it, no longer looks whether the
+client's method has left an error behind."""
+
+
+def _with_headers(message: Message) -> Message:
+    """Make sure of the headers, which the client decodes when it is first asked for them.
+
+    A name that is not UTF-8 makes it fail, and return a list that must not be looked at, on pain of
+    a segmentation fault, when it is asked again (confluent-kafka 2.16).
+    """
+    try:
+        _headers(message)
+    except SystemError:  # what it returned comes with an error
+        return HeadersUnread(message)
+    return message
+
+
+def _within(messages: list[Message], size: int) -> tuple[int, int]:
+    """Return how many messages fit into `size` bytes, at least one, and their bytes."""
+    before = 0
+    for count, total in enumerate(accumulate(map(len, messages))):
+        if total > size:
+            return (count, before) if count else (1, total)
+        before = total
+    return len(messages), before

@@ -1,0 +1,161 @@
+"""The consumer on a real broker, where librdkafka alone stands still or reads twice."""
+
+import runpy
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from textmod_dev.kafka_broker import KafkaBroker
+from textmod_model import settings
+from textmod_model.health import Health
+from textmod_model.stream.consumer import GroupConsumer
+from textmod_model.stream.speed import Speed
+
+pytestmark = pytest.mark.integration
+
+REPRODUCTIONS = Path(__file__).parents[1] / "reproductions"
+SECONDS = 30
+MESSAGES = 100
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    properties = {"group.consumer.min.heartbeat.interval.ms": "500"}
+    properties["group.consumer.heartbeat.interval.ms"] = "500"
+    with KafkaBroker(tmp_path_factory.mktemp("kafka") / "kafka", properties=properties) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def old_broker(tmp_path_factory):
+    properties = {"group.coordinator.rebalance.protocols": "classic"}
+    folder = tmp_path_factory.mktemp("old-kafka") / "kafka"
+    with KafkaBroker(folder, properties=properties) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["paused_after_revocation", "unstable_offsets"])
+def test_librdkafka_alone_still_has_the_fault(broker, name, capsys):
+    """When this fails, librdkafka is mended: see whether `membership` can become simpler."""
+    program = runpy.run_path(str(REPRODUCTIONS / f"{name}.py"))
+    assert program["main"](broker.bootstrap_servers) == 1, capsys.readouterr().out
+
+
+class Group:
+    """A topic of two partitions and members of one group on it."""
+
+    def __init__(self, bootstrap, delivery, pods):
+        self.bootstrap = bootstrap
+        self.topic = f"in-{uuid.uuid4().hex[:8]}"
+        self.delivery, self.pods = delivery, pods
+        self.members = []
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin.create_topics([NewTopic(self.topic, 2, 1)])[self.topic].result(30)
+        self.producer = Producer({"bootstrap.servers": bootstrap})
+
+    def join(self):
+        environment = {
+            "TEXTMOD_STREAMING": "Native",
+            "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "TEXTMOD_INPUT_TOPIC": self.topic,
+            "TEXTMOD_OUTPUT_TOPIC": "out",
+            "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
+            "TEXTMOD_CONSUMER_GROUP": self.topic,
+            "TEXTMOD_DELIVERY": self.delivery,
+            "TEXTMOD_POD_NAME": f"pod-{len(self.members)}" if self.pods else "",
+        }
+        member = GroupConsumer(
+            settings.load(environment), Health(streaming=True), Speed(1000.0, 1, 256)
+        )
+        self.members.append(member)
+        return member
+
+    def send(self, partition, count=1):
+        for _ in range(count):
+            self.producer.produce(self.topic, b"hello", partition=partition)
+        assert self.producer.flush(30) == 0
+
+
+def owned(member):
+    return {one.partition for one in member.topic_partitions({0: 0, 1: 0})}
+
+
+def read(members, *, until=lambda _found: False, seconds=SECONDS):
+    """Let members read; returns (partition, offset) of each message."""
+    found, deadline = [], time.monotonic() + seconds
+    while not until(found) and time.monotonic() < deadline:
+        for member in members:
+            for message in member.fetch(100, wait=0.1):
+                found.append((message.partition(), message.offset()))  # noqa: PERF401 - one by one
+    return found
+
+
+@pytest.fixture(params=["consumer", "classic", "classic-static"])
+def group(request, delivery):
+    kind = request.param
+    running = request.getfixturevalue("broker" if kind == "consumer" else "old_broker")
+    one = Group(running.bootstrap_servers, delivery, pods=kind == "classic-static")
+    yield one
+    for member in one.members:
+        member.close()
+
+
+@pytest.fixture(params=["AtLeastOnce", "ExactlyOnce"])
+def delivery(request):
+    return request.param
+
+
+def test_a_partition_that_leaves_while_held_and_comes_back_is_read(group):
+    first = group.join()
+    read([first], until=lambda _: len(owned(first)) == 2)
+    first.hold()
+    second = group.join()
+    deadline = time.monotonic() + SECONDS
+    while len(owned(second)) != 1 and time.monotonic() < deadline:
+        first.hold()
+        second.fetch(1, wait=0.1)
+    [moved] = owned(second)
+    first.hold()
+    first.resume()
+    group.members.remove(second)
+    second.close()
+    read([first], until=lambda _: len(owned(first)) == 2)
+    group.send(moved)
+    assert read([first], until=bool) == [(moved, 0)]
+
+
+def test_pending_offsets_are_waited_for_while_the_assignment_changes(group):
+    group.send(0, MESSAGES)
+    group.send(1, MESSAGES)
+    options = {"bootstrap.servers": group.bootstrap, "group.id": group.topic}
+    dead = Consumer(options | {"enable.auto.commit": False})
+    done = [TopicPartition(group.topic, number, MESSAGES) for number in (0, 1)]
+    dead.commit(offsets=done, asynchronous=False)
+    transaction = Producer(
+        {"bootstrap.servers": group.bootstrap, "transactional.id": f"dead-{group.topic}"}
+    )
+    transaction.init_transactions(30)
+    transaction.begin_transaction()
+    transaction.send_offsets_to_transaction(done[:1], dead.consumer_group_metadata(), 30)
+    dead.close()
+
+    heir = group.join()
+    read([heir], until=lambda _: len(owned(heir)) == 2)
+    other = group.join()
+    assert read([heir, other], until=lambda _: len(owned(other)) == 1) == []
+    assert read([heir, other], seconds=2) == []
+    group.members.remove(other)
+    other.close()
+    assert read([heir], until=lambda _: len(owned(heir)) == 2) == []
+    transaction.abort_transaction(30)
+    assert read([heir], seconds=3) == []
+    group.send(0)
+    group.send(1)
+    assert sorted(read([heir], until=lambda found: len(found) == 2)) == [
+        (0, MESSAGES),
+        (1, MESSAGES),
+    ]

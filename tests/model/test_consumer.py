@@ -1,0 +1,312 @@
+"""The consumer through rebalances: where reading begins, what it never repeats, what it reports."""
+
+import pytest
+from confluent_kafka import KafkaError
+from fake_kafka import Clock, FakeCluster, FakeConsumer, by_partition
+
+from textmod_model import settings
+from textmod_model.health import Health
+from textmod_model.stream import kafka_config
+from textmod_model.stream.consumer import GroupConsumer
+from textmod_model.stream.speed import Speed
+from textmod_model.stream.stall import STALLED_SECONDS
+
+STREAM = {
+    "TEXTMOD_STREAMING": "Native",
+    "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "TEXTMOD_INPUT_TOPIC": "in",
+    "TEXTMOD_OUTPUT_TOPIC": "out",
+    "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
+    "TEXTMOD_CONSUMER_GROUP": "group",
+}
+PROTOCOLS = {
+    "kip-848": {"group.protocol": "consumer", "partition.assignment.strategy": ""},
+    "eager": {"group.protocol": "classic", "partition.assignment.strategy": "range"},
+    "eager-static": {
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "range",
+        "group.instance.id": "pod-a",
+    },
+    "cooperative": {
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "cooperative-sticky",
+    },
+}
+
+
+class Member:
+    """A consumer on a fake cluster, with the clock that it looks at."""
+
+    def __init__(self, monkeypatch, protocol, delivery, partitions=3):
+        self.cluster = FakeCluster(partitions)
+        self.clock = Clock()
+        self.health = Health(streaming=True)
+        self.clients = []
+
+        def connect(options):
+            self.clients.append(FakeConsumer(self.cluster, options, self.clock))
+            return self.clients[-1]
+
+        monkeypatch.setattr(
+            kafka_config,
+            "consumer",
+            lambda _settings, _protocol, real=kafka_config.consumer: (
+                real(_settings, _protocol) | PROTOCOLS[protocol]
+            ),
+        )
+        self.consumer = GroupConsumer(
+            settings.load(STREAM | {"TEXTMOD_DELIVERY": delivery}),
+            self.health,
+            Speed(812.5, 1, 256),
+            connect=connect,
+            clock=self.clock,
+        )
+        self.eager = not self.client.cooperative
+
+    @property
+    def client(self):
+        return self.clients[-1]
+
+    def fetch(self, most=100):
+        return by_partition(self.consumer.fetch(most, wait=0))
+
+    def done(self, offsets):
+        """What downstream does once everything up to there is written."""
+        self.consumer.store(offsets)
+        self.cluster.committed |= offsets
+
+    def move(self, keep, *, lose=(), gain=()):
+        """Rebalance as the protocol does: eager takes everything away and gives it back."""
+        if self.eager:
+            self.client.rebalance(revoked=[*keep, *lose], assigned=[*keep, *gain])
+        else:
+            self.client.rebalance(revoked=lose, assigned=gain)
+
+    def turn_for(self, seconds):
+        """Let time pass while the loop turns; returns what it read."""
+        found = {}
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+            self.health.kafka_seen = self.clock()
+            for partition, offsets in self.fetch().items():
+                found.setdefault(partition, []).extend(offsets)
+        return found
+
+
+@pytest.fixture(params=["AtLeastOnce", "ExactlyOnce"])
+def delivery(request):
+    return request.param
+
+
+@pytest.fixture(params=PROTOCOLS)
+def member(request, monkeypatch, delivery):
+    return Member(monkeypatch, request.param, delivery)
+
+
+# --- a partition that leaves while held and comes back --------------------------------------------
+
+
+def test_a_partition_that_is_revoked_while_held_and_comes_back_is_read(member):
+    member.cluster.append(0, b"a")
+    member.cluster.append(1, b"a")
+    member.client.rebalance(assigned=[0, 1])
+    assert member.fetch() == {0: [0], 1: [0]}
+    member.done({0: 1, 1: 1})
+    member.consumer.hold()
+    member.move([0], lose=[1])
+    member.consumer.hold()
+    member.consumer.resume()
+    member.move([0], gain=[1])
+    member.fetch()
+    member.cluster.append(1, b"b")
+    assert member.fetch() == {1: [1]}
+
+
+def test_a_partition_that_comes_while_held_waits_for_the_resume(member):
+    member.client.rebalance(assigned=[0])
+    member.fetch()
+    member.consumer.hold()
+    member.move([0], gain=[1])
+    member.cluster.append(1, b"a")
+    member.consumer.hold()
+    member.consumer.hold()
+    assert not member.consumer.more_waits
+    member.consumer.resume()
+    assert member.fetch() == {1: [0]}
+
+
+def test_a_partition_that_was_lost_while_held_and_comes_back_is_read(member):
+    member.client.rebalance(assigned=[0, 1])
+    member.fetch()
+    member.consumer.hold()
+    member.client.rebalance(lost=[0, 1], assigned=[0, 1])
+    member.consumer.hold()
+    member.consumer.resume()
+    member.cluster.append(0, b"a")
+    member.cluster.append(1, b"a")
+    assert member.fetch() == {0: [0], 1: [0]}
+
+
+# --- where reading begins -------------------------------------------------------------------------
+
+
+def test_a_fresh_group_starts_at_the_earliest_message(member):
+    member.cluster.append(0, b"a", b"b", b"c")
+    member.cluster.truncate(0, 1)
+    member.client.rebalance(assigned=[0])
+    assert member.fetch() == {0: [1, 2]}
+
+
+def test_pending_offsets_are_waited_for_whatever_the_assignment_does(member):
+    """A killed member's transaction is open; librdkafka alone would read partition 0 again."""
+    for partition in range(3):
+        member.cluster.append(partition, b"a", b"b", b"c")
+        member.cluster.committed[partition] = 2
+    member.cluster.unstable = {0}
+    member.client.rebalance(assigned=[0, 1])
+    read = member.turn_for(3)
+    member.done({1: 3})
+    member.move([0, 1], gain=[2])
+    merged(read, member.turn_for(3))
+    member.done({2: 3})
+    member.move([0, 1], lose=[2])
+    merged(read, member.turn_for(3))
+    member.cluster.committed[0] = 3  # the transaction was committed after all
+    member.cluster.unstable = set()
+    member.cluster.append(0, b"d")
+    merged(read, member.turn_for(3))
+    assert read == {0: [3], 1: [2], 2: [2]}
+
+
+def test_a_partition_with_pending_offsets_holds_up_no_other(member):
+    member.cluster.unstable = {0}
+    member.client.rebalance(assigned=[0, 1, 2])
+    member.turn_for(3)
+    member.cluster.append(1, b"a")
+    member.cluster.append(2, b"a")
+    assert member.turn_for(1) == {1: [0], 2: [0]}
+    assert member.client.lookups < 30
+
+
+def test_a_partition_that_goes_while_its_offset_is_unknown_is_forgotten(member):
+    member.cluster.append(0, b"a")
+    member.cluster.unstable = {0}
+    member.client.rebalance(assigned=[0, 1])
+    member.turn_for(2)
+    member.move([1], lose=[0])
+    member.cluster.unstable = set()
+    assert member.turn_for(3) == {}
+    assert [one.partition for one in member.client.assignment()] == [1]
+
+
+def test_after_retention_deleted_our_position_reading_goes_on_at_the_first_message(member):
+    member.cluster.append(0, *[b"a"] * 10)
+    member.cluster.committed[0] = 2
+    member.cluster.truncate(0, 5)
+    member.client.rebalance(assigned=[0, 1])
+    assert member.turn_for(3) == {0: [5, 6, 7, 8, 9]}
+
+
+def test_an_end_that_seems_shorter_for_a_moment_repeats_nothing(member):
+    """As after a change of leader; the reset policy of librdkafka would read everything again."""
+    member.cluster.append(0, *[b"a"] * 10)
+    member.client.rebalance(assigned=[0])
+    member.turn_for(1)
+    member.done({0: 10})
+    records = member.cluster.logs[0].records
+    member.cluster.logs[0].records = records[:8]
+    assert member.turn_for(3) == {}
+    member.cluster.logs[0].records = [*records, b"new"]
+    assert member.turn_for(3) == {0: [10]}
+
+
+def test_a_topic_that_was_created_again_is_read_from_its_start(member):
+    member.cluster.append(0, *[b"a"] * 10)
+    member.client.rebalance(assigned=[0])
+    member.turn_for(1)
+    member.done({0: 10})
+    member.cluster.logs[0].records = [b"new", b"new"]
+    assert member.turn_for(15) == {0: [0, 1]}
+
+
+# --- partitions that stand still ------------------------------------------------------------------
+
+
+def test_a_paused_partition_is_noticed_and_restarted_whoever_paused_it(member):
+    member.client.rebalance(assigned=[0, 1])
+    member.fetch()
+    member.client.pause(member.client.assignment()[:1])
+    member.cluster.append(0, b"a")
+    assert member.turn_for(30) == {0: [0]}
+    assert member.health.stalled is None
+
+
+def test_a_partition_that_stands_still_fails_liveness_with_its_name(member):
+    member.client.rebalance(assigned=[0, 1])
+    member.fetch()
+    member.client.frozen = {1}
+    member.cluster.append(1, b"a", b"b")
+    for _ in range(int(STALLED_SECONDS) + 20):
+        member.cluster.append(0, b"a")  # another flows on
+        member.turn_for(1)
+        member.fetch()
+    answer = member.health.live(member.clock())
+    assert not answer.ok
+    assert answer.sentence.startswith("Partition 1 of in has 2 messages waiting and has not moved")
+    assert not member.health.ready(member.clock()).ok
+    member.client.frozen = set()
+    assert member.turn_for(10)[1] == [0, 1]
+    assert member.health.live(member.clock()).ok
+
+
+def test_an_offset_that_never_becomes_stable_is_reported_with_its_partition(member):
+    member.cluster.unstable = {1}
+    member.client.rebalance(assigned=[0, 1])
+    member.turn_for(STALLED_SECONDS + 10)
+    answer = member.health.live(member.clock())
+    assert not answer.ok
+    assert "Partition 1 of in is assigned and not read" in answer.sentence
+
+
+def test_control_records_at_the_end_are_no_messages(member):
+    member.client.rebalance(assigned=[0])
+    member.cluster.append(0, b"a", None)
+    member.turn_for(3 * STALLED_SECONDS)
+    assert member.health.live(member.clock()).ok
+
+
+def test_an_unreachable_broker_is_not_a_partition_that_stands_still(member):
+    member.client.rebalance(assigned=[0])
+    member.fetch()
+    member.client.frozen = {0}
+    member.cluster.append(0, b"a")
+    member.cluster.unreachable = True
+    member.turn_for(2 * STALLED_SECONDS)
+    assert member.health.stalled is None
+
+
+def test_held_partitions_are_not_stalled(member):
+    member.client.rebalance(assigned=[0])
+    member.fetch()
+    member.cluster.append(0, b"a")
+    for _ in range(2 * int(STALLED_SECONDS)):
+        member.clock.advance(1)
+        member.consumer.hold()
+    assert member.health.stalled is None
+    member.consumer.resume()
+    assert member.turn_for(1) == {0: [0]}
+
+
+# --- leaving --------------------------------------------------------------------------------------
+
+
+def test_closing_on_a_broker_without_the_protocol_is_no_traceback(member):
+    """SIGTERM in the first second: the fatal error comes while it leaves."""
+    member.client.event(KafkaError(KafkaError._FATAL, "UNSUPPORTED_VERSION", True))
+    member.consumer.close()
+    assert all(client.closed for client in member.clients)
+
+
+def merged(into, more):
+    for partition, offsets in more.items():
+        into.setdefault(partition, []).extend(offsets)

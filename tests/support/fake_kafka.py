@@ -1,0 +1,335 @@
+"""A Kafka cluster in memory whose clients behave as librdkafka 2.16 does, faults included.
+
+Only what the model server uses of confluent_kafka. Deterministic: no threads, no sleeps; what a
+broker does by itself happens when a test says so. What is modelled because something broke on it:
+
+- the pause state belongs to the client's copy of a partition and outlives its assignment;
+- rebalance callbacks run inside `consume` and `poll`; a callback that does not assign leaves that
+  to the client, which then looks up committed offsets itself;
+- while a transaction's offsets are pending, `committed` times out for any request that names the
+  partition; a client that looks them up itself and whose assignment changes meanwhile starts the
+  partition without an offset, as `auto.offset.reset` says;
+- the eager protocol refuses `incremental_assign`, the cooperative one `assign`.
+"""
+
+from collections import defaultdict, deque
+from types import SimpleNamespace
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
+
+UNSET = -1001
+
+
+class FakeMessage:
+    """A consumed record, or an event in the place of one."""
+
+    def __init__(self, partition, offset, value=b"x", key=b"k", *, topic="in", error=None):
+        self._fields = (topic, partition, offset, key, value)
+        self._error = error
+
+    def __len__(self):
+        return len(self._fields[4] or b"")
+
+    def topic(self):
+        return self._fields[0]
+
+    def partition(self):
+        return self._fields[1]
+
+    def offset(self):
+        return self._fields[2]
+
+    def key(self):
+        return self._fields[3]
+
+    def value(self):
+        return self._fields[4]
+
+    def headers(self):
+        return None
+
+    def timestamp(self):
+        return (1, 0)
+
+    def error(self):
+        return self._error
+
+    @property
+    def where(self):
+        return (self.partition(), self.offset())
+
+
+class FakePartition:
+    """A log: records by offset; None is a control record, which consumers skip."""
+
+    def __init__(self):
+        self.records = []
+        self.start = 0
+
+    @property
+    def end(self):
+        return self.start + len(self.records)
+
+    def at(self, offset):
+        return self.records[offset - self.start]
+
+
+class FakeCluster:
+    """The input topic's partitions and one group's committed offsets."""
+
+    def __init__(self, partitions=2, topic="in"):
+        self.topic = topic
+        self.logs = {number: FakePartition() for number in range(partitions)}
+        self.committed = {}
+        self.unstable = set()
+        """Partitions with offsets of an open transaction."""
+        self.unreachable = False
+
+    def append(self, partition, *values):
+        self.logs[partition].records.extend(values)
+
+    def truncate(self, partition, start):
+        """Delete the records before `start`, as retention does."""
+        log = self.logs[partition]
+        del log.records[: start - log.start]
+        log.start = start
+
+
+class FakeConsumer:
+    """confluent_kafka.Consumer, as one member of the group; tests assign and revoke."""
+
+    def __init__(self, cluster, options, clock=None):
+        self.cluster = cluster
+        self.clock = clock
+        self.options = options
+        self.cooperative = options["group.protocol"] == "consumer" or options.get(
+            "partition.assignment.strategy", ""
+        ).startswith("cooperative")
+        self.assigned = {}
+        """Partition → next offset to be fetched; UNSET while the client looks it up itself."""
+        self.read = {}
+        """Partition → offset after the last message that the application got."""
+        self.paused = set()
+        self.stored = {}
+        self.closed = False
+        self.lookups = 0
+        self._ended = {}
+        self._events = deque()
+        self._callbacks = {}
+        self._touched = False
+        self.frozen = set()
+        """Partitions that the client fetches nothing of, for a reason nobody knows."""
+
+    # --- what tests do ---
+
+    def rebalance(self, *, revoked=(), assigned=(), lost=()):
+        """Run through a rebalance during the next call that polls."""
+        for kind, numbers in (("revoke", revoked), ("lost", lost), ("assign", assigned)):
+            if numbers:
+                self._events.append((kind, list(numbers)))
+
+    def event(self, error, partition=-1, offset=UNSET):
+        self._events.append(("event", FakeMessage(partition, offset, error=error)))
+
+    # --- what the application calls ---
+
+    def subscribe(self, topics, on_assign, on_revoke, on_lost):
+        self._callbacks = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
+
+    def unsubscribe(self):
+        if self.assigned:
+            self.rebalance(revoked=list(self.assigned))
+
+    def close(self):
+        self.closed = True
+
+    def consume(self, most, wait):
+        found = self._serve()
+        for partition in self.assigned:
+            readable = partition not in self.paused | self.frozen
+            if readable and self.assigned[partition] != UNSET:
+                found += self._read(partition, most - len(found))
+        if not found and self.clock is not None:
+            self.clock.advance(wait)
+        return found
+
+    def _read(self, partition, most):
+        """Read records; at the end of the log an event, outside of it another."""
+        log, offset, found = self.cluster.logs[partition], self.assigned[partition], []
+        while log.start <= offset < log.end and len(found) < most:
+            if log.at(offset) is not None:
+                found.append(FakeMessage(partition, offset, log.at(offset)))
+                self.read[partition] = offset + 1
+            offset += 1
+        outside = not log.start <= offset <= log.end
+        if outside and self.options["auto.offset.reset"] == "earliest":
+            offset = log.start
+        elif outside:
+            found.append(self._event(KafkaError._AUTO_OFFSET_RESET, partition, offset))
+            offset = UNSET  # its fetcher has stopped
+        elif offset == log.end and self._ended.get(partition) != offset and len(found) < most:
+            self._ended[partition] = offset
+            if self.options.get("enable.partition.eof"):
+                found.append(self._event(KafkaError._PARTITION_EOF, partition, offset))
+        self.assigned[partition] = offset
+        return found
+
+    def poll(self, wait):
+        found = self.consume(1, wait)
+        return found[0] if found else None
+
+    def assignment(self):
+        return [TopicPartition(self.cluster.topic, number) for number in self.assigned]
+
+    def assign(self, partitions):
+        self._touched = True
+        if partitions and self.cooperative and self._callbacks:
+            self._refuse("incremental_assign()")
+        self._change()
+        self.assigned = {}
+        self.read = {}
+        self._add(partitions)
+
+    def unassign(self):
+        self._touched = True
+        self._change()
+        self.assigned = {}
+        self.read = {}
+
+    def incremental_assign(self, partitions):
+        self._touched = True
+        if not self.cooperative:
+            self._refuse("assign()")
+        for one in partitions:
+            if one.partition in self.assigned:
+                raise KafkaException(KafkaError(KafkaError._CONFLICT))
+        self._change()
+        self._add(partitions)
+
+    def incremental_unassign(self, partitions):
+        self._touched = True
+        if not self.cooperative:
+            self._refuse("unassign()")
+        for one in partitions:
+            if one.partition not in self.assigned:
+                raise KafkaException(KafkaError(KafkaError._INVALID_ARG))
+        self._change()
+        for one in partitions:
+            del self.assigned[one.partition]
+            self.read.pop(one.partition, None)
+
+    def committed(self, partitions, timeout):
+        self.lookups += 1
+        if self.cluster.unreachable or self.cluster.unstable & {p.partition for p in partitions}:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return [self._where(p, self.cluster.committed.get(p.partition, UNSET)) for p in partitions]
+
+    def position(self, partitions):
+        return [self._where(p, self.read.get(p.partition, UNSET)) for p in partitions]
+
+    def offsets_for_times(self, partitions, timeout):
+        if self.cluster.unreachable:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        assert all(one.offset == OFFSET_END for one in partitions)
+        return [self._where(p, self.cluster.logs[p.partition].end) for p in partitions]
+
+    def get_watermark_offsets(self, partition, timeout):
+        if self.cluster.unreachable:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        log = self.cluster.logs[partition.partition]
+        return log.start, log.end
+
+    def pause(self, partitions):
+        self.paused |= {one.partition for one in partitions}
+
+    def resume(self, partitions):
+        for one in partitions:
+            if one.partition in self.paused and one.partition in self.assigned:
+                # what was fetched and not read is fetched again
+                offset = self.read.get(one.partition, self.assigned[one.partition])
+                self.assigned[one.partition] = offset
+        self.paused -= {one.partition for one in partitions}
+
+    def store_offsets(self, offsets):
+        for one in offsets:
+            if one.partition not in self.assigned:
+                raise KafkaException(KafkaError(KafkaError._STATE))
+            self.stored[one.partition] = one.offset
+
+    def commit(self, asynchronous):
+        if not self.stored:
+            raise KafkaException(KafkaError(KafkaError._NO_OFFSET))
+        self.cluster.committed |= self.stored
+        self.stored = {}
+
+    def consumer_group_metadata(self):
+        return SimpleNamespace(member=self)
+
+    # --- how librdkafka does it ---
+
+    def _serve(self):
+        found = []
+        while self._events:
+            kind, content = self._events.popleft()
+            if kind == "event":
+                found.append(content)
+                continue
+            partitions = [TopicPartition(self.cluster.topic, number) for number in content]
+            self._touched = False
+            self._callbacks[kind](self, partitions)
+            if self._touched:
+                continue
+            if kind == "assign":
+                (self.incremental_assign if self.cooperative else self.assign)(partitions)
+            elif self.cooperative:
+                self.incremental_unassign(partitions)
+            else:
+                self.unassign()
+        for partition, offset in self.assigned.items():
+            if offset == UNSET and partition not in self.cluster.unstable:
+                start = self.cluster.logs[partition].start
+                self.assigned[partition] = self.cluster.committed.get(partition, start)
+        return found
+
+    def _add(self, partitions):
+        for one in partitions:
+            log = self.cluster.logs[one.partition]
+            offset = log.start if one.offset == OFFSET_BEGINNING else one.offset
+            self.assigned[one.partition] = offset
+            self._ended.pop(one.partition, None)
+
+    def _change(self):
+        """Outdate the client's own lookups: it then starts where `auto.offset.reset` says."""
+        for partition, offset in self.assigned.items():
+            if offset == UNSET and self.options["auto.offset.reset"] == "earliest":
+                self.assigned[partition] = self.cluster.logs[partition].start
+
+    def _event(self, code, partition, offset):
+        return FakeMessage(partition, offset, error=KafkaError(code))
+
+    def _where(self, partition, offset):
+        return TopicPartition(self.cluster.topic, partition.partition, offset)
+
+    def _refuse(self, instead):
+        raise KafkaException(KafkaError(KafkaError._STATE, f"must be made using {instead}"))
+
+
+class Clock:
+    """Monotonic seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+    def advance(self, seconds):
+        self.now += seconds
+
+
+def by_partition(messages):
+    """Offsets by partition, in order."""
+    found = defaultdict(list)
+    for message in messages:
+        found[message.partition()].append(message.offset())
+    return dict(found)
