@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import threading
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -178,7 +179,8 @@ def _settings(args: argparse.Namespace) -> Settings:
         lag_interval=args.lag_interval,
         keda_url=args.keda_url or None,
         lease_namespace=args.lease_namespace or None,
-        identity=f"{socket.gethostname()}-{os.getpid()}",
+        # A container that is restarted has the same name and process id.
+        identity=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
     )
 
 
@@ -193,7 +195,7 @@ def _run(args: argparse.Namespace) -> int:
         level=args.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     # These tell of every object, watch and connection; what matters is said here.
-    for library in ("kopf", "kafka", "leaderelection"):
+    for library in ("kopf", "kafka"):
         logging.getLogger(library).setLevel(logging.WARNING)
     try:
         settings = _settings(args)
@@ -276,15 +278,16 @@ def _elect(controller: Any, cluster: Any, settings: Settings) -> None:  # noqa: 
     logging.getLogger(__name__).info("standing by for the Lease in %s", settings.lease_namespace)
 
     def campaign() -> None:
-        cluster.lead(
-            settings.lease_namespace,
-            started=lambda: loop.call_soon_threadsafe(controller.lead),
-        )
-        if cluster.resigned:
-            return  # the process is ending, and nothing of it acts any more
-        # A successor may act already: nothing of this process may follow.
-        logging.getLogger(__name__).error("lost the Lease; ending, so that only one acts")
-        os._exit(1)
+        try:
+            cluster.lead(
+                settings.lease_namespace,
+                started=lambda: loop.call_soon_threadsafe(controller.lead),
+            )
+        finally:
+            if not cluster.resigned:
+                # A successor may act already: nothing of this process may follow.
+                logging.getLogger(__name__).error("lost the Lease; exiting so that only one acts")
+                os._exit(1)
 
     threading.Thread(target=campaign, name="lease", daemon=True).start()
 

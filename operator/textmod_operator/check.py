@@ -13,6 +13,7 @@ from typing import Final
 
 import yaml
 
+from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import API_VERSION, KIND, TextModeration
 from textmod_operator.controller.reconcile import connect_to_kafka
 from textmod_operator.desired import desired
@@ -118,6 +119,9 @@ def _comparable(body: Manifest) -> Manifest:
     """An object without what the API server keeps for itself."""
     kept = ("name", "namespace", "labels", "annotations")
     metadata = {key: body["metadata"][key] for key in kept if key in body["metadata"]}
+    if annotations := metadata.pop("annotations", None):
+        kept_annotations = {k: v for k, v in annotations.items() if k != naming.LEADER_ANNOTATION}
+        metadata |= {"annotations": kept_annotations} if kept_annotations else {}
     return {
         "apiVersion": body["apiVersion"],
         "kind": body["kind"],

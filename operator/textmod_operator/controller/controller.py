@@ -87,6 +87,7 @@ class Controller:
         def enqueue(key: ObjectKey) -> None:
             loop.call_soon_threadsafe(self._enqueue_known, key)
 
+        self._cluster.reads_from(self._inventory.get)
         self._cluster.follow(self._settings.namespaces, enqueue)
         workers = [self._work(self._passes) for _ in range(self._settings.workers)]
         loops = (*workers, self._lag.watch_lag(), self._lag.watch_topics())
@@ -200,6 +201,7 @@ class Controller:
         self._writer.forget(key)
         self.streams.forget(key)
         self._lag.forget(key)
+        self._cluster.forget(key)
         for other in self._claims.forget(key):
             self._enqueue_known(other)
         metrics.OBJECTS.set(len(self._inventory))

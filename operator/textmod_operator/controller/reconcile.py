@@ -142,8 +142,7 @@ def finalize(body: Manifest, edges: Edges) -> None:
             )
     except NotAccepted:
         pass
-    finalizers = [name for name in _finalizers(body) if name != naming.FINALIZER]
-    edges.cluster.patch_metadata(key_of(body), {"finalizers": finalizers or None})
+    edges.cluster.set_finalizer(key_of(body), present=False)
 
 
 # --- gather ---------------------------------------------------------------------------------------
@@ -264,15 +263,11 @@ def _noted(problems: list[Problem]) -> Iterator[None]:
 
 
 def _hold_or_release(body: Manifest, tm: TextModeration, cluster: Cluster) -> None:
-    """Keeps the finalizer on objects with deletionPolicy Delete, and only on those: a finalizer
-    outlives the operator, and would block a namespace from going."""
-    present = _finalizers(body)
+    """Keep the finalizer on objects with deletionPolicy Delete, and only on those: a finalizer
+    outlives the operator, and would block the deletion of a namespace."""
     wanted = tm.spec.topics.deletion_policy == "Delete"
-    if wanted == (naming.FINALIZER in present):
-        return
-    others = [name for name in present if name != naming.FINALIZER]
-    finalizers = [*others, naming.FINALIZER] if wanted else others
-    cluster.patch_metadata(key_of(body), {"finalizers": finalizers or None})
+    if wanted != (naming.FINALIZER in (body["metadata"].get("finalizers") or ())):
+        cluster.set_finalizer(key_of(body), present=wanted)
 
 
 def _refuse_rivals(tm: TextModeration, rival: Rival) -> None:
@@ -396,7 +391,3 @@ def size_over_zero(tm: TextModeration, scaling: ScalingSeen | None) -> int | Non
         return 0
     waits = isinstance(scaling.reading, LagReading) and scaling.reading.messages > 0
     return 1 if waits and scaling.desired > 0 and tm.replicas == 0 else None
-
-
-def _finalizers(body: Manifest) -> list[str]:
-    return list(body["metadata"].get("finalizers") or ())

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections import OrderedDict
 from typing import Any, Final
 
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
 from textmod_operator.kube.resources import owner_key, owner_uid, version_of
 from textmod_operator.state import Manifest, ObjectKey, Ref
+
+DELETED_REMEMBERED: Final = 10_000
+"""How many deletions to remember: readings of an object are late by seconds at most."""
 
 _RELEVANT_STATUS: Final = {
     "Deployment": (
@@ -24,28 +28,49 @@ _RELEVANT_STATUS: Final = {
 
 
 class OwnedObjects:
-    """A cache of the owned objects, and of what the last apply of each sent. Thread-safe."""
+    """A cache of the owned objects, and of what the last apply of each sent. Thread-safe.
+
+    Readings arrive out of order, from lists, watches and answers to writes. Three rules keep the
+    cache from going back in time: an older resourceVersion never replaces a newer one, a reading
+    older than the deletion of its object is dropped, and an event or a list removes only what is
+    not newer than itself.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._live: dict[Ref, Manifest] = {}
         self._applied: dict[Ref, tuple[str, Any]] = {}
+        self._deleted: OrderedDict[Ref, int] = OrderedDict()
+        """The resourceVersion that an absent object was deleted at, or before."""
+        self._listed: dict[tuple[str, str], int] = {}
+        """The resourceVersion of the last list, by kind and namespace ("" for all)."""
 
-    def saw(self, body: Manifest) -> bool:
-        """Cache an object from a watch; whether a relevant part of it changed."""
+    def saw(self, body: Manifest, *, in_list: bool = False) -> bool:
+        """Cache an object from a watch or a list; whether a relevant part of it changed."""
         ref, body = Ref.of(body), trimmed(body)
         with self._lock:
             before = self._live.get(ref)
-            if before is not None and version_of(before) > version_of(body):
-                return False  # the answer to an apply of ours was newer
-            self._live[ref] = body
+            if not self._put(ref, body, in_list=in_list):
+                return False
         return before is None or _relevant(before) != _relevant(body)
 
-    def gone(self, ref: Ref) -> None:
-        """Drop a deleted object."""
+    def gone(self, ref: Ref, version: int) -> bool:
+        """Drop an object that did not exist at a resourceVersion; whether it was cached."""
         with self._lock:
+            live = self._live.get(ref)
+            if live is not None and version_of(live) > version:
+                return False  # created again since
             self._live.pop(ref, None)
             self._applied.pop(ref, None)
+            self._deleted[ref] = max(version, self._deleted.pop(ref, 0))
+            if len(self._deleted) > DELETED_REMEMBERED:
+                self._deleted.popitem(last=False)
+        return live is not None
+
+    def live(self, ref: Ref) -> Manifest | None:
+        """The cached object, or None."""
+        with self._lock:
+            return self._live.get(ref)
 
     def owned(self, uid: str, namespace: str) -> list[Ref]:
         """The cached objects of the owner with this uid."""
@@ -56,30 +81,43 @@ class OwnedObjects:
                 if ref.namespace == namespace and owner_uid(body) == uid
             ]
 
-    def listed(self, kind: str, scope: str, items: list[Manifest]) -> set[ObjectKey]:
+    def listed(
+        self, kind: str, scope: str, items: list[Manifest], version: int | None
+    ) -> set[ObjectKey]:
         """Replace the cached objects of one kind and scope with a list; the TextModerations whose
-        objects changed."""
+        objects changed.
+
+        Args:
+            version: the list's resourceVersion: what was cached later is not in it, and stays.
+                None: the cluster does not have the kind, and nothing stays.
+        """
         there = {Ref.of(body) for body in items}
         namespace = scope.removeprefix("/namespaces/")
         with self._lock:
-            gone = {
+            missing = {
                 ref: body
                 for ref, body in self._live.items()
                 if ref.kind == kind and namespace in ("", ref.namespace) and ref not in there
             }
-        for ref in gone:
-            self.gone(ref)
-        changed = [*gone.values(), *filter(self.saw, items)]
+        gone = [
+            body
+            for ref, body in missing.items()
+            if self.gone(ref, version_of(body) if version is None else version)
+        ]
+        changed = [*gone, *(body for body in items if self.saw(body, in_list=True))]
+        if version is not None:
+            with self._lock:
+                self._listed[kind, namespace] = version
         return {key for body in changed if (key := owner_key(body)) is not None}
 
     def on_event(self, event: Manifest) -> ObjectKey | None:
         """Cache one watch event; the TextModeration whose object changed, or None."""
         body = event["object"]
         if event["type"] == "DELETED":
-            self.gone(Ref.of(body))
-        elif not self.saw(body):
-            return None
-        return owner_key(body)
+            changed = self.gone(Ref.of(body), version_of(body))
+        else:
+            changed = self.saw(body)
+        return owner_key(body) if changed else None
 
     def as_applied(self, ref: Ref, manifest: Manifest) -> Manifest | None:
         """The cached object if the last apply sent this manifest and its fields are unchanged
@@ -90,13 +128,38 @@ class OwnedObjects:
             return live
         return None
 
+    def is_drift(self, ref: Ref, manifest: Manifest) -> bool:
+        """Whether this very manifest was applied before, and somebody has changed its fields."""
+        with self._lock:
+            live, applied = self._live.get(ref), self._applied.get(ref)
+        if live is None or applied is None or applied[0] != _digest(manifest):
+            return False
+        return bool(applied[1] != projection(live, manifest))
+
     def applied(self, ref: Ref, manifest: Manifest, body: Manifest) -> Manifest:
         """Cache the answer to an apply of `manifest`; the answer without managedFields."""
         body = trimmed(body)
         with self._lock:
-            self._live[ref] = body
-            self._applied[ref] = (_digest(manifest), projection(body, manifest))
+            self._put(ref, body, in_list=False)
+            if ref in self._live:
+                self._applied[ref] = (_digest(manifest), projection(body, manifest))
         return body
+
+    def _put(self, ref: Ref, body: Manifest, *, in_list: bool) -> bool:
+        """Cache a reading unless a newer one is known; under the lock."""
+        before, version = self._live.get(ref), version_of(body)
+        if before is not None:
+            if version_of(before) > version:
+                return False
+        elif version <= self._deleted.get(ref, 0):
+            return False
+        elif not in_list and version <= max(
+            self._listed.get((ref.kind, scope), 0) for scope in ("", ref.namespace)
+        ):
+            return False  # a later list did not have it
+        self._deleted.pop(ref, None)
+        self._live[ref] = body
+        return True
 
 
 def trimmed(body: Manifest) -> Manifest:

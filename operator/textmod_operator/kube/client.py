@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Final, Protocol
 
@@ -18,6 +19,23 @@ from textmod_operator.state import Manifest, Ref
 
 REQUEST_SECONDS: Final = 15.0
 """A request that has not been answered for so long has failed."""
+
+SOCKET_OPTIONS: Final = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (
+            ("TCP_KEEPIDLE", 10),
+            ("TCP_KEEPINTVL", 5),
+            ("TCP_KEEPCNT", 3),
+            ("TCP_USER_TIMEOUT", 15_000),
+        )
+        if hasattr(socket, name)  # Linux has all of them
+    ),
+]
+"""A connection whose other side is gone is closed after 25 s of silence, and what was sent is given
+up after 15 s without an acknowledgement."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -94,7 +112,7 @@ class Client:
     """
 
     def __init__(self, client: ApiClient) -> None:
-        self.api_client = client
+        self._client = client
 
     def request(
         self,
@@ -158,7 +176,7 @@ class Client:
         *,
         timeout: float | tuple[float, float] = REQUEST_SECONDS,
     ) -> RESTResponse:
-        call = self.api_client.param_serialize(
+        call = self._client.param_serialize(
             method=method,
             resource_path=path,
             query_params=query or [],
@@ -167,7 +185,7 @@ class Client:
             auth_settings=["BearerToken"],
         )
         try:
-            return self.api_client.call_api(*call, _request_timeout=timeout)
+            return self._client.call_api(*call, _request_timeout=timeout)
         except ApiException as error:
             raise ClusterError(error.status or 0, error.reason or str(error)) from error
 
@@ -180,6 +198,7 @@ def connect(kubeconfig: str | None, context: str | None = None) -> Client:
     else:
         load_incluster_config(configuration)
     configuration.retries = False
+    configuration.socket_options = SOCKET_OPTIONS
     return Client(ApiClient(configuration))
 
 

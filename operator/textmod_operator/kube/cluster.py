@@ -8,10 +8,10 @@ from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
 from textmod_operator.kube.apply import Applier
 from textmod_operator.kube.cache import OwnedObjects
-from textmod_operator.kube.client import Client, connect
+from textmod_operator.kube.client import Api, connect
 from textmod_operator.kube.discovery import Discovery
 from textmod_operator.kube.events import post_event
-from textmod_operator.kube.lease import LEASE_SECONDS, Election
+from textmod_operator.kube.lease import LEASE_SECONDS, Election, Guarded, campaign, dead_man
 from textmod_operator.kube.moderations import Moderations
 from textmod_operator.kube.secrets import Secrets
 from textmod_operator.kube.watch import Watches
@@ -25,21 +25,25 @@ class Cluster:
     """What the operator does in a cluster. Thread-safe.
 
     Args:
-        client: where the API server is, and who we are.
-        identity: this process, named in events and in the Lease.
+        client: the API server.
+        identity: this process, named in events and in the Lease; unique to it.
     """
 
-    def __init__(self, client: Client, identity: str) -> None:
+    def __init__(self, client: Api, identity: str) -> None:
         self._client = client
         self._identity = identity
+        self._election = Election(client, identity, dead_man=dead_man)
+        guarded = Guarded(client, self._election.check)
+        self._guarded = guarded
         self._cache = OwnedObjects()
         self._pods = PodTable()
         self._watches = Watches(client, self._cache, self._pods)
-        self._applier = Applier(client, self._cache)
-        self._moderations = Moderations(client)
+        self._applier = Applier(guarded, self._cache)
+        self._moderations = Moderations(guarded)
+        # Every replica serves the certificate, and so each of them may renew it.
         self._secrets = Secrets(client)
         self._discovery = Discovery(client)
-        self._election = Election(client.api_client, identity)
+        self._lease_namespace: str | None = None
 
     # --- what the watches report --------------------------------------------------------------
 
@@ -63,7 +67,8 @@ class Cluster:
 
     def apply(self, manifest: Manifest, owner: api.TextModeration) -> Manifest:
         """Bring an owned object to what the manifest says; see `Applier.apply`."""
-        body = self._applier.apply(manifest, owner)
+        self._mark(ObjectKey(owner.metadata.namespace, owner.metadata.name))
+        body = self._applier.apply(manifest, owner, self._election.identity)
         self._watches.applied(manifest["kind"])
         return body
 
@@ -85,24 +90,45 @@ class Cluster:
         """List the TextModerations that exist now."""
         return self._moderations.keys(namespaces)
 
+    def reads_from(self, read: Callable[[ObjectKey], Manifest | None]) -> None:
+        """Decide writes to TextModerations on the readings that `read` returns, such as those of a
+        watch; without, each is read first."""
+        self._moderations.reads_from(read)
+
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what is kept of a TextModeration that is gone."""
+        self._moderations.forget(key)
+
     def patch_status(self, key: ObjectKey, status: Manifest) -> Manifest | None:
         """Merge into the status; see `Moderations.patch_status`."""
+        self._mark(key)
         return self._moderations.patch_status(key, status)
 
     def patch_metadata(self, key: ObjectKey, metadata: Manifest) -> Manifest | None:
         """Merge into the metadata; see `Moderations.patch_metadata`."""
+        self._mark(key)
         return self._moderations.patch_metadata(key, metadata)
 
+    def set_finalizer(self, key: ObjectKey, *, present: bool) -> Manifest | None:
+        """Add or remove the operator's finalizer; see `Moderations.set_finalizer`."""
+        self._mark(key)
+        return self._moderations.set_finalizer(key, present=present)
+
     def scale(self, key: ObjectKey, replicas: int) -> None:
-        """Set spec.replicas through the scale subresource."""
+        """Set spec.replicas through the scale subresource; see `Moderations.scale`."""
+        self._mark(key)
         self._moderations.scale(key, replicas)
+
+    def _mark(self, key: ObjectKey) -> None:
+        if self._election.identity is not None:
+            self._moderations.mark(key, self._election.identity)
 
     def post_event(
         self, about: api.TextModeration, severity: str, reason: str, message: str
     ) -> None:
         """Post an Event about an object; see `events.post_event`."""
         post_event(
-            self._client,
+            self._guarded,
             self._identity,
             about,
             severity=severity,
@@ -150,12 +176,18 @@ class Cluster:
     # --- leadership -------------------------------------------------------------------------------
 
     def lead(self, namespace: str, started: Callable[[], None]) -> None:
-        """Wait for the operator's Lease, call `started`, and renew; return when it is lost."""
-        self._election.lead(namespace, started)
+        """Wait for the operator's Lease, call `started`, and renew; return when it is lost.
+
+        From now on writes are refused (`NotLeading`) while this process does not hold it, and the
+        kernel ends a process that holds it and neither renews nor returns from here in time.
+        """
+        self._lease_namespace = namespace
+        campaign(self._election, namespace, started)
 
     def resign(self) -> None:
         """Release the Lease. Nothing of this process may act any more."""
-        self._election.resign()
+        if self._lease_namespace is not None:
+            self._election.resign(self._lease_namespace)
 
     @property
     def resigned(self) -> bool:

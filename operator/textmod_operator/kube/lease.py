@@ -1,126 +1,326 @@
-"""Leader election by a Lease."""
+"""Leader election by a Lease: one process acts, and stops before another may start.
+
+All times are measured here by a monotonic clock; what the Lease says of time is for people, and for
+clients that read it. The rules:
+
+1. A candidate takes the Lease when it is released, or when it has seen no change of it for
+   `LEASE_SECONDS`.
+2. A leader may act for `ACT_SECONDS` from the moment it *sent* its last successful renewal. That is
+   before the API server stored it, hence before any candidate saw it: by `LEASE_SECONDS -
+   ACT_SECONDS` at least, the leader stops before a candidate may start.
+3. `Guarded` checks that right before every write. A process that was frozen between the check and
+   the write, or whose renewal is stuck, is ended by a timer of the kernel (`dead_man`) before it
+   runs on.
+4. What left the process in time and arrives late meets a resourceVersion that the next leader has
+   changed (`Moderations.mark`, `Applier.apply`), and is refused.
+
+`decisions/2026-11-27-one-leader-acts.md` says why the client library's election was left.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from kubernetes.client import ApiClient, ApiException, CoordinationV1Api
-from kubernetes.leaderelection import electionconfig, leaderelection
-from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
-from urllib3.exceptions import HTTPError
-
 from textmod_operator import naming
+from textmod_operator.errors import ClusterError
+from textmod_operator.kube.client import REQUEST_SECONDS, Api, Query
+from textmod_operator.state import Manifest
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS: Final = 10
 """A leader that has not renewed for so long is succeeded."""
+ACT_SECONDS: Final = 7.0
+"""A leader acts for so long after its last renewal was sent."""
+RENEW_SECONDS: Final = 1.5
+"""Time between two attempts to take or to renew the Lease."""
+LEASE_REQUEST_SECONDS: Final = 2.0
+"""A request for the Lease that has not been answered for so long has failed, and its connection is
+not used again."""
+DEAD_MAN_SECONDS: Final = 1.0
+"""The kernel ends a leader so long after it should have stopped by itself."""
+
+
+class NotLeading(ClusterError):  # noqa: N818 - it names a state of the process
+    """A write was not sent because this process may not act."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "not sent: this process does not hold the Lease")
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Election:
-    """This process as a candidate for the operator's Lease.
+    """This process as a candidate for the operator's Lease, and as its holder. Thread-safe.
+
+    Without `attempt` ever having been called there is no election, and everything may be written.
 
     Args:
-        identity: this process, named in the Lease.
+        identity: unique to this process: another process of the same name would be taken for it.
+        clock: monotonic seconds.
+        now: for the Lease's dates.
+        dead_man: ends this process by force after so many seconds; 0 calls it off.
     """
 
-    def __init__(self, client: ApiClient, identity: str) -> None:
-        self._client = client
+    def __init__(
+        self,
+        api: Api,
+        identity: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        dead_man: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._api = api
         self._identity = identity
-        self._lock: _PatientLock | None = None
+        self._clock = clock
+        self._now = now
+        self._dead_man = dead_man
+        self._lock = threading.Lock()
+        self._takes_part = False
+        self._act_until = -math.inf
+        self._seen: tuple[Any, ...] | None = None
+        """What the Lease said last."""
+        self._seen_at = -math.inf
+        """When it last said something new."""
+        self._renewed_at = -math.inf
+        """When a renewal was last seen: the first sight of a Lease tells nothing of its age."""
+        self._trouble = ""
+        self.resigned = False
 
-    def lead(self, namespace: str, started: Callable[[], None]) -> None:
-        """Wait for the Lease, call `started`, and renew; return when it is lost."""
-        lock = _PatientLock(naming.FIELD_MANAGER, namespace, self._identity)  # type: ignore[no-untyped-call]
-        lock.api_instance = CoordinationV1Api(self._client)
-        self._lock = lock
-        config = electionconfig.Config(
-            lock,
-            lease_duration=LEASE_SECONDS,
-            renew_deadline=LEASE_SECONDS * 0.7,
-            retry_period=LEASE_SECONDS / 5,
-            onstarted_leading=started,
-            onstopped_leading=lambda: None,
-        )
-        leaderelection.LeaderElection(config).run()
-
-    def resign(self) -> None:
-        """Release the Lease. Nothing of this process may act any more."""
-        if self._lock is not None:
-            self._lock.resign()
+    # --- what others ask --------------------------------------------------------------------------
 
     @property
-    def resigned(self) -> bool:
-        """Whether the Lease was released on purpose."""
-        return self._lock is not None and self._lock.resigned
+    def identity(self) -> str | None:
+        """This process's name while it takes part in an election; else None."""
+        return self._identity if self._takes_part else None
+
+    @property
+    def leading(self) -> bool:
+        """Whether this process may act now."""
+        return not self.resigned and self._clock() < self._act_until
 
     @property
     def leader_renews(self) -> bool:
-        """Whether a holder was seen to renew within the Lease's duration. By changes of the Lease
-        and our own clock: the clocks of two machines differ."""
-        lock = self._lock
-        return lock is not None and lock.seconds_since_renewal() < LEASE_SECONDS
+        """Whether a holder was seen to renew within the Lease's duration."""
+        return self._clock() - self._renewed_at < LEASE_SECONDS
+
+    def check(self) -> None:
+        """Let a write pass.
+
+        Raises:
+            NotLeading: this process may not act.
+        """
+        if self._takes_part and not self.leading:
+            raise NotLeading
+
+    # --- the election -----------------------------------------------------------------------------
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the next attempt: sooner when the holder's time ends before."""
+        left = self._seen_at + LEASE_SECONDS - self._clock()
+        return RENEW_SECONDS if self.leading or left <= 0 else min(RENEW_SECONDS, left)
+
+    def attempt(self, namespace: str) -> bool:
+        """Try once to take or to renew the Lease; whether this process may act now.
+
+        Raises nothing: what fails is logged once, and tried again at the next attempt.
+        """
+        with self._lock:
+            self._takes_part = True
+            if self.resigned:
+                return False
+            try:
+                self._try(namespace)
+                self._trouble = ""
+            except ClusterError as error:
+                self._failed(namespace, str(error))
+            except Exception as error:
+                logger.exception("lease %s: unexpected error", namespace)
+                self._failed(namespace, repr(error))
+            return self.leading
+
+    def resign(self, namespace: str) -> None:
+        """Release the Lease, so that a successor need not wait for its end, and never take it
+        again. Nothing of this process may act any more."""
+        with self._lock:
+            self.resigned = True
+            self._act_until = -math.inf
+            self._dead_man(0)
+            try:
+                lease = self._read(namespace)
+                if lease is not None and lease["spec"].get("holderIdentity") == self._identity:
+                    self._replace(namespace, lease, {"holderIdentity": ""})
+            except ClusterError as error:
+                logger.warning("could not release the Lease; it will expire: %s", error)
+
+    def _try(self, namespace: str) -> None:
+        sent = self._clock()
+        lease = self._read(namespace)
+        # Somebody deletes a Lease by hand while its holder goes on: it is held for its whole time.
+        deleted = {"holderIdentity": self._seen[0]} if self._seen is not None else {}
+        spec = lease["spec"] if lease is not None else deleted
+        self._note(spec)
+        ours = spec.get("holderIdentity") == self._identity
+        if not ours:
+            self._act_until = -math.inf
+            if not self._is_free(spec):
+                return
+        if lease is None:
+            self._create(namespace)
+        else:
+            sent = self._clock()
+            self._replace(namespace, lease, self._claim(spec, ours=ours))
+        self._act_until = sent + ACT_SECONDS
+        self._dead_man(self._act_until + DEAD_MAN_SECONDS - self._clock())
+
+    def _is_free(self, spec: Manifest) -> bool:
+        return not spec.get("holderIdentity") or self._clock() - self._seen_at >= LEASE_SECONDS
+
+    def _note(self, spec: Manifest) -> None:
+        """Remember when the Lease changed, by our own clock."""
+        told = tuple(spec.get(name) for name in ("holderIdentity", "renewTime", "acquireTime"))
+        if told != self._seen:
+            if self._seen is not None and told[0] and told[1]:
+                self._renewed_at = self._clock()
+            self._seen, self._seen_at = told, self._clock()
+
+    def _claim(self, spec: Manifest, *, ours: bool) -> Manifest:
+        now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        claim = {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": LEASE_SECONDS,
+            "renewTime": now,
+        }
+        if not ours:
+            claim["acquireTime"] = now
+            claim["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
+        return claim
+
+    def _create(self, namespace: str) -> None:
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": naming.FIELD_MANAGER, "namespace": namespace},
+            "spec": self._claim({}, ours=False),
+        }
+        path = _path(namespace).rpartition("/")[0]
+        self._api.request("POST", path, "Lease", body=body, timeout=LEASE_REQUEST_SECONDS)
+
+    def _read(self, namespace: str) -> Manifest | None:
+        lease = self._api.request(
+            "GET", _path(namespace), "Lease", absent_is_none=True, timeout=LEASE_REQUEST_SECONDS
+        )
+        return None if lease is None else {**lease, "spec": lease.get("spec") or {}}
+
+    def _replace(self, namespace: str, lease: Manifest, change: Manifest) -> None:
+        """With the resourceVersion that was read: of two candidates, one gets a conflict."""
+        body = {**lease, "spec": {**lease["spec"], **change}}
+        self._api.request(
+            "PUT", _path(namespace), "Lease", body=body, timeout=LEASE_REQUEST_SECONDS
+        )
+
+    def _failed(self, namespace: str, trouble: str) -> None:
+        if trouble != self._trouble:
+            logger.warning(
+                "lease %s/%s: %s; retrying every %.1f s",
+                namespace,
+                naming.FIELD_MANAGER,
+                trouble,
+                RENEW_SECONDS,
+            )
+        self._trouble = trouble
 
 
-class _PatientLock(LeaseLock):
-    """A Lease whose API server may be away for a moment: that is a failed try, not an error.
+class Guarded:
+    """An `Api` that sends a write only while `check` lets it pass.
 
-    It also remembers when the Lease was last seen to be renewed.
+    Args:
+        check: called right before every request but GET; raises to stop it.
     """
 
-    _renewal: tuple[Any, float] = (None, -math.inf)
-    """The renewTime seen last, and when it was first seen (monotonic seconds)."""
-    resigned = False
-    """Nothing is written any more."""
-    _trouble = ""
-    """Why the Lease could not be read the last time; told once."""
+    def __init__(self, api: Api, check: Callable[[], None]) -> None:
+        self._api = api
+        self._check = check
 
-    def seconds_since_renewal(self) -> float:
-        """Since the holder was last seen to renew; infinite before that was seen once."""
-        return time.monotonic() - self._renewal[1]
+    def request(
+        self,
+        method: str,
+        path: str,
+        kind: str,
+        *,
+        body: Manifest | None = None,
+        query: Query | None = None,
+        content_type: str = "application/json",
+        absent_is_none: bool = False,
+        timeout: float = REQUEST_SECONDS,
+    ) -> Manifest | None:
+        """See `Api`.
 
-    def get(self, name: str, namespace: str) -> tuple[bool, Any]:
-        try:
-            found, record = super().get(name, namespace)  # type: ignore[no-untyped-call]
-        except (OSError, HTTPError) as error:
-            found, record = False, ApiException(status=0, reason=str(error))
-        trouble = "" if found or record.status == 404 else str(record.reason)
-        if trouble not in ("", self._trouble):
-            logger.warning("the Lease %s/%s can't be read: %s", namespace, name, trouble)
-        self._trouble = trouble
-        if found and record.renew_time != self._renewal[0]:
-            # The first sight of a Lease tells nothing of its age.
-            first = self._renewal[0] is None
-            self._renewal = (record.renew_time, -math.inf if first else time.monotonic())
-        return found, record
+        Raises:
+            NotLeading: this process may not act.
+        """
+        if method != "GET":
+            self._check()
+        return self._api.request(
+            method,
+            path,
+            kind,
+            body=body,
+            query=query,
+            content_type=content_type,
+            absent_is_none=absent_is_none,
+            timeout=timeout,
+        )
 
-    def resign(self) -> None:
-        """Takes our name off the Lease, if it is there, and never puts it on again."""
-        self.resigned = True
-        try:
-            lease = self.api_instance.read_namespaced_lease(self.name, self.namespace)
-            if lease.spec is not None and lease.spec.holder_identity == self.identity:
-                lease.spec.holder_identity = None
-                self.api_instance.replace_namespaced_lease(self.name, self.namespace, lease)
-        except (ApiException, OSError, HTTPError) as error:
-            logger.warning("the Lease could not be let go, and ends by itself: %s", error)
+    def watch(
+        self, path: str, query: Query, *, seconds: float, silence: float
+    ) -> Iterator[Manifest]:
+        """See `Api`."""
+        return self._api.watch(path, query, seconds=seconds, silence=silence)
 
-    def create(self, name: str, namespace: str, election_record: Any) -> bool:  # noqa: ANN401
-        try:
-            created = super().create(name, namespace, election_record)  # type: ignore[no-untyped-call]
-            return bool(created)
-        except (OSError, HTTPError):
-            return False
 
-    def update(self, name: str, namespace: str, updated_record: Any) -> bool:  # noqa: ANN401
-        if self.resigned:
-            return False
-        try:
-            updated = super().update(name, namespace, updated_record)  # type: ignore[no-untyped-call]
-            return bool(updated)
-        except (OSError, HTTPError):
-            return False
+def dead_man(seconds: float) -> None:
+    """Have the kernel end this process in so many seconds; 0 calls it off.
+
+    SIGALRM's handler is the C library's `_exit`, which needs nothing of this process: not the
+    interpreter's lock, not a thread that is stuck. A process that was stopped meanwhile ends when
+    it is continued, before it runs code of its own. (The default action would do, were it not
+    ignored for process 1 of a container.)
+    """
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    libc.signal(signal.SIGALRM, ctypes.cast(libc["_exit"], ctypes.c_void_p))
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001) if seconds else 0.0)
+
+
+def campaign(
+    election: Election,
+    namespace: str,
+    started: Callable[[], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait for the Lease, call `started`, and renew; return when it is lost or released."""
+    while not election.attempt(namespace):
+        if election.resigned:
+            return
+        sleep(election.pause)
+    started()
+    while True:
+        sleep(election.pause)
+        if not election.attempt(namespace):
+            return
+
+
+def _path(namespace: str) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{naming.FIELD_MANAGER}"

@@ -1,4 +1,9 @@
-"""List-watch of the model pods and of everything that is made for TextModerations, in threads."""
+"""List-watch of the model pods and of everything that is made for TextModerations.
+
+`ListWatch` decides and does one request at a time, without threads; `Watches` runs one in a thread
+for each kind and scope. `decisions/2026-11-27-list-watch.md` says why this is not the client
+library's informer.
+"""
 
 from __future__ import annotations
 
@@ -21,28 +26,136 @@ from textmod_operator.state import Manifest, ObjectKey
 
 logger = logging.getLogger(__name__)
 
-WATCH_SECONDS: Final = 600.0
-"""The API server ends a watch after this time, and it is requested again."""
+WATCH_SECONDS: Final = 300.0
+"""The API server ends a watch after this time, and it is resumed."""
+SILENCE_SECONDS: Final = 130.0
+"""A watch that says nothing for so long is dead: the API server sends a bookmark every minute."""
 NOT_INSTALLED_SECONDS: Final = 600.0
 """How often to look for a kind that the cluster does not have, unless one is applied before."""
-FORBIDDEN_SECONDS: Final = 5.0
-"""How often to retry a watch that is forbidden: an API server that has just started forbids
-everything for a moment."""
+FIRST_BACKOFF_SECONDS: Final = 0.5
+MAX_BACKOFF_SECONDS: Final = 30.0
+SHORT_SECONDS: Final = 1.0
+"""A watch that ends sooner than this without an event counts as a failure."""
+GONE: Final = 410
 
 
 @dataclass(frozen=True)
 class Handler:
     """Callbacks of one list-watch."""
 
-    on_list: Callable[[list[Manifest]], set[ObjectKey]]
-    """A complete list; the TextModerations whose objects changed."""
+    on_list: Callable[[list[Manifest], int | None], set[ObjectKey]]
+    """A complete list and its resourceVersion (None: the cluster does not have the kind); the
+    TextModerations whose objects changed."""
     on_event: Callable[[Manifest], ObjectKey | None]
     """One event; the TextModeration whose object changed, or None."""
     enqueue: Callable[[ObjectKey], None]
 
 
+class ListWatch:
+    """One kind in one scope: what to request next, and how long to wait before it.
+
+    Lists once, then watches from the last resourceVersion that it saw, through time-outs and broken
+    connections; lists again only when that version has expired. Not thread-safe.
+
+    Args:
+        path: of the collection.
+        clock: monotonic seconds.
+        jitter: a factor for each back-off, about 1.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        path: str,
+        kind: str,
+        selector: str,
+        handler: Handler,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.5),  # noqa: S311
+    ) -> None:
+        self._api = api
+        self._path = path
+        self._kind = kind
+        self._query = [("labelSelector", selector)]
+        self._handler = handler
+        self._clock = clock
+        self._jitter = jitter
+        self._version: int | None = None
+        self._failures = 0
+
+    def step(self) -> float:
+        """Do one list or one watch, to its end; the seconds to wait before the next step.
+
+        Raises nothing: a fault of a handler is logged, and the list is read again after a back-off.
+        """
+        try:
+            if self._version is None:
+                self._list()
+                return 0.0
+            return self._watch(self._version)
+        except ClusterError as error:
+            return self._failed(error)
+        except Exception:
+            logger.exception("watch %s: unexpected error; listing again", self._path)
+            self._version = None
+            return self._backoff()
+
+    def _list(self) -> None:
+        listed = self._api.request("GET", self._path, self._kind, query=self._query) or {}
+        version = int(listed["metadata"]["resourceVersion"])
+        group = {"apiVersion": listed.get("apiVersion"), "kind": self._kind}
+        items = [{**group, **item} for item in listed.get("items") or ()]
+        for key in self._handler.on_list(items, version):
+            self._handler.enqueue(key)
+        self._version = version
+
+    def _watch(self, version: int) -> float:
+        started = self._clock()
+        query = [
+            *self._query,
+            ("resourceVersion", str(version)),
+            ("allowWatchBookmarks", "true"),
+        ]
+        events = self._api.watch(self._path, query, seconds=WATCH_SECONDS, silence=SILENCE_SECONDS)
+        progressed = False
+        for event in events:
+            if event["type"] == "ERROR":
+                status = event["object"]
+                raise ClusterError(status.get("code", 0), status.get("message", "watch error"))
+            if event["type"] != "BOOKMARK" and (changed := self._handler.on_event(event)):
+                self._handler.enqueue(changed)
+            self._version = int(event["object"]["metadata"]["resourceVersion"])
+            self._failures, progressed = 0, True
+        if progressed or self._clock() - started >= SHORT_SECONDS:
+            self._failures = 0
+            return 0.0
+        return self._backoff()
+
+    def _failed(self, error: ClusterError) -> float:
+        if error.status == GONE:
+            # Some events between that version and the next list are lost for good.
+            logger.info("watch %s: resourceVersion expired; listing again", self._path)
+            self._version = None
+            return self._backoff()
+        if error.status == 404:
+            # The cluster does not have the kind, or no longer. The first apply wakes us.
+            self._version = None
+            for key in self._handler.on_list([], None):
+                self._handler.enqueue(key)
+            return NOT_INSTALLED_SECONDS
+        delay = self._backoff()
+        logger.warning("watch %s: %s; retrying in %.1f s", self._path, error, delay)
+        return delay
+
+    def _backoff(self) -> float:
+        delay = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        return delay * self._jitter()
+
+
 class Watches:
-    """The watches of one process.
+    """The watches of one process, each in a thread.
 
     They select by label on the server, and treat what is missing in a list as deleted: kopf's do
     neither.
@@ -52,25 +165,24 @@ class Watches:
         self._api = api
         self._owned = owned
         self._pods = pods
-        self._installed = {kind: threading.Event() for kind in PLURALS}
-        """Set once an object of that kind was applied."""
+        self._applied = {kind: threading.Event() for kind in PLURALS}
 
     def applied(self, kind: str) -> None:
         """Look for a kind now that one was applied."""
-        self._installed[kind].set()
+        self._applied[kind].set()
 
     def start(self, namespaces: tuple[str, ...], enqueue: Callable[[ObjectKey], None]) -> None:
-        """Watch from now on, in threads.
+        """Watch from now on.
 
         Args:
             namespaces: where; empty means all.
-            enqueue: called with each TextModeration whose objects changed.
+            enqueue: called with each TextModeration whose objects changed, in a watch's thread.
         """
         everywhere = scopes(namespaces)
         self._pods.expect(set(everywhere))
         for scope in everywhere:
             handler = Handler(
-                partial(self._pods.listed, scope), partial(self._pods.saw, scope), enqueue
+                partial(_pods_listed, self._pods, scope), partial(self._pods.saw, scope), enqueue
             )
             self._start(f"/api/v1{scope}/pods", "Pod", naming.NAME_LABEL, handler)
             for api_version, kind in OWNED_KINDS:
@@ -82,37 +194,22 @@ class Watches:
                 self._start(path, kind, selector, handler)
 
     def _start(self, path: str, kind: str, selector: str, handler: Handler) -> None:
-        follow = partial(self._follow, path, kind, selector, handler)
+        list_watch = ListWatch(self._api, path, kind, selector, handler)
+        applied = self._applied.setdefault(kind, threading.Event())
+
+        def follow() -> None:
+            while True:
+                applied.clear()
+                delay = list_watch.step()
+                if delay >= NOT_INSTALLED_SECONDS:
+                    applied.wait(delay)
+                else:
+                    time.sleep(delay)
+
         threading.Thread(target=follow, name=f"watch-{kind}", daemon=True).start()
 
-    def _follow(self, path: str, kind: str, selector: str, handler: Handler) -> None:
-        query = [("labelSelector", selector)]
-        installed = self._installed.setdefault(kind, threading.Event())
-        while True:
-            installed.clear()
-            try:
-                listed = self._api.request("GET", path, kind, query=query) or {}
-                group = {"apiVersion": listed.get("apiVersion"), "kind": kind}
-                items = [{**group, **item} for item in listed.get("items") or ()]
-                for key in handler.on_list(items):
-                    handler.enqueue(key)
-                version = listed["metadata"]["resourceVersion"]
-                events = self._api.watch(
-                    path,
-                    [*query, ("resourceVersion", version)],
-                    seconds=WATCH_SECONDS,
-                    silence=WATCH_SECONDS * 2,
-                )
-                for event in events:
-                    if event["type"] == "ERROR":
-                        break  # the version has expired: list again
-                    if event["type"] != "BOOKMARK" and (changed := handler.on_event(event)):
-                        handler.enqueue(changed)
-            except ClusterError as error:
-                if error.status == 404:
-                    # The cluster does not have the kind. The first apply wakes us.
-                    installed.wait(NOT_INSTALLED_SECONDS)
-                    continue
-                logger.warning("watch %s: %s; restarting", path, error)
-                seconds = FORBIDDEN_SECONDS if error.status == 403 else 1.0
-                time.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+def _pods_listed(
+    pods: PodTable, scope: str, items: list[Manifest], _: int | None
+) -> set[ObjectKey]:
+    return pods.listed(scope, items)
