@@ -243,11 +243,12 @@ async def _serve(controller: Any, cluster: Any, settings: Settings) -> None:  # 
     """Starts the metrics API and the health server on the running loop."""
     from textmod_operator.serving.certificates import FolderCertificate, OwnCertificate
     from textmod_operator.serving.metrics_api import (
+        TrustedProxy,
         follow_certificate,
+        follow_front_proxy,
         health_app,
         metrics_app,
         serve,
-        server_context,
     )
 
     if settings.health_port:
@@ -256,16 +257,16 @@ async def _serve(controller: Any, cluster: Any, settings: Settings) -> None:  # 
         )
         await serve(health, settings.metrics_address, settings.health_port)
     if settings.metrics_port:
-        front_proxy = await asyncio.to_thread(cluster.front_proxy)
+        trusted = TrustedProxy(await asyncio.to_thread(cluster.front_proxy))
+        follow_front_proxy(trusted, cluster.front_proxy, settings.certificate_interval)
         source = (
             OwnCertificate(cluster, *settings.metrics_service)
             if settings.metrics_service
             else FolderCertificate(settings.certificate_folder or Path())
         )
-        context = server_context(front_proxy)
-        await follow_certificate(context, source, settings.certificate_interval)
-        app = metrics_app(controller.scaling, front_proxy)
-        await serve(app, settings.metrics_address, settings.metrics_port, context)
+        await follow_certificate(trusted.context, source, settings.certificate_interval)
+        app = metrics_app(controller.scaling, trusted)
+        await serve(app, settings.metrics_address, settings.metrics_port, trusted.context)
 
 
 def _elect(controller: Any, cluster: Any, settings: Settings) -> None:  # noqa: ANN401

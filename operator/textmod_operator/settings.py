@@ -24,7 +24,7 @@ class Settings:
     metrics_service: tuple[str, str] | None = None
     """Namespace and name of the metrics API's Service: its certificate is made and renewed here."""
     certificate_interval: float = 30.0
-    """Time between two looks at the certificate."""
+    """Time between two looks at the certificate, and at the front proxy's authority."""
     health_port: int = 8080
     """Port of /healthz, /readyz, /metrics; 0 leaves them out."""
     workers: int = 4

@@ -21,7 +21,7 @@ from textmod_operator.serving.certificates import (
     OwnCertificate,
     renewed,
 )
-from textmod_operator.serving.metrics_api import _load, server_context
+from textmod_operator.serving.metrics_api import TrustedProxy, _load
 
 HOST = "metrics.textmod.svc"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -37,7 +37,7 @@ def pair_of(data: Data) -> KeyPair:
 def handshake(pair: KeyPair, authorities: bytes, host: str) -> None:
     """A real TLS handshake over a socket pair; raises what the client raises."""
     ours, theirs = socket.socketpair()
-    server = server_context(None)
+    server = TrustedProxy(None).context
     _load(server, pair)
     client = ssl.create_default_context(cadata=authorities.decode())
     client.verify_flags |= ssl.VERIFY_X509_STRICT

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from objects import scaling_seen
 
-from textmod_operator.serving.metrics_api import STALE_SECONDS, health_app, metrics_app
+from textmod_operator.serving.certificates import AUTHORITY, renewed
+from textmod_operator.serving.metrics_api import (
+    STALE_SECONDS,
+    TrustedProxy,
+    health_app,
+    metrics_app,
+)
 from textmod_operator.state import FrontProxy, LagReading, LagUnknown, ObjectKey, ScalingSeen
 
 ROOT = "/apis/external.metrics.k8s.io/v1beta1"
@@ -24,7 +33,7 @@ def asked(
         async def lookup(key: ObjectKey) -> ScalingSeen | None:
             return seen if key == ObjectKey("reddit", "science") else None
 
-        server = TestServer(metrics_app(lookup, front_proxy))
+        server = TestServer(metrics_app(lookup, TrustedProxy(front_proxy)))
         async with TestClient(server) as client, client.get(path) as response:
             return response.status, await response.json()
 
@@ -63,8 +72,38 @@ def test_other_metrics_and_selectors_are_refused() -> None:
 
 
 def test_only_the_front_proxy_is_answered() -> None:
-    code, answer = asked(METRIC + SELECTOR, fresh(), FrontProxy("pem", ("front-proxy-client",)))
+    proxy = FrontProxy(authority("front-proxy"), ("front-proxy-client",))
+    code, answer = asked(METRIC + SELECTOR, fresh(), proxy)
     assert (code, answer["reason"]) == (401, "Unauthorized")
+
+
+def authority(host: str) -> str:
+    """A new certificate authority, in PEM."""
+    return renewed({}, host, datetime.now(UTC))[AUTHORITY].decode()
+
+
+def test_a_new_authority_of_the_front_proxy_is_trusted_without_a_restart() -> None:
+    old, new = (FrontProxy(authority(name), (name,)) for name in ("old", "new"))
+    trusted = TrustedProxy(old)
+    assert not trusted.update(old)
+    assert trusted.update(new)
+    assert trusted.known == new
+    assert len(trusted.context.get_ca_certs()) == 2
+
+
+def test_a_front_proxy_that_is_no_longer_published_opens_nothing() -> None:
+    known = FrontProxy(authority("proxy"), ())
+    trusted = TrustedProxy(known)
+    assert not trusted.update(None)
+    assert trusted.known == known
+
+
+def test_a_broken_authority_leaves_the_last_one() -> None:
+    known = FrontProxy(authority("proxy"), ())
+    trusted = TrustedProxy(known)
+    with pytest.raises(ssl.SSLError):
+        trusted.update(FrontProxy("no PEM", ()))
+    assert trusted.known == known
 
 
 def health(

@@ -74,11 +74,11 @@ class Controller:
     async def start(self) -> None:
         """Start the work; `lead` lets it act."""
         self._loop = loop = asyncio.get_running_loop()
-        capabilities = await loop.run_in_executor(self._threads, self._cluster.capabilities)
+        await loop.run_in_executor(self._threads, self._cluster.capabilities)
         edges = Edges(
             self._cluster,
             self._kafka,
-            replace(capabilities, keda_url=self._settings.keda_url),
+            lambda: replace(self._cluster.capabilities(), keda_url=self._settings.keda_url),
             self._claims.rival,
             self._writer.merge,
         )

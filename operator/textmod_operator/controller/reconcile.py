@@ -51,7 +51,7 @@ class Edges:
 
     cluster: Cluster
     kafka: KafkaAdmins
-    capabilities: Capabilities
+    capabilities: Callable[[], Capabilities]
     rival: Rival
     write_status: StatusWriter
 
@@ -90,7 +90,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     _hold_or_release(body, tm, edges.cluster)
     if (move := handover.pending(tm, body)) is not None:
         tm = move.before
-    want = desired(tm, connection, edges.capabilities, secrets_digest)
+    want = desired(tm, connection, edges.capabilities(), secrets_digest)
     problems: list[Problem] = []
     topics: tuple[TopicSeen, ...] = ()
     live: dict[Ref, Manifest] = {}
@@ -347,7 +347,7 @@ def _check_metrics_provider(tm: TextModeration, hpa: AutoscalerSeen | None, edge
             "external.metrics.k8s.io of this cluster is served by somebody else (it offers "
             f"{', '.join(offered)}): if that is KEDA, set autoscaling.metricsProvider to Keda",
         )
-    if provider == "Keda" and edges.capabilities.keda_url is None:
+    if provider == "Keda" and edges.capabilities().keda_url is None:
         raise AutoscalingNotReady(
             "MetricsUnavailable",
             "the operator was not told where KEDA can ask it: start it with --keda-url, or set "

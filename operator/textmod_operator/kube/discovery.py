@@ -14,6 +14,8 @@ from textmod_operator.errors import ClusterError
 from textmod_operator.kube.client import Api
 from textmod_operator.state import Capabilities, FrontProxy
 
+VERSION_SECONDS: Final = 300.0
+"""How long to remember the API server's version: it is upgraded while the operator runs."""
 METRICS_SECONDS: Final = 30.0
 """How long to remember who serves external.metrics.k8s.io."""
 
@@ -29,13 +31,33 @@ class Discovery:
         self._api = api
         self._clock = clock
         self._lock = threading.Lock()
+        self._capabilities: tuple[float, Capabilities | None] = (-math.inf, None)
         self._metrics_offered: tuple[float, tuple[str, ...]] = (-math.inf, ())
 
     def capabilities(self) -> Capabilities:
-        """What this cluster offers, by its version."""
-        version = self._api.request("GET", "/version", "Version") or {}
+        """What this cluster offers, by its version; requested every five minutes at most.
+
+        Raises:
+            ClusterError: it can't be read, and never was.
+        """
+        with self._lock:
+            read_at, known = self._capabilities
+            if known is not None and self._clock() < read_at + VERSION_SECONDS:
+                return known
+            self._capabilities = (self._clock(), known)  # one of several threads asks
+        try:
+            version = self._api.request("GET", "/version", "Version") or {}
+        except ClusterError:
+            if known is None:
+                raise
+            return known
         minor = "".join(filter(str.isdigit, version.get("minor", ""))) or "0"
-        return Capabilities(hpa_tolerance=(int(version.get("major", "1")), int(minor)) >= (1, 35))
+        offered = Capabilities(
+            hpa_tolerance=(int(version.get("major", "1")), int(minor)) >= (1, 35)
+        )
+        with self._lock:
+            self._capabilities = (self._clock(), offered)
+        return offered
 
     def resources(self, group_version: str) -> tuple[str, ...] | None:
         """Names of what an API group serves; None when the cluster has no such group."""

@@ -40,15 +40,57 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 logger = logging.getLogger(__name__)
 
 
-def server_context(front_proxy: FrontProxy | None) -> ssl.SSLContext:
-    """TLS for the metrics API, still without a certificate; with a front proxy, the client's is
-    asked for."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if front_proxy is not None:
-        context.load_verify_locations(cadata=front_proxy.ca_pem)
-        context.verify_mode = ssl.CERT_OPTIONAL
-    return context
+class TrustedProxy:
+    """The API server's front proxy, as it was last published.
+
+    Authorities that are no longer published stay trusted until the process ends: Python can add to
+    a context in use, and not take away. Once there was one, none is not believed: the API never
+    opens to everybody by itself.
+
+    Args:
+        known: None: the cluster has published none.
+    """
+
+    def __init__(self, known: FrontProxy | None) -> None:
+        self.known = known
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        """TLS for the metrics API, at first without a certificate of its own."""
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if known is not None:
+            self._trust(known)
+
+    def update(self, published: FrontProxy | None) -> bool:
+        """Trust what is published now; whether that is new. New connections feel it.
+
+        Raises:
+            ssl.SSLError: it is not PEM.
+        """
+        if published is None or published == self.known:
+            return False
+        self._trust(published)
+        self.known = published
+        return True
+
+    def _trust(self, front_proxy: FrontProxy) -> None:
+        self.context.load_verify_locations(cadata=front_proxy.ca_pem)
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+
+
+def follow_front_proxy(
+    trusted: TrustedProxy, read: Callable[[], FrontProxy | None], interval: float
+) -> None:
+    """Read the published front proxy every `interval` seconds, in the background."""
+
+    async def follow() -> None:
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                if trusted.update(await asyncio.to_thread(read)):
+                    logger.info("the API server's front proxy has a new certificate authority")
+            except (ClusterError, OSError, ValueError) as error:  # ssl.SSLError is an OSError
+                logger.warning("read the front proxy: %s; keeping the last one", error)
+
+    _background.add(asyncio.create_task(follow()))
 
 
 async def follow_certificate(
@@ -96,17 +138,17 @@ def _load(context: ssl.SSLContext, pair: KeyPair) -> None:
         context.load_cert_chain(both.name)
 
 
-def metrics_app(lookup: Lookup, front_proxy: FrontProxy | None) -> web.Application:
+def metrics_app(lookup: Lookup, trusted: TrustedProxy) -> web.Application:
     """The external metrics API as an aiohttp application.
 
     Args:
         lookup: the last decision about a TextModeration.
-        front_proxy: who may ask; None lets everybody in (a test, or a cluster without one).
+        trusted: who may ask; a cluster without a front proxy lets everybody in.
     """
 
     @web.middleware
     async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if front_proxy is not None and not _is_front_proxy(request, front_proxy):
+        if trusted.known is not None and not _is_front_proxy(request, trusted.known):
             return _failure(401, "Unauthorized", "only the API server's front proxy is answered")
         return await handler(request)
 
