@@ -21,6 +21,11 @@ FULL = {
     "kafka": {
         "tls": {"caSecretRef": {"name": "ca"}, "certificateSecretRef": {"name": "pair"}},
         "sasl": {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "login"}},
+        "schemaRegistry": {
+            "url": "https://registry:8081",
+            "secretRef": {"name": "registry-login"},
+            "caSecretRef": {"name": "registry-ca"},
+        },
     },
     "message": {
         "format": "Json",
@@ -39,6 +44,8 @@ SECURE = KafkaConnection("a:1,b:2", "SCRAM-SHA-512", "sally", "open-sesame", tls
 PLAIN = KafkaConnection("kafka:9092")
 FROM_REFERENCES = {
     "TEXTMOD_POD_NAME": "science-1",
+    "TEXTMOD_SCHEMA_REGISTRY_USERNAME": "reggie",
+    "TEXTMOD_SCHEMA_REGISTRY_PASSWORD": "sesame",
     "TEXTMOD_KAFKA_SASL_USERNAME": "sally",
     "TEXTMOD_KAFKA_SASL_PASSWORD": "open-sesame",
 }
@@ -73,6 +80,9 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
     assert (read.message_format, read.message_text_field) == ("Json", "post.body")
     assert (read.message_output_format, read.message_tombstones) == ("Verdict", "Forward")
     assert (read.model_digest, read.model_threshold) == ("sha256:" + "0" * 64, 0.25)
+    assert read.schema_registry_url == "https://registry:8081"
+    assert read.schema_registry_username == "reggie"
+    assert str(read.schema_registry_ca_file) == "/etc/textmod/schema-registry-ca/ca.crt"
     assert read.consumer_group == "textmod.reddit.science"
     assert read.pod_name == "science-1"
 

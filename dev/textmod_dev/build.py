@@ -1,9 +1,9 @@
 """Finds or builds what the clusters run, and the Helms that the chart is tested with.
 
 All are pinned in this repository (``dev/kubernetes``, ``dev/kind`` and ``dev/helm`` by go.sum,
-``dev/kafka/pom.xml``) and built once into the cache, in a folder named after the hash of those
-pins. A folder appears there only when it is complete, by a rename, so an interrupted build leaves
-nothing that looks finished.
+``dev/kafka/pom.xml``, ``dev/schema-registry/pom.xml``) and built once into the cache, in a folder
+named after the hash of those pins. A folder appears there only when it is complete, by a rename, so
+an interrupted build leaves nothing that looks finished.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -153,7 +154,27 @@ def kafka_jars(progress: Progress) -> Path:
     target = cache_dir() / "kafka" / _digest(pom)
     with _built_once(target, free_gib=1) as scratch:
         if scratch is not None:
-            _copy_jars(pom, scratch, progress)
+            instead = "set KAFKA_HOME to an unpacked Kafka 4"
+            _copy_jars(pom, "the Kafka broker", instead, scratch, progress)
+    return target
+
+
+def schema_registry_folder(progress: Progress) -> Path:
+    """The folder of the pinned schema registry (Apicurio), fetched now if the cache has none.
+
+    Raises:
+        LocalClusterError: Java or Maven is missing, or the download failed.
+    """
+    java()
+    pom = repository_root() / "dev" / "schema-registry" / "pom.xml"
+    target = cache_dir() / "schema-registry" / _digest(pom)
+    with _built_once(target, free_gib=1) as scratch:
+        if scratch is not None:
+            _copy_jars(pom, "the schema registry", "go without", scratch, progress)
+            for archive in scratch.glob("*.tar.gz"):
+                with tarfile.open(archive) as file:
+                    file.extractall(scratch, filter="data")
+                archive.unlink()
     return target
 
 
@@ -272,13 +293,11 @@ def _go_build(
     _follow([*command, *packages], progress, total, cwd=sources, env=environment)
 
 
-def _copy_jars(pom: Path, target: Path, progress: Progress) -> None:
+def _copy_jars(pom: Path, what: str, instead: str, target: Path, progress: Progress) -> None:
     mvn = shutil.which("mvn")
     if mvn is None:
-        raise LocalClusterError(
-            "No mvn command was found: install Maven, or set KAFKA_HOME to an unpacked Kafka 4."
-        )
-    progress.step("Fetching the Kafka broker with Maven (once)")
+        raise LocalClusterError(f"No mvn command was found: install Maven, or {instead}.")
+    progress.step(f"Fetching {what} with Maven (once)")
     fetched = subprocess.run(
         [mvn, "--batch-mode", "--quiet", "--file", str(pom), "dependency:copy-dependencies",
          "-DincludeScope=runtime", f"-DoutputDirectory={target}"],
@@ -287,7 +306,7 @@ def _copy_jars(pom: Path, target: Path, progress: Progress) -> None:
     if fetched.returncode != 0:
         errors = [line for line in fetched.stdout.splitlines() if "ERROR" in line]
         reason = errors[0] if errors else "it gave no reason"
-        raise LocalClusterError(f"Maven could not fetch the Kafka broker: {reason}")
+        raise LocalClusterError(f"Maven could not fetch {what}: {reason}")
 
 
 def _follow(

@@ -24,8 +24,8 @@ from pydantic import (
 from textmod_model.errors import ConfigurationError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-MessageFormat = Literal["Auto", "Seldon", "Json", "Text"]
-OutputFormat = Literal["Seldon", "Verdict"]
+MessageFormat = Literal["Auto", "Seldon", "Json", "Text", "SchemaRegistry"]
+OutputFormat = Literal["Seldon", "Verdict", "Avro", "JsonSchema"]
 
 
 class Settings(BaseModel):
@@ -45,6 +45,11 @@ class Settings(BaseModel):
     kafka_ssl_ca_file: Path | None = None
     kafka_ssl_certificate_file: Path | None = None
     kafka_ssl_key_file: Path | None = None
+
+    schema_registry_url: str = Field("", pattern=r"^(https?://[^\s@]+)?$")
+    schema_registry_username: str | None = None
+    schema_registry_password: SecretStr | None = None
+    schema_registry_ca_file: Path | None = None
 
     input_topic: str = ""
     output_topic: str = ""
@@ -125,6 +130,16 @@ class Settings(BaseModel):
             TEXTMOD_DEAD_LETTER_TOPIC=self.dead_letter_topic,
             TEXTMOD_CONSUMER_GROUP=self.consumer_group,
         )
+        if self.message_format == "SchemaRegistry":
+            self._require(
+                "TEXTMOD_MESSAGE_FORMAT=SchemaRegistry",
+                TEXTMOD_SCHEMA_REGISTRY_URL=self.schema_registry_url,
+            )
+        if self.message_output_format in {"Avro", "JsonSchema"}:
+            self._require(
+                f"TEXTMOD_MESSAGE_OUTPUT_FORMAT={self.message_output_format}",
+                TEXTMOD_SCHEMA_REGISTRY_URL=self.schema_registry_url,
+            )
         topics = {self.input_topic, self.output_topic, self.dead_letter_topic}
         if len(topics) < 3:
             message = (

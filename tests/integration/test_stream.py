@@ -339,7 +339,7 @@ def delivery(request):
 
 BAD = {
     b"\xff\xfe": "NotUtf8",
-    b"{broken": "NotJson",
+    b'\0\0\0\0\7{"body":"framed"}': "SchemaRegistryNotSet",
     b"{}": "NoTextField",
     b'{"body":5}': "TextNotString",
     b"": "EmptyText",
@@ -352,6 +352,7 @@ ODD = [
     "🙂 漢字 עברית".encode(),
     b"NUL \0 inside",
     b"[deleted]",
+    b"{{citation needed}} you are all idiots",
 ]
 
 
@@ -492,7 +493,7 @@ def test_a_topic_that_cant_be_written_stops_the_stream_until_it_can(stream, topi
     one.send(100)
     one.results()
     one.delete(name)
-    one.send(values=[b"{broken", *(f"text {i}".encode() for i in range(300))])
+    one.send(values=[b"\xff", *(f"text {i}".encode() for i in range(300))])
     until(lambda: name in worker.get("/health/ready")[1], "health names the topic")
     assert worker.get("/health/ready")[0] == 503
     assert worker.get("/health/live")[0] == 200

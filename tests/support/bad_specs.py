@@ -36,6 +36,22 @@ BAD_SPECS = (
     Bad("unknown platform", {"serving": {"platform": "Knative"}}, "Seldon", "Seldon"),
     Bad("unknown format", {"message": {"format": "Avro"}}, "Auto", "Auto"),
     Bad(
+        "a registry's format without a registry",
+        {"message": {"format": "SchemaRegistry"}},
+        "need kafka.schemaRegistry",
+    ),
+    Bad(
+        "a registry's output format without a registry",
+        {"message": {"outputFormat": "Avro"}},
+        "need kafka.schemaRegistry",
+    ),
+    Bad(
+        "a registry's address with a password",
+        {"kafka": {"schemaRegistry": {"url": "https://user:secret@registry:8081"}}},
+        "schemaRegistry.url",
+        "pattern",
+    ),
+    Bad(
         "unknown mechanism",
         {"kafka": {"sasl": {"mechanism": "GSSAPI", "secretRef": {"name": "s"}}}},
         "PLAIN",

@@ -36,6 +36,10 @@ class RefusedError(ValueError):
         self.refused = Refused(reason, message)
 
 
+class RegistryUnavailable(Exception):  # noqa: N818 - the state of the registry
+    """The schema registry does not answer, or not as it should; the sentence says what to check."""
+
+
 class Verdicts(NamedTuple):
     """What a verdict says besides its scores."""
 
@@ -56,7 +60,7 @@ class Schemas(Protocol):
         ...
 
     def writer(self, kind: str, schema: str) -> Callable[[dict[str, Any]], bytes]:
-        """Return a function that frames a document: `kind` is Avro or JsonSchema.
+        """Return a function that frames a document: `kind` is AVRO or JSON.
 
         The function registers the schema at its first call and raises RegistryUnavailable while the
         registry does not answer.

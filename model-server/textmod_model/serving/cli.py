@@ -18,6 +18,7 @@ from textmod_model.health import Health
 from textmod_model.settings import Settings
 
 if TYPE_CHECKING:
+    from textmod_model.formats.message import Schemas
     from textmod_model.metrics import Metrics
     from textmod_model.serving.predictor import Predictor
     from textmod_model.stream.consumer import GroupConsumer
@@ -200,6 +201,25 @@ def _source(settings: Settings, health: Health, predictor: "Predictor") -> "Grou
     return GroupConsumer(settings, health, speed)
 
 
+def _schemas(settings: Settings) -> "Schemas | None":
+    if not settings.schema_registry_url:
+        return None
+    from textmod_model.formats.schema_registry import SchemaRegistry, open_client
+
+    password, ca_file = settings.schema_registry_password, settings.schema_registry_ca_file
+    try:
+        client = open_client(
+            settings.schema_registry_url,
+            settings.schema_registry_username,
+            None if password is None else password.get_secret_value(),
+            None if ca_file is None else str(ca_file),
+        )
+    except (OSError, ValueError) as error:  # a CA file that is missing or holds no certificate
+        message = f"The schema registry's client refuses its configuration: {error}."
+        raise ConfigurationError(message) from None
+    return SchemaRegistry(client, settings.input_topic, settings.output_topic)
+
+
 def _worker(
     settings: Settings,
     source: "GroupConsumer",
@@ -217,11 +237,12 @@ def _worker(
 
     info = predictor.info
     path = tuple(settings.message_text_field.split("."))
+    schemas = _schemas(settings)
     output = catalog.output_formats()[settings.message_output_format]
     judge = Judge(
-        decode=catalog.decoder(settings.message_format, Reading(path)),
+        decode=catalog.decoder(settings.message_format, Reading(path, schemas)),
         score=predictor.score,
-        encode=output.encoder(Writing(Verdicts(info.labels, info.threshold, info.label))),
+        encode=output.encoder(Writing(Verdicts(info.labels, info.threshold, info.label), schemas)),
         headers=VerdictHeaders(
             f"/textmoderation/{settings.consumer_group}",
             info.version,

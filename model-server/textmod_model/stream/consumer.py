@@ -195,14 +195,18 @@ class GroupConsumer:
         """Return this member's identity in the group, for a transaction's offsets."""
         return self._consumer.consumer_group_metadata()
 
-    def hold(self, revocation: Revocation | None = None) -> None:
-        """Stay a member of the group while reading nothing; call it every few seconds."""
+    def hold(self, revocation: Revocation | None = None) -> set[int]:
+        """Stay a member of the group while reading nothing; call it every few seconds.
+
+        Return the partitions that were given up during this call.
+        """
         self._revocation = revocation
         self._membership.pause(self._consumer)
         self._carried = self._more(self._carried, len(self._carried) + 1, 0)
         self._membership.start_pending(self._consumer)
         now = self._clock()
         self._stall.update(now, self._membership.positions(self._consumer), excused=True)
+        return set(self._lost)
 
     def resume(self) -> None:
         """Read again after `hold`."""

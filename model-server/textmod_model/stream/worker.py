@@ -13,12 +13,13 @@ from threading import Event
 import numpy as np
 
 from textmod_model.errors import StreamError
+from textmod_model.formats.message import RegistryUnavailable
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
 from textmod_model.settings import Settings
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.delivery import Delivery
-from textmod_model.stream.judge import Batch, Judge
+from textmod_model.stream.judge import Batch, Judge, Message
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ IDLE_SECONDS = 0.5
 HOLD_AFTER_SECONDS = 1.0
 BLOCKED_AFTER_SECONDS = 5.0
 """Brokers acknowledge within milliseconds; a change of leader takes a second or two."""
+
+REGISTRY_SECONDS = 1.0
+"""Between two tries of a schema registry that does not answer."""
 
 REVOKE_SECONDS = 10.0
 LEAVE_SECONDS = 3.0
@@ -94,7 +98,10 @@ class Worker:
             return
         self._busy_turns += 1
         began = time.monotonic()
-        self._delivery.submit(self._judge.judge(messages))
+        batch = self._judge_when_possible(messages, stop)
+        if batch is None:
+            return
+        self._delivery.submit(batch)
         worked = time.monotonic() - began
         more = self._consumer.more_waits
         if self._delivery.full:
@@ -105,6 +112,46 @@ class Worker:
         self._consumer.speed.note(
             len(messages), worked + min(waited, HOLD_AFTER_SECONDS), more_waits=more
         )
+
+    def _judge_when_possible(self, messages: list[Message], stop: Event) -> Batch | None:
+        """Judge a batch; wait, reading nothing, while the schema registry does not answer.
+
+        Return None if nothing is left to judge: the worker stops, or all partitions of the batch
+        went to another consumer meanwhile.
+        """
+        waiting = False
+        while messages:
+            try:
+                batch = self._judge.judge(messages)
+            except RegistryUnavailable as error:
+                waiting = True
+                messages = self._wait_for_registry(messages, str(error), stop)
+                if stop.is_set():
+                    return None
+            else:
+                if waiting:
+                    self._health.blocked = None
+                    self._consumer.resume()
+                return batch
+        self._health.blocked = None
+        self._consumer.resume()
+        return None
+
+    def _wait_for_registry(
+        self, messages: list[Message], reason: str, stop: Event
+    ) -> list[Message]:
+        """Wait a moment as a member of the group; return the messages that are still ours."""
+        if self._health.blocked != reason:
+            log.error("%s Nothing is consumed until it answers.", reason)
+        until = time.monotonic() + REGISTRY_SECONDS
+        while not stop.is_set() and time.monotonic() < until:
+            self._health.last_turn = time.monotonic()
+            lost = self._consumer.hold(self)
+            messages = [one for one in messages if one.partition() not in lost]
+            self._delivery.settle(0.1)
+            self._health.blocked = reason
+            stop.wait(0.1)
+        return messages
 
     def before_revoke(self, _partitions: set[int]) -> None:
         """Finish what is in flight before partitions go to another consumer."""

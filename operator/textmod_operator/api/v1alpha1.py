@@ -88,6 +88,27 @@ class Sasl(Strict):
     secret_ref: SaslSecretRef = Field(description="The Secret that holds user name and password.")
 
 
+class SchemaRegistry(Strict):
+    """A schema registry with Confluent's API."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=2048,
+        pattern=r"^https?://[^\s@]+$",
+        description="Address of the registry, such as https://registry:8081, several separated by "
+        "commas; without credentials. Required, so without a default.",
+    )
+    secret_ref: SaslSecretRef | None = Field(
+        default=None,
+        description="The Secret that holds user name and password of the registry. Default: none.",
+    )
+    ca_secret_ref: CaSecretRef | None = Field(
+        default=None,
+        description="The CA that signed the registry's certificate. Default: the CAs that the "
+        "image trusts.",
+    )
+
+
 class Kafka(Strict):
     """How the operator and the model pods reach Kafka."""
 
@@ -103,6 +124,11 @@ class Kafka(Strict):
         "images' own CAs. Default: no TLS.",
     )
     sasl: Sasl | None = Field(default=None, description="SASL to the brokers. Default: no SASL.")
+    schema_registry: SchemaRegistry | None = Field(
+        default=None,
+        description="The schema registry of the topics' values; the model pods ask it. Default: "
+        "none.",
+    )
 
 
 class DataTopic(Strict):
@@ -176,22 +202,26 @@ class Topics(Strict):
 class Message(Strict):
     """How texts stand in the input and verdicts in the output."""
 
-    format: Literal["Auto", "Seldon", "Json", "Text"] = Field(
+    format: Literal["Auto", "Seldon", "Json", "Text", "SchemaRegistry"] = Field(
         default="Auto",
         description="Format of the input messages. Seldon: the v1 protocol's JSON. Json: an "
         "object that holds the text at textField. Text: the whole value is the text (UTF-8). "
-        "Auto: told from each message. Default: Auto.",
+        "SchemaRegistry: Avro, Protobuf or JSON Schema, framed as Confluent's serializers do; "
+        "needs kafka.schemaRegistry. Auto: told from each message. Default: Auto.",
     )
     text_field: str = Field(
         default="body",
         min_length=1,
         max_length=253,
-        description="Json: the dotted path of the text, such as post.body. Default: body.",
+        description="Json and SchemaRegistry: the dotted path of the text, such as post.body. "
+        "Default: body.",
     )
-    output_format: Literal["Seldon", "Verdict"] = Field(
+    output_format: Literal["Seldon", "Verdict", "Avro", "JsonSchema"] = Field(
         default="Seldon",
         description="Seldon: data.names and data.ndarray, as the v1 protocol answers. Verdict: one "
-        "flat JSON object with label, score, flagged and threshold. Default: Seldon.",
+        "flat JSON object with label, score, flagged and threshold. Avro, JsonSchema: the same, "
+        "framed for kafka.schemaRegistry, where its schema is registered for the output topic. "
+        "Default: Seldon.",
     )
     tombstones: Literal["DeadLetter", "Forward"] = Field(
         default="DeadLetter",
@@ -491,6 +521,14 @@ def _executor_has_both_or_no_certificates(spec: Spec) -> bool:
     return (tls.ca_secret_ref is None) == (tls.certificate_secret_ref is None)
 
 
+_FORMATS_OF_A_REGISTRY = ("SchemaRegistry", "Avro", "JsonSchema")
+
+
+def _has_the_registry_it_needs(spec: Spec) -> bool:
+    asked = (spec.message.format, spec.message.output_format)
+    return spec.kafka.schema_registry is not None or not set(asked) & set(_FORMATS_OF_A_REGISTRY)
+
+
 def _requests_cpu(spec: Spec) -> bool:
     resources = spec.model.resources
     return "cpu" in resources.requests or "cpu" in resources.limits
@@ -541,6 +579,13 @@ class Spec(Strict):
             "kafka.tls.certificateSecretRef, or neither: Seldon's executor ignores one without the "
             "other; use Native otherwise",
             _executor_has_both_or_no_certificates,
+        ),
+        Rule(
+            "has(self.kafka.schemaRegistry) || (self.message.format != 'SchemaRegistry' && "
+            "!(self.message.outputFormat in ['Avro', 'JsonSchema']))",
+            "message.format SchemaRegistry and message.outputFormat Avro or JsonSchema need "
+            "kafka.schemaRegistry: their schemas are there",
+            _has_the_registry_it_needs,
         ),
         Rule(
             "!has(oldSelf.topics.input.partitions) || (has(self.topics.input.partitions) ? "

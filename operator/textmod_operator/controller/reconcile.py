@@ -190,6 +190,12 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
         certificate_pem=value(pair.name, pair.cert_key) if pair else None,
         key_pem=value(pair.name, pair.key_key) if pair else None,
     )
+    if registry := kafka.schema_registry:  # the pods read it; a missing key is told here
+        if login := registry.secret_ref:
+            value(login.name, login.username_key)
+            value(login.name, login.password_key)
+        if registry_ca := registry.ca_secret_ref:
+            value(registry_ca.name, registry_ca.key)
     return connection, digest.hexdigest()[:16] if read else None
 
 

@@ -21,6 +21,7 @@ SPARE_SECONDS = 8
 """terminationGracePeriodSeconds beyond what the container takes at most."""
 CA_FOLDER = "/etc/textmod/kafka-ca"
 CERTIFICATE_FOLDER = "/etc/textmod/kafka-certificate"
+REGISTRY_CA_FOLDER = "/etc/textmod/schema-registry-ca"
 
 
 def pod_spec(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
@@ -177,6 +178,28 @@ def _credentials(tm: TextModeration) -> list[Manifest]:
             files[naming.ENV_SSL_CERTIFICATE_FILE] = f"{CERTIFICATE_FOLDER}/{pair.cert_key}"
             files[naming.ENV_SSL_KEY_FILE] = f"{CERTIFICATE_FOLDER}/{pair.key_key}"
         entries += [{"name": name, "value": path} for name, path in files.items()]
+    return entries + _registry(tm)
+
+
+def _registry(tm: TextModeration) -> list[Manifest]:
+    registry = tm.spec.kafka.schema_registry
+    if registry is None:
+        return []
+    entries: list[Manifest] = [{"name": naming.ENV_SCHEMA_REGISTRY_URL, "value": registry.url}]
+    if ref := registry.secret_ref:
+        entries += [
+            {
+                "name": naming.ENV_SCHEMA_REGISTRY_USERNAME,
+                "valueFrom": _secret_key(ref.name, ref.username_key),
+            },
+            {
+                "name": naming.ENV_SCHEMA_REGISTRY_PASSWORD,
+                "valueFrom": _secret_key(ref.name, ref.password_key),
+            },
+        ]
+    if ca := registry.ca_secret_ref:
+        path = f"{REGISTRY_CA_FOLDER}/{ca.key}"
+        entries.append({"name": naming.ENV_SCHEMA_REGISTRY_CA_FILE, "value": path})
     return entries
 
 
@@ -192,6 +215,9 @@ def _tls_secrets(tm: TextModeration) -> list[tuple[str, str, str]]:
         mounted.append(("kafka-ca", tls.ca_secret_ref.name, CA_FOLDER))
     if tls and tls.certificate_secret_ref:
         mounted.append(("kafka-certificate", tls.certificate_secret_ref.name, CERTIFICATE_FOLDER))
+    registry = tm.spec.kafka.schema_registry
+    if registry and registry.ca_secret_ref:
+        mounted.append(("schema-registry-ca", registry.ca_secret_ref.name, REGISTRY_CA_FOLDER))
     return mounted
 
 

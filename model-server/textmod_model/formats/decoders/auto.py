@@ -7,6 +7,7 @@ comment that begins with a brace is a comment, and so are "[deleted]" and "42".
 
 from codecs import BOM_UTF8
 
+from textmod_model.formats.decoders.schema_registry import registry_text
 from textmod_model.formats.decoders.seldon import SELDON_PAYLOADS, seldon_request
 from textmod_model.formats.framing import framed, schema_id
 from textmod_model.formats.message import (
@@ -32,7 +33,7 @@ def parser(reading: Reading) -> Parse:
                     f"the message is framed for a schema registry ({schema_id(raw)}) and"
                     " kafka.schemaRegistry is not set.",
                 )
-            return document_text(schemas.read(raw, headers), path)
+            return registry_text(schemas, raw, headers, path)
         if not raw.removeprefix(BOM_UTF8).lstrip(b" \t\r\n").startswith(b"{"):
             return Decoded((utf8(raw),))
         try:

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from textmod_model.formats.message import Decoded, Encoder, OutputFormat, Verdicts, Writing
+from textmod_model.formats.message import (
+    Decoded,
+    Encoder,
+    OutputFormat,
+    RefusedError,
+    Verdicts,
+    Writing,
+)
 from textmod_model.formats.payload import dumps
 
 
@@ -35,6 +42,29 @@ def encoder(writing: Writing) -> Encoder:
     def encode(decoded: Decoded, scores: Sequence[float], fallback_id: str) -> bytes:
         flat = verdict_objects(decoded, scores, fallback_id, says)
         return dumps(flat[0] if len(flat) == 1 else flat)
+
+    return encode
+
+
+def framed_encoder(writing: Writing, kind: str, schema: str) -> Encoder:
+    """Return an encoder of flat verdicts for a schema registry; the id is always a string.
+
+    A schema describes one verdict, so a message of several texts is refused.
+    """
+    says, schemas = writing.verdicts, writing.schemas
+    if schemas is None:
+        message = "an output format with a schema needs a registry; the settings see to it"
+        raise ValueError(message)
+    write = schemas.writer(kind, schema)
+
+    def encode(decoded: Decoded, scores: Sequence[float], fallback_id: str) -> bytes:
+        if len(scores) != 1:
+            raise RefusedError(
+                "TooManyTexts",
+                f"the message holds {len(scores)} texts, and an output with a schema takes one.",
+            )
+        [flat] = verdict_objects(decoded, scores, fallback_id, says)
+        return write(flat | {"id": str(flat["id"])})
 
     return encode
 
