@@ -121,7 +121,7 @@ def status(
     failed = {problem.condition: problem for problem in problems}
     judged = {
         "Accepted": Verdict("True", "Valid", "the spec is valid and its Secrets are there"),
-        "TopicsReady": Verdict("True", "AsAsked", "the topics are as asked"),
+        "TopicsReady": Verdict("True", "AsAsked", _topics_message(seen)),
         "WorkloadReady": _workload(tm, want, seen.workload),
         "AutoscalingReady": _autoscaling(tm, seen.autoscaler, seen.scaling),
     }
@@ -318,19 +318,24 @@ def _check_scaled_object(seen: AutoscalerSeen) -> None:
         )
 
 
+def _topics_message(seen: Observed) -> str:
+    warnings = [warning for topic in seen.topics for warning in topic.warnings]
+    return "; ".join(["the topics are as asked", *(f"warning: {one}" for one in warnings)])
+
+
 def _topics(body: Manifest, seen: Observed) -> list[Manifest] | None:
-    """The topics seen, or the last ones known; `created` stays once it is true."""
+    """The topics seen, or the last ones known."""
     known = (body.get("status") or {}).get("topics") or []
     if not seen.topics:
         return known or None
-    created = {topic["name"] for topic in known if topic.get("created")}
     return [
         {
             "name": topic.name,
             "role": topic.role,
             "partitions": topic.partitions,
             "replicationFactor": topic.replication_factor,
-            "created": topic.created or topic.name in created,
+            "created": topic.created,
+            **({"topicId": topic.topic_id} if topic.topic_id else {}),
         }
         for topic in seen.topics
     ]

@@ -39,14 +39,15 @@ class Problem(Exception):  # noqa: N818 - it names a state of the object, and be
 
 
 class NotAccepted(Problem):
-    """InvalidSpec, SecretNotFound, SecretKeyMissing."""
+    """InvalidSpec, SecretNotFound, SecretKeyMissing, SecretInvalid."""
 
     condition = "Accepted"
 
 
 class TopicsNotReady(Problem):
     """KafkaUnreachable, AuthenticationFailed, AuthorizationFailed, TopicMissing,
-    PartitionsCannotShrink, ReplicationFactorTooHigh, ConfigDrift, OwnedByAnother."""
+    PartitionsCannotShrink, ReplicationFactorTooHigh, MinInsyncReplicasTooHigh, ConfigDrift,
+    OwnedByAnother, PodsRunning."""
 
     condition = "TopicsReady"
 

@@ -23,8 +23,8 @@ class PodTable:
         with self._lock:
             self._awaited = set(scopes)
 
-    def of(self, key: ObjectKey) -> tuple[PodSeen, ...]:
-        """The pods of one object, by name."""
+    def of(self, key: ObjectKey, *, terminating: bool = False) -> tuple[PodSeen, ...]:
+        """The pods of one object, by name; with `terminating`, also those that are ending."""
         with self._lock:
             if self._awaited:
                 raise ClusterError(0, "the pods have not been listed yet")
@@ -32,13 +32,13 @@ class PodTable:
                 pod
                 for table in self._pods.values()
                 for (owner, _), pod in table.items()
-                if owner == key
+                if owner == key and (terminating or not pod.terminating)
             ]
         return tuple(sorted(found, key=lambda pod: pod.name))
 
     def listed(self, scope: str, pods: Iterable[Manifest]) -> set[ObjectKey]:
         """Takes in a whole list; the objects whose pods are not what they were."""
-        new = {_pod_key(pod): pod_seen(pod) for pod in pods if not _is_going(pod)}
+        new = {_pod_key(pod): pod_seen(pod) for pod in pods}
         with self._lock:
             old = self._pods.get(scope, {})
             self._pods[scope] = new
@@ -50,8 +50,7 @@ class PodTable:
         """Takes in one event; the object whose pods changed, None when it says nothing new."""
         pod = event["object"]
         entry = _pod_key(pod)
-        gone = event["type"] == "DELETED" or _is_going(pod)
-        seen = None if gone else pod_seen(pod)
+        seen = None if event["type"] == "DELETED" else pod_seen(pod)
         with self._lock:
             table = self._pods.setdefault(scope, {})
             if table.get(entry) == seen:
@@ -67,10 +66,6 @@ def _pod_key(pod: Manifest) -> tuple[ObjectKey, str]:
     metadata = pod["metadata"]
     owner = metadata.get("labels", {}).get(naming.NAME_LABEL, "")
     return ObjectKey(metadata["namespace"], owner), metadata["name"]
-
-
-def _is_going(pod: Manifest) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
 
 
 def pod_seen(pod: Manifest) -> PodSeen:
@@ -95,4 +90,5 @@ def pod_seen(pod: Manifest) -> PodSeen:
         waiting_reason=waiting.get("reason"),
         restarts=container.get("restartCount", 0),
         last_message=(ended or {}).get("message") or waiting.get("message"),
+        terminating="deletionTimestamp" in pod["metadata"],
     )

@@ -161,6 +161,8 @@ class Topic:
     config: Mapping[str, str]
     create: bool
     """False: somebody else manages it; it is only checked."""
+    creation_config: Mapping[str, str] = field(default_factory=dict)
+    """Settings that it gets when it is created; later changes by others stay."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,11 @@ class TopicSeen:
     partitions: int
     replication_factor: int
     created: bool
-    """Created by the pass that saw it."""
+    """Created for this object: by this pass, or on record with the same topic id."""
+    topic_id: str = ""
+    """Kafka's id of the topic (KIP-516); empty where the brokers have none."""
+    warnings: tuple[str, ...] = ()
+    """What will surprise its user, as sentences."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +225,8 @@ class PodSeen:
     restarts: int = 0
     last_message: str | None = None
     """What the container said when it ended last, from its termination log."""
+    terminating: bool = False
+    """It is being deleted, and may still run."""
 
 
 @dataclass(frozen=True)

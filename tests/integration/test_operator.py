@@ -207,7 +207,10 @@ def test_deleting_the_object_takes_what_is_ours_and_the_topics_only_when_asked(
     wait_for: WaitFor,
 ) -> None:
     ready({"serving": {"platform": "Deployment"}, "topics": {"deletionPolicy": policy}})
-    kubectl("delete", "tm", "science", "--timeout=30s")
+    kubectl("delete", "tm", "science", "--wait=false")
+    if policy == "Delete":
+        wait_for(lambda: condition(kubectl, "Ready").get("reason") == "PodsRunning", 20, "held")
+    kubectl("wait", "--for=delete", "tm/science", "--timeout=60s")
     kinds = "sdep,deployment,service,hpa,pdb,pods"
     wait_for(
         lambda: not kubectl("get", kinds, "-l", "textmoderation.dev/name=science", "-o", "name"),
@@ -247,6 +250,16 @@ def test_a_missing_secret_is_told_and_heals_by_itself(
     wait_for(lambda: condition(kubectl, "Accepted").get("status") == "True", 40, "accepted")
 
 
+def test_a_ca_that_is_none_is_told_and_heals_by_itself(
+    kubectl: Kubectl, manifest: Callable[..., str], wait_for: WaitFor
+) -> None:
+    kubectl("create", "secret", "generic", "ca", "--from-literal=ca.crt=no certificate at all")
+    spec = {"kafka": {"tls": {"caSecretRef": {"name": "ca", "key": "ca.crt"}}}}
+    kubectl("apply", "-f", "-", stdin=manifest(spec))
+    wait_for(lambda: condition(kubectl, "Accepted").get("reason") == "SecretInvalid", 10, "told")
+    assert "key ca.crt of Secret ca" in condition(kubectl, "Accepted")["message"]
+
+
 @pytest.mark.parametrize(
     ("reason", "part", "spec"),
     [
@@ -258,6 +271,11 @@ def test_a_missing_secret_is_told_and_heals_by_itself(
             {"topics": {"input": {"replicationFactor": 3}}},
         ),
         ("ConfigDrift", "TopicsReady", {"topics": {"input": {"config": {"no.such": "1"}}}}),
+        (
+            "MinInsyncReplicasTooHigh",
+            "TopicsReady",
+            {"topics": {"input": {"config": {"min.insync.replicas": "5"}}}},
+        ),
         ("ImageUnavailable", "WorkloadReady", {"model": {"image": "textmoderation/not-there:0"}}),
         ("ModelDigestMismatch", "WorkloadReady", {"model": {"digest": "sha256:" + "0" * 64}}),
         (

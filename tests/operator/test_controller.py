@@ -11,8 +11,8 @@ from objects import body, moderation
 
 from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.controller import Controller
+from textmod_operator.controller.decisions import raised_size
 from textmod_operator.controller.inventory import is_newer
-from textmod_operator.controller.lag_loop import raised_size
 from textmod_operator.controller.status_writer import merge_patch
 from textmod_operator.controller.triggers import Patience
 from textmod_operator.settings import Settings

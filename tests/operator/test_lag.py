@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_operator.kafka.lag import ArrivalHistory, told_rate
+from textmod_operator.kafka.backlog import reported_rate
+from textmod_operator.kafka.history import ArrivalHistory
 
 
 def history(*points: tuple[float, int]) -> ArrivalHistory:
@@ -84,4 +85,4 @@ def test_arrivals_are_in_order_and_memory_is_bounded(steps: list[tuple[float, in
     ],
 )
 def test_what_committers_tell_of_their_speed(notes: list[str], rate: float | None) -> None:
-    assert told_rate(notes) == rate
+    assert reported_rate(notes) == rate

@@ -63,6 +63,10 @@ def test_only_a_change_of_a_pod_is_told() -> None:
     assert table.saw("all", {"type": "MODIFIED", "object": model_pod(resourceVersion="2")}) is None
     going = model_pod(deletionTimestamp="now")
     assert table.saw("all", {"type": "MODIFIED", "object": going}) == SCIENCE
+    assert table.of(SCIENCE) == ()
+    assert len(table.of(SCIENCE, terminating=True)) == 1  # it may still write
+    assert table.saw("all", {"type": "DELETED", "object": going}) == SCIENCE
+    assert table.of(SCIENCE, terminating=True) == ()
     assert table.saw("all", {"type": "DELETED", "object": going}) is None
     assert table.of(SCIENCE) == ()
 

@@ -1,95 +1,59 @@
+"""Lag and decisions of streams on a Kafka cluster in memory."""
+
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from kafka_admin_fake import FakeKafka
 from objects import PLAINTEXT, moderation
 
+from textmod_operator.controller import streams as streams_module
 from textmod_operator.controller.streams import Streams, stream_of
-from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey, PartitionLag
+from textmod_operator.kafka.clusters import KafkaClusters
+from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey
 
 KEY = ObjectKey("reddit", "science")
+OTHER = ObjectKey("reddit", "other")
+MOVED = KafkaConnection("elsewhere:9092")
+GROUP = "textmod.reddit.science"
 
 
-class Monitor:
-    """Answers what the test sets; notes who is watched."""
-
-    def __init__(self, connection: KafkaConnection) -> None:
-        self.connection = connection
-        self.watched: dict[ObjectKey, tuple[str, str]] = {}
-        self.answer: LagReading | LagUnknown = LagUnknown(0.0, "no answer")
-        self.closed = False
-
-    def watch(self, key: ObjectKey, topic: str, group: str) -> None:
-        self.watched[key] = (topic, group)
-
-    def forget(self, key: ObjectKey) -> None:
-        del self.watched[key]
-
-    def poll(self, now: float) -> dict[ObjectKey, LagReading | LagUnknown]:
-        return dict.fromkeys(self.watched, self.answer)
-
-    def close(self) -> None:
-        self.closed = True
+def kafka_with(partitions: int = 12, waiting: int = 0) -> FakeKafka:
+    kafka = FakeKafka()
+    kafka.create("science-input", partitions)
+    for number in range(partitions):
+        kafka.produce("science-input", waiting, partition=number)
+    return kafka
 
 
-class Monitors:
-    def __init__(self) -> None:
-        self.made: list[Monitor] = []
-
-    def __call__(self, connection: KafkaConnection) -> Monitor:
-        self.made.append(Monitor(connection))
-        return self.made[-1]
-
-
-def test_objects_on_one_kafka_share_a_monitor() -> None:
-    monitors = Monitors()
-    streams = Streams(monitors)
-    streams.follow(stream_of(moderation(), PLAINTEXT, 1))
-    streams.follow(stream_of(moderation(name="other"), PLAINTEXT, 1))
-    (monitor,) = monitors.made
-    assert monitor.watched[KEY] == ("science-input", "textmod.reddit.science")
-    assert streams.connections() == [PLAINTEXT]
-    streams.forget(KEY)
-    streams.forget(ObjectKey("reddit", "other"))
-    assert monitor.closed
-    assert streams.connections() == []
-
-
-def test_a_change_of_credentials_moves_to_another_monitor() -> None:
-    monitors = Monitors()
-    streams = Streams(monitors)
-    streams.follow(stream_of(moderation(), PLAINTEXT, 1))
-    renewed = KafkaConnection("kafka:9092", "PLAIN", "sally", "new")
-    streams.follow(stream_of(moderation(), renewed, 1))
-    old, new = monitors.made
-    assert old.closed
-    assert KEY in new.watched
+def followed(kafka: FakeKafka, spec: dict[str, Any] | None = None) -> tuple[Streams, KafkaClusters]:
+    clusters = kafka.clusters()
+    streams = Streams(clusters)
+    streams.follow(stream_of(moderation(spec), PLAINTEXT, 1))
+    return streams, clusters
 
 
 def test_what_cannot_be_read_keeps_the_replicas() -> None:
-    monitors = Monitors()
-    streams = Streams(monitors)
-    streams.follow(stream_of(moderation({"replicas": 5}), PLAINTEXT, 5))
+    streams, clusters = followed(FakeKafka(), {"replicas": 5})
     assert streams.scaling(KEY) is None
-    assert streams.poll(PLAINTEXT, 1000.0) == [KEY]
+    assert streams.poll(clusters.to(PLAINTEXT), 1000.0) == [KEY]
     seen = streams.scaling(KEY)
     assert seen is not None
     assert (seen.desired, seen.condition) == (5, "LagUnknown")
 
 
 def test_a_backlog_asks_for_more() -> None:
-    monitors = Monitors()
-    streams = Streams(monitors)
     spec = {"autoscaling": {"lag": {"messagesPerReplica": 100}}}
-    streams.follow(stream_of(moderation(spec), PLAINTEXT, 1))
-    waiting = tuple(PartitionLag(number, 0, 100, 0) for number in range(12))
-    monitors.made[0].answer = LagReading(1000.0, waiting)
-    streams.poll(PLAINTEXT, 1000.0)
+    streams, clusters = followed(kafka_with(waiting=100), spec)
+    streams.poll(clusters.to(PLAINTEXT), 1000.0)
     seen = streams.scaling(KEY)
     assert seen is not None
     assert seen.desired == 12
 
 
 def test_what_was_learned_is_remembered_and_nonsense_is_not() -> None:
-    streams = Streams(Monitors())
+    streams = Streams(FakeKafka().clusters())
     stream = stream_of(moderation(), PLAINTEXT, 1)
     streams.follow(stream, '{"rate": 812.5}')
     assert streams.learned(KEY) == '{"rate": 810.0}'
@@ -98,3 +62,46 @@ def test_what_was_learned_is_remembered_and_nonsense_is_not() -> None:
         streams.follow(stream, nonsense)
         assert streams.learned(KEY) is None
         streams.forget(KEY)
+
+
+def test_after_a_move_nothing_of_the_old_cluster_counts() -> None:
+    streams, clusters = followed(kafka_with(waiting=100))
+    streams.follow(stream_of(moderation(), PLAINTEXT, 1), '{"rate": 812.5}')
+    streams.poll(clusters.to(PLAINTEXT), 1000.0)
+    assert streams.scaling(KEY) is not None
+    streams.follow(stream_of(moderation(), MOVED, 1))
+    assert streams.scaling(KEY) is None
+    assert streams.poll(clusters.to(PLAINTEXT), 1002.0) == []
+    assert streams.poll(clusters.to(MOVED), 1002.0) == [KEY]
+
+
+def test_a_reading_that_is_under_way_during_a_move_is_dropped() -> None:
+    kafka = kafka_with(waiting=100)
+    streams, clusters = followed(kafka)
+    kafka.before["list_offsets"] = lambda: streams.follow(stream_of(moderation(), MOVED, 1))
+    assert streams.poll(clusters.to(PLAINTEXT), 1000.0) == []
+    assert streams.scaling(KEY) is None
+
+
+def test_a_law_that_fails_on_one_object_is_that_object_s_condition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kafka = kafka_with(waiting=1)
+    kafka.create("other-input")
+    streams, clusters = followed(kafka)
+    streams.follow(stream_of(moderation(name="other"), PLAINTEXT, 1))
+    decide = streams_module.decide
+
+    def failing(reading: Any, workload: Any, policy: Any, memory: Any, now: float) -> Any:
+        if isinstance(reading, LagReading) and len(reading.partitions) == 12:
+            raise ZeroDivisionError
+        return decide(reading, workload, policy, memory, now)
+
+    monkeypatch.setattr(streams_module, "decide", failing)
+    assert set(streams.poll(clusters.to(PLAINTEXT), 1000.0)) == {KEY, OTHER}
+    broken, fine = streams.scaling(KEY), streams.scaling(OTHER)
+    assert broken is not None
+    assert isinstance(broken.reading, LagUnknown)
+    assert "ZeroDivisionError" in broken.reading.why
+    assert fine is not None
+    assert isinstance(fine.reading, LagReading)

@@ -36,7 +36,15 @@ class TopicStatus(Strict):
     )
     partitions: Count = Field(description="Number of partitions on the brokers.")
     replication_factor: Count = Field(description="Copies of each partition on the brokers.")
-    created: bool = Field(description="Whether this object created the topic.")
+    created: bool = Field(
+        description="Whether this object created the topic, or was about to; only such topics are "
+        "deleted with topics.deletionPolicy Delete."
+    )
+    topic_id: str | None = Field(
+        default=None,
+        description="Kafka's id of the topic. A topic of this name with another id was created by "
+        "somebody else. Left out while it is not known, and by brokers before Kafka 2.8.",
+    )
 
 
 class WorkloadStatus(Strict):

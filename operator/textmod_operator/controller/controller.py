@@ -9,23 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from textmod_operator import metrics, naming
 from textmod_operator.api import v1alpha1 as api
+from textmod_operator.clock import steady_now
 from textmod_operator.conditions import published, unknown
 from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.decisions import Decisions
 from textmod_operator.controller.inventory import Inventory, key_of, needs_pass
-from textmod_operator.controller.lag_loop import LagLoop, finished
+from textmod_operator.controller.kafka_workers import KafkaWorkers
 from textmod_operator.controller.passes import Passes, next_pass
 from textmod_operator.controller.reconcile import Edges, Outcome
 from textmod_operator.controller.status_writer import StatusWriter
 from textmod_operator.controller.streams import Streams, stream_of
 from textmod_operator.controller.workqueue import WorkQueue
 from textmod_operator.errors import ClusterError, Problem
-from textmod_operator.kafka.admin import KafkaAdmins
+from textmod_operator.kafka.clusters import KafkaClusters, KafkaPending
 from textmod_operator.kube.cluster import Cluster
 from textmod_operator.settings import Settings
 from textmod_operator.state import Manifest, ObjectKey, Ref, ScalingSeen
@@ -45,27 +46,26 @@ class Controller:
         self._queue: WorkQueue[ObjectKey] = WorkQueue()
         self._inventory = Inventory()
         self._claims = Claims()
-        self._kafka = KafkaAdmins()
+        self._kafka = KafkaClusters()
         self._threads = ThreadPoolExecutor(settings.workers, "reconcile")
-        self._poll_threads = ThreadPoolExecutor(8, "lag")
         self._tasks: list[asyncio.Task[None]] = []
         self._leading = asyncio.Event()
         self._passes: Passes | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweep: asyncio.Task[None] | None = None
-        self.streams = Streams()
+        self.streams = Streams(self._kafka)
         self._writer = StatusWriter(cluster, settings.figures_interval, self._wrote)
-        self._lag = LagLoop(
+        self._decisions = Decisions(
             cluster=cluster,
-            kafka=self._kafka,
             streams=self.streams,
             inventory=self._inventory,
             writer=self._writer,
-            settings=settings,
-            enqueue=self._queue.add,
+            enqueue=self._enqueue_known,
             leading=self._leading.is_set,
             threads=self._threads,
-            poll_threads=self._poll_threads,
+        )
+        self._kafka_workers = KafkaWorkers(
+            self._kafka, self.streams, settings, self._enqueue_known, self._decisions.act
         )
         metrics.StreamFigures(self.streams.figures, self._conditions)
 
@@ -90,8 +90,7 @@ class Controller:
         self._cluster.reads_from(self._inventory.get)
         self._cluster.follow(self._settings.namespaces, enqueue)
         workers = [self._work(self._passes) for _ in range(self._settings.workers)]
-        loops = (*workers, self._lag.watch_lag(), self._lag.watch_topics())
-        self._tasks = [asyncio.create_task(task) for task in loops]
+        self._tasks = [asyncio.create_task(worker) for worker in workers]
 
     async def stop(self) -> None:
         """End the work: what runs finishes, what waits is left for the next process, which need
@@ -99,10 +98,8 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._lag.stop()
+        await self._kafka_workers.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self._poll_threads.shutdown(wait=True, cancel_futures=True)
-        self.streams.close()
         await asyncio.to_thread(self._cluster.resign)
 
     def lead(self) -> None:
@@ -123,7 +120,7 @@ class Controller:
     @property
     def alive(self) -> bool:
         """False when a task ended by a bug: the process should be restarted."""
-        return self._lag.alive and all(not task.done() or finished(task) for task in self._tasks)
+        return all(not task.done() or _finished(task) for task in self._tasks)
 
     async def scaling(self, key: ObjectKey) -> ScalingSeen | None:
         """What the metrics API answers: the leader's last decision, whichever replica is asked.
@@ -138,10 +135,10 @@ class Controller:
         ref = Ref(api.API_VERSION, api.KIND, key.namespace, key.name)
         loop = asyncio.get_running_loop()
         try:
-            body = await loop.run_in_executor(self._poll_threads, self._cluster.get, ref)
+            body = await loop.run_in_executor(None, self._cluster.get, ref)
         except ClusterError as error:
-            return unknown(str(error), time.time())
-        return published(body or {}, time.time())
+            return unknown(str(error), steady_now())
+        return published(body or {}, steady_now())
 
     # --- triggers -------------------------------------------------------------------------------
 
@@ -199,8 +196,7 @@ class Controller:
         self._inventory.forget(key)
         self._queue.forget(key)
         self._writer.forget(key)
-        self.streams.forget(key)
-        self._lag.forget(key)
+        self._unfollow(key)
         self._cluster.forget(key)
         for other in self._claims.forget(key):
             self._enqueue_known(other)
@@ -216,6 +212,8 @@ class Controller:
             try:
                 outcome = await loop.run_in_executor(self._threads, passes.run, key)
                 self._plan(key, outcome)
+            except KafkaPending as pending:
+                self._kafka_workers.wait_for(key, pending.connection)
             except (ClusterError, Problem) as error:
                 metrics.RECONCILE_ERRORS.inc()
                 delay = self._queue.add_after_failure(key)
@@ -238,14 +236,19 @@ class Controller:
             self._queue.succeeded(key)
         self._queue.add(key, due.seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
         if outcome.tm is None or outcome.connection is None:
-            self.streams.forget(key)
+            self._unfollow(key)
             return
         seen = outcome.status.get("topics") or ()
         topics = {topic["name"]: topic["partitions"] for topic in seen}
-        self._lag.follow(key, outcome.connection, topics)
+        self._kafka_workers.follow(key, outcome.connection, topics)
         learned = outcome.tm.metadata.annotations.get(naming.LEARNED_ANNOTATION)
         ready = outcome.status.get("readyReplicas")
         self.streams.follow(stream_of(outcome.tm, outcome.connection, ready), learned)
+
+    def _unfollow(self, key: ObjectKey) -> None:
+        """Stop everything that is done for an object in Kafka."""
+        self.streams.forget(key)
+        self._kafka_workers.forget(key)
 
     def _conditions(self) -> list[tuple[str, str, dict[str, str]]]:
         """(namespace, name, condition → status) of every object, while this process leads."""
@@ -262,3 +265,8 @@ class Controller:
             )
             for key, body in self._inventory.items()
         ]
+
+
+def _finished(task: asyncio.Task[None]) -> bool:
+    """Whether a task ended well; one that failed stays, so that `alive` sees it."""
+    return task.done() and not task.cancelled() and task.exception() is None

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 
 from textmod_operator import metrics, naming
 from textmod_operator.conditions import held_status
+from textmod_operator.controller.deletion import finalize
 from textmod_operator.controller.inventory import Inventory
-from textmod_operator.controller.reconcile import Edges, Outcome, finalize, reconcile
+from textmod_operator.controller.reconcile import Edges, Outcome, reconcile
 from textmod_operator.controller.status_writer import StatusWriter, merge_patch
 from textmod_operator.errors import Problem
 from textmod_operator.settings import Settings

@@ -15,12 +15,14 @@ from typing import Final
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions import rejected_status, status
+from textmod_operator.controller import ownership
 from textmod_operator.controller.inventory import key_of
 from textmod_operator.desired import desired, stopped
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
 from textmod_operator.errors import AutoscalingNotReady, NotAccepted, Problem, TopicsNotReady
 from textmod_operator.kafka import handover
-from textmod_operator.kafka.admin import KafkaAdmins
+from textmod_operator.kafka.clusters import KafkaClusters
+from textmod_operator.kafka.connection import BadCredential, bad_credential, with_plain_pem
 from textmod_operator.kafka.handover import Handover
 from textmod_operator.kube.cluster import Cluster
 from textmod_operator.state import (
@@ -50,7 +52,7 @@ class Edges:
     """The doors to the world that a pass goes through."""
 
     cluster: Cluster
-    kafka: KafkaAdmins
+    kafka: KafkaClusters
     capabilities: Callable[[], Capabilities]
     rival: Rival
     write_status: StatusWriter
@@ -97,7 +99,11 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
 
     with _noted(problems):
         _refuse_rivals(tm, edges.rival)
-        topics = edges.kafka.to(connection).ensure(want.topics)
+        topics = edges.kafka.to(connection).ensure(
+            want.topics,
+            ownership.owned(body),
+            ownership.recorder(body, want.topics, edges.write_status),
+        )
     if move is not None and topics:
         with _noted(problems):
             handover.carry_offsets(move, connection, topics)  # refused before anything is stopped
@@ -122,27 +128,6 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         retry=any(problem.retry for problem in problems) or _may_turn_out_foreign(tm, seen),
         uses_secrets=secrets_digest is not None,
     )
-
-
-def finalize(body: Manifest, edges: Edges) -> None:
-    """Deletes the topics that the object created, and lets it go.
-
-    An object that is set back to Retain, or can't be understood, is let go with its topics.
-
-    Raises:
-        TopicsNotReady: the brokers can't be reached; the object is held and tried again.
-    """
-    try:
-        tm = TextModeration.parse(body)
-        if tm.spec.topics.deletion_policy == "Delete":
-            connection, _ = connect_to_kafka(tm, edges.cluster)
-            known = (body.get("status") or {}).get("topics") or ()
-            edges.kafka.to(connection).delete(
-                topic["name"] for topic in known if topic.get("created")
-            )
-    except NotAccepted:
-        pass
-    edges.cluster.set_finalizer(key_of(body), present=False)
 
 
 # --- gather ---------------------------------------------------------------------------------------
@@ -180,16 +165,25 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
     sasl, tls = kafka.sasl, kafka.tls
     ca = tls.ca_secret_ref if tls else None
     pair = tls.certificate_secret_ref if tls else None
-    connection = KafkaConnection(
-        bootstrap_servers=kafka.bootstrap_servers,
-        sasl_mechanism=sasl.mechanism if sasl else None,
-        sasl_username=value(sasl.secret_ref.name, sasl.secret_ref.username_key) if sasl else None,
-        sasl_password=value(sasl.secret_ref.name, sasl.secret_ref.password_key) if sasl else None,
-        tls=tls is not None,
-        ca_pem=value(ca.name, ca.key) if ca else None,
-        certificate_pem=value(pair.name, pair.cert_key) if pair else None,
-        key_pem=value(pair.name, pair.key_key) if pair else None,
+    connection = with_plain_pem(
+        KafkaConnection(
+            bootstrap_servers=kafka.bootstrap_servers,
+            sasl_mechanism=sasl.mechanism if sasl else None,
+            sasl_username=value(sasl.secret_ref.name, sasl.secret_ref.username_key)
+            if sasl
+            else None,
+            sasl_password=value(sasl.secret_ref.name, sasl.secret_ref.password_key)
+            if sasl
+            else None,
+            tls=tls is not None,
+            ca_pem=value(ca.name, ca.key) if ca else None,
+            certificate_pem=value(pair.name, pair.cert_key) if pair else None,
+            key_pem=value(pair.name, pair.key_key) if pair else None,
+        )
     )
+    bad = bad_credential(connection.ca_pem, connection.certificate_pem, connection.key_pem)
+    if bad is not None:
+        raise NotAccepted("SecretInvalid", _bad_secret(bad, tm))
     if registry := kafka.schema_registry:  # the pods read it; a missing key is told here
         if login := registry.secret_ref:
             value(login.name, login.username_key)
@@ -197,6 +191,20 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
         if registry_ca := registry.ca_secret_ref:
             value(registry_ca.name, registry_ca.key)
     return connection, digest.hexdigest()[:16] if read else None
+
+
+def _bad_secret(bad: BadCredential, tm: TextModeration) -> str:
+    tls = tm.spec.kafka.tls
+    ca, pair = (tls.ca_secret_ref, tls.certificate_secret_ref) if tls else (None, None)
+    name, key = "", ""
+    if bad.part == "ca" and ca is not None:
+        name, key = ca.name, ca.key
+    elif pair is not None:
+        name, key = pair.name, pair.cert_key if bad.part == "certificate" else pair.key_key
+    return (
+        f"key {key} of Secret {name} can't be used for TLS to Kafka: {bad.why}; put the right one "
+        "there, or name another in spec.kafka.tls"
+    )
 
 
 def _workload(

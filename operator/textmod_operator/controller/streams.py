@@ -7,14 +7,14 @@ HPA fetches the decision as a metric, and a reconcile writes it into the status.
 from __future__ import annotations
 
 import json
+import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.autoscaler import acts_at_once
-from textmod_operator.kafka.lag import LagMonitor
+from textmod_operator.kafka.clusters import KafkaCluster, KafkaClusters
 from textmod_operator.scaling.law import Decision, Memory, Policy, Workload, decide
 from textmod_operator.state import (
     KafkaConnection,
@@ -25,6 +25,8 @@ from textmod_operator.state import (
     ScalingSeen,
 )
 
+logger = logging.getLogger(__name__)
+
 AT_ONCE_SECONDS = 8.0
 """From an arrival until the operator has asked for more: a read of the lag every 2 s, λ known after
 4, and some to spare (with less to spare the law waits longer, and the simulator says too long)."""
@@ -32,6 +34,8 @@ BY_HPA_SECONDS = 20.0
 """The same until the HPA has: its sync of 15 s comes on top."""
 
 Reading = LagReading | LagUnknown
+Source = tuple[KafkaConnection, str, str]
+"""Kafka cluster, topic and consumer group."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Stream:
     group: str
     policy: Policy
     workload: Workload
+
+    @property
+    def source(self) -> Source:
+        """Where its lag is read. A reading of another source says nothing about it."""
+        return self.connection, self.topic, self.group
 
 
 def stream_of(tm: TextModeration, connection: KafkaConnection, ready: int | None) -> Stream:
@@ -70,19 +79,21 @@ class Streams:
     """The lag and the decision of every stream. Thread-safe; `poll` is the only slow method.
 
     Args:
-        make_monitor: makes the monitor of one Kafka cluster.
+        clusters: the Kafka clusters that the lag is read from.
     """
 
-    def __init__(self, make_monitor: Callable[[KafkaConnection], LagMonitor] = LagMonitor) -> None:
-        self._make_monitor = make_monitor
+    def __init__(self, clusters: KafkaClusters) -> None:
+        self._clusters = clusters
         self._lock = threading.Lock()
         self._streams: dict[ObjectKey, Stream] = {}
         self._memories: dict[ObjectKey, Memory] = {}
         self._seen: dict[ObjectKey, ScalingSeen] = {}
-        self._monitors: dict[KafkaConnection, LagMonitor] = {}
 
     def follow(self, stream: Stream, learned: str | None = None) -> None:
-        """Starts to read a stream's lag, or takes in what changed.
+        """Read a stream's lag from now on, or take over what changed.
+
+        A stream that moved to another cluster, topic or group has no decision until that was read;
+        of what the law knows only what it learned about the replicas is kept.
 
         Args:
             learned: what the law learned before a restart (`learned` wrote it); used once.
@@ -90,43 +101,52 @@ class Streams:
         with self._lock:
             old = self._streams.get(stream.key)
             self._streams[stream.key] = stream
+            if old is not None and old.source != stream.source:
+                kept = self._memories[stream.key].learned()
+                self._memories[stream.key] = Memory.from_learned(dict(kept))
+                self._seen.pop(stream.key, None)
             self._memories.setdefault(stream.key, _remembered(learned))
-            source = (stream.connection, stream.topic, stream.group)
-            if old is not None and (old.connection, old.topic, old.group) == source:
-                return
-            if stream.connection not in self._monitors:
-                self._monitors[stream.connection] = self._make_monitor(stream.connection)
-            monitor = self._monitors[stream.connection]
-        if old is not None:
-            self._leave(old)
-        monitor.watch(stream.key, stream.topic, stream.group)
+        if old is not None and old.connection != stream.connection:
+            self._unwatch(old)
+        self._clusters.to(stream.connection).monitor.watch(stream.key, stream.topic, stream.group)
 
     def forget(self, key: ObjectKey) -> None:
-        """Stops reading a stream that is gone, or no longer accepted."""
+        """Stop reading a stream that is gone, or no longer accepted."""
         with self._lock:
             stream = self._streams.pop(key, None)
             self._memories.pop(key, None)
             self._seen.pop(key, None)
         if stream is not None:
-            self._leave(stream)
+            self._unwatch(stream)
 
-    def connections(self) -> list[KafkaConnection]:
-        """The Kafka clusters to poll."""
-        with self._lock:
-            return list(self._monitors)
-
-    def poll(self, connection: KafkaConnection, now: float) -> list[ObjectKey]:
-        """Reads the lag of every stream on one Kafka cluster and decides; returns those streams.
+    def poll(self, cluster: KafkaCluster, now: float) -> list[ObjectKey]:
+        """Read the lag of every stream on one Kafka cluster and decide; returns those streams.
 
         Blocks as long as the brokers take. `now` is Unix time in seconds.
         """
         with self._lock:
-            monitor = self._monitors.get(connection)
-        if monitor is None:
-            return []
-        readings = monitor.poll(now)
+            asked = {
+                key: stream.source
+                for key, stream in self._streams.items()
+                if stream.connection == cluster.connection
+            }
+        readings = cluster.read_lag(now)
+        return [key for key, one in readings.items() if self._take(key, asked.get(key), one, now)]
+
+    def fail(self, connection: KafkaConnection, why: str, now: float) -> list[ObjectKey]:
+        """Make the lag of every stream on one Kafka cluster unknown; returns those streams.
+
+        Args:
+            why: a sentence with its full stop.
+        """
         with self._lock:
-            return [key for key, reading in readings.items() if self._take(key, reading, now)]
+            sources = {
+                key: stream.source
+                for key, stream in self._streams.items()
+                if stream.connection == connection
+            }
+        unknown = LagUnknown(now, why)
+        return [key for key, source in sources.items() if self._take(key, source, unknown, now)]
 
     def scaling(self, key: ObjectKey) -> ScalingSeen | None:
         """The last decision about a stream; None before the first."""
@@ -151,38 +171,33 @@ class Streams:
             followed = [(stream, self._seen.get(key)) for key, stream in self._streams.items()]
         return [(s.key.namespace, s.key.name, _gauges(s, seen)) for s, seen in followed]
 
-    def close(self) -> None:
-        """Lets go of every client."""
-        with self._lock:
-            monitors = list(self._monitors.values())
-            self._monitors.clear()
-        for monitor in monitors:
-            monitor.close()
+    def _unwatch(self, stream: Stream) -> None:
+        cluster = self._clusters.get(stream.connection)
+        if cluster is not None:
+            cluster.monitor.forget(stream.key)
 
-    def _take(self, key: ObjectKey, reading: Reading, now: float) -> bool:
-        stream = self._streams.get(key)
-        if stream is None:
-            return False
-        decision, self._memories[key] = decide(
-            reading, stream.workload, stream.policy, self._memories[key], now
-        )
-        self._seen[key] = _seen(reading, decision)
-        return True
-
-    def _leave(self, stream: Stream) -> None:
-        """Takes a stream from its monitor, and ends a monitor that has none left."""
+    def _take(self, key: ObjectKey, source: Source | None, reading: Reading, now: float) -> bool:
+        """Decide by a reading of `source`; one of where the stream was before is dropped."""
         with self._lock:
-            used = any(other.connection == stream.connection for other in self._streams.values())
-            monitors = self._monitors
-            monitor = (
-                monitors.get(stream.connection) if used else monitors.pop(stream.connection, None)
+            stream = self._streams.get(key)
+            if stream is None or stream.source != source:
+                return False
+            memory = self._memories[key]
+        try:
+            decision, memory = decide(reading, stream.workload, stream.policy, memory, now)
+        except Exception as error:
+            logger.exception("%s: decide the number of replicas", key)
+            why = (
+                f"The operator failed to judge the lag ({type(error).__name__}); its log says more."
             )
-        if monitor is None:
-            return
-        if used:
-            monitor.forget(stream.key)
-        else:
-            monitor.close()
+            reading, memory = LagUnknown(now, why), Memory.empty()
+            decision, memory = decide(reading, stream.workload, stream.policy, memory, now)
+        with self._lock:
+            current = self._streams.get(key)
+            if current is None or current.source != source:
+                return False
+            self._memories[key], self._seen[key] = memory, _seen(reading, decision)
+        return True
 
 
 def _remembered(learned: str | None) -> Memory:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from textmod_operator.api.v1alpha1 import DataTopic, TextModeration
 from textmod_operator.state import Role, Topic
+
+_OWN_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
+"""Retention of results counts from when they are written, not from the time of an old input."""
 
 
 def topics(tm: TextModeration) -> tuple[Topic, ...]:
@@ -30,4 +35,5 @@ def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitio
         replication_factor=asked.replication_factor,
         config=dict(asked.config),
         create=tm.spec.topics.management == "Managed",
+        creation_config={} if role == "input" else _OWN_TIME,
     )

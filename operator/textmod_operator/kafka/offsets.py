@@ -18,6 +18,7 @@ from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from textmod_operator import metrics
+from textmod_operator.kafka.connection import pem_blocks
 from textmod_operator.state import KafkaConnection
 
 Partition = tuple[str, int]
@@ -185,7 +186,7 @@ def _settings(connection: KafkaConnection) -> dict[str, Any]:
 
 
 def _tls(connection: KafkaConnection) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=connection.ca_pem)
+    context = ssl.create_default_context(cadata=connection.ca_pem and pem_blocks(connection.ca_pem))
     if connection.certificate_pem and connection.key_pem:
         # Python reads a client's certificate only from a file: one of ours alone, for a moment.
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as both:

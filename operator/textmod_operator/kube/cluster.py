@@ -63,6 +63,14 @@ class Cluster:
         """
         return self._pods.of(key)
 
+    def pods_running(self, key: ObjectKey) -> int:
+        """How many model pods of an object there are, those that are terminating included.
+
+        Raises:
+            ClusterError: they have not been listed yet.
+        """
+        return len(self._pods.of(key, terminating=True))
+
     # --- owned objects --------------------------------------------------------------------------
 
     def apply(self, manifest: Manifest, owner: api.TextModeration) -> Manifest:

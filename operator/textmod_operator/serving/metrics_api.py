@@ -23,6 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from textmod_operator import metrics as figures
 from textmod_operator import naming
+from textmod_operator.clock import steady_now
 from textmod_operator.errors import ClusterError
 from textmod_operator.serving.certificates import CertificateSource, KeyPair
 from textmod_operator.state import FrontProxy, LagUnknown, Manifest, ObjectKey, ScalingSeen
@@ -190,7 +191,7 @@ def metrics_app(lookup: Lookup, trusted: TrustedProxy) -> web.Application:
         if wanted is None:
             return _failure(400, "BadRequest", f"labelSelector must be {naming.NAME_LABEL}=<name>")
         key = ObjectKey(request.match_info["namespace"], wanted)
-        return _answer(key, await lookup(key), time.time())
+        return _answer(key, await lookup(key), steady_now())
 
     app = web.Application(middlewares=[authenticate])
     app.router.add_get(f"/apis/{GROUP}", group)
@@ -225,7 +226,7 @@ def health_app(
     async def keda(request: web.Request) -> web.Response:
         key = ObjectKey(request.match_info["namespace"], request.match_info["name"])
         seen = await lookup(key)
-        if (why := _not_known(key, seen, time.time())) is not None or seen is None:
+        if (why := _not_known(key, seen, steady_now())) is not None or seen is None:
             return _failure(503, "ServiceUnavailable", why or "")
         return web.json_response({naming.KEDA_VALUE: seen.desired})
 

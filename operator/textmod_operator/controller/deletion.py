@@ -1,0 +1,46 @@
+"""An object that is being deleted: first its pods end, then its topics are deleted."""
+
+from __future__ import annotations
+
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.controller import ownership
+from textmod_operator.controller.inventory import key_of
+from textmod_operator.controller.reconcile import Edges, connect_to_kafka
+from textmod_operator.errors import NotAccepted, TopicsNotReady
+from textmod_operator.state import Manifest, ObjectKey
+
+
+def finalize(body: Manifest, edges: Edges) -> None:
+    """Delete the topics that the object created, then remove our finalizer.
+
+    The workload is deleted first, and its pods are waited for: a pod that still writes would have
+    the brokers create the topic again. An object that is set back to Retain, or can't be
+    understood, is released with its topics.
+
+    Raises:
+        TopicsNotReady: pods still run, or the brokers can't be reached; the object is held and
+            tried again.
+        KafkaPending: the brokers have not been asked yet.
+    """
+    try:
+        tm = TextModeration.parse(body)
+        if tm.spec.topics.deletion_policy == "Delete" and (owned := ownership.owned(body)):
+            _stop_pods(tm, edges)
+            connection, _ = connect_to_kafka(tm, edges.cluster)
+            edges.kafka.to(connection).delete(owned)
+    except NotAccepted:
+        pass
+    edges.cluster.set_finalizer(key_of(body), present=False)
+
+
+def _stop_pods(tm: TextModeration, edges: Edges) -> None:
+    namespace = tm.metadata.namespace
+    for ref in edges.cluster.owned(tm.metadata.uid, namespace):
+        edges.cluster.delete(ref)
+    pods = edges.cluster.pods_running(ObjectKey(namespace, tm.metadata.name))
+    if pods:
+        raise TopicsNotReady(
+            "PodsRunning",
+            f"{pods} pods still run and may write to the topics; the topics are deleted once "
+            "they have ended",
+        )

@@ -1,0 +1,50 @@
+"""Which topics an object created: on record in its status before they are made, by topic id after.
+
+Pure but for the write that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from textmod_operator.controller.inventory import key_of
+from textmod_operator.state import Manifest, ObjectKey, Topic
+
+Write = Callable[[ObjectKey, Manifest], None]
+"""Merges a patch into the status of an object at once."""
+
+
+def owned(body: Manifest) -> dict[str, str]:
+    """Return the topics that an object has on record as created by it: name → topic id, which is
+    empty where it was about to create the topic, or the brokers have no ids."""
+    return {
+        topic["name"]: topic.get("topicId") or ""
+        for topic in (body.get("status") or {}).get("topics") or ()
+        if topic.get("created")
+    }
+
+
+def recorder(body: Manifest, asked: Iterable[Topic], write: Write) -> Callable[[list[str]], None]:
+    """Return a function that puts topics on record that are about to be created.
+
+    A process that dies between creating a topic and the end of its pass leaves this record, so the
+    topic is deleted with its object. What is on record for the other topics stays.
+    """
+    roles = {topic.name: topic for topic in asked}
+    known = (body.get("status") or {}).get("topics") or []
+
+    def record(names: list[str]) -> None:
+        others = [topic for topic in known if topic["name"] not in names]
+        intended = [
+            {
+                "name": name,
+                "role": roles[name].role,
+                "partitions": 0,
+                "replicationFactor": 0,
+                "created": True,
+            }
+            for name in names
+        ]
+        write(key_of(body), {"topics": [*others, *intended]})
+
+    return record

@@ -1,0 +1,188 @@
+"""The clients of every Kafka cluster that an object uses, and which of them answer.
+
+One `KafkaCluster` per connection, shared by all objects with that connection. Reconciles never wait
+for a cluster that has not answered: they get the known problem at once, or `KafkaPending`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from textmod_operator.errors import TopicsNotReady
+from textmod_operator.kafka.admin import KafkaAdmin, Owned
+from textmod_operator.kafka.breaker import Breaker
+from textmod_operator.kafka.lag import LagMonitor
+from textmod_operator.state import (
+    KafkaConnection,
+    LagReading,
+    LagUnknown,
+    ObjectKey,
+    Topic,
+    TopicSeen,
+)
+
+logger = logging.getLogger(__name__)
+
+Discard = Callable[[Callable[[], None]], None]
+"""Runs a function that may block, in a thread of its own, at some time."""
+
+
+class KafkaPending(Exception):  # noqa: N818 - not an error: the pass is repeated once it is known
+    """The cluster has not been asked yet: repeat the pass once its worker has."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        super().__init__(f"Kafka at {connection.bootstrap_servers} has not been asked yet")
+        self.connection = connection
+
+
+class KafkaCluster:
+    """The clients of one connection, behind one breaker. Thread-safe.
+
+    Clients are made at the first request. `prove` and `read_lag` are for the cluster's own worker;
+    the other requests raise at once while the cluster is not proven.
+    """
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        make_admin: Callable[[KafkaConnection], KafkaAdmin] = KafkaAdmin,
+        make_monitor: Callable[[KafkaConnection], LagMonitor] = LagMonitor,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.connection = connection
+        self.breaker = Breaker()
+        self.monitor = make_monitor(connection)
+        self._make_admin = make_admin
+        self._admin: KafkaAdmin | None = None
+        self._making = threading.Lock()
+        self._clock = clock
+
+    def prove(self) -> dict[str, int]:
+        """Ask for the topics, whatever the breaker says; returns their partition counts.
+
+        Raises:
+            TopicsNotReady: the cluster does not answer, or refuses.
+        """
+        with self._noted():
+            return self._client().partitions()
+
+    def read_lag(self, now: float) -> dict[ObjectKey, LagReading | LagUnknown]:
+        """Read the lag of every watched object once; `now` is Unix time in seconds."""
+        readings = self.monitor.poll(now)
+        if self.monitor.problem is not None:
+            self.breaker.failed(self.monitor.problem, self._clock())
+        elif readings:
+            self.breaker.succeeded()
+        return readings
+
+    def ensure(
+        self, topics: Iterable[Topic], owned: Owned, record: Callable[[list[str]], None]
+    ) -> tuple[TopicSeen, ...]:
+        """Make the topics as asked; see `KafkaAdmin.ensure`.
+
+        Raises:
+            KafkaPending: the cluster has not been asked anything yet.
+            TopicsNotReady: it does not answer (known from before, or found now), or refuses.
+        """
+        self._require_proven()
+        with self._noted():
+            return self._client().ensure(topics, owned, record)
+
+    def delete(self, owned: Owned) -> None:
+        """Delete topics; see `KafkaAdmin.delete`. Raises as `ensure` does."""
+        self._require_proven()
+        with self._noted():
+            self._client().delete(owned)
+
+    def close(self) -> None:
+        """Close the clients. Waits for a request that is under way."""
+        self.monitor.close()
+        with self._making:
+            self._admin = None
+
+    def _client(self) -> KafkaAdmin:
+        with self._making:
+            if self._admin is None:
+                self._admin = self._make_admin(self.connection)
+            return self._admin
+
+    def _require_proven(self) -> None:
+        if self.breaker.proven:
+            return
+        if self.breaker.problem is None:
+            raise KafkaPending(self.connection)
+        raise self.breaker.problem
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except TopicsNotReady as problem:
+            self.breaker.failed(problem, self._clock())
+            raise
+        self.breaker.succeeded()
+
+
+class KafkaClusters:
+    """One `KafkaCluster` per connection. Thread-safe; nothing here waits for a broker.
+
+    Args:
+        make: makes the clients of one connection.
+        discard: closes what nobody uses any more without blocking the caller.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[KafkaConnection], KafkaCluster] = KafkaCluster,
+        discard: Discard | None = None,
+    ) -> None:
+        self._make = make
+        self._discard = discard or _in_a_thread
+        self._lock = threading.Lock()
+        self._clusters: dict[KafkaConnection, KafkaCluster] = {}
+        self._closing = 0
+
+    def __len__(self) -> int:
+        """Clusters with clients, those that are being closed included."""
+        with self._lock:
+            return len(self._clusters) + self._closing
+
+    def to(self, connection: KafkaConnection) -> KafkaCluster:
+        """Return the clients of a connection."""
+        with self._lock:
+            if connection not in self._clusters:
+                self._clusters[connection] = self._make(connection)
+            return self._clusters[connection]
+
+    def get(self, connection: KafkaConnection) -> KafkaCluster | None:
+        """Return the clients of a connection, if there are any."""
+        with self._lock:
+            return self._clusters.get(connection)
+
+    def keep_only(self, connections: set[KafkaConnection]) -> None:
+        """Close the clients of every other connection, in the background."""
+        with self._lock:
+            gone = [self._clusters.pop(one) for one in self._clusters.keys() - connections]
+            self._closing += len(gone)
+        for cluster in gone:
+            self._discard(self._closer(cluster))
+
+    def _closer(self, cluster: KafkaCluster) -> Callable[[], None]:
+        def close() -> None:
+            try:
+                cluster.close()
+            except Exception:
+                logger.exception("close the clients of %s", cluster.connection.bootstrap_servers)
+            finally:
+                with self._lock:
+                    self._closing -= 1
+
+        return close
+
+
+def _in_a_thread(close: Callable[[], None]) -> None:
+    threading.Thread(target=close, name="kafka-close", daemon=True).start()

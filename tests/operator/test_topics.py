@@ -1,0 +1,220 @@
+"""Topics on a Kafka cluster in memory: made, owned, configured, judged and deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+from kafka_admin_fake import FakeKafka, refused_by
+from objects import PLAINTEXT, body, moderation
+
+from textmod_operator.controller import ownership
+from textmod_operator.desired.topics import topics
+from textmod_operator.errors import TopicsNotReady
+from textmod_operator.kafka.admin import KafkaAdmin
+from textmod_operator.state import ObjectKey, TopicSeen
+
+KEY = ObjectKey("reddit", "science")
+NAMES = ["science-input", "science-output", "science-dead-letter"]
+
+
+class World:
+    """One object, its status, and its Kafka cluster."""
+
+    def __init__(self, spec: dict[str, Any] | None = None) -> None:
+        self.kafka = FakeKafka()
+        self.spec = {"topics": {"input": {"partitions": 2}}} if spec is None else spec
+        self.body = body(self.spec)
+        self.now = 0.0
+        self.admin = self.start()
+
+    def start(self) -> KafkaAdmin:
+        """A new process has clients of its own."""
+        return self.kafka.kafka_admin(PLAINTEXT, clock=self.clock)
+
+    def clock(self) -> float:
+        self.now += 0.01
+        return self.now
+
+    def ensure(self) -> tuple[TopicSeen, ...]:
+        asked = topics(moderation(self.spec))
+        record = ownership.recorder(self.body, asked, self.write)
+        seen = self.admin.ensure(asked, ownership.owned(self.body), record)
+        found = [
+            {
+                "name": one.name,
+                "role": one.role,
+                "created": one.created,
+                **({"topicId": one.topic_id} if one.topic_id else {}),
+            }
+            for one in seen
+        ]
+        self.write(KEY, {"topics": found})
+        return seen
+
+    def write(self, key: ObjectKey, patch: dict[str, Any]) -> None:
+        assert key == KEY
+        self.body["status"] = {**self.body.get("status", {}), **patch}
+
+    def delete(self) -> None:
+        self.admin.delete(ownership.owned(self.body))
+
+
+def test_topics_are_made_and_results_keep_the_time_of_writing() -> None:
+    world = World()
+    seen = world.ensure()
+    assert [(one.name, one.partitions, one.created) for one in seen] == [
+        ("science-input", 2, True),
+        ("science-output", 2, True),
+        ("science-dead-letter", 1, True),
+    ]
+    own_time = [world.kafka.topics[name].config for name in NAMES]
+    assert own_time == [{}, *[{"message.timestamp.type": "LogAppendTime"}] * 2]
+    assert all(one.warnings == () for one in seen)
+
+
+@pytest.mark.parametrize("dies_at", ["describe_topics", "describe_configs"])
+def test_a_process_that_dies_after_making_topics_leaves_a_record(dies_at: str) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die() -> None:
+        raise Killed
+
+    world = World()
+    world.kafka.before["create_topics"] = lambda: world.kafka.before.update({dies_at: die})
+    with pytest.raises(Killed):
+        world.ensure()
+    assert set(world.kafka.topics) == set(NAMES)
+    world.delete()
+    assert world.kafka.topics == {}
+
+
+def test_after_such_a_death_the_next_process_owns_what_was_made() -> None:
+    world = World()
+    world.kafka.refuse["describe_configs", "science-output"] = KafkaError.UNKNOWN
+    with pytest.raises(TopicsNotReady):
+        world.ensure()
+    world.kafka.refuse.clear()
+    world.admin = world.start()
+    assert all(one.created and one.topic_id for one in world.ensure())
+
+
+def test_what_the_brokers_refused_to_make_is_not_ours_later() -> None:
+    world = World({"topics": {"output": {"replicationFactor": 9}}})
+    with pytest.raises(TopicsNotReady) as problem:
+        world.ensure()
+    assert problem.value.reason == "ReplicationFactorTooHigh"
+    world.kafka.create("science-output", 12, replicas=9)  # somebody else makes it
+    created = {one.name: one.created for one in world.ensure()}
+    assert created == {
+        "science-input": True,
+        "science-output": False,
+        "science-dead-letter": True,
+    }
+    world.delete()
+    assert set(world.kafka.topics) == {"science-output"}
+
+
+def test_a_topic_that_somebody_makes_at_the_same_moment_is_theirs() -> None:
+    world = World()
+    world.kafka.before["create_topics"] = lambda: [world.kafka.create("science-input", 2)]  # type: ignore[assignment]
+    created = {one.name: one.created for one in world.ensure()}
+    assert created == {"science-input": False, "science-output": True, "science-dead-letter": True}
+
+
+def test_a_topic_of_the_same_name_elsewhere_or_made_again_is_not_ours() -> None:
+    world = World()
+    world.ensure()
+    world.kafka.create("science-output", 2)  # another id: on another cluster, or made again
+    world.admin = world.start()
+    created = {one.name: one.created for one in world.ensure()}
+    assert created == {"science-input": True, "science-output": False, "science-dead-letter": True}
+    world.delete()
+    assert set(world.kafka.topics) == {"science-output"}
+
+
+def test_deleting_goes_by_the_id_at_that_moment() -> None:
+    world = World()
+    world.ensure()
+    world.kafka.create("science-output", 2)
+    world.delete()
+    assert set(world.kafka.topics) == {"science-output"}
+    world.delete()  # again: those that are gone are gone
+
+
+def test_brokers_without_topic_ids_go_by_name() -> None:
+    world = World()
+    world.ensure()
+    for topic in world.kafka.topics.values():
+        topic.topic_id = "AAAAAAAAAAAAAAAAAAAAAA"
+    world.admin = world.start()
+    assert all(one.created and one.topic_id == "" for one in world.ensure())
+    world.delete()
+    assert world.kafka.topics == {}
+
+
+def test_a_pass_over_topics_as_asked_asks_nothing_while_the_list_is_fresh() -> None:
+    world = World({})
+    world.ensure()
+    world.admin.partitions()
+    world.kafka.requests.clear()
+    assert all(one.created and one.topic_id for one in world.ensure())
+    assert world.kafka.requests == []
+
+
+def test_more_in_sync_replicas_than_replicas_are_told() -> None:
+    world = World({"topics": {"input": {"config": {"min.insync.replicas": "5"}}}})
+    with pytest.raises(TopicsNotReady) as problem:
+        world.ensure()
+    assert problem.value.reason == "MinInsyncReplicasTooHigh"
+    assert "science-input has min.insync.replicas=5 and 1 replicas" in problem.value.message
+
+
+def existing(world: World, **dead_letter: str) -> None:
+    world.kafka.create("science-input", 2)
+    world.kafka.create("science-output", 2, config={"retention.ms": "-1"})
+    world.kafka.create("science-dead-letter", 1, config=dead_letter)
+
+
+def test_a_compacted_dead_letter_topic_would_stop_the_stream() -> None:
+    world = World()
+    existing(world, **{"cleanup.policy": "compact,delete"})
+    with pytest.raises(TopicsNotReady) as problem:
+        world.ensure()
+    assert (problem.value.reason, "without key" in problem.value.message) == ("ConfigDrift", True)
+
+
+def test_a_topic_of_others_that_would_delete_old_results_is_a_warning() -> None:
+    world = World()
+    existing(world)
+    warned = {one.name: len(one.warnings) for one in world.ensure()}
+    assert warned == {"science-input": 0, "science-output": 0, "science-dead-letter": 1}
+
+
+def test_settings_that_may_not_be_read_are_not_needed() -> None:
+    world = World()
+    existing(world)
+    for name in NAMES:
+        world.kafka.refuse["describe_configs", name] = KafkaError.TOPIC_AUTHORIZATION_FAILED
+    assert all(one.warnings == () for one in world.ensure())
+
+
+def test_brokers_that_do_not_answer_are_named_with_the_cause() -> None:
+    world = World()
+    world.kafka.down, world.kafka.causes = True, [refused_by("kafka:9092")]
+    with pytest.raises(TopicsNotReady) as problem:
+        world.ensure()
+    assert problem.value.reason == "KafkaUnreachable"
+    assert "kafka:9092: connection refused" in problem.value.message
+
+
+def test_a_login_that_is_refused_shows_as_a_time_out_and_is_told_as_what_it_is() -> None:
+    world = World()
+    text = "kafka:9092/bootstrap: SASL authentication error: wrong password"
+    world.kafka.down = True
+    world.kafka.causes = [KafkaError(KafkaError._AUTHENTICATION, text)]
+    with pytest.raises(TopicsNotReady) as problem:
+        world.ensure()
+    assert problem.value.reason == "AuthenticationFailed"
