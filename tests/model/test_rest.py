@@ -1,12 +1,11 @@
 """Seldon's v1 REST protocol, and the probes, as a client sees them."""
 
-import asyncio
 import json
 import math
 
-import httpx
 import numpy as np
 import pytest
+from app_client import AppClient
 
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
@@ -18,25 +17,6 @@ INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 
 def quarter(texts):
     return np.full(len(texts), 0.25)
-
-
-class AppClient:
-    """Calls an ASGI application in this process."""
-
-    __test__ = False
-
-    def __init__(self, app):
-        self._transport = httpx.ASGITransport(app)
-
-    def get(self, path, **options):
-        return asyncio.run(self._request("GET", path, options))
-
-    def post(self, path, **options):
-        return asyncio.run(self._request("POST", path, options))
-
-    async def _request(self, method, path, options):
-        async with httpx.AsyncClient(transport=self._transport, base_url="http://model") as calls:
-            return await calls.request(method, path, **options)
 
 
 def client(score=quarter):
@@ -94,6 +74,39 @@ def test_takes_json_from_a_form_field_or_a_query(seldon):
         seldon.get("/predict", params={"json": text}),
     ):
         assert answer.json()["data"]["ndarray"] == [[0.75, 0.25]]
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_takes_a_json_body_that_curl_calls_a_form(seldon):
+    text = '{"data":{"ndarray":["see http://x/?a=1&json=1&b=2"]}}'
+    answer = seldon.post("/predict", content=text, headers={"Content-Type": FORM})
+    assert answer.json()["data"]["ndarray"] == [[0.75, 0.25]]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"json": (None, '{"strData":"a"}')},
+        {"json": ("request.json", b'{"strData":"a"}', "application/json")},
+        {"strData": (None, "a \U0001f642")},
+        {"binData": ("a.txt", b"a")},
+        {"jsonData": (None, '{"body":"a"}'), "meta": (None, '{"puid":"p"}')},
+    ],
+)
+def test_takes_a_multipart_form(seldon, files):
+    answer = seldon.post("/predict", files=files)
+    assert answer.json()["data"]["tensor"]["values"] == [0.75, 0.25]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"--b--", b"--b\r\n\r\nx\r\n--b--", b"\xff", b"--b\r\nContent-Disposition: form-data"],
+)
+def test_a_multipart_form_without_json_is_bad_data(seldon, body):
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert seldon.post("/predict", content=body, headers=headers).status_code == 400
 
 
 @pytest.mark.parametrize(

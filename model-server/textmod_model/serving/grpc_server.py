@@ -2,10 +2,12 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
-from google.protobuf.empty_pb2 import Empty
+from google.protobuf.json_format import Error as JsonFormatError
 from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message import DecodeError
 
 from textmod_model.errors import ServingError
 from textmod_model.formats.message import RefusedError
@@ -30,36 +32,28 @@ class Service:
         """Both services, as grpcio wants them."""
         predict = grpc.unary_unary_rpc_method_handler(
             self.predict,
-            request_deserializer=seldon_pb2.SeldonMessage.FromString,
+            # Bytes: grpcio answers INTERNAL, with a traceback, if its own deserializer fails.
             response_serializer=seldon_pb2.SeldonMessage.SerializeToString,
         )
-        metadata = {
-            request: grpc.unary_unary_rpc_method_handler(
-                self.metadata,
-                request_deserializer=request.FromString,
-                response_serializer=seldon_pb2.SeldonModelMetadata.SerializeToString,
-            )
-            for request in (Empty, seldon_pb2.SeldonModelMetadataRequest)
-        }
+        metadata = grpc.unary_unary_rpc_method_handler(
+            self.metadata,
+            response_serializer=seldon_pb2.SeldonModelMetadata.SerializeToString,
+        )
         services = {
-            "Model": {"Predict": predict, "Metadata": metadata[Empty]},
-            "Seldon": {
-                "Predict": predict,
-                "ModelMetadata": metadata[seldon_pb2.SeldonModelMetadataRequest],
-            },
+            "Model": {"Predict": predict, "Metadata": metadata},
+            "Seldon": {"Predict": predict, "ModelMetadata": metadata},
         }
         return [
             grpc.method_handlers_generic_handler(f"seldon.protos.{name}", methods)
             for name, methods in services.items()
         ]
 
-    def predict(
-        self, request: seldon_pb2.SeldonMessage, context: grpc.ServicerContext
-    ) -> seldon_pb2.SeldonMessage:
-        """Answer one request; INVALID_ARGUMENT if it holds no text."""
+    def predict(self, request: bytes, context: grpc.ServicerContext) -> seldon_pb2.SeldonMessage:
+        """Answer one request; INVALID_ARGUMENT if it holds no text or can't be read."""
         outcome = "answered"
         try:
-            answer = self._predictor.answer(MessageToDict(request))
+            found = self._predictor.answer(_document(request))
+            answer = ParseDict(found, seldon_pb2.SeldonMessage())
         except RefusedError as error:
             outcome = "refused"
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.refused.message)
@@ -69,14 +63,32 @@ class Service:
             context.abort(grpc.StatusCode.INTERNAL, "the prediction failed")
         finally:
             self._metrics.predictions.labels("grpc", outcome).inc()
-        return ParseDict(answer, seldon_pb2.SeldonMessage())
+        return answer
 
     def metadata(
-        self, _request: object, _context: grpc.ServicerContext
+        self, _request: bytes, _context: grpc.ServicerContext
     ) -> seldon_pb2.SeldonModelMetadata:
         """Say what the model is."""
         document = self._predictor.info.metadata()
         return ParseDict(document, seldon_pb2.SeldonModelMetadata(), ignore_unknown_fields=True)
+
+
+def _document(raw: bytes) -> dict[str, Any]:
+    """Return the JSON form of a SeldonMessage; raises RefusedError.
+
+    JSON has no NaN, and an Any of a type that is not known here has no form at all. customData is
+    such an Any; it holds no text that we could read, so it is left out.
+    """
+    try:
+        request = seldon_pb2.SeldonMessage.FromString(raw)
+        request.ClearField("customData")
+        document: dict[str, Any] = MessageToDict(request)
+    except DecodeError:
+        raise RefusedError("WrongSchema", "the request is not a SeldonMessage.") from None
+    except (JsonFormatError, TypeError, ValueError, RecursionError):
+        message = "the request holds values that JSON has no form for, such as NaN."
+        raise RefusedError("WrongSchema", message) from None
+    return document
 
 
 def start(predictor: Predictor, metrics: Metrics, address: str, port: int) -> grpc.Server:

@@ -1,5 +1,8 @@
 """Seldon's v1 REST protocol, and the port for probes and Prometheus."""
 
+import base64
+import email
+import email.policy
 import json
 import logging
 import time
@@ -12,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from textmod_model.formats.decoders.seldon import SELDON_PAYLOADS
 from textmod_model.formats.message import RefusedError
-from textmod_model.formats.payload import dumps
+from textmod_model.formats.payload import dumps, utf8
 from textmod_model.health import Answer, Health
 from textmod_model.metrics import CONTENT_TYPE, Metrics
 from textmod_model.serving.predictor import Predictor
@@ -91,15 +95,65 @@ def operations_app(
 
 
 async def _document(request: Request) -> object:
-    """The request's JSON: form field or query parameter `json`, else the body."""
+    """The request's JSON: a form's, the query parameter `json`, else the body.
+
+    curl calls any body a URL-encoded form, so a body that is JSON is taken for JSON first.
+    """
     body = await _body(request)
-    form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    fields = parse_qs(body.decode("utf-8", "replace")) if form else {}
-    text = (fields.get("json") or [""])[0] or request.query_params.get("json") or body
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    query = request.query_params.get("json")
+    if kind == "multipart/form-data":
+        document = _multipart(content_type, body)
+        if document is not None:
+            return document
+    elif kind == "application/x-www-form-urlencoded":
+        document = _json_or_none(body)
+        if document is not None:
+            return document
+        fields = parse_qs(body.decode("utf-8", "replace"))
+        query = (fields.get("json") or [""])[0] or query
+    return _loads(query or body)
+
+
+def _multipart(content_type: str, body: bytes) -> object | None:
+    """The document of a multipart form: its field `json`, or its fields named as Seldon's payloads.
+
+    None if there is neither. Fields hold JSON, but strData a text; a file is its bytes.
+    """
+    header = f"Content-Type: {content_type}\r\n\r\n".encode("utf-8", "replace")
+    form = email.message_from_bytes(header + body, policy=email.policy.HTTP)
+    document: dict[str, object] = {}
+    if not form.is_multipart():
+        return None
+    for part in form.iter_parts():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        if not isinstance(name, str) or not isinstance(content, bytes):
+            continue
+        if name == "json":
+            return _loads(content)
+        if name == "strData":
+            document[name] = utf8(content)
+        elif name == "binData" and part.get_filename() is not None:
+            document[name] = base64.b64encode(content).decode()
+        elif name in SELDON_PAYLOADS or name == "meta":
+            document[name] = _loads(content)
+    return document or None
+
+
+def _loads(text: str | bytes) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise RefusedError("NotJson", "Can't find JSON in data") from None
+
+
+def _json_or_none(body: bytes) -> object | None:
+    try:
+        return _loads(body)
+    except RefusedError:
+        return None
 
 
 async def _body(request: Request) -> bytes:
