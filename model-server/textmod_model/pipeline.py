@@ -12,26 +12,23 @@ from typing import Final, Self
 
 import numpy as np
 import spacy
-from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags, hstack
-from scipy.sparse.linalg import svds
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix, diags
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 from spacy.language import Language
 
+from textmod_model import latent
 from textmod_model.scoring import vectors
 from textmod_model.text import features
 from textmod_model.text.cleaning import FIRST_WORD, LAST_WORD, URL_WORD, clean, word
 
 BLANK_ENGLISH: Final = "blank:en"
-# The ridge regression's cost grows with the cube of its rows; more of them no longer help.
-_MOST_RIDGE_ROWS: Final = 6_000
 
 
 def passthrough(tokens: list[str]) -> list[str]:
@@ -73,7 +70,7 @@ class SpacyTokenTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mi
     def transform(self, X: Iterable[str]) -> list[list[str]]:  # noqa: N803  # sklearn's name
         """Return the tokens of each text of `X`."""
         texts = [
-            [w for token in doc if (w := URL_WORD if token.like_url else word(token.lemma_))]
+            [w for token in doc if (w := URL_WORD if token.like_url else word(token.lemma_ or token.text))]
             for doc in language(self.model).pipe(X, batch_size=256)
         ]
         return [[FIRST_WORD, *words, LAST_WORD] for words in texts] if self.edges else texts
@@ -190,98 +187,77 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         self.calibration_folds = calibration_folds
         self.random_state = random_state
 
-    def fit(self, X: csr_matrix, y: Sequence[int]) -> Self:  # noqa: N803  # sklearn's name
-        """Fit on features of shape (n, d) and labels 0 and 1."""
-        X, labels = csr_matrix(X), np.asarray(y)  # noqa: N806  # sklearn's name
-        self.classes_ = np.unique(labels)
-        width = X.shape[1]
-        inside = width - self.aside
-        projection = np.zeros((width, min(self.dimensions, min(len(labels), inside) - 1)))
-        projection[:inside] = self._directions(X[:, :inside])
-        latent = X @ projection
-        deviation = latent.std(axis=0)
-        projection /= np.where(deviation > 0, deviation, 1)
-        scales = np.repeat((self.direct, self.direct_aside), (inside, self.aside))
-        augmented = csr_matrix(hstack([X @ diags(scales), csr_matrix(X @ projection)]))
-        squashed = self._squashed(X)
-        parts = self._decisions_of_folds(augmented, squashed, labels)
-        spread = parts.std(axis=0)
-        spread[spread == 0] = 1
-        platt = LogisticRegression(C=1e6).fit(parts / spread, labels)
-        straight, curved = platt.coef_[0] / spread
-        regression = self._regression().fit(augmented, labels)
-        weights = regression.coef_[0]
-        self.coef_ = straight * (weights[:width] * scales + projection @ weights[width:])[None, :]
-        self.intercept_ = platt.intercept_ + straight * regression.intercept_
-        self.quadratic_ = np.zeros((self.aside, self.aside))
-        self.bend_ = np.zeros(self.aside)
-        if self.aside:
-            # Sum over rows i of dual[i] · (1 + gamma · s·s[i])², multiplied out.
-            seen, dual = self._ridge(squashed, labels)
-            self.quadratic_ = curved * self.gamma**2 * (seen.T @ (dual[:, None] * seen))
-            self.bend_ = curved * 2 * self.gamma * (dual @ seen)
-            self.intercept_ = self.intercept_ + curved * dual.sum()
-        return self
-
-    def _decisions_of_folds(
-        self, augmented: csr_matrix, squashed: NDArray[np.float64], labels: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Return both parts' decision values from fits that did not see the row, shape (n, 2)."""
-        folds = StratifiedKFold(
+    def fit(self, X: csr_matrix, y: ArrayLike) -> Self:  # noqa: N803  # sklearn's name
+        """Fit on features of shape (n, d) and labels: 0 or 1, or shares of shape (n, labels)."""
+        X, targets = csr_matrix(X), np.asarray(y, dtype=np.float64)  # noqa: N806  # sklearn's name
+        inside = X.shape[1] - self.aside
+        strata = (targets.reshape(len(targets), -1)[:, 0] >= 0.5).astype(int)
+        splitter = StratifiedKFold(
             self.calibration_folds, shuffle=True, random_state=self.random_state
         )
-        parts = np.zeros((len(labels), 2))
-        for inside, outside in folds.split(labels, labels):
-            regression = self._regression().fit(augmented[inside], labels[inside])
-            parts[outside, 0] = regression.decision_function(augmented[outside])
-            if self.aside:
-                seen, dual = self._ridge(squashed[inside], labels[inside])
-                parts[outside, 1] = (1 + self.gamma * (squashed[outside] @ seen.T)) ** 2 @ dual
-        return parts
+        return self.learn(
+            [csr_matrix(X[:, :inside], dtype=np.float32)],
+            X[:, inside:].toarray(),
+            targets,
+            np.ones(len(targets)),
+            list(splitter.split(strata, strata)),
+        )
 
-    def _regression(self) -> LogisticRegression:
-        return LogisticRegression(C=self.C, max_iter=500, random_state=self.random_state)
-
-    def _ridge(
-        self, squashed: NDArray[np.float64], labels: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the rows that the ridge regression saw and their dual coefficients."""
-        if len(labels) > _MOST_RIDGE_ROWS:
-            draw = np.random.default_rng(self.random_state)
-            chosen = np.sort(draw.choice(len(labels), _MOST_RIDGE_ROWS, replace=False))
-            squashed, labels = squashed[chosen], labels[chosen]
-        ridge = KernelRidge(
-            alpha=self.alpha, kernel="poly", degree=2, gamma=self.gamma, coef0=1
-        ).fit(squashed, labels - labels.mean())
-        return squashed, np.asarray(ridge.dual_coef_)
-
-    def _directions(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
-        """Return the right singular vectors of the largest singular values, one a column."""
-        smaller = min(X.shape)
-        start = np.random.default_rng(self.random_state).standard_normal(smaller)
-        _, _, rows = svds(X, k=min(self.dimensions, smaller - 1), v0=start)
-        # A vector and its negative are equally good; fix which, so that a fit can be repeated.
-        signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])
-        return np.asarray((rows * signs[:, None]).T)
+    def learn(
+        self,
+        sparse: Sequence[csr_matrix],
+        aside: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        folds: latent.Folds,
+    ) -> Self:
+        """Fit on features in blocks; see `latent.fit`. One label has targets of shape (n,)."""
+        options = latent.Options(
+            self.C,
+            self.dimensions,
+            self.direct,
+            self.direct_aside,
+            self.gamma,
+            self.alpha,
+            self.random_state,
+        )
+        several = targets.reshape(len(targets), -1)
+        learned = latent.fit(sparse, aside, several, weights, folds, options)
+        self.classes_ = np.arange(2)
+        self.coef_ = np.stack([label.coef for label in learned])
+        self.intercept_ = np.array([label.intercept for label in learned])
+        quadratic = np.stack([label.quadratic for label in learned])
+        bend = np.stack([label.bend for label in learned])
+        one = len(learned) == 1
+        self.quadratic_, self.bend_ = (quadratic[0], bend[0]) if one else (quadratic, bend)
+        return self
 
     def _squashed(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
         """Return the features aside, squashed, shape (n, aside)."""
         return vectors.squashed(csr_matrix(X)[:, X.shape[1] - self.aside :].toarray())
 
     def decision_function(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803
-        """Return the decision values, calibrated log-odds, shape (n,)."""
+        """Return the decision values, calibrated log-odds, shape (n,), or (n, labels) of several."""
         squashed = self._squashed(X)
-        curved = ((squashed @ self.quadratic_ + self.bend_) * squashed).sum(axis=1)
-        return np.asarray(X @ self.coef_[0] + self.intercept_[0] + curved)
+        if len(self.coef_) == 1:
+            curved = ((squashed @ self.quadratic_ + self.bend_) * squashed).sum(axis=1)
+            return np.asarray(X @ self.coef_[0] + self.intercept_[0] + curved)
+        found = np.asarray(X @ self.coef_.T + self.intercept_)
+        for label in range(len(self.coef_)):
+            bent = squashed @ self.quadratic_[label] + self.bend_[label]
+            found[:, label] += (bent * squashed).sum(axis=1)
+        return found
 
     def predict_proba(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
-        """Return P(kept) and P(removed), shape (n, 2)."""
-        removed = expit(self.decision_function(X))
-        return np.column_stack((1 - removed, removed))
+        """Return P(kept) and P(removed), shape (n, 2); of several labels P(yes), (n, labels)."""
+        yes = expit(self.decision_function(X))
+        return yes if yes.ndim == 2 else np.column_stack((1 - yes, yes))
 
     def predict(self, X: csr_matrix) -> NDArray[np.int64]:  # noqa: N803  # sklearn's name
-        """Return the likelier class of each row."""
-        return np.asarray(self.classes_[(self.predict_proba(X)[:, 1] >= 0.5).astype(int)])
+        """Return the likelier side, 0 or 1, of each row, or of each row and label."""
+        found = self.predict_proba(X)
+        yes = found if len(self.coef_) > 1 else found[:, 1]
+        return np.asarray((yes >= 0.5).astype(np.int64))
 
 
 @lru_cache(maxsize=2)
@@ -391,8 +367,14 @@ def _names(kind: str, part: Pipeline) -> list[str]:
 
 
 def removed_probability(pipeline: Pipeline, texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return P(removed) of each text, shape (n,)."""
-    return np.asarray(pipeline.predict_proba(texts)[:, 1], dtype=np.float64)
+    """Return P(removed) of each text, shape (n,); of several labels P(yes), shape (n, labels)."""
+    found = np.asarray(pipeline.predict_proba(texts), dtype=np.float64)
+    return found if labels(pipeline) > 1 else found[:, 1]
+
+
+def labels(pipeline: Pipeline) -> int:
+    """Return how many labels a fitted pipeline has."""
+    return len(pipeline[-1].coef_)
 
 
 def vectorizers(pipeline: Pipeline) -> Iterator[TfidfVectorizer]:

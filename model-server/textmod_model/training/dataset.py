@@ -1,70 +1,172 @@
-"""Read labelled comments from CSV: the Kaggle r/science layout and plain ``text,label``."""
+"""Labelled comments from a file: the Kaggle r/science layout, plain ``text,label``, several labels."""
 
-import csv
 import hashlib
-import io
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from textmod_model.training import rows
+from textmod_model.training.rows import DatasetError, Row, Table
+
+__all__ = ["Dataset", "DatasetError", "digest", "read"]
 
 # Column names that are recognised without a flag, tried in this order.
 _TEXT_COLUMNS: Final = ("BODY", "body", "text", "comment")
 _LABEL_COLUMNS: Final = ("REMOVED", "removed", "label")
 _LABELS: Final = {
-    "0": 0, "kept": 0, "false": 0, "0.0": 0,
-    "1": 1, "removed": 1, "true": 1, "1.0": 1,
+    "0": 0.0, "kept": 0.0, "false": 0.0, "0.0": 0.0,
+    "1": 1.0, "removed": 1.0, "true": 1.0, "1.0": 1.0,
 }  # fmt: skip
-_MAX_FIELD: Final = 16 * 1024 * 1024
-
-
-class DatasetError(ValueError):
-    """A file that cannot be read as labelled comments; the message says where and what to do."""
+CLASSES: Final = ("kept", "removed")
+"""What the two sides of the one label are called that a file has without saying more."""
+_WORD: Final = re.compile(r"\w+")
+_NAMED: Final = 3  # places that a note names
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled comments. `texts` and `labels` have one entry a row; a label 1 means removed."""
+    """Labelled comments. `texts` and `targets` have one entry a row."""
 
     texts: list[str]
     labels: list[int]
+    """Of the first label: 1 where most said yes."""
     digest: str
     """``sha256:`` and the digest of the rows, independent of the file's layout and encoding."""
+    names: tuple[str, ...] = ("removed",)
+    """Of the labels."""
+    targets: list[tuple[float, ...]] = field(default_factory=list)
+    """Share of those who said yes to each label, from 0 to 1; empty: `labels` is all there is."""
+    weights: list[float] = field(default_factory=list)
+    """How many judged each row, over the mean; empty: 1 each."""
+    notes: tuple[str, ...] = ()
+    """What was left out or repaired, a sentence each."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one label."""
+        return len(self.names) > 1
 
-def read_csv(
-    path: Path, *, text_column: str | None = None, label_column: str | None = None
+    def groups(self) -> list[int]:
+        """Return a number for each row, the same for texts of the same words.
+
+        Words are runs of letters and digits, in lower case; a text without any is itself.
+        """
+        numbers: dict[bytes, int] = {}
+        return [numbers.setdefault(_signature(text), len(numbers)) for text in self.texts]
+
+
+def _signature(text: str) -> bytes:
+    words = " ".join(_WORD.findall(text.lower())) or "".join(text.split())
+    return hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def read(
+    path: Path,
+    *,
+    text_column: str | None = None,
+    label_columns: Sequence[str] = (),
+    votes_column: str | None = None,
 ) -> Dataset:
-    """Read a CSV file with a header row.
+    """Read a CSV, JSON Lines or Parquet file.
 
-    The bytes are read as UTF-8 and, where they are not, as Windows-1252 (a byte that is neither
-    becomes U+FFFD). Rows whose text is empty or ``NA`` are left out, as pandas would. Raises
-    DatasetError if the file, a column, a label or one of the two classes is missing.
+    A label is 0 or 1 (``kept`` or ``removed``, ``false`` or ``true``) or a share from 0 to 1. With
+    `votes_column`, how many judged the row, a label column with a value above 1 holds counts of
+    those who said yes. Several `label_columns` are several labels.
+
+    Rows that say nothing are skipped. Rows without a text (or with ``NA``, as pandas takes it) are
+    left out, and `Dataset.notes` says how many. Raises DatasetError for all else that is not as it
+    should be, with its line.
     """
-    rows = csv.reader(io.StringIO(_decode(path), newline=""), strict=False)
-    csv.field_size_limit(_MAX_FIELD)
-    header = next(rows, None)
-    if not header:
-        raise DatasetError(f"{path} is empty: give a CSV file with a header row.")
-    text_at = _column(path, header, text_column, _TEXT_COLUMNS, "--text-column")
-    label_at = _column(path, header, label_column, _LABEL_COLUMNS, "--label-column")
+    table = rows.read(path)
+    columns = _Columns(path, table, text_column, label_columns, votes_column)
     texts: list[str] = []
-    labels: list[int] = []
-    for line, text, label in _fields(path, rows, text_at, label_at):
-        value = _LABELS.get(label.strip().lower())
-        if value is None:
-            raise DatasetError(
-                f"{path}, line {line}: the label {label[:40]!r} is neither 0/kept nor 1/removed."
-            )
-        if text and text != "NA":
-            texts.append(text)
-            labels.append(value)
-    if len(set(labels)) < 2:
-        raise DatasetError(f"{path} needs rows of both labels: kept (0) and removed (1).")
-    return Dataset(texts, labels, digest(texts, labels))
+    values: list[tuple[float, ...]] = []
+    votes: list[float] = []
+    places: list[tuple[Row, tuple[float, ...]]] = []
+    without_text: list[str] = []
+    for row in table.rows:
+        if row.blank():
+            continue
+        text, found, judges = columns.take(row)
+        if not text.strip() or text == "NA":
+            without_text.append(row.place(columns.text))
+            continue
+        texts.append(text)
+        values.append(found)
+        votes.append(judges)
+        if votes_column is not None:
+            places.append((row, found))
+    if votes_column is not None:
+        values = _shares(path, columns, places, votes)
+    notes = list(table.notes)
+    if without_text:
+        notes.append(f"{_counted(len(without_text), 'row')} without a text left out: "
+                     f"{_some(without_text)}")  # fmt: skip
+    return _dataset(path, columns, texts, values, votes, notes)
+
+
+def _dataset(
+    path: Path,
+    columns: "_Columns",
+    texts: list[str],
+    targets: list[tuple[float, ...]],
+    votes: list[float],
+    notes: list[str],
+) -> Dataset:
+    names = columns.names
+    for number, name in enumerate(names):
+        sides = {target[number] >= 0.5 for target in targets}
+        if len(sides) < 2:
+            raise DatasetError(_one_sided(path, name, len(names) > 1 or name != CLASSES[1]))
+    labels = [int(target[0] >= 0.5) for target in targets]
+    plain = len(names) == 1 and all(value in (0.0, 1.0) for (value,) in targets)
+    made = Dataset(
+        texts=texts,
+        labels=labels,
+        digest=digest(texts, labels) if plain else digest_of_shares(texts, targets),
+        names=names,
+        targets=[] if plain else targets,
+        weights=_weights(votes),
+    )
+    notes += _repeated(made)
+    return Dataset(**{**vars(made), "notes": tuple(notes)})
+
+
+def _one_sided(path: Path, name: str, named: bool) -> str:
+    if named:
+        return f"{path} needs rows with the label {name!r} (1) and without it (0)."
+    return f"{path} needs rows of both labels: kept (0) and removed (1)."
+
+
+def _weights(votes: list[float]) -> list[float]:
+    if len(set(votes)) < 2:
+        return []
+    mean = sum(votes) / len(votes)
+    return [count / mean for count in votes]
+
+
+def _repeated(data: Dataset) -> Iterator[str]:
+    """Say how many rows repeat, and how many of these contradict each other."""
+    groups = data.groups()
+    sizes = Counter(groups)
+    again = len(groups) - len(sizes)
+    if not again:
+        return
+    sides: dict[int, set[object]] = {}
+    targets = data.targets or data.labels
+    for group, target in zip(groups, targets, strict=True):
+        sides.setdefault(group, set()).add(target)
+    apart = sum(len(seen) > 1 for seen in sides.values())
+    note = f"{_counted(again, 'row')} of {len(groups):,} repeat the words of another row"
+    if apart:
+        note += f", {_counted(apart, 'text')} with labels that differ"
+    yield f"{note}; no fold sees a text that it is judged on"
 
 
 def digest(texts: Sequence[str], labels: Sequence[int]) -> str:
@@ -76,42 +178,150 @@ def digest(texts: Sequence[str], labels: Sequence[int]) -> str:
     return f"sha256:{hasher.hexdigest()}"
 
 
-def _decode(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+def digest_of_shares(texts: Sequence[str], targets: Sequence[tuple[float, ...]]) -> str:
+    """Return ``sha256:<hex>`` over rows whose labels are shares."""
+    hasher = hashlib.sha256()
+    for text, target in zip(texts, targets, strict=True):
+        data = text.encode("utf-8", "surrogatepass")
+        hasher.update(f"{' '.join(map(repr, target))} {len(data)} ".encode() + data)
+    return f"sha256:{hasher.hexdigest()}"
 
 
-def _column(
-    path: Path, header: list[str], wanted: str | None, known: Sequence[str], flag: str
-) -> int:
-    for name in [wanted] if wanted is not None else known:
-        if name in header:
-            return header.index(name)
-    raise DatasetError(
-        f"{path} has no column {wanted or ' or '.join(known)}; it has {', '.join(header)}: "
-        f"name the right one with {flag}."
-    )
+class _Columns:
+    """Which columns hold what; takes a row's values."""
+
+    def __init__(
+        self,
+        path: Path,
+        table: Table,
+        text: str | None,
+        labels: Sequence[str],
+        votes: str | None,
+    ) -> None:
+        self._path = path
+        self._table = table
+        self.text = self._find(text, _TEXT_COLUMNS, "--text-column")
+        if labels:
+            self.labels = [self._find(name, (), "--label") for name in labels]
+            self.names = tuple(labels)
+        else:
+            self.labels = [self._find(None, _LABEL_COLUMNS, "--label")]
+            self.names = (CLASSES[1],)
+        self._votes = None if votes is None else self._find(votes, (), "--votes")
+        used = [self.text, *self.labels, *([] if self._votes is None else [self._votes])]
+        if len(set(used)) < len(used):
+            raise DatasetError(
+                f"{path}: one column cannot be two of text, label and votes: a model would learn "
+                "what it is to find."
+            )
+
+    def _find(self, wanted: str | None, known: Sequence[str], flag: str) -> int:
+        columns = self._table.columns
+        for name in [wanted] if wanted is not None else known:
+            if columns.count(name) > 1:
+                raise DatasetError(f"{self._path} has {columns.count(name)} columns named {name}.")
+            if name in columns:
+                return columns.index(name)
+        raise DatasetError(
+            f"{self._path} has no column {wanted or ' or '.join(known)}; it has "
+            f"{', '.join(columns)[:200]}: name the right one with {flag}."
+        )
+
+    def take(self, row: Row) -> tuple[str, tuple[float, ...], float]:
+        """Return a row's text, the values of its labels and how many judged it."""
+        value = row.values[self.text]
+        if not isinstance(value, str | None):
+            raise DatasetError(f"{self._at(row, self.text)}: the text {value!r:.40} is no string.")
+        judges = 1.0
+        if self._votes is not None:
+            judges = self._number(row, self._votes, "number of votes")
+            if judges < 1:
+                raise DatasetError(f"{self._at(row, self._votes)}: {judges:g} votes, at least 1.")
+        limit = 1.0 if self._votes is None else judges
+        labels = tuple(self._label(row, at, limit) for at in self.labels)
+        if len(row.lines) > 1:
+            self._refuse_swallowed(row)
+        return value or "", labels, judges
+
+    def _refuse_swallowed(self, row: Row) -> None:
+        """Raise DatasetError if every line of the row is a row of its own."""
+        lines = rows.apart(row, self._table.delimiter)
+        if len(lines) > 1 and all(self._is_row(fields) for fields in lines):
+            raise DatasetError(
+                f"{self._at(row, 0)}: a quotation mark opens a field here and takes in the next "
+                f"{_counted(len(lines) - 1, 'row')}: a quotation mark is missing or too many."
+            )
+
+    def _is_row(self, fields: Sequence[str]) -> bool:
+        return len(fields) == len(self._table.columns) and all(
+            _value(fields[at]) is not None for at in self.labels
+        )
+
+    def _label(self, row: Row, at: int, limit: float) -> float:
+        value = _value(row.values[at])
+        if value is None or not 0 <= value <= max(limit, 1.0):
+            shown = "" if row.values[at] is None else str(row.values[at])[:40]
+            other = "" if limit == 1 else f", nor a count of up to {limit:g} votes"
+            raise DatasetError(
+                f"{self._at(row, at)}: the label {shown!r} is neither 0/kept nor 1/removed, nor a "
+                f"share between them{other}."
+            )
+        return value
+
+    def _number(self, row: Row, at: int, what: str) -> float:
+        value = _value(row.values[at])
+        if value is None:
+            raise DatasetError(f"{self._at(row, at)}: the {what} {row.values[at]!r:.40} is none.")
+        return value
+
+    def _at(self, row: Row, column: int) -> str:
+        return f"{self._path}, {row.place(column)}"
 
 
-def _fields(
-    path: Path, rows: Iterator[list[str]], text_at: int, label_at: int
-) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, text and label of each row."""
-    line = 1
-    try:
-        for line, row in enumerate(rows, start=2):
-            if not row:
-                continue
-            if len(row) <= max(text_at, label_at):
+def _value(value: object) -> float | None:
+    """Return the number that a label or a count is, None if it is none."""
+    if isinstance(value, bool | int | float):
+        number = float(value)
+    else:
+        told = "" if value is None else str(value).strip().lower()
+        if told in _LABELS:
+            return _LABELS[told]
+        try:
+            number = float(told)
+        except ValueError:
+            return None
+    return number if number == number and abs(number) != float("inf") else None
+
+
+def _shares(
+    path: Path,
+    columns: _Columns,
+    places: Sequence[tuple[Row, tuple[float, ...]]],
+    votes: Sequence[float],
+) -> list[tuple[float, ...]]:
+    """Turn counts of votes into shares, label by label; shares stay as they are."""
+    found = [values for _, values in places]
+    for at in range(len(columns.names)):
+        counts = [values[at] for values in found]
+        if max(counts, default=0.0) <= 1:
+            continue
+        for (row, _), count in zip(places, counts, strict=True):
+            if count != int(count):
                 raise DatasetError(
-                    f"{path}, row {line}: {len(row)} fields, fewer than the header names."
+                    f"{path}, {row.place(columns.labels[at])}: {count:g} is no count of votes, "
+                    f"which other rows of {columns.names[at]} have."
                 )
-            yield line, row[text_at], row[label_at]
-    except csv.Error as error:
-        raise DatasetError(f"{path}, after row {line}: {error}.") from error
+        found = [
+            (*values[:at], values[at] / judges, *values[at + 1 :])
+            for values, judges in zip(found, votes, strict=True)
+        ]
+    return found
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def _some(places: Sequence[str]) -> str:
+    named = ", ".join(places[:_NAMED])
+    return f"{named} and {len(places) - _NAMED:,} more" if len(places) > _NAMED else named

@@ -1,0 +1,294 @@
+"""Read the rows of a file, whatever its kind: CSV, JSON Lines or Parquet.
+
+A row keeps the place it has in the file, so that whoever finds fault with a value can say where.
+What is damaged is an error that names its line. What could be repaired is a note.
+"""
+
+import codecs
+import csv
+import io
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+MAX_FIELD: Final = 16 * 1024 * 1024
+"""Longest field of a CSV file, in characters."""
+_PARQUET_MAGIC: Final = b"PAR1"
+_JSON_SUFFIXES: Final = (".jsonl", ".ndjson")
+_PARQUET_ROWS: Final = 4096
+_NAMED: Final = 3  # lines that a note names
+# One character in UTF-8 that is not ASCII, and any byte that ASCII lacks.
+_UTF8_CHARACTER: Final = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
+_MANY_NULS: Final = 0.1  # share of the bytes: text in UTF-16 without a byte order mark has more
+
+
+class DatasetError(ValueError):
+    """A file that cannot be read as labelled comments; the message says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The values of one row, as many as the table has columns."""
+
+    values: Sequence[object]
+    place: Callable[[int], str]
+    """Return where in the file the value of a column stands, such as ``line 7``."""
+    lines: Sequence[str] = ()
+    """The lines of a CSV file that the row was read from."""
+
+    def blank(self) -> bool:
+        """Tell whether the row says nothing."""
+        return all(value is None or not str(value).strip() for value in self.values)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's rows, read as they are asked for."""
+
+    columns: list[str]
+    rows: Iterator[Row]
+    notes: list[str] = field(default_factory=list)
+    """What was repaired, a sentence each."""
+    delimiter: str = ","
+
+
+def read(path: Path) -> Table:
+    """Open a file by its content and its name. Raises DatasetError, also while rows are read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
+    if data.startswith(_PARQUET_MAGIC):
+        return _parquet(path)
+    notes: list[str] = []
+    text = _decoded(path, data, notes)
+    if path.suffix.lower() in _JSON_SUFFIXES:
+        return _json_lines(path, text, notes)
+    return _csv(path, text, notes)
+
+
+def _decoded(path: Path, data: bytes, notes: list[str]) -> str:
+    """Decode a file as UTF-8, what is not UTF-8 in it as Windows-1252.
+
+    A file with more stray bytes than characters in UTF-8 is Windows-1252 as a whole.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise DatasetError(
+                f"{path} begins as UTF-16 and is damaged at byte {error.start:,}: "
+                "save it as UTF-8."
+            ) from error
+    if data.count(0) > _MANY_NULS * len(data):
+        raise DatasetError(
+            f"{path} is not text, or UTF-16 without a byte order mark: save it as UTF-8."
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    data = data.removeprefix(codecs.BOM_UTF8)
+    characters = sum(1 for _ in _UTF8_CHARACTER.finditer(data))
+    places: list[int] = []
+
+    def repair(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)  # noqa: S101  # for the type checker
+        places.append(error.start)
+        byte = error.object[error.start : error.start + 1]
+        return byte.decode("cp1252", errors="replace"), error.start + 1
+
+    codecs.register_error("textmod-cp1252", repair)
+    text = data.decode("utf-8", errors="textmod-cp1252")
+    if len(places) > characters:
+        return data.decode("cp1252", errors="replace")
+    lines = _some([f"{1 + _line_ends(data[:at]):,}" for at in places[:_NAMED]], len(places))
+    notes.append(f"bytes that are not UTF-8 were read as Windows-1252 on line {lines}")
+    return text
+
+
+def _line_ends(data: bytes) -> int:
+    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+
+
+def _some(first: Sequence[str], total: int) -> str:
+    """Name the first few of many."""
+    named = ", ".join(first[:_NAMED])
+    return f"{named} and {total - _NAMED:,} more" if total > _NAMED else named
+
+
+# --- CSV --------------------------------------------------------------------------------------
+
+
+class _Lines(Iterator[str]):
+    """The lines of a text, those of the record at hand kept."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = io.StringIO(text, newline="")
+        self.record: list[str] = []
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.record.append(line)
+        return line
+
+
+def _csv(path: Path, text: str, notes: list[str]) -> Table:
+    csv.field_size_limit(MAX_FIELD)
+    delimiter = _delimiter(text)
+    records = _records(path, _Lines(text), delimiter)
+    header = next(records, None)
+    if header is None:
+        raise DatasetError(f"{path} is empty: give a CSV file with a header row.")
+    columns = [name.strip() for name in header[1]]
+    return Table(columns, _csv_rows(path, records, columns), notes, delimiter)
+
+
+def _delimiter(text: str) -> str:
+    """Return what separates the columns of a file's first line that says something."""
+    header = next((line for line in io.StringIO(text) if line.strip()), "")
+    counts = {mark: header.count(mark) for mark in ",\t;"}
+    return max(counts, key=lambda mark: counts[mark])
+
+
+def _records(
+    path: Path, lines: _Lines, delimiter: str
+) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield the line on which each record begins, its values and its lines; blank lines skipped."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    begins = 1
+    while True:
+        lines.record = []
+        begins = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DatasetError(_told(path, begins, reader.line_num, error)) from error
+        if any(value.strip() for value in values):
+            yield begins, values, lines.record
+
+
+def _told(path: Path, begins: int, ends: int, error: csv.Error) -> str:
+    """Say what is wrong with a record."""
+    reason = str(error)
+    if "unexpected end of data" in reason:
+        return (
+            f"{path}, line {begins}: a quotation mark opens a field here and nothing closes it: "
+            'close it, or double it ("") if it belongs to the text.'
+        )
+    if "field larger" in reason:
+        return (
+            f"{path}, line {begins}: a field of more than {MAX_FIELD:,} characters: a quotation "
+            "mark may be missing."
+        )
+    if "expected after" in reason:
+        where = f"line {ends}" + (f" (of the row that begins on line {begins})" * (ends > begins))
+        return (
+            f"{path}, {where}: more text behind a closing quotation mark: double the quotation "
+            'marks ("") that belong to a text.'
+        )
+    return f"{path}, line {ends}: {reason}."
+
+
+def _csv_rows(
+    path: Path, records: Iterator[tuple[int, list[str], list[str]]], columns: list[str]
+) -> Iterator[Row]:
+    for begins, values, lines in records:
+        if len(values) != len(columns):
+            raise DatasetError(
+                f"{path}, line {begins}: {len(values)} fields, the header has {len(columns)}: "
+                "put quotation marks around a text with commas."
+            )
+        yield Row(values, _line_of(begins, values), lines)
+
+
+def _line_of(begins: int, values: list[str]) -> Callable[[int], str]:
+    """Return the line of each column of a record that may have line breaks in its fields."""
+
+    def place(column: int) -> str:
+        before = sum(_breaks(value) for value in values[:column])
+        return f"line {begins + before}"
+
+    return place
+
+
+def _breaks(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
+def apart(row: Row, delimiter: str) -> list[list[str]]:
+    """Return the fields of each line of a row as if it were a row of its own, blank lines left out.
+
+    Where every line of a long field is a complete row, a quotation mark is missing or too many.
+    """
+    return [
+        [field.strip(' "') for field in line.rstrip("\r\n").split(delimiter)]
+        for line in row.lines
+        if line.strip()
+    ]
+
+
+# --- JSON Lines and Parquet -------------------------------------------------------------------
+
+
+def _json_lines(path: Path, text: str, notes: list[str]) -> Table:
+    objects = _objects(path, text)
+    first = next(objects, None)
+    if first is None:
+        raise DatasetError(f"{path} is empty: give JSON Lines, one object a line.")
+    columns = list(first[1])
+
+    def rows() -> Iterator[Row]:
+        for line, found in itertools.chain([first], objects):
+            values = [found.get(name) for name in columns]
+            place = f"line {line}"
+            yield Row(values, lambda _, place=place: place)
+
+    return Table(columns, rows(), notes)
+
+
+def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the number and the object of each line that is not blank."""
+    for number, line in enumerate(io.StringIO(text), start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{path}, line {number}: not JSON: {error}.") from error
+        if not isinstance(found, dict):
+            raise DatasetError(f"{path}, line {number}: not a JSON object: {line[:40]!r}.")
+        yield number, found
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise DatasetError(f"{path} is Parquet: install textmoderation[train].") from error
+    try:
+        file = parquet.ParquetFile(path)
+        columns = list(file.schema_arrow.names)
+    except (ArrowException, OSError) as error:
+        raise DatasetError(f"{path} is damaged: {error}.") from error
+
+    def rows() -> Iterator[Row]:
+        number = 0
+        try:
+            for batch in file.iter_batches(_PARQUET_ROWS):
+                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    number += 1
+                    place = f"row {number}"
+                    yield Row(values, lambda _, place=place: place)
+        except (ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DatasetError(f"{path} is damaged after row {number}: {error}.") from error
+
+    return Table(columns, rows())
