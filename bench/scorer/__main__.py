@@ -95,7 +95,7 @@ def read(path: Path, folder: Path) -> dataset.Dataset:
     if not path.exists():
         path = folder / "sample.csv"
         sample.write_csv(path, 4000)
-    return dataset.read_csv(path)
+    return dataset.read(path)
 
 
 def fitted(data: dataset.Dataset, recipe: str) -> train.Trained:

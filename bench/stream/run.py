@@ -415,7 +415,7 @@ def score_difference(bootstrap: str, model: Path, texts: Texts) -> float:
 
 def prepare(data: Path, folder: Path, recipe: str) -> tuple[Path, Texts]:
     """Train on a random half of the comments, if the folder has no such model yet."""
-    comments = dataset.read_csv(data)
+    comments = dataset.read(data)
     rows = list(zip(comments.texts, comments.labels, strict=True))
     random.Random(0).shuffle(rows)  # noqa: S311 - a split, not a secret
     rows = [(text, int(label)) for text, label in rows if text.strip()]

@@ -38,6 +38,8 @@ MODEL: Final = "model.skops"
 COMPILED: Final = "compiled.npz"
 BENCHMARK: Final = "benchmark.json"
 REPORT: Final = "report.html"
+BINS: Final = 200
+"""Of the histograms of scores."""
 
 TRUSTED_TYPES: Final = (
     "textmod_model.pipeline.CleanTextTransformer",
@@ -67,6 +69,23 @@ class DigestMismatch(ArtifactError):  # noqa: N818  # the name of the condition'
     """The artifact is not the one that was asked for."""
 
 
+class Attribute(BaseModel):
+    """What a manifest says of one label: a calibrated probability with an operating point."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    threshold: float = Field(ge=0, le=1)
+    """A text has the label where its probability is at least this."""
+    metrics: dict[str, float]
+    """Cross-validated figures."""
+    without: tuple[int, ...] = Field(strict=False, min_length=BINS, max_length=BINS)
+    """How many training rows without the label have a cross-validated score in each of `BINS` bins
+    of equal width from 0 to 1."""
+    having: tuple[int, ...] = Field(strict=False, min_length=BINS, max_length=BINS)
+    """How many of those with the label."""
+
+
 class Manifest(BaseModel):
     """What `manifest.json` says, and the measured speed beside it."""
 
@@ -76,11 +95,16 @@ class Manifest(BaseModel):
     name: str
     version: str
     recipe: str
-    labels: tuple[str, str] = Field(default=("kept", "removed"), strict=False)
+    kind: str = "pipeline"
+    """Of the model files; see `kinds`."""
+    labels: tuple[str, ...] = Field(default=("kept", "removed"), strict=False, min_length=2)
+    """The two sides of the one label, or the names of several labels."""
     threshold: float = Field(ge=0, le=1)
-    """A text is flagged where its probability of "removed" is at least this."""
+    """The first label's: a text is flagged where its probability is at least this."""
     metrics: dict[str, float]
-    """Cross-validated figures of the recipe on the training data."""
+    """Cross-validated figures of the recipe on the training data, for the first label."""
+    attributes: tuple[Attribute, ...] = Field(default=(), strict=False)
+    """Of each label; none in artifacts from before there could be several."""
     training_data_digest: str = Field(pattern=_SHA256)
     training_rows: int
     versions: dict[str, str]
@@ -89,9 +113,20 @@ class Manifest(BaseModel):
     messages_per_second: float | None = Field(default=None, exclude=True)
     """Measured on one core when the model was packaged; None if it was not measured."""
 
+    @property
+    def several(self) -> bool:
+        """Whether the model has more than one label."""
+        return len(self.attributes) > 1
+
+    def document(self, *, digest: bool = True) -> dict[str, object]:
+        """Return what is written: what older artifacts lack is left out where it says nothing."""
+        content = self.model_dump(mode="json", exclude=set() if digest else {"digest"})
+        defaults: tuple[tuple[str, object], ...] = (("kind", "pipeline"), ("attributes", []))
+        return {name: value for name, value in content.items() if (name, value) not in defaults}
+
     def content_digest(self) -> str:
         """Return the digest over all that the manifest says, the files' digests included."""
-        content = self.model_dump(mode="json", exclude={"digest"})
+        content = self.document(digest=False)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return _sha256(canonical.encode())
 
@@ -197,7 +232,7 @@ def save(path: Path, pipeline: "Pipeline", manifest: Manifest, files: Mapping[st
             (path / stale).unlink(missing_ok=True)
         for name, data in contents.items():
             (path / name).write_bytes(data)
-        text = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True)
+        text = json.dumps(manifest.document(), indent=2, sort_keys=True)
         (path / MANIFEST).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise ArtifactError(f"cannot write the artifact to {path}: {error.strerror}.") from error

@@ -1,4 +1,4 @@
-"""Learn the `default` recipe's classifier: logistic regression over features and directions, a curve.
+"""Learn the `default` recipe's classifier: a regression over features and directions, a curve.
 
 Time and memory are linear in the rows: the directions are those of at most `DIRECTION_ROWS` rows,
 the ridge regression sees at most `RIDGE_ROWS`, and what is left is a row of sparse products. All
@@ -11,11 +11,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 from sklearn.utils.extmath import randomized_svd
+from threadpoolctl import threadpool_limits
 
 from textmod_model.scoring import vectors
 
@@ -58,74 +59,91 @@ class Learned:
     quadratic: Floats
 
 
-def fit(
-    sparse: Sequence[csr_matrix],
-    aside: Floats,
-    targets: Floats,
-    weights: Floats,
-    folds: Folds,
-    options: Options,
-) -> list[Learned]:
+@dataclass(frozen=True)
+class Examples:
+    """What there is to learn from, n rows."""
+
+    sparse: Sequence[csr_matrix]
+    """The features that have directions, in blocks of columns."""
+    aside: Floats
+    """Those that have none, of mean 0 and variance 1, shape (n, a)."""
+    targets: Floats
+    """Share of yes of each row and label, shape (n, labels)."""
+    weights: Floats
+    """Of the rows, shape (n,)."""
+    folds: Folds
+    """Rows inside and outside, for Platt's regression."""
+
+
+def fit(examples: Examples, options: Options) -> list[Learned]:
     """Learn each label.
 
-    Args:
-        sparse: blocks of columns of the features that have directions, n rows each.
-        aside: the features that have none, of mean 0 and variance 1, shape (n, a).
-        targets: share of yes of each row and label, shape (n, labels).
-        weights: of the rows, shape (n,).
-        folds: rows inside and outside, for Platt's regression.
-        options: what is chosen before.
+    On one thread: several sum in another order, which changes the last digits from machine to
+    machine, and wait for each other where the cores have other work.
     """
-    directions = _directions(sparse, options)
-    latent = _product(sparse, directions)
-    deviation = latent.std(axis=0, dtype=np.float64)
-    directions /= np.where(deviation > 0, deviation, 1).astype(np.float32)
-    latent /= np.where(deviation > 0, deviation, 1).astype(np.float32)
-    inputs = _Inputs(sparse, aside, latent, options)
-    ridge = _Ridge(vectors.squashed(aside), folds, options) if aside.shape[1] else None
-    learned = []
-    for target in targets.T:
-        learned.append(_label(inputs, directions, ridge, target, weights, folds, options))
-    return learned
+    with threadpool_limits(1):
+        directions = _directions(examples.sparse, options)
+        latent = _product(examples.sparse, directions)
+        deviation = latent.std(axis=0, dtype=np.float64)
+        scale = np.where(deviation > 0, deviation, 1).astype(np.float32)
+        directions /= scale
+        latent /= scale
+        label = _Label(examples, directions, latent, options)
+        return [label.learn(target) for target in examples.targets.T]
 
 
-def _label(
-    inputs: "_Inputs",
-    directions: Singles,
-    ridge: "_Ridge | None",
-    target: Floats,
-    weights: Floats,
-    folds: Folds,
-    options: Options,
-) -> Learned:
-    solution = _logistic(inputs, target, weights, options.c)
-    parts = np.zeros((len(target), 1 if ridge is None else 2))
-    for inside, outside in folds:
-        seen = np.zeros(len(target))
-        seen[inside] = weights[inside]
-        near = _logistic(inputs, target, seen, options.c, start=solution)
-        parts[outside, 0] = inputs.decisions(near, outside)
-    if ridge is not None:
-        parts[:, 1] = ridge.unseen(target)
-    judged = np.sort(np.concatenate([outside for _, outside in folds]))
-    parts = parts[judged]
-    spread = parts.std(axis=0)
-    spread[spread == 0] = 1
-    platt = _logistic(
-        _Dense(parts / spread), target[judged], weights[judged], _PLATT_C, gradient=_PLATT_GRADIENT
-    )
-    straight, intercept = platt[0] / spread[0], platt[-1] + platt[0] / spread[0] * solution[-1]
-    coef = straight * inputs.folded(solution, directions)
-    bend, quadratic = np.zeros(0), np.zeros((0, 0))
-    if ridge is not None:
-        curved = platt[1] / spread[1]
-        constant, bend, quadratic = ridge.form(target)
-        intercept, bend, quadratic = (
-            intercept + curved * constant,
-            curved * bend,
-            curved * quadratic,
+class _Label:
+    """Learns one label after the other on the same inputs."""
+
+    def __init__(
+        self, examples: Examples, directions: Singles, latent: Singles, options: Options
+    ) -> None:
+        self._weights, self._folds = examples.weights, examples.folds
+        self._directions = directions
+        self._inputs = _Inputs(examples.sparse, examples.aside, latent, options)
+        self._c = options.c
+        self._ridge = None
+        if examples.aside.shape[1]:
+            squashed = vectors.squashed(examples.aside)
+            self._ridge = _Ridge(squashed, examples.folds, options)
+
+    def learn(self, target: Floats) -> Learned:
+        solution = _logistic(self._inputs, target, self._weights, self._c)
+        weights, intercept = self._platt(target, self._decisions_of_folds(target, solution))
+        coef = weights[0] * self._inputs.folded(solution, self._directions)
+        intercept += weights[0] * float(solution[-1])
+        if self._ridge is None:
+            return Learned(coef, intercept, np.zeros(0), np.zeros((0, 0)))
+        constant, bend, quadratic = self._ridge.form(target)
+        curved = weights[1]
+        return Learned(coef, intercept + curved * constant, curved * bend, curved * quadratic)
+
+    def _decisions_of_folds(self, target: Floats, solution: Floats) -> Floats:
+        """Return the parts' decision values from fits that did not see the row, (n, parts)."""
+        parts = np.zeros((len(target), 1 if self._ridge is None else 2))
+        for inside, outside in self._folds:
+            seen = np.zeros(len(target))
+            seen[inside] = self._weights[inside]
+            near = _logistic(self._inputs, target, seen, self._c, start=solution)
+            parts[outside, 0] = self._inputs.decisions(near, outside)
+        if self._ridge is not None:
+            parts[:, 1] = self._ridge.unseen(target)
+        return parts
+
+    def _platt(self, target: Floats, parts: Floats) -> tuple[list[float], float]:
+        """Return both parts' weights and the intercept that make decisions log-odds."""
+        judged = np.sort(np.concatenate([outside for _, outside in self._folds]))
+        parts = parts[judged]
+        spread = parts.std(axis=0)
+        spread[spread == 0] = 1
+        platt = _logistic(
+            _Dense(parts / spread),
+            target[judged],
+            self._weights[judged],
+            _PLATT_C,
+            gradient=_PLATT_GRADIENT,
         )
-    return Learned(coef, float(intercept), bend, quadratic)
+        return (platt[:-1] / spread).tolist(), float(platt[-1])
 
 
 class _Dense:
@@ -165,23 +183,23 @@ class _Inputs:
         parts = np.split(single[: self._inside] * self._direct, self._cuts[:-1])
         for block, part in zip(self._sparse, parts, strict=True):
             found = found + (block if isinstance(rows, slice) else block[rows]) @ part
-        return found.astype(np.float64)
+        return np.asarray(found, np.float64)
 
     def transposed(self, values: Floats) -> Floats:
         single = values.astype(np.float32)
         parts = [block.T @ single * self._direct for block in self._sparse]
-        return np.concatenate([*parts, single @ self._dense]).astype(np.float64)
+        return np.concatenate([*parts, single @ self._dense], dtype=np.float64)
 
     def decisions(self, solution: Floats, rows: Indices) -> Floats:
         """Return the decision values of some rows."""
-        return self.product(solution[:-1], rows) + solution[-1]
+        return np.asarray(self.product(solution[:-1], rows) + solution[-1])
 
     def folded(self, solution: Floats, directions: Singles) -> Floats:
         """Return one coefficient a feature: what was learned of the latent ones folded back."""
         inside = solution[: self._inside] * float(self._direct)
         end = self._inside + self._aside
         aside = solution[self._inside : end] * self._direct_aside
-        return np.concatenate((inside + directions @ solution[end:-1], aside))
+        return np.asarray(np.concatenate((inside + directions @ solution[end:-1], aside)))
 
 
 def _logistic(
@@ -262,11 +280,22 @@ def _chosen(rows: int, most: int, random_state: int) -> Indices:
     return np.sort(draw.choice(rows, most, replace=False))
 
 
+def _inverse(positive: Floats) -> Floats:
+    """Return the inverse of a symmetric positive definite matrix, which is overwritten."""
+    factor, failed = dpotrf(positive, lower=True, overwrite_a=True)
+    if not failed:
+        half, failed = dpotri(factor, lower=True, overwrite_c=True)
+    if failed:
+        raise ArithmeticError("the ridge regression's matrix cannot be inverted")
+    lower = np.tril(half)
+    return np.asarray(lower + np.tril(lower, -1).T)
+
+
 class _Ridge:
     """Kernel ridge regression of degree 2: one inverse for all labels and all folds.
 
-    With G = (K + α)⁻¹, the error of a fit that has not seen the rows F is G[F,F]⁻¹ (G y)[F], for any
-    y; a constant's is found in the same way, so that targets can lose the mean of what was seen.
+    With G = (K + α)⁻¹, the error of a fit that has not seen the rows F is G[F,F]⁻¹ (G y)[F], for
+    any y; a constant's is found in the same way, so that targets lose the mean of what was seen.
     """
 
     def __init__(self, squashed: Floats, folds: Folds, options: Options) -> None:
@@ -276,8 +305,7 @@ class _Ridge:
         self._seen = squashed[self._chosen]
         kernel = (1 + options.gamma * (self._seen @ self._seen.T)) ** 2
         kernel[np.diag_indices_from(kernel)] += options.alpha
-        self._inverse = cho_solve(cho_factor(kernel, lower=True, overwrite_a=True),
-                                  np.eye(len(kernel)), overwrite_b=True)  # fmt: skip
+        self._inverse = _inverse(kernel)
         place = np.full(len(squashed), -1)
         place[self._chosen] = np.arange(len(self._chosen))
         self._folds = [
@@ -307,7 +335,8 @@ class _Ridge:
 
     def _values(self, target: Floats) -> Floats:
         constant, bend, quadratic = self.form(target)
-        return constant + ((self._squashed @ quadratic + bend) * self._squashed).sum(axis=1)
+        curved = ((self._squashed @ quadratic + bend) * self._squashed).sum(axis=1)
+        return np.asarray(constant + curved)
 
     def form(self, target: Floats) -> tuple[float, Floats, Floats]:
         """Return the fit's constant, linear and quadratic parts.

@@ -22,6 +22,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 from spacy.language import Language
+from spacy.tokens import Token
 
 from textmod_model import latent
 from textmod_model.scoring import vectors
@@ -70,13 +71,22 @@ class SpacyTokenTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mi
     def transform(self, X: Iterable[str]) -> list[list[str]]:  # noqa: N803  # sklearn's name
         """Return the tokens of each text of `X`."""
         texts = [
-            [w for token in doc if (w := URL_WORD if token.like_url else word(token.lemma_ or token.text))]
+            [
+                w
+                for token in doc
+                if (w := URL_WORD if token.like_url else word(token.lemma_ or token.text))
+            ]
             for doc in language(self.model).pipe(X, batch_size=256)
         ]
         return [[FIRST_WORD, *words, LAST_WORD] for words in texts] if self.edges else texts
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+def _word(token: Token) -> str:
+    """Return what a token counts as, empty if it is no word; the text where nothing lemmatizes."""
+    return URL_WORD if token.like_url else word(token.lemma_ or token.text)
 
 
 class RootNormalizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped base
@@ -196,22 +206,17 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
             self.calibration_folds, shuffle=True, random_state=self.random_state
         )
         return self.learn(
-            [csr_matrix(X[:, :inside], dtype=np.float32)],
-            X[:, inside:].toarray(),
-            targets,
-            np.ones(len(targets)),
-            list(splitter.split(strata, strata)),
+            latent.Examples(
+                [csr_matrix(X[:, :inside], dtype=np.float32)],
+                X[:, inside:].toarray(),
+                targets.reshape(len(targets), -1),
+                np.ones(len(targets)),
+                list(splitter.split(strata, strata)),
+            )
         )
 
-    def learn(
-        self,
-        sparse: Sequence[csr_matrix],
-        aside: NDArray[np.float64],
-        targets: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        folds: latent.Folds,
-    ) -> Self:
-        """Fit on features in blocks; see `latent.fit`. One label has targets of shape (n,)."""
+    def learn(self, examples: latent.Examples) -> Self:
+        """Fit on features in blocks and on one label or several."""
         options = latent.Options(
             self.C,
             self.dimensions,
@@ -221,15 +226,14 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
             self.alpha,
             self.random_state,
         )
-        several = targets.reshape(len(targets), -1)
-        learned = latent.fit(sparse, aside, several, weights, folds, options)
+        learned = latent.fit(examples, options)
         self.classes_ = np.arange(2)
         self.coef_ = np.stack([label.coef for label in learned])
         self.intercept_ = np.array([label.intercept for label in learned])
-        quadratic = np.stack([label.quadratic for label in learned])
-        bend = np.stack([label.bend for label in learned])
-        one = len(learned) == 1
-        self.quadratic_, self.bend_ = (quadratic[0], bend[0]) if one else (quadratic, bend)
+        self.quadratic_: NDArray[np.float64] = np.stack([label.quadratic for label in learned])
+        self.bend_: NDArray[np.float64] = np.stack([label.bend for label in learned])
+        if len(learned) == 1:
+            self.quadratic_, self.bend_ = self.quadratic_[0], self.bend_[0]
         return self
 
     def _squashed(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803  # sklearn's name
@@ -237,7 +241,7 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         return vectors.squashed(csr_matrix(X)[:, X.shape[1] - self.aside :].toarray())
 
     def decision_function(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803
-        """Return the decision values, calibrated log-odds, shape (n,), or (n, labels) of several."""
+        """Return calibrated log-odds, shape (n,), or (n, labels) of several labels."""
         squashed = self._squashed(X)
         if len(self.coef_) == 1:
             curved = ((squashed @ self.quadratic_ + self.bend_) * squashed).sum(axis=1)
@@ -273,14 +277,24 @@ def language(model: str) -> Language:
     return nlp
 
 
-def seed(*, random_state: int = 0, spacy_model: str = BLANK_ENGLISH) -> Pipeline:
-    """Build the original pipeline: TF-IDF of the 10,000 most frequent 1-3-grams, weak weights."""
+def seed(
+    *, random_state: int = 0, spacy_model: str = BLANK_ENGLISH, plain: bool = True
+) -> Pipeline:
+    """Build the original pipeline: TF-IDF of the 10,000 most frequent 1-3-grams, weak weights.
+
+    Several labels, and labels that are shares, are not `plain`: the same regression, which then
+    needs Platt's calibration.
+    """
+    shares = LatentLogisticRegression(C=0.1, dimensions=0, direct=1.0, random_state=random_state)
     return Pipeline(
         [
             ("clean", CleanTextTransformer()),
             ("tokens", SpacyTokenTransformer(spacy_model)),
             ("tfidf", word_tfidf()),
-            ("classifier", LogisticRegression(C=0.1, random_state=random_state)),
+            (
+                "classifier",
+                LogisticRegression(C=0.1, random_state=random_state) if plain else shares,
+            ),
         ]
     )
 
@@ -297,7 +311,12 @@ def word_tfidf(**parameters: object) -> TfidfVectorizer:
     return TfidfVectorizer(**(settings | parameters))
 
 
-def default(*, random_state: int = 0, spacy_model: str = BLANK_ENGLISH) -> Pipeline:
+def default(
+    *,
+    random_state: int = 0,
+    spacy_model: str = BLANK_ENGLISH,
+    plain: bool = True,  # noqa: ARG001  # all labels are learned alike
+) -> Pipeline:
     """Build the better pipeline; bench/scorer tells what each part is worth and costs."""
     words = Pipeline(
         [
@@ -340,9 +359,18 @@ def gram_tfidf() -> TfidfVectorizer:
 RECIPES: Final = {"default": default, "seed": seed}
 
 
-def build(recipe: str, *, random_state: int = 0, spacy_model: str = BLANK_ENGLISH) -> Pipeline:
-    """Build the untrained pipeline of a recipe. Raises KeyError for an unknown one."""
-    return RECIPES[recipe](random_state=random_state, spacy_model=spacy_model)
+def build(
+    recipe: str,
+    *,
+    random_state: int = 0,
+    spacy_model: str = BLANK_ENGLISH,
+    plain: bool = True,
+) -> Pipeline:
+    """Build the untrained pipeline of a recipe. Raises KeyError for an unknown one.
+
+    `plain` says that there is one label and each row has it or not.
+    """
+    return RECIPES[recipe](random_state=random_state, spacy_model=spacy_model, plain=plain)
 
 
 def coefficients(pipeline: Pipeline) -> tuple[list[str], NDArray[np.float64]]:
@@ -374,7 +402,7 @@ def removed_probability(pipeline: Pipeline, texts: Sequence[str]) -> NDArray[np.
 
 def labels(pipeline: Pipeline) -> int:
     """Return how many labels a fitted pipeline has."""
-    return len(pipeline[-1].coef_)
+    return int(pipeline[-1].coef_.shape[0])
 
 
 def vectorizers(pipeline: Pipeline) -> Iterator[TfidfVectorizer]:

@@ -14,7 +14,7 @@ ROWS = 800
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> dataset.Dataset:
     path = tmp_path_factory.mktemp("sample") / "sample.csv"
     sample.write_csv(path, ROWS, seed=1)
-    return dataset.read_csv(path)
+    return dataset.read(path)
 
 
 @pytest.fixture(scope="session")

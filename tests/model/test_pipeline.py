@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.pipeline import Pipeline
 
-from textmod_model import pipeline
+from textmod_model import latent, pipeline
 from textmod_model.artifact import Artifact
 from textmod_model.pipeline import (
     LatentLogisticRegression,
@@ -115,12 +115,9 @@ def test_the_quadratic_form_is_the_kernel_ridge_regression() -> None:
 def test_the_ridge_regression_sees_a_bounded_number_of_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pipeline, "_MOST_RIDGE_ROWS", 50)
+    monkeypatch.setattr(latent, "RIDGE_ROWS", 50)
     matrix, labels = data()
     model = LatentLogisticRegression(dimensions=5, aside=3)
-    seen, dual = model._ridge(matrix[:, -3:].toarray(), labels)
-    assert seen.shape == (50, 3)
-    assert dual.shape == (50,)
     assert (model.fit(matrix, labels).predict(matrix) == labels).mean() > 0.6
 
 
@@ -157,3 +154,24 @@ def test_coefficients_have_names(seed_artifact: Artifact, default_artifact: Arti
         names, weights = pipeline.coefficients(made.pipeline())
         assert len(names) == len(weights)
     assert names[-len(features.SHAPE) :] == list(features.SHAPE)
+
+
+def test_a_fit_without_the_rows_of_a_fold_comes_of_one_inverse() -> None:
+    draw = np.random.default_rng(0)
+    rows, target = draw.standard_normal((60, 4)), draw.random(60)
+    options = latent.Options(0.1, 5, 1.0, 1.0, gamma=0.02, alpha=10.0, random_state=0)
+    places = np.arange(60)
+    folds = [(places[places % 3 != fold], places[places % 3 == fold]) for fold in range(3)]
+    unseen = latent._Ridge(rows, folds, options).unseen(target)
+    for inside, outside in folds:
+        ridge = KernelRidge(alpha=10.0, kernel="poly", degree=2, gamma=0.02, coef0=1)
+        ridge.fit(rows[inside], target[inside] - target[inside].mean())
+        np.testing.assert_allclose(unseen[outside], ridge.predict(rows[outside]), atol=1e-9)
+
+
+def test_directions_without_variance_are_left_out() -> None:
+    """Repeated rows have few directions; the others are noise that no arithmetic repeats."""
+    draw = np.random.default_rng(0)
+    few = csr_matrix(np.repeat(draw.random((6, 40)), 10, axis=0), dtype=np.float32)
+    options = latent.Options(0.1, 30, 1.0, 1.0, gamma=0.02, alpha=10.0, random_state=0)
+    assert latent._directions([few], options).shape == (40, 6)

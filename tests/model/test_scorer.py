@@ -76,9 +76,9 @@ def test_scores_of_unseen_comments_are_the_pipelines(
 def test_scores_of_real_comments_are_the_pipelines(
     compiled: CompiledBackend, reference: PipelineBackend
 ) -> None:
-    from textmod_model.training.dataset import read_csv
+    from textmod_model.training.dataset import read
 
-    batch = read_csv(REDDIT).texts
+    batch = read(REDDIT).texts
     np.testing.assert_allclose(
         compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE
     )

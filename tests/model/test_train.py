@@ -10,7 +10,7 @@ from textmod_model import __main__ as command
 from textmod_model import artifact
 from textmod_model.artifact import Artifact
 from textmod_model.scoring import vectors
-from textmod_model.training import compare, report, train
+from textmod_model.training import compare, folds, report, train
 from textmod_model.training.dataset import Dataset
 from textmod_model.training.sample import write_csv
 
@@ -46,7 +46,7 @@ def test_labels_that_tell_nothing_score_like_chance(sample_data: Dataset) -> Non
 
 def test_too_few_rows_of_a_label_are_refused() -> None:
     data = Dataset(["a"] * 40, [0] * 38 + [1] * 2, "sha256:" + "0" * 64)
-    with pytest.raises(train.TrainingError, match="2 rows; 10 of each are needed"):
+    with pytest.raises(train.TrainingError, match="0 different texts; 10 of each are needed"):
         train.train(data, "seed")
 
 
@@ -75,7 +75,7 @@ def test_at_least_five_algorithms_are_compared_on_the_same_folds(
     comparison: dict[str, list[float]],
 ) -> None:
     assert len(comparison) >= 6
-    assert {len(aucs) for aucs in comparison.values()} == {train.FOLDS}
+    assert {len(aucs) for aucs in comparison.values()} == {folds.FOLDS}
     # The seed's own classifier on the seed's features and folds is the seed.
     assert comparison["logistic regression (seed)"] == comparison["seed recipe"]
 

@@ -43,7 +43,7 @@ class RegistryUnavailable(Exception):  # noqa: N818 - the state of the registry
 class Verdicts(NamedTuple):
     """What a verdict says besides its scores."""
 
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     threshold: float
     model: str
 

@@ -22,7 +22,7 @@ class ModelInfo:
     version: str
     digest: str
     recipe: str
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     threshold: float
     messages_per_second: float | None = None
     """Of one core, measured when the model was packaged; None: not measured."""

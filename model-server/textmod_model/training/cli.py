@@ -3,24 +3,28 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textmod_model.artifact import ArtifactError
 from textmod_model.training.dataset import Dataset, DatasetError
+from textmod_model.training.progress import Progress, part, shown
 
 if TYPE_CHECKING:
-    from textmod_model.artifact import Artifact
+    from textmod_model.artifact import Artifact, Manifest
     from textmod_model.scoring.scorer import Scorer
-    from textmod_model.training.train import Floats, Progress, Trained
+    from textmod_model.training.train import Floats, Trained
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # its only name
 
 RECIPES = ("default", "seed")  # pipeline.RECIPES, which takes seconds to import
 _BENCHMARK_TEXTS = 2_000
 _BENCHMARK_BATCH = 256
+# Shares of the time: of a training with a report, and within a training until it is packaged.
+_TRAINING = 0.5
+_FITTING = 0.9
 
 
 def add_commands(subparsers: "Subparsers") -> None:
@@ -35,7 +39,7 @@ def add_commands(subparsers: "Subparsers") -> None:
 
 
 def _add_train(subparsers: "Subparsers") -> None:
-    parser = subparsers.add_parser("train", help="train a model from a CSV file and package it")
+    parser = subparsers.add_parser("train", help="train a model from labelled texts and package it")
     _add_data(parser)
     _add_training(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the artifact")
@@ -51,7 +55,6 @@ def _add_report(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("report", help="cross-validate a recipe and write its report")
     _add_data(parser)
     parser.add_argument("--artifact", type=Path, required=True, help="the trained model")
-    parser.add_argument("--seed", type=int, default=0, help="the seed it was trained with")
     parser.add_argument("--out", type=Path, help="default: report.html in the artifact's folder")
     parser.set_defaults(run=_guarded(run_report))
 
@@ -95,9 +98,28 @@ def _add_sample(subparsers: "Subparsers") -> None:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, help="CSV with a header: BODY,REMOVED or text,label")
+    parser.add_argument(
+        "data",
+        type=Path,
+        help="CSV with a header (BODY,REMOVED or text,label), JSON Lines (.jsonl) or Parquet",
+    )
     parser.add_argument("--text-column", help="default: BODY, body, text or comment")
-    parser.add_argument("--label-column", help="default: REMOVED, removed or label")
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument(
+        "--label-column",
+        help="of the one label, kept and removed; default: REMOVED, removed or label",
+    )
+    labels.add_argument(
+        "--label",
+        action="append",
+        metavar="COLUMN",
+        help="a label's column, 0/1 or a share of yes; several times for several labels",
+    )
+    parser.add_argument(
+        "--votes",
+        metavar="COLUMN",
+        help="how many judged each row; label columns may then count those who said yes",
+    )
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
@@ -113,11 +135,12 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 def run_train(arguments: argparse.Namespace) -> int:
     """Train, package, verify, report, and say what came of it."""
     data = _data(arguments)
-    with _progress() as progress:
+    with shown() as progress:
         from textmod_model.training import train
 
-        trained = _trained(arguments, data, progress)
-        progress("package")
+        end = 1.0 if arguments.no_report else _TRAINING
+        trained = _trained(arguments, data, part(progress, 0, end * _FITTING))
+        progress("package", end * _FITTING)
         made = train.package(
             trained,
             data,
@@ -132,53 +155,80 @@ def run_train(arguments: argparse.Namespace) -> int:
             from textmod_model.artifact import REPORT
 
             _write_report(
-                arguments, made, trained, data, out=arguments.out / REPORT, progress=progress
+                arguments,
+                made,
+                trained,
+                data,
+                out=arguments.out / REPORT,
+                progress=part(progress, _TRAINING, 1),
             )
-    _print(made.manifest.metrics)
+    _print_figures(made.manifest)
     _say(f"{arguments.out}: {made.manifest.digest}")
     return 0
 
 
 def run_report(arguments: argparse.Namespace) -> int:
-    """Cross-validate the artifact's recipe again and write the report."""
+    """Cross-validate the artifact's recipe again, as it was trained, and write the report."""
     from textmod_model.artifact import REPORT, load
+    from textmod_model.training import train
 
     made = load(arguments.artifact)
     data = _data(arguments)
     if data.digest != made.manifest.training_data_digest:
         raise DatasetError(f"{arguments.data} is not the data {arguments.artifact} was trained on.")
     arguments.recipe = made.manifest.recipe
-    arguments.spacy_model = "blank:en"
+    arguments.seed, arguments.spacy_model = train.settings(made.pipeline())
     out = arguments.out or arguments.artifact / REPORT
-    with _progress() as progress:
-        trained = _trained(arguments, data, progress)
-        _write_report(arguments, made, trained, data, out=out, progress=progress)
+    with shown() as progress:
+        trained = _trained(arguments, data, part(progress, 0, _TRAINING))
+        if trained.metrics != made.manifest.metrics:
+            raise ArtifactError(
+                f"{arguments.artifact} has other figures than its recipe has now: "
+                "another version trained it. Train it again for a report."
+            )
+        _write_report(
+            arguments, made, trained, data, out=out, progress=part(progress, _TRAINING, 1)
+        )
     _say(str(out))
     return 0
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    """Print auc, average_precision, f1, precision, recall, threshold, ece and n."""
+    """Print auc, average_precision, f1, precision, recall, threshold, ece and n of each label."""
+    import numpy as np
+
     from textmod_model.artifact import load
     from textmod_model.scoring.scorer import Scorer
 
     data = _data(arguments)
     made = load(arguments.artifact)
-    scores = Scorer.from_artifact(made).score(data.texts)
-    from textmod_model.training.train import evaluate
+    manifest = made.manifest
+    if len(data.names) != max(len(manifest.attributes), 1):
+        wanted = " ".join(f"--label {label.name}" for label in manifest.attributes)
+        raise DatasetError(f"{arguments.artifact} has other labels than {data.names}: {wanted}.")
+    scores = Scorer.from_artifact(made).score(data.texts).reshape(len(data), -1)
+    from textmod_model.training.train import evaluate, truth
 
-    figures = evaluate(data.labels, scores, made.manifest.threshold)
+    yes = (truth(data) >= 0.5).astype(np.int64)
+    thresholds = [label.threshold for label in manifest.attributes] or [manifest.threshold]
+    figures = {
+        name: evaluate(yes[:, at], scores[:, at], thresholds[at])
+        for at, name in enumerate(data.names)
+    }
     if arguments.json:
-        _say(json.dumps(figures))
-    else:
-        _print(figures)
+        _say(json.dumps(figures if data.several else figures[data.names[0]]))
+        return 0
+    for name, found in figures.items():
+        if data.several:
+            _say(f"{name}:")
+        _print(found)
     return 0
 
 
 def run_compare(arguments: argparse.Namespace) -> int:
     """Print each algorithm's mean ROC AUC and its folds, the best first."""
     data = _data(arguments)
-    with _progress() as progress:
+    with shown() as progress:
         trained = _trained(arguments, data, progress)
         comparison = _comparison(arguments, data, trained.scores, progress)
     if arguments.json:
@@ -195,7 +245,7 @@ def run_inspect(arguments: argparse.Namespace) -> int:
     from textmod_model.artifact import load
 
     manifest = load(arguments.artifact).manifest
-    document = manifest.model_dump(mode="json")
+    document = manifest.document()
     document["messages_per_second"] = manifest.messages_per_second
     _say(json.dumps(document, indent=2, sort_keys=True))
     return 0
@@ -228,7 +278,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _trained(arguments: argparse.Namespace, data: Dataset, progress: "Progress") -> "Trained":
+def _trained(arguments: argparse.Namespace, data: Dataset, progress: Progress) -> "Trained":
     from textmod_model.training import train
 
     return train.train(
@@ -241,7 +291,7 @@ def _trained(arguments: argparse.Namespace, data: Dataset, progress: "Progress")
 
 
 def _comparison(
-    arguments: argparse.Namespace, data: Dataset, scores: "Floats", progress: "Progress"
+    arguments: argparse.Namespace, data: Dataset, scores: "Floats", progress: Progress
 ) -> dict[str, list[float]]:
     from textmod_model.training.compare import compare
 
@@ -256,12 +306,12 @@ def _write_report(
     data: Dataset,
     *,
     out: Path,
-    progress: "Progress",
+    progress: Progress,
 ) -> None:
     from textmod_model.training.report import render
 
     comparison = _comparison(arguments, data, trained.scores, progress)
-    progress("draw the report")
+    progress("draw the report", 1)
     out.write_text(render(made.manifest, trained, data, comparison), encoding="utf-8")
 
 
@@ -280,27 +330,18 @@ def _speed(scorer: "Scorer") -> float:
 
 
 def _data(arguments: argparse.Namespace) -> Dataset:
-    from textmod_model.training.dataset import read_csv
+    from textmod_model.training.dataset import CLASSES, read
 
-    return read_csv(
-        arguments.data, text_column=arguments.text_column, label_column=arguments.label_column
+    one = arguments.label_column
+    data = read(
+        arguments.data,
+        text_column=arguments.text_column,
+        label_columns=[one] if one is not None else arguments.label or (),
+        votes_column=arguments.votes,
     )
-
-
-@contextmanager
-def _progress() -> "Iterator[Progress]":
-    """Show the steps on standard error: a moving bar on a terminal, else one line a step."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda step: console.print(step, highlight=False)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("read", total=None)
-        yield lambda step: bar.update(task, description=step)
+    for note in data.notes:
+        sys.stderr.write(f"{arguments.data}: {note}.\n")
+    return data if one is None else replace(data, names=(CLASSES[1],))
 
 
 def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -323,13 +364,23 @@ def _told() -> tuple[type[Exception], ...]:
     """
     errors: tuple[type[Exception], ...] = (ArtifactError, DatasetError)
     for module, name in (
-        ("training.train", "TrainingError"),
+        ("training.folds", "TrainingError"),
         ("scoring.vectors", "VectorsMissing"),
     ):
         loaded = sys.modules.get(f"textmod_model.{module}")
         if loaded is not None:
             errors += (getattr(loaded, name),)
     return errors
+
+
+def _print_figures(manifest: "Manifest") -> None:
+    """Print the figures of each label."""
+    if not manifest.several:
+        _print(manifest.metrics)
+        return
+    for label in manifest.attributes:
+        _say(f"{label.name}:")
+        _print(label.metrics)
 
 
 def _print(figures: Mapping[str, object]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import roc_auc_score
@@ -13,9 +14,15 @@ from sklearn.svm import LinearSVC
 
 from textmod_model import pipeline
 from textmod_model.training.dataset import Dataset
-from textmod_model.training.train import Floats, Progress, folds
+from textmod_model.training.folds import FOLDS, split
+from textmod_model.training.progress import Progress, quiet
+from textmod_model.training.train import Floats
 
 _TREES: Final = 100
+MOST_ROWS: Final = 10_000
+"""Rows that the algorithms see at most: forests take hours on many."""
+
+Indices = NDArray[np.int64]
 
 
 def algorithms(random_state: int) -> dict[str, object]:
@@ -44,31 +51,49 @@ def compare(
     *,
     random_state: int = 0,
     recipes: Mapping[str, Floats] | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = quiet,
 ) -> dict[str, list[float]]:
     """Return the ROC AUC of each algorithm in each fold.
 
-    `recipes` adds recipes trained on the same data and seed, by the scores of their own
+    All see the first label. Of more than `MOST_ROWS` rows that many are drawn by lot, but for the
+    recipes. `recipes` adds recipes trained on the same data and seed, by the scores of their own
     cross-validation (`train.Trained.scores`), whose folds are the same.
     """
-    labels = np.array(data.labels)
+    labels, groups = np.array(data.labels), np.array(data.groups())
+    rounds = split(labels[:, None], groups, random_state)
     # What learns nothing is done once; the vocabulary and the weights are learned inside folds.
-    cleaned = pipeline.CleanTextTransformer().transform(data.texts)
+    chosen = _sample(len(data), random_state)
     tokens = np.empty(len(data), dtype=object)
-    tokens[:] = pipeline.SpacyTokenTransformer().transform(cleaned)
+    cleaned = pipeline.CleanTextTransformer().transform(data.texts[at] for at in chosen)
+    tokens[chosen] = _objects(pipeline.SpacyTokenTransformer().transform(cleaned))
     result: dict[str, list[float]] = {}
-    for number, (inside, outside) in enumerate(folds(labels, random_state), start=1):
+    steps = len(algorithms(random_state)) * FOLDS
+    for number, (inside, outside) in enumerate(rounds, start=1):
+        seen, unseen = np.intersect1d(inside, chosen), np.intersect1d(outside, chosen)
         vectorizer = pipeline.word_tfidf()
-        features = vectorizer.fit_transform(tokens[inside])
-        unseen = vectorizer.transform(tokens[outside])
+        features = vectorizer.fit_transform(tokens[seen])
+        others = vectorizer.transform(tokens[unseen])
         for name, classifier in algorithms(random_state).items():
-            progress(f"{name}, fold {number}")
-            fitted = Pipeline([("classifier", classifier)]).fit(features, labels[inside])
-            scores = _scores(fitted)(unseen)
-            result.setdefault(name, []).append(_auc(labels[outside], scores))
+            progress(f"{name}, fold {number}", sum(map(len, result.values())) / steps)
+            fitted = Pipeline([("classifier", classifier)]).fit(features, labels[seen])
+            scores = _scores(fitted)(others)
+            result.setdefault(name, []).append(_auc(labels[unseen], scores))
         for name, scores in (recipes or {}).items():
             result.setdefault(name, []).append(_auc(labels[outside], scores[outside]))
     return result
+
+
+def _sample(rows: int, random_state: int) -> Indices:
+    """Return the rows that the algorithms see, in order."""
+    if rows <= MOST_ROWS:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(random_state).choice(rows, MOST_ROWS, replace=False))
+
+
+def _objects(lists: list[list[str]]) -> NDArray[np.object_]:
+    found = np.empty(len(lists), dtype=object)
+    found[:] = lists
+    return found
 
 
 def _scores(fitted: Pipeline) -> Callable[[object], Floats]:

@@ -5,7 +5,7 @@ that happens once; a fold chooses its vocabulary and weighs it, by sums over spa
 fold gets is what its pipeline would have (tests hold it to that), in single precision.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -75,7 +75,7 @@ class Corpus:
         self._count_chunks(chunks)
 
     def __len__(self) -> int:
-        return self._word_counts.shape[0]
+        return int(self._word_counts.shape[0])
 
     def _count_words(self, words: "_Numbers") -> None:
         ends = np.cumsum(words.sizes_array())
@@ -144,7 +144,8 @@ class Corpus:
         meaning, shape = (
             StandardScaler().fit(found[rows]) for found in (self._meaning, self._shape)
         )
-        fitted = _fitted_union(self._unfitted, words, grams, self._vectors, meaning, shape)
+        steps = {"tfidf": words, "counts": grams, "vectors": self._vectors}
+        fitted = _fitted_union(self._unfitted, steps, {"meaning": meaning, "shape": shape})
         sparse = (self._word_matrix(words, terms, rows), self._gram_matrix(grams, of_chunks, rows))
         return Features(fitted, terms, of_chunks, sparse, self._aside(meaning, shape, rows))
 
@@ -215,9 +216,7 @@ class Corpus:
         for start in range(0, len(rows), _BLOCK):
             part = _rows(self._chunk_counts, rows[start : start + _BLOCK]) @ self._chunk_grams
             frequencies += np.bincount(part.indices, minlength=width)
-        totals = np.asarray(
-            _rows(self._chunk_counts, rows).sum(axis=0) @ self._chunk_grams
-        ).ravel()
+        totals = np.asarray(_rows(self._chunk_counts, rows).sum(axis=0) @ self._chunk_grams).ravel()
         enough = frequencies >= self._grams.min_df
         if not enough.any():
             enough = frequencies > 0
@@ -349,16 +348,9 @@ def _with_vocabulary(
 
 
 def _fitted_union(
-    unfitted: FeatureUnion,
-    words: TfidfVectorizer,
-    grams: TfidfVectorizer,
-    known: VectorTransformer,
-    meaning: StandardScaler,
-    shape: StandardScaler,
+    unfitted: FeatureUnion, fitted: Mapping[str, object], scalers: Mapping[str, StandardScaler]
 ) -> FeatureUnion:
-    """Return the union with its fitted parts in place of the unfitted ones."""
-    fitted = {"tfidf": words, "counts": grams, "vectors": known}
-    scalers = {"meaning": meaning, "shape": shape}
+    """Return the union with its fitted steps, and each part's scaler, in place of the unfitted."""
     parts = [
         (
             name,

@@ -1,10 +1,11 @@
-"""Labelled comments from a file: the Kaggle r/science layout, plain ``text,label``, several labels."""
+"""Labelled comments from a file: the Kaggle r/science layout, ``text,label``, several labels."""
 
 import hashlib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -108,34 +109,26 @@ def read(
     if without_text:
         notes.append(f"{_counted(len(without_text), 'row')} without a text left out: "
                      f"{_some(without_text)}")  # fmt: skip
-    return _dataset(path, columns, texts, values, votes, notes)
+    data = _dataset(path, columns.names, texts, values)
+    data = replace(data, weights=_weights(votes))
+    return replace(data, notes=(*notes, *_repeated(data)))
 
 
 def _dataset(
-    path: Path,
-    columns: "_Columns",
-    texts: list[str],
-    targets: list[tuple[float, ...]],
-    votes: list[float],
-    notes: list[str],
+    path: Path, names: tuple[str, ...], texts: list[str], targets: list[tuple[float, ...]]
 ) -> Dataset:
-    names = columns.names
     for number, name in enumerate(names):
-        sides = {target[number] >= 0.5 for target in targets}
-        if len(sides) < 2:
-            raise DatasetError(_one_sided(path, name, len(names) > 1 or name != CLASSES[1]))
+        if len({target[number] >= 0.5 for target in targets}) < 2:
+            raise DatasetError(_one_sided(path, name, names != CLASSES[1:]))
     labels = [int(target[0] >= 0.5) for target in targets]
-    plain = len(names) == 1 and all(value in (0.0, 1.0) for (value,) in targets)
-    made = Dataset(
+    plain = len(names) == 1 and all(value in {0.0, 1.0} for (value,) in targets)
+    return Dataset(
         texts=texts,
         labels=labels,
         digest=digest(texts, labels) if plain else digest_of_shares(texts, targets),
         names=names,
         targets=[] if plain else targets,
-        weights=_weights(votes),
     )
-    notes += _repeated(made)
-    return Dataset(**{**vars(made), "notes": tuple(notes)})
 
 
 def _one_sided(path: Path, name: str, named: bool) -> str:
@@ -290,7 +283,7 @@ def _value(value: object) -> float | None:
             number = float(told)
         except ValueError:
             return None
-    return number if number == number and abs(number) != float("inf") else None
+    return number if math.isfinite(number) else None
 
 
 def _shares(

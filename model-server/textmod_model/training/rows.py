@@ -83,8 +83,7 @@ def _decoded(path: Path, data: bytes, notes: list[str]) -> str:
             return data.decode("utf-16")
         except UnicodeDecodeError as error:
             raise DatasetError(
-                f"{path} begins as UTF-16 and is damaged at byte {error.start:,}: "
-                "save it as UTF-8."
+                f"{path} begins as UTF-16 and is damaged at byte {error.start:,}: save it as UTF-8."
             ) from error
     if data.count(0) > _MANY_NULS * len(data):
         raise DatasetError(
@@ -249,10 +248,13 @@ def _json_lines(path: Path, text: str, notes: list[str]) -> Table:
     def rows() -> Iterator[Row]:
         for line, found in itertools.chain([first], objects):
             values = [found.get(name) for name in columns]
-            place = f"line {line}"
-            yield Row(values, lambda _, place=place: place)
+            yield Row(values, _always(f"line {line}"))
 
     return Table(columns, rows(), notes)
+
+
+def _always(place: str) -> Callable[[int], str]:
+    return lambda _: place
 
 
 def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
@@ -286,8 +288,7 @@ def _parquet(path: Path) -> Table:
             for batch in file.iter_batches(_PARQUET_ROWS):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     number += 1
-                    place = f"row {number}"
-                    yield Row(values, lambda _, place=place: place)
+                    yield Row(values, _always(f"row {number}"))
         except (ArrowException, OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{path} is damaged after row {number}: {error}.") from error
 

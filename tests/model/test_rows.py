@@ -1,0 +1,262 @@
+"""Every damaged file gets a sentence with its line; nothing is lost in silence."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textmod_model.training.dataset import Dataset, DatasetError, read
+
+GOOD = "".join(f"{number % 2},text number {number}\n" for number in range(60))
+
+
+def write(folder: Path, data: bytes | str, name: str = "data.csv") -> Path:
+    path = folder / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        pytest.param("0,hello, you idiot\n", "line 2: 3 fields, the header has 2", id="comma"),
+        pytest.param('0,"one\n1,two\n0,three"\n', "line 2: .*takes in the next 2 rows", id="stray"),
+        pytest.param('0,"one\n1,two\n', "line 2: .*nothing closes it", id="never closed"),
+        pytest.param('0,"one" two\n', "line 2: more text behind", id="behind"),
+        pytest.param('0,"one\ntwo" three\n', r"line 3 \(of the row.* line 2\)", id="behind, later"),
+        pytest.param('0,"a\nb\nc\nd"\n2,bad\n', "line 6: the label '2'", id="after four lines"),
+        pytest.param("\n\n0,a\n\n,b\n", "line 6: the label ''", id="no label"),
+        pytest.param("0,a\r,b\r", "line 3: the label ''", id="old line ends"),
+        pytest.param("nan,a\n", "line 2: the label 'nan'", id="not a number"),
+        pytest.param("-1,a\n", "line 2: the label '-1'", id="below 0"),
+        pytest.param("1.5,a\n", "line 2: the label '1.5'", id="above 1"),
+    ],
+)
+def test_what_is_damaged_is_named_with_its_line(tmp_path: Path, rows: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read(write(tmp_path, f"label,text\n{rows}{GOOD}".replace("\n", "\n")))
+
+
+def test_the_line_of_a_label_behind_a_text_of_several_lines(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="line 4: the label 'x'"):
+        read(write(tmp_path, 'text,label\n"one\ntwo\nthree",x\nb,0\n'))
+
+
+def test_a_quotation_of_several_lines_is_a_text(tmp_path: Path) -> None:
+    text = "first\n1,2\n\nlast, of all"
+    data = read(write(tmp_path, f'label,text\n0,"{text}"\n1,b\n'))
+    assert data.texts == [text, "b"]
+
+
+@pytest.mark.parametrize("blank", ["\n", ",\n", ' , \n,""\n', "\r\n\r\n"])
+def test_blank_rows_are_skipped(tmp_path: Path, blank: str) -> None:
+    data = read(write(tmp_path, f"label,text\n{blank}0,a\n{blank}1,b\n{blank}"))
+    assert (data.texts, data.notes) == (["a", "b"], ())
+
+
+def test_rows_without_a_text_are_left_out_aloud(tmp_path: Path) -> None:
+    data = read(write(tmp_path, "label,text\n0,\n0,a\n1,NA\n1,b\n0, \n0,\n"))
+    assert data.texts == ["a", "b"]
+    assert data.notes == ("4 rows without a text left out: line 2, line 4, line 6 and 1 more",)
+
+
+def test_one_bad_byte_in_utf8_is_repaired_and_the_rest_stays(tmp_path: Path) -> None:
+    rows = "label,text\n0,科学 ok\n1,naïve ".encode() + b"caf\xe9" + b",\n"[1:]
+    data = read(write(tmp_path, rows))
+    assert data.texts == ["科学 ok", "naïve café"]
+    assert data.notes == ("bytes that are not UTF-8 were read as Windows-1252 on line 3",)
+
+
+def test_windows_1252_is_read_as_a_whole(tmp_path: Path) -> None:
+    data = read(write(tmp_path, "label,text\n0,“café”\n1,naïve Ã©\n".encode("cp1252")))
+    assert data.texts == ["“café”", "naïve Ã©"]
+    assert data.notes == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_byte_order_marks(tmp_path: Path, encoding: str) -> None:
+    assert read(write(tmp_path, "text,label\n科学,0\nb,1\n".encode(encoding))).texts[0] == "科学"
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="not text, or UTF-16 without a byte order mark"):
+        read(write(tmp_path, "text,label\na,0\nb,1\n".encode("utf-16-le")))
+
+
+def test_a_nul_is_part_of_a_text(tmp_path: Path) -> None:
+    assert (
+        read(write(tmp_path, "text,label\nthis is a\0b,0\nand this is b,1\n")).texts[0][-3:]
+        == "a\0b"
+    )
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_separators(tmp_path: Path, mark: str) -> None:
+    assert read(write(tmp_path, f"text{mark}label\na, b{mark}0\nc{mark}1\n")).texts == ["a, b", "c"]
+
+
+def test_a_label_is_never_the_text(tmp_path: Path) -> None:
+    path = write(tmp_path, "text,label\n0,0\n1,1\n")
+    with pytest.raises(DatasetError, match="one column cannot be two"):
+        read(path, text_column="label")
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="2 columns named label"):
+        read(write(tmp_path, "text,label,label\na,0,1\n"))
+
+
+def test_repeated_texts_are_counted(tmp_path: Path) -> None:
+    data = read(write(tmp_path, "label,text\n0,Well done!\n1,well  done\n1,other\n0,other.\n1,c\n"))
+    assert data.groups() == [0, 0, 1, 1, 2]
+    assert data.notes == (
+        (
+            "2 rows of 5 repeat the words of another row, 2 texts with labels that differ; "
+            "no fold sees a text that it is judged on"
+        ),
+    )
+
+
+# --- several labels ---------------------------------------------------------------------------
+
+
+def test_labels_by_votes(tmp_path: Path) -> None:
+    path = write(tmp_path, "text,n,rude,hate\na,3,3,0\nb,6,2,0.5\nc,3,0,1\n")
+    data = read(path, label_columns=["rude", "hate"], votes_column="n")
+    assert data.names == ("rude", "hate")
+    assert data.targets == [(1.0, 0.0), (2 / 6, 0.5), (0.0, 1.0)]
+    assert data.labels == [1, 0, 0]
+    assert data.weights == [0.75, 1.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        pytest.param("a,3,4\n", "line 2: the label '4' is neither.*up to 3 votes", id="too many"),
+        pytest.param("a,0,0\n", "line 2: 0 votes, at least 1", id="no votes"),
+        pytest.param("a,x,0\n", "line 2: the number of votes 'x' is none", id="no number"),
+        pytest.param("a,3,1.5\nb,3,0\n", "line 2: 1.5 is no count of votes", id="half a vote"),
+    ],
+)
+def test_votes_that_cannot_be(tmp_path: Path, rows: str, message: str) -> None:
+    path = write(tmp_path, f"text,n,rude\n{rows}c,3,3\nd,3,0\n")
+    with pytest.raises(DatasetError, match=message):
+        read(path, label_columns=["rude"], votes_column="n")
+
+
+def test_each_label_needs_both_sides(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="rows with the label 'b'"):
+        read(write(tmp_path, "text,a,b\nx,0,0\ny,1,0\n"), label_columns=["a", "b"])
+
+
+# --- JSON Lines and Parquet -------------------------------------------------------------------
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    rows = '{"text": "a\\nb", "label": 0}\n\n{"label": true, "text": "c", "more": 1}\n'
+    data = read(write(tmp_path, rows, "data.jsonl"))
+    assert (data.texts, data.labels) == (["a\nb", "c"], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        pytest.param("{", "line 3: not JSON", id="broken"),
+        pytest.param("[1]", "line 3: not a JSON object", id="a list"),
+        pytest.param('{"text": 1, "label": 0}', "line 3: the text 1 is no string", id="number"),
+        pytest.param('{"text": "a"}', "line 3: the label ''", id="no label"),
+    ],
+)
+def test_damaged_json_lines(tmp_path: Path, line: str, message: str) -> None:
+    rows = f'{{"text": "a", "label": 0}}\n\n{line}\n'
+    with pytest.raises(DatasetError, match=message):
+        read(write(tmp_path, rows, "data.jsonl"))
+
+
+def test_parquet(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table({"text": ["a", None, "b"], "label": [False, True, True]})
+    path = tmp_path / "data.bin"
+    parquet.write_table(table, path)
+    data = read(path)
+    assert (data.texts, data.labels) == (["a", "b"], [0, 1])
+    assert data.notes == ("1 row without a text left out: row 2",)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DatasetError, match="is damaged"):
+        read(path)
+
+
+# --- any file ---------------------------------------------------------------------------------
+
+TEXTS = st.text(
+    st.one_of(
+        st.characters(codec="utf-8", exclude_characters="\r"), st.sampled_from('",\n\0 éÃ科😀')
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    texts=st.lists(TEXTS, max_size=8),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    ends=st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_what_a_csv_writer_wrote_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], encoding: str, ends: str
+) -> None:
+    texts = ["first", *texts, "last"]
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator=ends, quoting=csv.QUOTE_ALL)
+    writer.writerow(("text", "label"))
+    writer.writerows((text, number % 2) for number, text in enumerate(texts))
+    path = tmp_path_factory.mktemp("written") / "data.csv"
+    path.write_bytes(file.getvalue().encode(encoding))
+    expected = [text for text in texts if text.strip() and text != "NA"]
+    try:
+        data = read(path)
+    except DatasetError as error:  # a file all of NULs, or of one side
+        assert_sentence(error)
+        return
+    assert data.texts == expected
+    assert len(expected) == len(texts) or "without a text" in data.notes[0]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    rows=st.lists(st.binary(max_size=40), max_size=12),
+    damage=st.lists(
+        st.tuples(st.integers(0, 400), st.sampled_from(b'",\n\r\0;\xe9\xff01')), max_size=4
+    ),
+    name=st.sampled_from(["data.csv", "data.jsonl", "data.parquet"]),
+)
+def test_any_bytes_are_read_or_refused_in_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[bytes],
+    damage: list[tuple[int, int]],
+    name: str,
+) -> None:
+    data = bytearray(b"label,text\n0,a\n1,b\n" + b"\n".join(rows) + GOOD[:200].encode())
+    for at, byte in damage:
+        data[at % len(data)] = byte
+    path = tmp_path_factory.mktemp("damaged") / name
+    path.write_bytes(bytes(data))
+    try:
+        found = read(path)
+    except DatasetError as error:
+        assert_sentence(error)
+    else:
+        assert isinstance(found, Dataset)
+        json.dumps(found.notes)
+
+
+def assert_sentence(error: DatasetError) -> None:
+    text = str(error)
+    assert text.endswith((".", "--text-column.", "--label.")), text
+    assert "Traceback" not in text
