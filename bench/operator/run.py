@@ -158,7 +158,7 @@ def has_converged(body: dict[str, Any]) -> bool:
     conditions = {c["type"]: c for c in body.get("status", {}).get("conditions", ())}
     return (
         conditions.get("TopicsReady", {}).get("status") == "True"
-        and conditions.get("WorkloadReady", {}).get("reason") == "Creating"
+        and conditions.get("WorkloadReady", {}).get("reason") in ("Creating", "Unschedulable")
         and "lag" in body["status"]
     )
 

@@ -15,7 +15,7 @@ import yaml
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import API_VERSION, KIND, TextModeration
-from textmod_operator.controller.reconcile import connect_to_kafka
+from textmod_operator.controller.gather import connect_to_kafka
 from textmod_operator.desired import desired
 from textmod_operator.errors import NotAccepted
 from textmod_operator.kube.cluster import Cluster

@@ -7,11 +7,13 @@ validation, which refuses them for kubectl and every client that asks for Strict
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel
 
 from textmod_operator.api import v1alpha1 as api
+from textmod_operator.api.quantity import PATTERN
 from textmod_operator.api.rules import Rule, Strict
 from textmod_operator.api.status import Status
 
@@ -68,6 +70,12 @@ PRINTER_COLUMNS: tuple[Schema, ...] = (
 
 def custom_resource_definition() -> Schema:
     """The CRD of TextModeration, as the plain object that `kubectl apply` takes."""
+    # Parts that are used twice are copied: YAML would write them as anchors and aliases.
+    whole: Schema = json.loads(json.dumps(_definition()))
+    return whole
+
+
+def _definition() -> Schema:
     schema = {
         "type": "object",
         "description": (api.TextModeration.__doc__ or "").strip(),
@@ -122,7 +130,8 @@ def _structural(model: type[BaseModel]) -> Schema:
     models = {part.__name__: part for part in _models_below(model)}
     schema = _inline(document, document.get("$defs", {}), models)
     rules = getattr(model, "rules", ())
-    return schema | ({"x-kubernetes-validations": _validations(rules)} if rules else {})
+    validations = _validations(rules)
+    return schema | ({"x-kubernetes-validations": validations} if validations else {})
 
 
 def _inline(node: Schema, definitions: Schema, models: dict[str, type[Strict]]) -> Schema:
@@ -130,18 +139,18 @@ def _inline(node: Schema, definitions: Schema, models: dict[str, type[Strict]]) 
     if "$ref" in node:
         name = node["$ref"]
         referred = _inline(definitions[name], definitions, models)
-        if rules := models[name].rules:
-            referred["x-kubernetes-validations"] = _validations(rules)
-        own = {key: node[key] for key in ("description", "default") if key in node}
+        if validations := _validations(models[name].rules):
+            referred["x-kubernetes-validations"] = validations
+        own = {key: node[key] for key in ("description", "default", "nullable") if key in node}
         return referred | own
-    if node.get("x-int-or-string"):
-        return {"x-kubernetes-int-or-string": True}
+    if any(part.get("x-quantity") for part in (node, *node.get("anyOf", ()))):
+        return _quantity(node)
     if node.get("x-preserve"):
         kept = {key: node[key] for key in ("description",) if key in node}
         return {"type": "object", "x-kubernetes-preserve-unknown-fields": True} | kept
     if "anyOf" in node:
         (branch,) = (part for part in node["anyOf"] if part.get("type") != "null")
-        own = {key: node[key] for key in ("description",) if key in node}
+        own = {key: node[key] for key in ("description", "nullable") if key in node}
         preserve = {"x-preserve": True} if branch.get("x-preserve") else {}
         return _inline(branch | preserve | own, definitions, models)
     schema = {
@@ -163,6 +172,24 @@ def _inline(node: Schema, definitions: Schema, models: dict[str, type[Strict]]) 
     return schema
 
 
+def _quantity(node: Schema) -> Schema:
+    """A string, a whole number or a fraction, as in a Pod; objects and lists are refused.
+
+    A structural schema has no type for that, and int-or-string knows no fractions. A limit on
+    strings, numbers, objects or lists only applies to values of that kind.
+    """
+    kept = {key: node[key] for key in ("description", "nullable") if key in node}
+    return {
+        "x-kubernetes-preserve-unknown-fields": True,
+        "pattern": PATTERN,
+        "minimum": 0,
+        "minProperties": 1,
+        "maxProperties": 0,
+        "minItems": 1,
+        "maxItems": 0,
+    } | kept
+
+
 def _models_below(model: type[BaseModel]) -> set[type[Strict]]:
     """Every model that a field of `model` leads to."""
     found: set[type[Strict]] = set()
@@ -179,4 +206,4 @@ def _models_below(model: type[BaseModel]) -> set[type[Strict]]:
 
 
 def _validations(rules: tuple[Rule, ...]) -> list[Schema]:
-    return [{"rule": rule.cel, "message": rule.message} for rule in rules]
+    return [{"rule": rule.cel, "message": rule.message} for rule in rules if rule.cel is not None]

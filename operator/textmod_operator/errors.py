@@ -14,10 +14,56 @@ logged with its traceback and retried with back-off.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 ConditionType = Literal["Accepted", "TopicsReady", "WorkloadReady", "AutoscalingReady"]
 """The conditions that stand for a part of the work; the summary conditions follow from them."""
+
+REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
+    "Accepted": (
+        "InvalidSpec",
+        "SecretNotFound",
+        "SecretKeyMissing",
+        "SecretInvalid",
+        "InternalError",
+    ),
+    "TopicsReady": (
+        "KafkaUnreachable",
+        "AuthenticationFailed",
+        "AuthorizationFailed",
+        "TopicMissing",
+        "PartitionsCannotShrink",
+        "ReplicationFactorTooHigh",
+        "MinInsyncReplicasTooHigh",
+        "ConfigDrift",
+        "OwnedByAnother",
+        "PodsRunning",
+    ),
+    "WorkloadReady": (
+        "SeldonNotInstalled",
+        "Creating",
+        "RollingOut",
+        "OffsetsNotCarried",
+        "ImageUnavailable",
+        "ModelDigestMismatch",
+        "CrashLooping",
+        "Conflict",
+        "ApplyFailed",
+        "Unschedulable",
+        "QuotaExceeded",
+        "PodRefused",
+        "ContainerNotStarting",
+    ),
+    "AutoscalingReady": (
+        "MetricsUnavailable",
+        "LagUnknown",
+        "AtMaximum",
+        "HotPartition",
+        "HpaLimited",
+    ),
+}
+"""Every reason of a condition that is not True, by the condition that it is documented under. Each
+has a page in docs/runbooks."""
 
 
 class Problem(Exception):  # noqa: N818 - it names a state of the object, and becomes a condition
@@ -54,7 +100,8 @@ class TopicsNotReady(Problem):
 
 class WorkloadNotReady(Problem):
     """SeldonNotInstalled, Creating, RollingOut, OffsetsNotCarried, ImageUnavailable,
-    ModelDigestMismatch, CrashLooping, Conflict."""
+    ModelDigestMismatch, CrashLooping, Conflict, ApplyFailed, Unschedulable, QuotaExceeded,
+    PodRefused, ContainerNotStarting."""
 
     condition = "WorkloadReady"
 

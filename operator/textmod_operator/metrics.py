@@ -40,6 +40,11 @@ KAFKA_REQUESTS: Final = Counter(
 KAFKA_ERRORS: Final = Counter(
     "textmod_operator_kafka_errors_total", "Questions put to Kafka that failed, in whole or part."
 )
+EXPIRED: Final = Counter(
+    "textmoderation_messages_expired_total",
+    "Input messages that retention deleted before the consumer group read them.",
+    ["namespace", "name"],
+)
 CERTIFICATE_EXPIRY: Final = Gauge(
     "textmod_operator_certificate_expiry_timestamp_seconds",
     "When the serving certificate of the metrics API ends, Unix time.",

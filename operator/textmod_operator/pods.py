@@ -71,7 +71,7 @@ def _pod_key(pod: Manifest) -> tuple[ObjectKey, str]:
 def pod_seen(pod: Manifest) -> PodSeen:
     """What a condition needs to know of a Pod as the API server has it."""
     status = pod.get("status") or {}
-    conditions = {item["type"]: item["status"] for item in status.get("conditions") or ()}
+    conditions = {item["type"]: item for item in status.get("conditions") or ()}
     containers = {item["name"]: item for item in status.get("containerStatuses") or ()}
     container = containers.get(naming.CONTAINER, {})
     spec: Manifest = next(
@@ -85,10 +85,27 @@ def pod_seen(pod: Manifest) -> PodSeen:
     return PodSeen(
         name=pod["metadata"]["name"],
         image=spec.get("image", ""),
-        ready=conditions.get("Ready") == "True",
+        ready=conditions.get("Ready", {}).get("status") == "True",
         revision=environment.get(naming.ENV_REVISION, ""),
         waiting_reason=waiting.get("reason"),
         restarts=container.get("restartCount", 0),
         last_message=(ended or {}).get("message") or waiting.get("message"),
         terminating="deletionTimestamp" in pod["metadata"],
+        unscheduled=_unscheduled(conditions.get("PodScheduled", {})),
+        refused=_refused(status),
+        address=status.get("podIP"),
     )
+
+
+def _unscheduled(condition: Manifest) -> str | None:
+    if condition.get("status") != "False":
+        return None
+    return condition.get("message") or condition.get("reason") or "no reason given"
+
+
+def _refused(status: Manifest) -> str | None:
+    """Why a pod failed that never ran a container: the kubelet did not admit it, or evicted it."""
+    if status.get("phase") != "Failed" or status.get("containerStatuses"):
+        return None
+    words = (status.get("reason"), status.get("message"))
+    return ": ".join(filter(None, words)) or "no reason given"

@@ -68,7 +68,7 @@ def _below(path: str, name: str, part: Schema) -> str:
 
 
 def _type(path: str, node: Schema) -> str:
-    if node.get("x-kubernetes-int-or-string"):
+    if "type" not in node:
         return "quantity"
     if node["type"] == "array":
         inner = _type(f"{path}[]", node["items"])

@@ -227,6 +227,14 @@ class PodSeen:
     """What the container said when it ended last, from its termination log."""
     terminating: bool = False
     """It is being deleted, and may still run."""
+    unscheduled: str | None = None
+    """The scheduler's own words, when no node takes the pod."""
+    refused: str | None = None
+    """The kubelet's own words, when it did not admit the pod."""
+    address: str | None = None
+    """Its IP, once it has one."""
+    says: str | None = None
+    """What its readiness endpoint answered when it was asked why it does not read or serve."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +272,13 @@ class ScalingSeen:
     in_per_second: float | None = None
     out_per_second: float | None = None
     per_replica_per_second: float | None = None
+    standing: tuple[int, ...] = ()
+    """Partitions in which messages wait and nothing has been committed for longer than the promise
+    has room for, although a replica serves."""
+    standing_seconds: float = 0.0
+    """How long the one of all partitions that has stood longest has made no progress."""
+    expired: int = 0
+    """Messages that retention deleted and the group has not got past yet: nobody will read them."""
 
 
 @dataclass(frozen=True)

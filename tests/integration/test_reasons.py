@@ -87,20 +87,15 @@ def accepted(kubectl: Kubectl, text: str) -> bool:
 def test_what_takes_time_is_told_as_such(
     operator: LocalCluster, kubectl: Kubectl, told: Callable[..., dict[str, str]]
 ) -> None:
-    """On a node that takes no pods for the moment, time stands still."""
-    for spec, reason, ready in (
-        (DEPLOYMENT, "Creating", "0"),
-        (merged(DEPLOYMENT, {"model": {"threshold": 0.3}}), "RollingOut", "1"),
-    ):
-        operator.kubectl("cordon", "local")
-        try:
-            told(spec, "WorkloadReady", reason)
-            assert condition(kubectl, "Reconciling")["reason"] == reason
-            serving = kubectl("get", "tm", "science", "-o", "jsonpath={.status.readyReplicas}")
-            assert serving == ready
-        finally:
-            operator.kubectl("uncordon", "local")
-        kubectl("wait", "--for=condition=Ready", "tm/science", "--timeout=90s")
+    """A model that takes its time to load."""
+    slow = [sys.executable, "-c", "import time; time.sleep(600)"]
+    operator.images.set("test/slow:1", slow)
+    told(merged(DEPLOYMENT, {"model": {"image": "test/slow:1"}}), "WorkloadReady", "Creating")
+    assert condition(kubectl, "Reconciling")["reason"] == "Creating"
+    told(DEPLOYMENT, "Ready", "Ready", 90)
+    told(merged(DEPLOYMENT, {"model": {"image": "test/slow:1"}}), "WorkloadReady", "RollingOut")
+    assert condition(kubectl, "Reconciling")["reason"] == "RollingOut"
+    assert kubectl("get", "tm", "science", "-o", "jsonpath={.status.readyReplicas}") == "1"
 
 
 def test_a_topic_that_has_more_partitions_than_asked(

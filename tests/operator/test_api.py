@@ -44,3 +44,33 @@ def test_the_smallest_object_has_a_default_for_everything_else() -> None:
 def test_replicas_stay_within_the_autoscalers_bounds(asked, autoscaling, replicas) -> None:
     tm = moderation({"replicas": asked, "autoscaling": autoscaling})
     assert tm.replicas == replicas
+
+
+@pytest.mark.parametrize(
+    "behavior",
+    [
+        {"scaleUp": None, "scaleDown": {"stabilizationWindowSeconds": 300}},
+        {"scaleDown": {"stabilizationWindowSeconds": 300, "policies": None}},
+    ],
+)
+def test_a_null_part_counts_as_left_out(behavior) -> None:
+    tm = moderation({"autoscaling": {"behavior": behavior}})
+    assert tm.spec.autoscaling.behavior.asked() == {
+        "scaleDown": {"stabilizationWindowSeconds": 300}
+    }
+
+
+@pytest.mark.parametrize(
+    "quantity", [0.5, 1, "500m", "0.5", ".5", "1e3", "1E", "12Ki", "+1.", "2n"]
+)
+def test_a_quantity_is_taken_as_in_a_pod(quantity) -> None:
+    tm = moderation({"model": {"resources": {"requests": {"cpu": quantity}}}})
+    assert tm.spec.model.resources.requests == {"cpu": quantity}
+
+
+@pytest.mark.parametrize(
+    "servers",
+    ["kafka:9092", "kafka", "a:1,b:65535", "10.0.0.1:9092", "[::1]:9092", "SASL_SSL://b-1.x:9096"],
+)
+def test_an_address_of_a_broker_is_taken(servers) -> None:
+    assert moderation({"kafka": {"bootstrapServers": servers}})

@@ -23,7 +23,7 @@ from textmod_operator.conditions import (
     held_status,
     notices,
     published,
-    rejected_status,
+    refused_status,
     status,
 )
 from textmod_operator.desired import desired
@@ -167,7 +167,7 @@ def test_what_waiting_does_not_mend_is_stalled() -> None:
 
 def test_an_object_that_is_not_accepted_is_not_looked_at() -> None:
     problem = NotAccepted("SecretNotFound", "Secret a is not there")
-    result = rejected_status(body(), problem, NOW)
+    result = refused_status(body(), problem, NOW)
     assert verdicts(result)["Accepted"] == ("False", "SecretNotFound")
     assert verdicts(result)["TopicsReady"] == ("Unknown", "NotAccepted")
     assert "lag" not in result
@@ -238,7 +238,7 @@ def test_events_tell_of_transitions_only() -> None:
 def test_what_is_known_survives_an_object_that_is_not_accepted() -> None:
     before = told()
     problem = NotAccepted("SecretNotFound", "Secret login is not there")
-    result = rejected_status(body() | {"status": before}, problem, NOW)
+    result = refused_status(body() | {"status": before}, problem, NOW)
     for name in ("topics", "consumerGroup", "selector", "replicas", "workload"):
         assert result[name] == before[name]
     assert not result.keys() & {"lag", "rates", "scaling"}, "but for figures that nobody reads"

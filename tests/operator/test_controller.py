@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from objects import body, moderation
+from objects import body
 
-from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.controller import Controller
 from textmod_operator.controller.decisions import raised_size
 from textmod_operator.controller.inventory import is_newer
 from textmod_operator.controller.status_writer import merge_patch
 from textmod_operator.controller.triggers import Patience
 from textmod_operator.settings import Settings
-from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ScalingSeen
+from textmod_operator.state import LagReading, LagUnknown, ScalingSeen
 
 VALUES = st.recursive(
     st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
@@ -45,50 +44,6 @@ def test_a_merge_patch_leads_from_one_to_the_other(
 ) -> None:
     assert apply_merge_patch(before, merge_patch(before, after)) == after
     assert merge_patch(after, after) == {}
-
-
-def claims(*bodies: dict[str, Any]) -> Claims:
-    known = Claims()
-    for item in bodies:
-        metadata = item["metadata"]
-        known.note(ObjectKey(metadata["namespace"], metadata["name"]), item)
-    return known
-
-
-OLD: dict[str, Any] = {"name": "old", "uid": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}
-NEW: dict[str, Any] = {"name": "new", "uid": "b", "creationTimestamp": "2026-01-02T00:00:00Z"}
-SHARED = {"topics": {"input": {"name": "shared"}}}
-
-
-def test_the_older_of_two_claimants_wins() -> None:
-    known = claims(body(SHARED, **OLD), body(SHARED, **NEW))
-    assert known.rival(moderation(SHARED, **OLD)) is None
-    assert known.rival(moderation(SHARED, **NEW)) == ("reddit/old", "shared")
-
-
-def test_a_tie_in_time_is_broken_the_same_way_for_both() -> None:
-    twin = {**NEW, "creationTimestamp": OLD["creationTimestamp"]}
-    known = claims(body(SHARED, **OLD), body(SHARED, **twin))
-    rivals = [known.rival(moderation(SHARED, **metadata)) for metadata in (OLD, twin)]
-    assert rivals == [None, ("reddit/old", "shared")]
-
-
-def test_the_same_name_on_another_kafka_is_another_topic() -> None:
-    elsewhere = {**SHARED, "kafka": {"bootstrapServers": "other:9092"}}
-    known = claims(body(SHARED, **OLD), body(elsewhere, **NEW))
-    assert known.rival(moderation(elsewhere, **NEW)) is None
-
-
-def test_a_dead_letter_topic_may_be_shared() -> None:
-    spec = {"topics": {"deadLetter": {"name": "all-dead-letters"}}}
-    known = claims(body(spec, **OLD), body(spec, **NEW))
-    assert known.rival(moderation(spec, **NEW)) is None
-
-
-def test_a_claim_ends_with_its_object() -> None:
-    known = claims(body(SHARED, **OLD), body(SHARED, **NEW))
-    known.forget(ObjectKey("reddit", "old"))
-    assert known.rival(moderation(SHARED, **NEW)) is None
 
 
 def test_readings_of_an_object_are_ordered_as_numbers() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from objects import moderation
 
-from textmod_operator.controller.reconcile import is_blind, size_over_zero
+from textmod_operator.controller.apply import size_over_zero
+from textmod_operator.controller.reconcile import is_blind
 from textmod_operator.state import (
     AutoscalerSeen,
     LagReading,

@@ -15,6 +15,8 @@ class Bad(NamedTuple):
     """A part of the API server's message."""
     python_says: str | None = None
     """A part of the operator's own message, when it is worded by pydantic instead of by us."""
+    admitted: bool = False
+    """The API server can't judge it: the object is stored, and a condition says it."""
 
 
 BAD_SPECS = (
@@ -144,6 +146,60 @@ BAD_SPECS = (
             "model": {"resources": {"limits": {"memory": "1Gi"}}},
         },
         "autoscaling.cpu needs model.resources.requests.cpu",
+        admitted=True,
+    ),
+    Bad(
+        "a port that is none",
+        {"kafka": {"bootstrapServers": "kafka:notaport"}},
+        "bootstrapServers",
+        "pattern",
+    ),
+    Bad(
+        "a port above all",
+        {"kafka": {"bootstrapServers": "kafka:9092,kafka:65536"}},
+        "bootstrapServers",
+        "pattern",
+    ),
+    Bad(
+        "a compacted dead-letter topic",
+        {"topics": {"deadLetter": {"config": {"cleanup.policy": "delete,compact"}}}},
+        "must not set cleanup.policy to compact",
+    ),
+    Bad(
+        "a variable named twice",
+        {"model": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
+        "Duplicate value",
+        "name every entry once",
+    ),
+    Bad(
+        "a pull secret named twice",
+        {"model": {"imagePullSecrets": [{"name": "a"}, {"name": "a"}]}},
+        "Duplicate value",
+        "name every entry once",
+    ),
+    Bad(
+        "a misspelt behavior",
+        {"autoscaling": {"behavior": {"scaledown": {"stabilizationWindowSeconds": 300}}}},
+        "unknown field",
+        "Extra inputs",
+    ),
+    Bad(
+        "a quantity that is none",
+        {"model": {"resources": {"requests": {"memory": "256mb"}}}},
+        "requests.memory",
+        "pattern",
+    ),
+    Bad(
+        "an object for a quantity",
+        {"model": {"resources": {"requests": {"memory": {"size": 1}}}}},
+        "requests.memory",
+        "valid string",
+    ),
+    Bad(
+        "a negative quantity",
+        {"model": {"resources": {"requests": {"cpu": -0.5}}}},
+        "requests.cpu",
+        "greater than or equal",
     ),
     Bad("a batch of none", {"serving": {"batch": {"maxMessages": 0}}}, "maxMessages", "greater"),
     Bad("an unknown field", {"serving": {"replicas": 3}}, "unknown field", "Extra inputs"),

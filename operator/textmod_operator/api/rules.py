@@ -20,13 +20,14 @@ class Rule:
     """One CEL validation rule (Kubernetes `x-kubernetes-validations`).
 
     Args:
-        cel: the expression; `self` is the object that carries the rule.
+        cel: the expression; `self` is the object that carries the rule. None for a rule that the
+            API server enforces by other means, or cannot judge: the operator's condition says it.
         message: the sentence that a user reads when it is false.
         holds: the same rule over the pydantic model; None for a rule about a change of the
             object (it names `oldSelf`), which only the API server can judge.
     """
 
-    cel: str
+    cel: str | None
     message: str
     holds: Callable[[Any], bool] | None = None
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from textmod_operator.api.behavior import Behavior
+from textmod_operator.api.quantity import Quantity
 from textmod_operator.api.rules import Rule, Strict, part
 from textmod_operator.errors import NotAccepted
 
@@ -34,8 +36,13 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 FreeForm = Annotated[dict[str, Any], Field(json_schema_extra={"x-preserve": True})]
 """A part of another API's schema that is passed through unread."""
-Quantity = Annotated[str | int, Field(json_schema_extra={"x-int-or-string": True})]
-"""A Kubernetes quantity, such as 500m or 1Gi."""
+UNIQUE_NAMES: dict[str, Any] = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["name"],
+}
+"""The API server refuses a list in which two entries have the same name."""
+_PORT = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+_SERVER = rf"([A-Z_]+://)?(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+)(:{_PORT})?"
 
 
 class CaSecretRef(Strict):
@@ -115,8 +122,9 @@ class Kafka(Strict):
     bootstrap_servers: str = Field(
         min_length=1,
         max_length=2048,
-        pattern=r"^[^\s,]+(,[^\s,]+)*$",
-        description="Brokers to start from: host:port, several separated by commas.",
+        pattern=rf"^{_SERVER}(,{_SERVER})*$",
+        description="Brokers to start from: host:port, several separated by commas; a port is a "
+        "number from 1 to 65535, and 9092 where it is left out.",
     )
     tls: Tls | None = Field(
         default=None,
@@ -163,6 +171,16 @@ class DataTopic(Strict):
 
 class DeadLetterTopic(DataTopic):
     """The topic of messages that can't be scored."""
+
+    rules = (
+        Rule(
+            "!has(self.config) || !('cleanup.policy' in self.config) || "
+            "!self.config['cleanup.policy'].contains('compact')",
+            "topics.deadLetter.config must not set cleanup.policy to compact: a compacted topic "
+            "takes no message without a key, and would lose all but one of each key",
+            lambda topic: "compact" not in topic.config.get("cleanup.policy", ""),
+        ),
+    )
 
     name: TopicName | None = Field(
         default=None,
@@ -273,6 +291,10 @@ class LocalObjectReference(Strict):
     name: ObjectName = Field(description="Name of an object in the same namespace.")
 
 
+def _once(entries: list[Any]) -> bool:
+    return len({entry.name for entry in entries}) == len(entries)
+
+
 RESERVED_ENV_PREFIXES = ("TEXTMOD_", "PREDICTIVE_UNIT_")
 
 
@@ -288,6 +310,11 @@ class Model(Strict):
             lambda model: all(
                 not entry.name.startswith(RESERVED_ENV_PREFIXES) for entry in model.env
             ),
+        ),
+        Rule(
+            None,  # the list's type says it to the API server
+            "model.env and model.imagePullSecrets must name every entry once",
+            lambda model: _once(model.env) and _once(model.image_pull_secrets),
         ),
     )
 
@@ -327,11 +354,13 @@ class Model(Strict):
         max_length=64,
         description="More environment variables of the model container, as in a Pod. Default: "
         "none.",
+        json_schema_extra=UNIQUE_NAMES,
     )
     image_pull_secrets: list[LocalObjectReference] = Field(
         default_factory=list,
         max_length=16,
         description="Secrets to pull the image with, as in a Pod. Default: none.",
+        json_schema_extra=UNIQUE_NAMES,
     )
     node_selector: dict[str, str] = Field(
         default_factory=dict,
@@ -491,10 +520,10 @@ class Autoscaling(Strict):
         "external.metrics.k8s.io. Keda: a ScaledObject, for clusters where KEDA serves that API "
         "and ours can't be. None: no scaling on lag. Default: Builtin.",
     )
-    behavior: FreeForm = Field(
-        default_factory=dict,
-        description="behavior of the HorizontalPodAutoscaler (autoscaling/v2), passed through. "
-        "Default: the operator's law decides and the autoscaler follows at once.",
+    behavior: Behavior = part(
+        Behavior(),
+        "behavior of the HorizontalPodAutoscaler (autoscaling/v2). Default: the operator's law "
+        "decides and the autoscaler follows at once.",
     )
 
 
@@ -555,9 +584,7 @@ class Spec(Strict):
             lambda spec: spec.autoscaling.min_replicas <= _input_partitions(spec),
         ),
         Rule(
-            "!has(self.autoscaling.cpu) || (has(self.model.resources.requests) && "
-            "'cpu' in self.model.resources.requests) || (has(self.model.resources.limits) && "
-            "'cpu' in self.model.resources.limits)",
+            None,  # CEL does not see a map of values that may be strings or fractions
             "autoscaling.cpu needs model.resources.requests.cpu: utilization is a percentage of "
             "the request",
             lambda spec: spec.autoscaling.cpu is None or _requests_cpu(spec),
@@ -731,7 +758,8 @@ class TextModeration(Strict):
             NotAccepted: InvalidSpec, with one sentence per field that is wrong.
         """
         try:
-            return cls.model_validate({"metadata": body["metadata"], "spec": body.get("spec", {})})
+            spec = _without_nulls(body.get("spec") or {})
+            return cls.model_validate({"metadata": body["metadata"], "spec": spec})
         except ValidationError as error:
             sentences = "; ".join(
                 ": ".join(
@@ -746,3 +774,12 @@ class TextModeration(Strict):
                 for detail in error.errors(include_url=False)
             )
             raise NotAccepted("InvalidSpec", sentences, retry=False) from error
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """A field that is null counts as left out, as everywhere in Kubernetes."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

@@ -1,4 +1,8 @@
-"""Which TextModeration may write which topic. Pure; nothing is asked of Kafka."""
+"""Which TextModeration may write which topic, and which read it. Pure; nothing is asked of Kafka.
+
+Two objects may read one input: that is Kafka's ordinary fan-out, each with a group of its own. No
+two write one topic: a reader could not tell their verdicts apart.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,9 @@ class Claim:
     """creationTimestamp, in RFC 3339: text sorts as time does."""
     uid: str
     topics: frozenset[Claimed]
+    """What it writes, alone."""
+    reads: Claimed
+    """What it reads, perhaps with others."""
 
     @property
     def age(self) -> tuple[str, str]:
@@ -30,7 +37,6 @@ class Claim:
 class Claims:
     """The claims of all objects.
 
-    Two models on one output topic would mix their verdicts, and no reader could tell them apart.
     Changed on the event loop and read by passes in threads: an object's claim is replaced in one
     assignment, so no pass ever sees it missing.
     """
@@ -83,6 +89,16 @@ class Claims:
         _, key, topic = min(found)
         return key, topic
 
+    def also_used(self, tm: TextModeration, topic: str) -> bool:
+        """Whether another object reads or writes a topic of `tm`."""
+        own = ObjectKey(tm.metadata.namespace, tm.metadata.name)
+        at = (_servers(tm), topic)
+        return any(
+            at == claim.reads or at in claim.topics
+            for key, claim in list(self._claims.items())
+            if key != own
+        )
+
     def _neighbours(self, key: ObjectKey, topics: frozenset[Claimed]) -> set[ObjectKey]:
         return {other for topic in topics for other in self._claimants.get(topic, frozenset())} - {
             key
@@ -98,11 +114,15 @@ class Claims:
 
 
 def claim_of(tm: TextModeration) -> Claim:
-    """What an object claims: the topics that it alone may use."""
-    servers = ",".join(sorted(tm.spec.kafka.bootstrap_servers.split(",")))
-    names = (tm.input_topic, tm.output_topic)
+    """What an object claims: the topics that it alone may write, and the one that it reads."""
+    servers = _servers(tm)
     return Claim(
         tm.metadata.creation_timestamp,
         tm.metadata.uid,
-        frozenset((servers, name) for name in names),
+        frozenset({(servers, tm.output_topic), (servers, tm.dead_letter_topic)}),
+        (servers, tm.input_topic),
     )
+
+
+def _servers(tm: TextModeration) -> str:
+    return ",".join(sorted(tm.spec.kafka.bootstrap_servers.split(",")))

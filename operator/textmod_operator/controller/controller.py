@@ -79,7 +79,7 @@ class Controller:
             self._cluster,
             self._kafka,
             lambda: replace(self._cluster.capabilities(), keda_url=self._settings.keda_url),
-            self._claims.rival,
+            self._claims,
             self._writer.merge,
         )
         self._passes = Passes(self._inventory, edges, self.streams.scaling, self._writer)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller import ownership
+from textmod_operator.controller.gather import connect_to_kafka
 from textmod_operator.controller.inventory import key_of
-from textmod_operator.controller.reconcile import Edges, connect_to_kafka
+from textmod_operator.controller.reconcile import Edges
 from textmod_operator.errors import NotAccepted, TopicsNotReady
 from textmod_operator.state import Manifest, ObjectKey
 
@@ -14,8 +15,8 @@ def finalize(body: Manifest, edges: Edges) -> None:
     """Delete the topics that the object created, then remove our finalizer.
 
     The workload is deleted first, and its pods are waited for: a pod that still writes would have
-    the brokers create the topic again. An object that is set back to Retain, or can't be
-    understood, is released with its topics.
+    the brokers create the topic again. A topic that another object uses stays. An object that is
+    set back to Retain, or can't be parsed, is released and its topics stay.
 
     Raises:
         TopicsNotReady: pods still run, or the brokers can't be reached; the object is held and
@@ -27,7 +28,9 @@ def finalize(body: Manifest, edges: Edges) -> None:
         if tm.spec.topics.deletion_policy == "Delete" and (owned := ownership.owned(body)):
             _stop_pods(tm, edges)
             connection, _ = connect_to_kafka(tm, edges.cluster)
-            edges.kafka.to(connection).delete(owned)
+            edges.kafka.to(connection).delete(
+                {n: i for n, i in owned.items() if not edges.claims.also_used(tm, n)}
+            )
     except NotAccepted:
         pass
     edges.cluster.set_finalizer(key_of(body), present=False)

@@ -6,19 +6,23 @@ run it as a function of (object, world, fault).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from textmod_operator import metrics, naming
-from textmod_operator.conditions import held_status
+from textmod_operator.conditions import failed_status, held_status
 from textmod_operator.controller.deletion import finalize
 from textmod_operator.controller.inventory import Inventory
 from textmod_operator.controller.reconcile import Edges, Outcome, reconcile
 from textmod_operator.controller.status_writer import StatusWriter, merge_patch
-from textmod_operator.errors import Problem
+from textmod_operator.errors import ClusterError, Problem
+from textmod_operator.kafka.clusters import KafkaPending
 from textmod_operator.settings import Settings
 from textmod_operator.state import LagUnknown, Manifest, ObjectKey, ScalingSeen
+
+logger = logging.getLogger(__name__)
 
 Scaling = Callable[[ObjectKey], ScalingSeen | None]
 """The last decision of the scaling law about an object; None before the first."""
@@ -64,9 +68,27 @@ class Passes:
         if body["metadata"].get("deletionTimestamp"):
             self._release(key, body)
             return None
-        outcome = reconcile(body, self._edges, self._scaling(key), self._now())
+        outcome = self._reconcile(key, body)
         self._writer.write(key, body, outcome.status, outcome.tm)
         return outcome
+
+    def _reconcile(self, key: ObjectKey, body: Manifest) -> Outcome:
+        """A pass that fails is reported in the object's own conditions: its observedGeneration
+        never lags behind, and no other object notices."""
+        try:
+            return reconcile(body, self._edges, self._scaling(key), self._now())
+        except ClusterError as error:
+            if error.status == 0:
+                raise  # the API server is away: there is nobody to report to
+            logger.warning("%s: the pass failed: %s", key, error)
+            reason, message = "ApplyFailed", f"{error}; it is retried"
+        except KafkaPending:
+            raise  # the pass is repeated once that Kafka cluster was asked
+        except Exception as error:
+            logger.exception("%s: the pass failed", key)
+            metrics.RECONCILE_ERRORS.inc()
+            reason, message = "InternalError", f"{type(error).__name__}: {error}; it is retried"
+        return Outcome(failed_status(body, reason, message[:1024], self._now()), retry=True)
 
     def _release(self, key: ObjectKey, body: Manifest) -> None:
         if naming.FINALIZER not in (body["metadata"].get("finalizers") or ()):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from textmod_operator import naming
+from textmod_operator import metrics, naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.autoscaler import acts_at_once
 from textmod_operator.kafka.clusters import KafkaCluster, KafkaClusters
 from textmod_operator.scaling.law import Decision, Memory, Policy, Workload, decide
+from textmod_operator.scaling.progress import Expired, Progress, patience, unread_and_deleted
 from textmod_operator.state import (
     KafkaConnection,
     LagReading,
@@ -88,6 +89,8 @@ class Streams:
         self._streams: dict[ObjectKey, Stream] = {}
         self._memories: dict[ObjectKey, Memory] = {}
         self._seen: dict[ObjectKey, ScalingSeen] = {}
+        self._progress: dict[ObjectKey, Progress] = {}
+        self._expired: dict[ObjectKey, Expired] = {}
 
     def follow(self, stream: Stream, learned: str | None = None) -> None:
         """Read a stream's lag from now on, or take over what changed.
@@ -104,7 +107,8 @@ class Streams:
             if old is not None and old.source != stream.source:
                 kept = self._memories[stream.key].learned()
                 self._memories[stream.key] = Memory.from_learned(dict(kept))
-                self._seen.pop(stream.key, None)
+                for table in (self._seen, self._progress, self._expired):
+                    table.pop(stream.key, None)
             self._memories.setdefault(stream.key, _remembered(learned))
         if old is not None and old.connection != stream.connection:
             self._unwatch(old)
@@ -115,7 +119,8 @@ class Streams:
         with self._lock:
             stream = self._streams.pop(key, None)
             self._memories.pop(key, None)
-            self._seen.pop(key, None)
+            for table in (self._seen, self._progress, self._expired):
+                table.pop(key, None)
         if stream is not None:
             self._unwatch(stream)
 
@@ -176,6 +181,27 @@ class Streams:
         if cluster is not None:
             cluster.monitor.forget(stream.key)
 
+    def _with_progress(
+        self, stream: Stream, reading: Reading, seen: ScalingSeen, now: float
+    ) -> ScalingSeen:
+        """The decision, with what the readings so far say of progress and of messages lost."""
+        if isinstance(reading, LagUnknown):
+            return seen
+        key, served = stream.key, bool(stream.workload.ready)
+        progress = self._progress.get(key, Progress()).after(reading, now, served=served)
+        self._progress[key] = progress
+        self._expired[key], lost = self._expired.get(key, Expired()).after(reading)
+        if lost:
+            metrics.EXPIRED.labels(key.namespace, key.name).inc(lost)
+        standing = progress.standing(now)
+        limit = patience(stream.policy.max_seconds_behind)
+        return replace(
+            seen,
+            standing=tuple(sorted(p for p, seconds in standing.items() if seconds > limit)),
+            standing_seconds=max(standing.values(), default=0.0),
+            expired=sum(unread_and_deleted(reading).values()),
+        )
+
     def _take(self, key: ObjectKey, source: Source | None, reading: Reading, now: float) -> bool:
         """Decide by a reading of `source`; one of where the stream was before is dropped."""
         with self._lock:
@@ -196,7 +222,8 @@ class Streams:
             current = self._streams.get(key)
             if current is None or current.source != source:
                 return False
-            self._memories[key], self._seen[key] = memory, _seen(reading, decision)
+            self._memories[key] = memory
+            self._seen[key] = self._with_progress(stream, reading, _seen(reading, decision), now)
         return True
 
 

@@ -82,7 +82,7 @@ def acts_at_once(tm: TextModeration) -> bool:
     who has said how to scale up has the HPA do it, at the user's pace.
     """
     autoscaling = tm.spec.autoscaling
-    return autoscaling.metrics_provider == "Builtin" and "scaleUp" not in autoscaling.behavior
+    return autoscaling.metrics_provider == "Builtin" and autoscaling.behavior.scale_up is None
 
 
 def default_behavior(max_replicas: int, *, tolerance: bool = False) -> Manifest:
@@ -105,7 +105,7 @@ def default_behavior(max_replicas: int, *, tolerance: bool = False) -> Manifest:
 
 def behavior(tm: TextModeration, *, tolerance: bool = False) -> Manifest:
     """The user's behavior over our default. Without lag (CPU alone) the HPA's own is right."""
-    asked: dict[str, Any] = tm.spec.autoscaling.behavior
+    asked: dict[str, Any] = tm.spec.autoscaling.behavior.asked()
     if tm.spec.autoscaling.metrics_provider == "None":
         return asked
     ours = default_behavior(tm.max_replicas, tolerance=tolerance)

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from textmod_operator import naming
+from textmod_operator.api.quantity import quantity_text
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.state import KafkaConnection, Manifest
 
@@ -84,7 +85,7 @@ def _container(tm: TextModeration, connection: KafkaConnection, revision: str) -
         "image": tm.spec.model.image,
         "env": _environment(tm, connection, revision),
         "resources": {
-            part: dict(quantities)
+            part: {name: quantity_text(value) for name, value in quantities.items()}
             for part, quantities in (("requests", resources.requests), ("limits", resources.limits))
             if quantities
         },

@@ -1,0 +1,369 @@
+"""One pass as a function: (object, world, fault) → (writes, conditions, next pass)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from fake_cluster import FakeCluster, conditions
+from fake_topics import FakeTopics
+from objects import IMAGE, body, moderation, scaling_seen
+
+from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.inventory import Inventory
+from textmod_operator.controller.passes import Passes, next_pass
+from textmod_operator.controller.reconcile import Edges, Outcome
+from textmod_operator.controller.status_writer import StatusWriter
+from textmod_operator.errors import ClusterError, TopicsNotReady
+from textmod_operator.settings import Settings
+from textmod_operator.state import Capabilities, Manifest, ObjectKey, PodSeen, ScalingSeen
+
+SCIENCE = ObjectKey("reddit", "science")
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DEPLOYMENT = {"serving": {"platform": "Deployment"}}
+SERVING: dict[str, Manifest] = {
+    "Deployment": {
+        "observedGeneration": None,
+        "replicas": 1,
+        "updatedReplicas": 1,
+        "availableReplicas": 1,
+    },
+    "HorizontalPodAutoscaler": {
+        "conditions": [{"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}]
+    },
+}
+
+
+@dataclass
+class World:
+    """What a pass meets, and what it leaves."""
+
+    cluster: FakeCluster = field(default_factory=FakeCluster)
+    kafka: FakeTopics = field(default_factory=FakeTopics)
+    claims: Claims = field(default_factory=Claims)
+    scaling: ScalingSeen | None = field(default_factory=scaling_seen)
+
+    def run(self, spec: dict[str, Any], **metadata: Any) -> Outcome | None:
+        """One pass over an object with this spec and the status that the last pass left."""
+        status = self.cluster.body.get("status", {}) if self.cluster.body else {}
+        asked = body(spec, **{"resourceVersion": "1", **metadata})
+        self.cluster.body = {**asked, "status": status}
+        inventory = Inventory()
+        inventory.note(SCIENCE, self.cluster.body)
+        self.claims.note(SCIENCE, self.cluster.body)
+        edges = Edges(
+            self.cluster,
+            self.kafka,
+            Capabilities,
+            self.claims,
+            write_status=self.cluster.patch_status,
+        )
+        writer = StatusWriter(self.cluster, 10.0, lambda key, body: None, clock=lambda: 0.0)
+        passes = Passes(inventory, edges, lambda key: self.scaling, writer, lambda: NOW)
+        return passes.run(SCIENCE)
+
+    @property
+    def told(self) -> dict[str, tuple[str, str]]:
+        assert self.cluster.body is not None
+        return conditions(self.cluster.body)
+
+    def wrote(self) -> list[tuple[str, str]]:
+        """What was written to the world since the last call, but for the status."""
+        writes = [w for w in self.cluster.writes if w[1] != "status"] + self.kafka.writes
+        self.cluster.writes.clear()
+        self.kafka.writes.clear()
+        return writes
+
+
+def serving() -> World:
+    """A world in which a replica of whatever is asked for serves."""
+    return World(FakeCluster(status=SERVING, pods_of=(pod(ready=True, revision=""),)))
+
+
+def pod(**changes: Any) -> PodSeen:
+    return PodSeen(**{"name": "science-1", "image": IMAGE, "ready": False, **changes})
+
+
+def refusal(status: int, message: str) -> ClusterError:
+    return ClusterError(status, message)
+
+
+TYPED = "failed to create typed patch object (reddit/science; apps/v1, Kind=Deployment): .spec"
+WEBHOOK = 'Internal error occurred: failed calling webhook "v1.vseldondeployment.kb.io"'
+UNKNOWN_FIELD = f"{TYPED}.affinity.nodeAffinty: field not declared in schema"
+
+
+# --- what the API server says to an apply -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "part", "reason", "stalled"),
+    [
+        ("Deployment", refusal(500, UNKNOWN_FIELD), "Accepted", "InvalidSpec", True),
+        (
+            "Deployment",
+            refusal(
+                500, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*"
+            ),
+            "Accepted",
+            "InvalidSpec",
+            True,
+        ),
+        ("Deployment", refusal(422, "spec: Invalid value"), "Accepted", "InvalidSpec", True),
+        ("Deployment", refusal(400, "unable to decode"), "Accepted", "InvalidSpec", True),
+        ("Deployment", refusal(500, WEBHOOK), "WorkloadReady", "ApplyFailed", False),
+        ("Deployment", refusal(503, "etcd is away"), "WorkloadReady", "ApplyFailed", False),
+        ("Deployment", refusal(429, "too many requests"), "WorkloadReady", "ApplyFailed", False),
+        (
+            "Deployment",
+            refusal(403, 'deployments.apps "science" is forbidden: exceeded quota: few'),
+            "WorkloadReady",
+            "QuotaExceeded",
+            True,
+        ),
+        (
+            "Deployment",
+            refusal(403, 'admission webhook "policy.example" denied the request: no'),
+            "WorkloadReady",
+            "PodRefused",
+            True,
+        ),
+        (
+            "HorizontalPodAutoscaler",
+            refusal(422, "spec.behavior: Invalid value"),
+            "Accepted",
+            "InvalidSpec",
+            True,
+        ),
+        (
+            "HorizontalPodAutoscaler",
+            refusal(500, "Internal error"),
+            "AutoscalingReady",
+            "ApplyFailed",
+            False,
+        ),
+        ("Service", refusal(500, "Internal error"), "WorkloadReady", "ApplyFailed", False),
+    ],
+)
+def test_every_answer_to_an_apply_is_a_condition_of_the_objects_generation(
+    kind: str, answer: ClusterError, part: str, reason: str, stalled: bool
+) -> None:
+    world = serving()
+    world.cluster.faults["apply", kind] = answer
+    outcome = world.run(DEPLOYMENT, generation=7)
+    assert world.told[part] == ("False", reason)
+    assert world.told["Ready"][0] == "False"
+    assert world.told["Stalled"] == (("True", reason) if stalled else ("False", "NotStalled"))
+    assert world.cluster.body is not None
+    assert world.cluster.body["status"]["observedGeneration"] == 7
+    assert outcome is not None
+    assert outcome.retry == (reason != "InvalidSpec")
+
+
+def test_a_refused_change_changes_nothing_that_runs() -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    assert ("apply", "Deployment") in world.wrote()
+    world.cluster.faults["apply", "Deployment"] = refusal(500, UNKNOWN_FIELD)
+    bad = {
+        **DEPLOYMENT,
+        "model": {"affinity": {"nodeAffinty": {}}},
+        "topics": {"output": {"name": "elsewhere"}},
+        "autoscaling": {"maxReplicas": 5},
+    }
+    world.run(bad, generation=4)
+    assert world.wrote() == []
+    assert world.told["Accepted"] == ("False", "InvalidSpec")
+    assert world.told["WorkloadReady"] == ("Unknown", "NotAccepted")
+
+
+def test_a_spec_that_the_autoscaler_is_refused_for_changes_nothing_either() -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    world.wrote()
+    world.cluster.faults["apply", "HorizontalPodAutoscaler"] = refusal(422, "Invalid value")
+    behavior = {"scaleUp": {"stabilizationWindowSeconds": 3600}}
+    bad = {**DEPLOYMENT, "model": {"image": "new:1"}, "autoscaling": {"behavior": behavior}}
+    world.run(bad, generation=4)
+    assert world.wrote() == []
+    assert world.told["Accepted"] == ("False", "InvalidSpec")
+
+
+def test_an_object_as_it_should_be_costs_no_request() -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    world.cluster.writes.clear()
+    world.run(DEPLOYMENT)
+    assert world.cluster.writes == []
+
+
+# --- faults of the operator and the API server ------------------------------------------------
+
+
+def test_a_bug_is_a_condition_of_the_object_and_a_retry() -> None:
+    world = serving()
+    world.kafka.ensure = None  # type: ignore[method-assign, assignment]
+    outcome = world.run(DEPLOYMENT, generation=9)
+    assert world.told["Ready"] == ("False", "InternalError")
+    assert world.told["WorkloadReady"] == ("Unknown", "InternalError")
+    assert outcome is not None
+    assert outcome.retry
+    assert world.cluster.body is not None
+    assert world.cluster.body["status"]["observedGeneration"] == 9
+
+
+def test_an_api_server_that_is_away_is_no_news_of_the_object() -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    before = world.told
+    world.cluster.faults["apply", "Deployment"] = ClusterError(0, "connection refused")
+    with pytest.raises(ClusterError):
+        world.run({**DEPLOYMENT, "model": {"image": "new:1"}}, generation=4)
+    assert world.told == before
+
+
+@pytest.mark.parametrize("request_", [("list", "Pod"), ("get", "Secret"), ("patch", "metadata")])
+def test_any_other_refusal_is_a_condition_too(request_: tuple[str, str]) -> None:
+    world = serving()
+    world.cluster.faults[request_] = refusal(500, "etcdserver: request timed out")
+    secret = {"sasl": {"mechanism": "PLAIN", "secretRef": {"name": "login"}}}
+    spec = {**DEPLOYMENT, "kafka": secret, "topics": {"deletionPolicy": "Delete"}}
+    if request_ != ("get", "Secret"):
+        world.cluster.secrets["login"] = {"username": b"u", "password": b"p"}
+    outcome = world.run(spec, generation=5)
+    assert world.told["Ready"] == ("False", "ApplyFailed")
+    assert outcome is not None
+    assert outcome.retry
+
+
+# --- topics -----------------------------------------------------------------------------------
+
+
+def other(spec: dict[str, Any], **metadata: Any) -> Manifest:
+    named = {"name": "other", "uid": "uid-0", "creationTimestamp": "2025-01-01T00:00:00Z"}
+    return body(spec, **{**named, **metadata})
+
+
+@pytest.mark.parametrize("role", ["output", "deadLetter"])
+def test_one_topic_of_two_writers_is_refused_and_nothing_moves(role: str) -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    world.wrote()
+    shared = {"topics": {role: {"name": "shared"}}}
+    world.claims.note(ObjectKey("reddit", "other"), other(shared))
+    world.run({**DEPLOYMENT, **shared}, generation=4)
+    assert world.wrote() == []
+    assert world.told["TopicsReady"] == ("False", "OwnedByAnother")
+    assert world.told["Accepted"][0] == "True"
+    assert world.told["WorkloadReady"][0] == "Unknown"
+    assert world.told["Stalled"] == ("True", "OwnedByAnother")
+
+
+def test_two_objects_may_read_one_input() -> None:
+    world = serving()
+    shared = {"topics": {"input": {"name": "shared"}}}
+    world.claims.note(ObjectKey("reddit", "other"), other(shared))
+    world.run({**DEPLOYMENT, **shared})
+    assert world.told["TopicsReady"][0] == "True"
+
+
+def test_a_shared_input_outlives_the_one_that_created_it() -> None:
+    world = serving()
+    spec = {**DEPLOYMENT, "topics": {"input": {"name": "shared"}, "deletionPolicy": "Delete"}}
+    world.run(spec)
+    world.wrote()
+    world.claims.note(
+        ObjectKey("reddit", "other"), other({"topics": {"input": {"name": "shared"}}})
+    )
+    going = {"deletionTimestamp": "2026-01-02T00:00:00Z"}
+    finalizers = ["textmoderation.dev/delete-topics"]
+    world.run(spec, finalizers=finalizers, **going)
+    assert world.wrote()[-2:] == [("delete", "science-output"), ("delete", "science-dead-letter")]
+    assert "shared" in world.kafka.partitions_of
+
+
+@pytest.mark.parametrize("reason", ["KafkaUnreachable", "TopicMissing", "ConfigDrift"])
+def test_a_workload_is_not_moved_to_topics_that_are_not_there(reason: str) -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    world.wrote()
+    world.kafka.fault = TopicsNotReady(reason, "no")
+    world.run({**DEPLOYMENT, "topics": {"input": {"name": "elsewhere"}}}, generation=4)
+    assert world.wrote() == []
+    assert world.told["TopicsReady"] == ("False", reason)
+    assert world.told["AutoscalingReady"][0] == "Unknown"
+    assert world.cluster.body is not None
+    assert world.cluster.body["status"]["readyReplicas"] == 1
+
+
+def test_an_outage_of_kafka_keeps_the_workload_as_it_should_be() -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    world.wrote()
+    world.kafka.fault = TopicsNotReady("KafkaUnreachable", "no")
+    world.run({**DEPLOYMENT, "model": {"image": "new:1"}}, generation=4)
+    assert world.wrote() == [("apply", "Deployment")]
+
+
+def test_without_topics_nothing_is_said_of_an_autoscaler() -> None:
+    world = serving()
+    world.kafka.fault = TopicsNotReady("ConfigDrift", "retention.ms: soon")
+    world.run(DEPLOYMENT)
+    assert world.told["AutoscalingReady"] == ("Unknown", "NotLookedAt")
+    assert world.told["Stalled"] == ("True", "ConfigDrift")
+
+
+# --- the pods' own reasons --------------------------------------------------------------------
+
+QUOTA = 'pods "science-1" is forbidden: exceeded quota: few, requested: cpu=9'
+POLICY = 'pods "science-1" is forbidden: violates PodSecurity "restricted:latest"'
+
+
+@pytest.mark.parametrize(
+    ("pods", "failure", "reason"),
+    [
+        ((pod(unscheduled="0/1 nodes are available: 1 Insufficient cpu."),), None, "Unschedulable"),
+        ((pod(refused="OutOfcpu: Node didn't have enough resource"),), None, "PodRefused"),
+        (
+            (
+                pod(
+                    waiting_reason="CreateContainerConfigError", last_message='secret "x" not found'
+                ),
+            ),
+            None,
+            "ContainerNotStarting",
+        ),
+        ((pod(waiting_reason="ImagePullBackOff"),), None, "ImageUnavailable"),
+        ((pod(waiting_reason="CrashLoopBackOff"),), None, "CrashLooping"),
+        ((), QUOTA, "QuotaExceeded"),
+        ((), POLICY, "PodRefused"),
+    ],
+)
+def test_the_pods_own_reason_is_the_conditions(
+    pods: tuple[PodSeen, ...], failure: str | None, reason: str
+) -> None:
+    status = {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": failure}]}
+    told = {**SERVING, "Deployment": status if failure else {"replicas": 1}}
+    world = World(FakeCluster(status=told, pods_of=pods))
+    world.run(DEPLOYMENT)
+    assert world.told["WorkloadReady"] == ("False", reason)
+    assert world.told["Stalled"] == ("True", reason)
+    assert world.told["Reconciling"][0] == "False"
+
+
+# --- when the next pass is due ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seconds"),
+    [
+        (Outcome({}), 600.0),
+        (Outcome({}, uses_secrets=True), 300.0),
+        (Outcome({}, moderation(), retry=True), 600.0),
+    ],
+)
+def test_every_object_has_a_next_pass(outcome: Outcome, seconds: float) -> None:
+    due = next_pass(outcome, scaling_seen(), Settings())
+    assert (due.seconds, due.failed) == (seconds, outcome.retry)

@@ -1,0 +1,134 @@
+"""The Kubernetes door as a value: what is there, what was written, and what fails.
+
+It answers as `textmod_operator.kube.cluster.Cluster` does, and fails as the API server does: a
+fault is a `ClusterError` for the requests that match it.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.errors import ClusterError
+from textmod_operator.naming import FINALIZER
+from textmod_operator.state import Capabilities, Manifest, ObjectKey, PodSeen, Ref
+
+
+@dataclass
+class FakeCluster:
+    """A cluster without controllers: what is applied is there, with the status that the test sets.
+
+    `writes` has every write in order, as (verb, what).
+    """
+
+    status: dict[str, Manifest] = field(default_factory=dict)
+    """Kind → the status that objects of that kind have."""
+    pods_of: tuple[PodSeen, ...] = ()
+    secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    faults: dict[tuple[str, str], ClusterError] = field(default_factory=dict)
+    """(verb, kind) → the answer to that request."""
+    foreign: tuple[str, ...] = ()
+    writes: list[tuple[str, str]] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
+    body: Manifest | None = None
+    """The TextModeration, with the status as it was last patched."""
+    live: dict[Ref, Manifest] = field(default_factory=dict)
+
+    def _meets(self, verb: str, kind: str) -> None:
+        fault = self.faults.get((verb, kind))
+        if fault is not None:
+            raise fault
+
+    # --- owned objects ----------------------------------------------------------------------
+
+    def apply(self, manifest: Manifest, owner: TextModeration) -> Manifest:
+        self._meets("apply", manifest["kind"])
+        ref = Ref.of(manifest)
+        before = self.live.get(ref)
+        if before is None or before["asked"] != manifest:
+            self.writes.append(("apply", manifest["kind"]))
+        self.live[ref] = {
+            **copy.deepcopy(manifest),
+            "asked": manifest,
+            "owner": owner.metadata.uid,
+            "status": self.status.get(manifest["kind"], {}),
+        }
+        return self.live[ref]
+
+    def dry_run(self, manifest: Manifest) -> Manifest:
+        self._meets("apply", manifest["kind"])
+        self._meets("dry_run", manifest["kind"])
+        return manifest
+
+    def delete(self, ref: Ref) -> None:
+        self._meets("delete", ref.kind)
+        self.writes.append(("delete", ref.kind))
+        self.live.pop(ref, None)
+
+    def get(self, ref: Ref) -> Manifest | None:
+        self._meets("get", ref.kind)
+        return self.live.get(ref)
+
+    def owned(self, owner_uid: str, namespace: str) -> list[Ref]:
+        return [ref for ref, body in self.live.items() if body["owner"] == owner_uid]
+
+    def pods(self, key: ObjectKey) -> tuple[PodSeen, ...]:
+        self._meets("list", "Pod")
+        return self.pods_of
+
+    def pods_running(self, key: ObjectKey) -> int:
+        return 0
+
+    def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        self._meets("get", "Secret")
+        return self.secrets.get(name)
+
+    # --- the TextModeration -----------------------------------------------------------------
+
+    def patch_status(self, key: ObjectKey, status: Manifest) -> Manifest | None:
+        self._meets("patch", "status")
+        self.writes.append(("patch", "status"))
+        assert self.body is not None
+        merged = {**self.body.get("status", {}), **status}
+        kept = {name: value for name, value in merged.items() if value is not None}
+        version = str(int(self.body["metadata"].get("resourceVersion", "1")) + 1)
+        metadata = {**self.body["metadata"], "resourceVersion": version}
+        self.body = {**self.body, "metadata": metadata, "status": kept}
+        return self.body
+
+    def patch_metadata(self, key: ObjectKey, metadata: Manifest) -> Manifest | None:
+        self._meets("patch", "metadata")
+        self.writes.append(("patch", "metadata"))
+        assert self.body is not None
+        self.body = {**self.body, "metadata": {**self.body["metadata"], **metadata}}
+        return self.body
+
+    def set_finalizer(self, key: ObjectKey, *, present: bool) -> Manifest | None:
+        self._meets("patch", "metadata")
+        assert self.body is not None
+        others = [n for n in self.body["metadata"].get("finalizers", ()) if n != FINALIZER]
+        return self.patch_metadata(key, {"finalizers": [*others, *([FINALIZER] * present)]})
+
+    def scale(self, key: ObjectKey, replicas: int) -> None:
+        self._meets("patch", "scale")
+        self.writes.append(("scale", str(replicas)))
+
+    def post_event(self, about: TextModeration, severity: str, reason: str, message: str) -> None:
+        self._meets("create", "Event")
+        self.events.append((severity, reason))
+
+    # --- discovery --------------------------------------------------------------------------
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    def foreign_metrics(self) -> tuple[str, ...]:
+        return self.foreign
+
+
+def conditions(body: Manifest) -> dict[str, tuple[str, str]]:
+    """Type → (status, reason) of an object's conditions."""
+    listed: Any = body.get("status", {}).get("conditions", ())
+    return {item["type"]: (item["status"], item["reason"]) for item in listed}

@@ -1,0 +1,56 @@
+"""Kafka's admin door as a value: the topics that are there, and what the brokers refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from textmod_operator.errors import TopicsNotReady
+from textmod_operator.state import KafkaConnection, Topic, TopicSeen
+
+
+@dataclass
+class FakeTopics:
+    """One Kafka cluster for every connection. `fault` is raised by every request."""
+
+    partitions_of: dict[str, int] = field(default_factory=dict)
+    fault: TopicsNotReady | None = None
+    writes: list[tuple[str, str]] = field(default_factory=list)
+
+    def to(self, connection: KafkaConnection) -> FakeTopics:
+        return self
+
+    def keep_only(self, connections: set[KafkaConnection]) -> None: ...
+
+    def ensure(
+        self,
+        topics: Iterable[Topic],
+        owned: Mapping[str, str],
+        record: Callable[[list[str]], None],
+    ) -> tuple[TopicSeen, ...]:
+        if self.fault is not None:
+            raise self.fault
+        seen = []
+        for topic in topics:
+            created = topic.name not in self.partitions_of
+            if created:
+                record([topic.name])
+                self.writes.append(("create", topic.name))
+                self.partitions_of[topic.name] = topic.partitions
+            seen.append(
+                TopicSeen(
+                    topic.role,
+                    topic.name,
+                    self.partitions_of[topic.name],
+                    1,
+                    created or topic.name in owned,
+                )
+            )
+        return tuple(seen)
+
+    def delete(self, names: Iterable[str]) -> None:
+        if self.fault is not None:
+            raise self.fault
+        for name in names:
+            self.writes.append(("delete", name))
+            self.partitions_of.pop(name, None)
