@@ -83,6 +83,7 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
     assert read.schema_registry_url == "https://registry:8081"
     assert read.schema_registry_username == "reggie"
     assert str(read.schema_registry_ca_file) == "/etc/textmod/schema-registry-ca/ca.crt"
+    assert read.memory_limit == 512 * 2**20
     assert read.consumer_group == "textmod.reddit.science"
     assert read.pod_name == "science-1"
 

@@ -6,6 +6,7 @@ start to the first verdict.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -70,6 +71,9 @@ class Settings(BaseModel):
     model_digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
     model_threshold: float | None = Field(None, ge=0, le=1)
 
+    memory_limit: int | None = Field(None, gt=0)
+    """Bytes; a Kubernetes quantity such as 512Mi is taken too. None: the control group's."""
+
     protocol: Literal["Rest", "Grpc"] = "Rest"
     bind_address: str = "0.0.0.0"  # noqa: S104 - a pod serves on all of its own addresses
     http_port: Port = Field(9000, validation_alias="PREDICTIVE_UNIT_HTTP_SERVICE_PORT")
@@ -93,6 +97,19 @@ class Settings(BaseModel):
         except (ValueError, TypeError, KeyError):
             message = "must be a JSON list of {name, value, type} objects"
             raise ValueError(message) from None
+
+    @field_validator("memory_limit", mode="before")
+    @classmethod
+    def _read_quantity(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(m|[kMGTPE]|[KMGTPE]i)?", value)
+        if found is None:
+            return value
+        number, unit = float(found[1]), found[2] or ""
+        base = 1024 if unit.endswith("i") else 1000
+        power = -1 if unit == "m" else " kMGTPE".index(unit[:1].replace("K", "k") or " ")
+        return int(number * base**power)
 
     @field_validator("message_text_field")
     @classmethod

@@ -106,6 +106,14 @@ def test_refuses_with_a_reason(message_format, value, reason):
     assert refused.message.endswith(".")
 
 
+def test_a_value_beyond_the_memory_limit_is_not_looked_at():
+    decode = catalog.decoder("Auto", Reading(("body",), largest=10))
+    assert isinstance(decode(b"0123456789", None), Decoded)
+    refused = decode(b"0123456789a", None)
+    assert refused.reason == "TooLarge"
+    assert "11 bytes" in refused.message
+
+
 def test_refuses_more_texts_than_anyone_means():
     most = MAX_TEXTS_PER_MESSAGE
     assert isinstance(decode(dumps({"data": {"ndarray": ["x"] * most}})), Decoded)

@@ -11,6 +11,7 @@ from textmod_model.health import Health
 from textmod_model.metrics import Metrics
 from textmod_model.serving import rest
 from textmod_model.serving.predictor import ModelInfo, Predictor
+from textmod_model.serving.turns import CALLS, SLICE_BYTES
 
 INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 
@@ -19,9 +20,9 @@ def quarter(texts):
     return np.full(len(texts), 0.25)
 
 
-def client(score=quarter):
+def client(score=quarter, **options):
     metrics = Metrics()
-    app = rest.seldon_app(Predictor(score, INFO), metrics)
+    app = rest.seldon_app(Predictor(score, INFO, **options), metrics)
     return AppClient(app), metrics
 
 
@@ -129,9 +130,31 @@ def test_bad_data_is_answered_in_seldons_error_shape(seldon, body, info):
     }
 
 
-def test_a_body_beyond_all_measure_is_not_kept(monkeypatch, seldon):
-    monkeypatch.setattr(rest, "MAX_BODY_BYTES", 10)
-    assert "exceeds" in seldon.post("/predict", json={"strData": "abc"}).json()["status"]["info"]
+def test_a_body_beyond_all_measure_is_not_kept():
+    seldon, _ = client(largest=10)
+    answer = seldon.post("/predict", json={"strData": "abc"})
+    assert answer.status_code == 413
+    assert "exceeds 10 bytes" in answer.json()["status"]["info"]
+
+
+def test_a_long_text_is_not_scored_beside_a_stream():
+    seldon, _ = client(beside_stream=True)
+    assert seldon.post("/predict", json={"strData": "a" * SLICE_BYTES}).status_code == 200
+    many = {"data": {"ndarray": ["a" * 1000] * 100}}
+    assert len(seldon.post("/predict", json=many).json()["data"]["ndarray"]) == 100
+    answer = seldon.post("/predict", json={"strData": "a" * (SLICE_BYTES + 1)})
+    assert answer.status_code == 413
+    assert "input topic" in answer.json()["status"]["info"]
+
+
+def test_more_calls_than_are_answered_at_once_are_told_to_come_again():
+    predictor = Predictor(quarter, INFO)
+    for _ in range(CALLS):
+        predictor._calls.acquire()
+    seldon = AppClient(rest.seldon_app(predictor, Metrics()))
+    answer = seldon.post("/predict", json={"strData": "a"})
+    assert answer.status_code == 503
+    assert answer.json()["status"]["status"] == 1
 
 
 def test_a_failing_model_is_a_500_that_says_nothing_of_the_text():

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 from types import ModuleType
 
 from textmod_model.formats import cloudevents, decoders, encoders
@@ -42,10 +43,17 @@ def decoder(name: str, reading: Reading) -> Decoder:
     """
     input_format = input_formats()[name]
     parse = input_format.parser(reading)
+    largest = reading.largest or sys.maxsize
 
     def decode(value: bytes | None, headers: Headers | None = None) -> Decoded | Refused:
         if value is None:
             return Refused("NullValue", "the message has no value (a tombstone), so no text.")
+        if len(value) > largest:
+            return Refused(
+                "TooLarge",
+                f"the message has {len(value)} bytes, more than the {largest} that can be scored"
+                " within the container's memory limit.",
+            )
         try:
             if headers and cloudevents.is_structured(headers):
                 decoded = cloudevents.parse(value, headers, parse, input_format)

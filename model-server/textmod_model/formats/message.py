@@ -75,6 +75,8 @@ class Reading(NamedTuple):
     """The dotted path of the text."""
     schemas: Schemas | None = None
     """None: no schema registry is configured."""
+    largest: int | None = None
+    """Bytes of the largest value that is decoded; None: any."""
 
 
 class Writing(NamedTuple):

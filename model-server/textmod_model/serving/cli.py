@@ -146,7 +146,7 @@ def _until_stopped(worker: "Worker | None", stop: threading.Event) -> None:
 
 def load_predictor(settings: Settings) -> "Predictor":
     """Check and load the artifact; raises ArtifactRefused."""
-    from textmod_model import artifact
+    from textmod_model import artifact, budget
     from textmod_model.scoring.scorer import Scorer
     from textmod_model.serving.predictor import ModelInfo, Predictor
 
@@ -168,7 +168,12 @@ def load_predictor(settings: Settings) -> "Predictor":
         messages_per_second=manifest.messages_per_second,
     )
     return Predictor(
-        scorer.score, info, settings.message_text_field, mismatches=lambda: scorer.mismatches
+        scorer.score,
+        info,
+        settings.message_text_field,
+        mismatches=lambda: scorer.mismatches,
+        largest=budget.largest_value(settings),
+        beside_stream=settings.streaming == "Native",
     )
 
 
@@ -240,7 +245,7 @@ def _worker(
     schemas = _schemas(settings)
     output = catalog.output_formats()[settings.message_output_format]
     judge = Judge(
-        decode=catalog.decoder(settings.message_format, Reading(path, schemas)),
+        decode=catalog.decoder(settings.message_format, Reading(path, schemas, predictor.largest)),
         score=predictor.score,
         encode=output.encoder(Writing(Verdicts(info.labels, info.threshold, info.label), schemas)),
         headers=VerdictHeaders(

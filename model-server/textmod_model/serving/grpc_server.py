@@ -14,10 +14,11 @@ from textmod_model.formats.message import RefusedError
 from textmod_model.metrics import Metrics
 from textmod_model.protos import seldon_pb2
 from textmod_model.serving.predictor import Predictor
+from textmod_model.serving.turns import BusyError, TooLargeError
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_SENT_BYTES = 64 * 1024 * 1024
 THREADS = 4
 
 
@@ -57,6 +58,9 @@ class Service:
         except RefusedError as error:
             outcome = "refused"
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.refused.message)
+        except (BusyError, TooLargeError) as error:
+            outcome = "refused"
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except Exception:
             outcome = "failed"
             log.exception("A prediction failed.")
@@ -97,8 +101,8 @@ def start(predictor: Predictor, metrics: Metrics, address: str, port: int) -> gr
         ThreadPoolExecutor(THREADS, thread_name_prefix="grpc"),
         options=[
             ("grpc.so_reuseport", 0),  # a second process on the port is a mistake, not a helper
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", predictor.largest),
+            ("grpc.max_send_message_length", MAX_SENT_BYTES),
         ],
     )
     server.add_generic_rpc_handlers(Service(predictor, metrics).handlers())

@@ -1,6 +1,7 @@
 """One model, asked by the stream and by synchronous calls alike."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from textmod_model import budget
 from textmod_model.formats.decoders.seldon import SELDON_PAYLOADS, seldon_request
 from textmod_model.formats.encoders.seldon import seldon_answer
 from textmod_model.formats.message import CLASS_NAMES, RefusedError
+from textmod_model.serving.turns import (
+    CALL_SECONDS,
+    CALLS,
+    SLICE_BYTES,
+    BusyError,
+    TooLargeError,
+    Turns,
+    slices,
+)
 from textmod_model.stream.judge import Score
 
 
@@ -58,21 +69,55 @@ class Predictor:
         info: ModelInfo,
         text_field: str = "body",
         mismatches: Callable[[], int] = lambda: 0,
+        *,
+        largest: int = budget.LARGEST_VALUE,
+        beside_stream: bool = False,
     ) -> None:
-        """Take a scorer's `score`, and how many wrong scores it has found by itself so far."""
+        """Take a scorer's `score`, and how many wrong scores it has found by itself so far.
+
+        `largest` is the size in bytes of the largest message or request that is scored. Beside a
+        stream, calls are held to short texts.
+        """
         self._score = score
         self.mismatches = mismatches
-        self._lock = threading.Lock()
+        self.largest = largest
+        self._turns = Turns()
+        self._calls = threading.BoundedSemaphore(CALLS)
+        self._longest = SLICE_BYTES if beside_stream else None
         self._path = tuple(text_field.split("."))
         self.info = info
 
     def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the probability of "removed" of each text, shape (n,)."""
-        with self._lock:
+        """Return the probability of "removed" of each text, shape (n,). For the stream."""
+        with self._turns.stream():
             return self._score(texts)
 
+    def _score_for_call(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the same in slices between which the stream goes on.
+
+        Raises BusyError and TooLargeError.
+        """
+        if self._longest and max(map(len, texts)) > self._longest:
+            raise TooLargeError(
+                f"a text has more than {self._longest} characters, the most that a call may have"
+                " beside a stream: send it to the input topic."
+            )
+        if not self._calls.acquire(blocking=False):
+            raise BusyError(f"{CALLS} calls are being answered; try again later.")
+        try:
+            deadline = time.monotonic() + CALL_SECONDS
+            parts = []
+            for part in slices(texts):
+                with self._turns.call(deadline):
+                    parts.append(self._score(part))
+            return np.concatenate(parts)
+        finally:
+            self._calls.release()
+
     def answer(self, document: object) -> dict[str, Any]:
-        """Answer a Seldon v1 request as Seldon's wrapper would; raises RefusedError.
+        """Answer a Seldon v1 request as Seldon's wrapper would.
+
+        Raises RefusedError; BusyError and TooLargeError of `turns`.
 
         A request by data.ndarray is answered in kind, any other by data.tensor.
         """
@@ -81,7 +126,7 @@ class Predictor:
             raise RefusedError("WrongSchema", f"Invalid request data type: {document!s:.200}")
         decoded = seldon_request(document, self._path)
         tensor = decoded.tensor or "data" not in document
-        return seldon_answer(decoded, self.score(decoded.texts).tolist(), tensor=tensor)
+        return seldon_answer(decoded, self._score_for_call(decoded.texts).tolist(), tensor=tensor)
 
 
 def _tensor(kind: str, names: list[str]) -> dict[str, Any]:

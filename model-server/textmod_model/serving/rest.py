@@ -21,10 +21,9 @@ from textmod_model.formats.payload import dumps, utf8
 from textmod_model.health import Answer, Health
 from textmod_model.metrics import CONTENT_TYPE, Metrics
 from textmod_model.serving.predictor import Predictor
+from textmod_model.serving.turns import BusyError, TooLargeError
 
 log = logging.getLogger(__name__)
-
-MAX_BODY_BYTES = 64 * 1024 * 1024
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -34,8 +33,12 @@ def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
 
     async def predict(request: Request) -> Response:
         try:
-            document = await _document(request)
+            document = await _document(request, predictor.largest)
             answer = dumps(await run_in_threadpool(predictor.answer, document))
+        except (BusyError, TooLargeError) as error:
+            metrics.predictions.labels("rest", "refused").inc()
+            code = 413 if isinstance(error, TooLargeError) else 503
+            return _failure(code, str(error), "MICROSERVICE_OVERLOADED")
         except RefusedError as error:
             metrics.predictions.labels("rest", "refused").inc()
             return _failure(400, error.refused.message, "MICROSERVICE_BAD_DATA")
@@ -94,12 +97,12 @@ def operations_app(
     )
 
 
-async def _document(request: Request) -> object:
+async def _document(request: Request, largest: int) -> object:
     """The request's JSON: a form's, the query parameter `json`, else the body.
 
     curl calls any body a URL-encoded form, so a body that is JSON is taken for JSON first.
     """
-    body = await _body(request)
+    body = await _body(request, largest)
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     query = request.query_params.get("json")
@@ -156,13 +159,13 @@ def _json_or_none(body: bytes) -> object | None:
         return None
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, largest: int) -> bytes:
     """The body, refused once it is too large rather than kept."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise RefusedError("TooLarge", f"the body exceeds {MAX_BODY_BYTES} bytes.")
+        if size > largest:
+            raise TooLargeError(f"the body exceeds {largest} bytes.")
         parts.append(part)
     return b"".join(parts)
 

@@ -86,7 +86,7 @@ def producer(settings: Settings) -> Configuration:
         # A batch must fit the smallest topic: Kafka's own default limit is 1,048,588 bytes.
         "batch.size": 900_000,
         # The broker decides what is too large, by topic; what it refuses becomes a dead letter.
-        "message.max.bytes": 64_000_000,
+        "message.max.bytes": 68_000_000,  # 64 MiB and headers
         "queue.buffering.max.kbytes": 131_072,
         "queue.buffering.max.messages": 1_000_000,
         # How long a topic may be unknown before that is an error; topics are not ours to wait for.

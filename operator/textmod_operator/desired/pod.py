@@ -134,6 +134,7 @@ def _environment(tm: TextModeration, connection: KafkaConnection, revision: str)
         naming.ENV_MESSAGE_TEXT_FIELD: spec.message.text_field,
         naming.ENV_MESSAGE_OUTPUT_FORMAT: spec.message.output_format,
         naming.ENV_MESSAGE_TOMBSTONES: spec.message.tombstones,
+        naming.ENV_MEMORY_LIMIT: _memory_limit(tm),
         naming.ENV_MODEL_DIGEST: spec.model.digest,
         naming.ENV_MODEL_THRESHOLD: _decimal(spec.model.threshold),
         naming.ENV_PROTOCOL: spec.serving.protocol,
@@ -149,6 +150,11 @@ def _environment(tm: TextModeration, connection: KafkaConnection, revision: str)
         *_credentials(tm),
         *(entry.model_dump(by_alias=True, exclude_none=True) for entry in spec.model.env),
     ]
+
+
+def _memory_limit(tm: TextModeration) -> str | None:
+    limit = tm.spec.model.resources.limits.get("memory")
+    return None if limit is None else str(limit)
 
 
 def _decimal(threshold: float | None) -> str | None:

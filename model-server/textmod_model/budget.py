@@ -1,0 +1,63 @@
+"""What fits into the container's memory limit: the largest message that is decoded and scored.
+
+A larger one becomes a dead letter (or 413) before anything is made of it. What is handed over
+whole, value and dead letter, takes a few times its size; scoring may take hundreds of times.
+"""
+
+import resource
+from pathlib import Path
+
+from textmod_model.settings import Settings
+
+MIB = 1 << 20
+
+SCORING_BYTES = 512
+"""Memory that scoring takes per byte of a text, of the worst kind known: apostrophes take 421
+(1 MiB of them, recipe seed), words of seven letters 21, most others less than 10."""
+
+MEMO_BYTES = 24 * MIB
+"""What the memo of chunks grows by (100,000 of about 200 bytes)."""
+
+QUEUE_BYTES = 24 * MIB
+"""librdkafka's consumer queue and one fetch (see `kafka_config`); the rest of it is small."""
+
+SPARE_BYTES = 32 * MIB
+"""Fragmentation, connections, a scrape."""
+
+LARGEST_VALUE = 64 * MIB
+SMALLEST_VALUE = 64 * 1024
+"""Scored even under a limit that leaves no room for it: a comment has to fit."""
+
+CGROUP_FILES = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+NO_LIMIT = 1 << 60
+"""cgroup v1 says a number near 2**63 where there is no limit."""
+
+
+def largest_value(settings: Settings) -> int:
+    """Return the bytes of the largest message to score; call it once the model is loaded."""
+    limit = settings.memory_limit or cgroup_limit()
+    if limit is None:
+        return LARGEST_VALUE
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return largest_within(limit, resident)
+
+
+def largest_within(limit: int, resident: int) -> int:
+    """Return the same for a limit and a process's memory before its first text, both in bytes."""
+    room = limit - resident - MEMO_BYTES - QUEUE_BYTES - SPARE_BYTES
+    return max(SMALLEST_VALUE, min(LARGEST_VALUE, room // SCORING_BYTES))
+
+
+def cgroup_limit(files: tuple[Path, ...] = CGROUP_FILES) -> int | None:
+    """Return the memory limit of this process's control group in bytes; None if there is none."""
+    for file in files:
+        try:
+            text = file.read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit() and int(text) < NO_LIMIT:
+            return int(text)
+    return None

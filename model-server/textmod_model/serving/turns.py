@@ -1,0 +1,80 @@
+"""Who scores next: the stream before synchronous calls, and calls a little at a time.
+
+The scorer serves one thread at once. A call gives it back after each slice, and takes it again only
+when the stream does not want it, so a call delays the stream by one slice at most.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+SLICE_BYTES = 32 * 1024
+"""Characters of a call that are scored before the stream may go on; and, beside a stream, of the
+longest text that a call may have: a text is scored in one go."""
+
+CALL_SECONDS = 10.0
+"""How long a call may wait and score; then it is answered 503."""
+
+CALLS = 8
+"""How many calls may wait or score at once; the next one is answered 503."""
+
+
+class BusyError(Exception):
+    """A call that can't be answered now; the sentence says why."""
+
+
+class TooLargeError(Exception):
+    """A call with a text that is not scored beside a stream; the sentence says why."""
+
+
+class Turns:
+    """A lock whose first user, the stream, never waits for more than one slice of a call."""
+
+    def __init__(self) -> None:
+        self._free = threading.Condition()
+        self._taken = False
+        self._stream_waits = 0
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Hold the scorer for a batch."""
+        with self._free:
+            self._stream_waits += 1
+            while self._taken:
+                self._free.wait()
+            self._stream_waits -= 1
+            self._taken = True
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    @contextmanager
+    def call(self, deadline: float) -> Iterator[None]:
+        """Hold the scorer for a slice; `deadline` by time.monotonic(). Raises BusyError."""
+        with self._free:
+            while self._taken or self._stream_waits:
+                if not self._free.wait(deadline - time.monotonic()):
+                    raise BusyError("the stream keeps the model busy; try again later.")
+            self._taken = True
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        with self._free:
+            self._taken = False
+            self._free.notify_all()
+
+
+def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut a call's texts into parts of at most SLICE_BYTES characters; a longer text is alone."""
+    start = size = 0
+    for index, text in enumerate(texts):
+        if index > start and size + len(text) > SLICE_BYTES:
+            yield texts[start:index]
+            start, size = index, 0
+        size += len(text)
+    yield texts[start:]

@@ -1,0 +1,54 @@
+"""What fits into a memory limit."""
+
+from pathlib import Path
+
+import pytest
+
+from textmod_model import budget
+from textmod_model.budget import LARGEST_VALUE, MIB, SMALLEST_VALUE, largest_within
+from textmod_model.errors import ConfigurationError
+from textmod_model.settings import load
+
+QUANTITIES = {
+    "512Mi": 512 * MIB,
+    "1.5G": 1_500_000_000,
+    "4096": 4096,
+    "1k": 1000,
+    "64Ki": 65536,
+    "2048000m": 2048,
+}
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_a_limit_is_a_quantity(quantity):
+    assert load({"TEXTMOD_MEMORY_LIMIT": quantity}).memory_limit == QUANTITIES[quantity]
+
+
+@pytest.mark.parametrize("quantity", ["512mb", "-1", "Mi", "1e3x"])
+def test_a_limit_that_is_none_is_told(quantity):
+    with pytest.raises(ConfigurationError, match="TEXTMOD_MEMORY_LIMIT"):
+        load({"TEXTMOD_MEMORY_LIMIT": quantity})
+
+
+@pytest.mark.parametrize("limit", [128, 256, 512, 1024, 65_536])
+@pytest.mark.parametrize("resident", [60, 110, 200])
+def test_scoring_the_largest_value_stays_below_the_limit(limit, resident):
+    largest = largest_within(limit * MIB, resident * MIB)
+    assert SMALLEST_VALUE <= largest <= LARGEST_VALUE
+    if largest > SMALLEST_VALUE:
+        used = resident * MIB + largest * budget.SCORING_BYTES
+        assert used + budget.MEMO_BYTES + budget.QUEUE_BYTES < limit * MIB
+
+
+def test_the_default_limit_takes_a_long_comment():
+    assert largest_within(512 * MIB, 150 * MIB) > 500_000
+
+
+@pytest.mark.parametrize(
+    ("content", "limit"),
+    [("536870912\n", 512 * MIB), ("max\n", None), ("9223372036854771712", None)],
+)
+def test_reads_the_control_groups_limit(tmp_path, content, limit):
+    file = tmp_path / "memory.max"
+    file.write_text(content)
+    assert budget.cgroup_limit((Path("/does/not/exist"), file)) == limit

@@ -1,0 +1,48 @@
+"""The stream waits for one slice of a call at most."""
+
+import time
+
+import pytest
+
+from textmod_model.serving.turns import SLICE_BYTES, BusyError, Turns, slices
+
+
+def soon():
+    return time.monotonic() - 1  # the deadline is over: a call that would wait gives up at once
+
+
+def test_a_call_is_cut_into_slices_of_whole_texts_in_order():
+    texts = ["a" * (SLICE_BYTES // 2), "b" * (SLICE_BYTES // 2), "c", "d" * (2 * SLICE_BYTES), "e"]
+    parts = [list(part) for part in slices(texts)]
+    assert parts == [texts[:2], ["c"], texts[3:4], ["e"]]
+    assert list(slices(["x"])) == [["x"]]
+
+
+def test_a_call_waits_for_what_is_scored_and_gives_up_at_its_deadline():
+    turns = Turns()
+    with turns.stream(), pytest.raises(BusyError), turns.call(soon()):
+        pass
+    with turns.call(soon()):
+        pass
+    with turns.stream():
+        pass
+
+
+def test_the_stream_goes_first():
+    turns = Turns()
+    turns._stream_waits = 1
+    with pytest.raises(BusyError), turns.call(soon()):
+        pass
+    turns._stream_waits = 0
+    with turns.call(soon()):
+        pass
+
+
+def test_an_error_while_scoring_gives_the_scorer_back():
+    turns = Turns()
+    with pytest.raises(ZeroDivisionError), turns.call(soon()):
+        1 / 0  # noqa: B018
+    with pytest.raises(ZeroDivisionError), turns.stream():
+        1 / 0  # noqa: B018
+    with turns.call(soon()):
+        pass
