@@ -1,107 +1,353 @@
-"""What is handed to the producer when, and when offsets count as done."""
+"""Both deliveries on producers that fail as librdkafka does: nothing lost, nothing out of order."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError
+from fake_kafka import FakeBrokers, FakeMessage, FakeProducer
 
-from textmod_model.health import Health
-from textmod_model.stream.delivery import BATCHES_IN_FLIGHT, AtLeastOnce, Failure
-from textmod_model.stream.judge import Batch, Record
-from textmod_model.stream.kafka import KafkaError
+from textmod_model import settings
+from textmod_model.errors import StreamError
+from textmod_model.stream.delivery import at_least_once, exactly_once
+from textmod_model.stream.delivery.at_least_once import BATCHES_IN_FLIGHT, AtLeastOnce
+from textmod_model.stream.delivery.exactly_once import ExactlyOnce
+from textmod_model.stream.delivery.rules import TopicRules
+from textmod_model.stream.delivery.writer import Writer
+from textmod_model.stream.letters import DeadLetters
+from textmod_model.stream.records import Batch, Record
+
+STREAM = {
+    "TEXTMOD_STREAMING": "Native",
+    "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "TEXTMOD_INPUT_TOPIC": "in",
+    "TEXTMOD_OUTPUT_TOPIC": "out",
+    "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
+    "TEXTMOD_CONSUMER_GROUP": "group",
+}
 
 
-class FakeWriter:
-    """Takes what it is given; acknowledges all of it when it is told to."""
+class FakeLookup:
+    """What the brokers say of the topics, or nothing: then only they refuse."""
 
-    def __init__(self) -> None:
-        self.refuses: str | None = None
-        self.written: list[str] = []
-        self.unacknowledged = 0
-        self.failures: list[object] = []
-        self.producer = SimpleNamespace(flush=lambda _wait: self.unacknowledged)
+    def __init__(self):
+        self.rules = None
+        self.asked = 0
 
-    def refresh_routes(self, _now: float, *, force: bool = False) -> None:
-        pass
+    def ask(self):
+        self.asked += 1
 
-    def topic_of(self, _failure: Failure) -> str:
-        return "out"
+    def answer(self, wait):
+        return self.rules
 
-    def write(self, batch: Batch, index: int, *, alone: bool) -> bool:
-        if batch.records[index].value.decode() == self.refuses:
-            self.failures.append(Failure(batch, index, KafkaError(KafkaError._QUEUE_FULL), alone))
-            return False
-        self.written.append(batch.records[index].value.decode())
-        self.unacknowledged += 1
-        return True
+
+class Parts:
+    """A delivery, the brokers that it writes to, and what is known of their topics."""
+
+    def __init__(self, kind):
+        self.brokers = FakeBrokers("out", "dead")
+        self.lookup = FakeLookup()
+        self.capacity = 100_000
+        self.writer = Writer(
+            settings.load(STREAM), self.open, DeadLetters("science:1"), self.lookup
+        )
+        self.claims = SimpleNamespace(
+            topic_partitions=lambda offsets: [
+                SimpleNamespace(partition=p, offset=o) for p, o in offsets.items()
+            ],
+            group_metadata=object,
+        )
+        exactly_once = kind == "ExactlyOnce"
+        self.delivery = ExactlyOnce(self.writer, self.claims) if exactly_once else None
+        self.delivery = self.delivery or AtLeastOnce(self.writer)
+        assert self.delivery.prepare()
+
+    def open(self, batch_bytes):
+        return FakeProducer(self.brokers, batch_bytes=batch_bytes, capacity=self.capacity)
+
+    def know(self, **limits):
+        """Give topics limits that are known before anything is sent."""
+        for name, limit in limits.items():
+            self.brokers.topics[name].max_bytes = limit
+        self.lookup.rules = {n: TopicRules(t.max_bytes) for n, t in self.brokers.topics.items()}
+
+    def submit(self, *batches):
+        for batch in batches:
+            self.delivery.submit(batch)
+        return list(batches)
+
+    def run(self, turns=200):
+        """Turn until all is delivered; returns the batches in the order of their delivery."""
+        done = []
+        for _ in range(turns):
+            done += self.delivery.collect(5)
+            self.delivery.write()
+            if not self.delivery.busy:
+                return done
+        return done
+
+    def written(self, topic="out"):
+        return self.brokers.topics[topic].values()
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(at_least_once, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(exactly_once, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(exactly_once, "REBALANCE_SECONDS", 0)
 
 
 @pytest.fixture
-def parts() -> tuple[FakeWriter, AtLeastOnce, dict[int, int]]:
-    writer, stored = FakeWriter(), {}
-    source = SimpleNamespace(store=stored.update)
-    delivery = AtLeastOnce(writer, source, Health(streaming=True), lambda _batches: None)
-    return writer, delivery, stored
+def least():
+    return Parts("AtLeastOnce")
 
 
-def batch(name: str, offset: int) -> Batch:
-    source = SimpleNamespace(partition=lambda: 0)
-    records = [Record(None, source, None, f"{name}{n}".encode(), [], None) for n in (1, 2)]
-    return Batch(records, {0: offset}, np.zeros(2))
+@pytest.fixture
+def exact():
+    return Parts("ExactlyOnce")
 
 
-def test_what_comes_while_batches_are_on_their_way_waits_and_then_goes_together(parts):
-    writer, delivery, stored = parts
-    delivery.submit(batch("a", 2))
-    delivery.submit(batch("b", 4))
-    delivery.submit(batch("c", 6))
-    assert writer.written == ["a1", "a2"]
-    assert not delivery.settle(0)
-    assert not stored
-
-    writer.unacknowledged = 0
-    assert not delivery.settle(0)
-    assert stored == {0: 2}
-    assert writer.written == ["a1", "a2", "b1", "b2", "c1", "c2"]
-
-    writer.unacknowledged = 0
-    assert delivery.busy
-    assert delivery.settle(0)
-    assert stored == {0: 6}
-    assert not delivery.busy
+@pytest.fixture(params=["AtLeastOnce", "ExactlyOnce"])
+def parts(request):
+    return Parts(request.param)
 
 
-def test_what_waits_counts_for_what_may_be_unsettled(parts):
-    _, delivery, _ = parts
+def batch(*values, start=0, partition=0, time=None):
+    records, offset = [], start
+    for value in values:
+        message = FakeMessage(partition, offset, b"original")
+        records.append(Record(None, message, b"k", value, [], time))
+        offset += 1
+    return Batch(records, {partition: offset}, np.zeros(len(records)))
+
+
+BIG = b"x" * 5_000
+
+
+def reasons(parts):
+    return [
+        dict(r["headers"])["textmod.error.reason"] for r in parts.brokers.topics["dead"].records
+    ]
+
+
+# --- both ---------------------------------------------------------------------------------------
+
+
+def test_batches_are_delivered_in_order(parts):
+    batches = parts.submit(batch(b"a", b"b"), batch(b"c", start=2))
+    assert parts.run() == batches
+    assert parts.written() == [b"a", b"b", b"c"]
+
+
+def test_a_record_that_its_topic_does_not_take_is_a_dead_letter_before_it_is_sent(parts):
+    parts.know(out=2_000)
+    parts.submit(batch(*[b"a"] * 50, BIG, *[b"b"] * 50, BIG, b"c"))
+    parts.run()
+    assert parts.written() == [*[b"a"] * 50, *[b"b"] * 50, b"c"]
+    assert reasons(parts) == [b"OutputRefused"] * 2
+    assert parts.written("dead") == [b"original"] * 2
+    assert parts.brokers.aborts == 0
+
+
+def test_a_dead_letter_that_its_topic_does_not_take_is_written_without_the_original(parts):
+    parts.know(out=2_000, dead=1_000)
+    message = FakeMessage(0, 0, b"y" * 1_500)
+    parts.submit(Batch([Record(None, message, b"k", BIG, [], None)], {0: 1}, np.zeros(1)))
+    parts.run()
+    assert parts.written("dead") == [None]
+    assert parts.brokers.aborts == 0
+
+
+def test_batches_of_the_producer_fit_the_topic(parts):
+    """Otherwise every batch would be refused as a whole, and be written record by record."""
+    parts.know(out=3_000)
+    parts.submit(batch(*[b"v" * 500] * 40))
+    parts.run()
+    assert len(parts.written()) == 40
+    assert parts.brokers.aborts == 0
+    assert parts.writer.producer.batch_bytes < 3_000
+
+
+def test_a_refusal_that_nobody_could_foresee_costs_no_order(parts):
+    """The limit was lowered a moment ago, or may not be described."""
+    parts.writer.producer.batch_bytes = 300
+    parts.brokers.topics["out"].max_bytes = 2_000
+    values = [b"a%d" % n for n in range(20)]
+    parts.submit(batch(*values[:10], BIG, *values[10:]))
+    parts.run()
+    assert parts.written() == values
+    assert reasons(parts) == [b"OutputRefused"]
+    assert parts.delivery.blocked is None
+
+
+def test_a_refused_time_stamp_is_known_before_it_is_sent(parts):
+    parts.lookup.rules = {"out": TopicRules(1_000_000, after_ms=3_600_000)}
+    parts.submit(batch(b"a", time=1 << 60), batch(b"b", start=1, time=1000))
+    parts.run()
+    assert parts.written() == [b"b"]
+    assert [r["timestamp"] for r in parts.brokers.topics["dead"].records] == [0]
+
+
+def test_a_compacted_topic_takes_no_record_without_a_key(parts):
+    parts.lookup.rules = {"out": TopicRules(1_000_000, keyed=True)}
+    one = batch(b"a")
+    one.records[0] = one.records[0]._replace(key=None)
+    parts.submit(one)
+    parts.run()
+    assert parts.written() == []
+    assert reasons(parts) == [b"OutputRefused"]
+
+
+def test_a_topic_that_cannot_be_written_blocks_with_its_name_until_it_can(parts):
+    parts.brokers.topics["out"].error = KafkaError.TOPIC_AUTHORIZATION_FAILED
+    parts.submit(batch(b"a", b"b"))
+    assert parts.run(turns=5) == []
+    assert parts.delivery.blocked.startswith("The topic out can't be written: ")
+    assert "authorization" in parts.delivery.blocked
+    parts.brokers.topics["out"].error = None
+    assert len(parts.run()) == 1
+    assert parts.delivery.blocked is None
+    assert parts.written() == [b"a", b"b"]
+
+
+def test_a_dead_letter_topic_that_takes_nothing_blocks_too(parts):
+    parts.know(out=2_000, dead=10)
+    parts.submit(batch(b"a", BIG, b"c"))
+    assert parts.run(turns=5) == []
+    assert parts.delivery.blocked.startswith("The topic dead can't be written: ")
+
+
+def test_records_of_partitions_that_went_are_not_written_nor_their_offsets_committed(parts):
+    parts.submit(batch(b"a"), batch(b"b", partition=1))
+    parts.delivery.forget({0})
+    [first, second] = parts.run()
+    assert parts.written() == [b"b"]
+    assert (first.next_offsets(), second.next_offsets()) == ({}, {1: 1})
+
+
+def test_a_full_queue_is_no_refusal(parts):
+    parts.writer.producer.capacity = 3
+    parts.submit(batch(*[b"%d" % n for n in range(8)]))
+    parts.run(turns=4)
+    parts.writer.producer.capacity = 100
+    parts.run()
+    assert parts.written() == [b"%d" % n for n in range(8)]
+    assert parts.written("dead") == []
+
+
+# --- at least once ------------------------------------------------------------------------------
+
+
+def test_what_comes_while_batches_are_on_their_way_waits_and_then_goes_together(least):
+    least.brokers.silent = True
+    batches = least.submit(batch(b"a"), batch(b"b", start=1))
+    least.delivery.write()
+    batches += least.submit(batch(b"c", start=2))
+    least.delivery.write()
+    assert len(least.writer.producer) == 2
+    assert least.delivery.collect(0) == []
+    least.brokers.silent = False
+    assert least.run() == batches
+    assert least.written() == [b"a", b"b", b"c"]
+
+
+def test_what_waits_counts_for_what_may_be_in_flight(least):
     for number in range(BATCHES_IN_FLIGHT):
-        assert not delivery.full
-        delivery.submit(batch("a", number))
-    assert delivery.full
+        assert not least.delivery.full
+        least.submit(batch(b"a", start=number))
+    assert least.delivery.full
 
 
-def test_partitions_that_went_are_lost_to_what_waits_too(parts):
-    _, delivery, _ = parts
-    first, second = batch("a", 2), batch("b", 4)
-    delivery.submit(first)
-    delivery.submit(second)
-    delivery.forget({0})
-    assert first.lost == second.lost == {0}
+def test_after_a_fatal_error_a_new_producer_writes_the_rest_in_order(least):
+    least.brokers.silent = True
+    least.submit(batch(b"a", b"b", b"c"))
+    least.delivery.write()
+    least.writer.producer.fatal = KafkaError(KafkaError._FATAL, "epoch", True)
+    least.brokers.silent = False
+    assert len(least.run()) == 1
+    assert least.brokers.opened == 2
+    assert least.written() == [b"a", b"b", b"c"]
 
 
-def test_what_is_behind_a_refused_record_is_written_after_it(parts, monkeypatch):
-    monkeypatch.setattr("textmod_model.stream.delivery.RETRY_SECONDS", 0)
-    writer, delivery, stored = parts
-    delivery.submit(batch("a", 2))
-    delivery.submit(batch("b", 4))
-    delivery.submit(batch("c", 6))
-    writer.unacknowledged, writer.refuses = 0, "b1"
-    assert not delivery.settle(0)
-    assert stored == {0: 2}
-    assert writer.written == ["a1", "a2"]
+# --- exactly once -------------------------------------------------------------------------------
 
-    writer.refuses = None
-    for _ in range(10):  # one record at a time
-        writer.unacknowledged = 0
-        delivery.settle(0)
-    assert writer.written == ["a1", "a2", "b1", "b2", "c1", "c2"]
-    assert stored == {0: 6}
+
+def test_offsets_are_committed_with_the_records(exact):
+    exact.submit(batch(b"a", b"b"), batch(b"c", start=2), batch(b"d", partition=1))
+    exact.run()
+    assert exact.brokers.offsets == {0: 3, 1: 1}
+
+
+def test_nothing_of_an_aborted_transaction_counts(exact):
+    exact.brokers.commit_errors.append(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE))
+    exact.submit(batch(b"a"))
+    exact.delivery.write()
+    assert exact.delivery.collect(5) == []
+    assert exact.written() == []
+    assert exact.delivery.blocked.startswith("No transaction can be committed: ")
+    exact.run()
+    assert exact.written() == [b"a"]
+    assert exact.delivery.blocked is None
+
+
+def test_a_retriable_error_repeats_the_call_alone(exact):
+    exact.brokers.commit_errors += [
+        KafkaError(KafkaError._TIMED_OUT, "slow", False, True),
+        KafkaError(KafkaError._TIMED_OUT, "slow", False, True),
+    ]
+    exact.submit(batch(b"a"))
+    exact.run()
+    assert exact.written() == [b"a"]
+    assert exact.brokers.aborts == 0
+
+
+def test_a_rebalance_that_aborts_is_no_reason_to_say_blocked(exact):
+    exact.brokers.commit_errors.append(KafkaError(KafkaError.STALE_MEMBER_EPOCH))
+    exact.submit(batch(b"a"))
+    exact.delivery.write()
+    assert exact.delivery.collect(5) == []
+    assert exact.delivery.blocked is None
+    exact.run()
+    assert exact.written() == [b"a"]
+
+
+def test_a_fenced_producer_ends_the_stream(exact):
+    exact.brokers.commit_errors.append(KafkaError(KafkaError._FENCED, "fenced", True))
+    exact.submit(batch(b"a"))
+    exact.delivery.write()
+    with pytest.raises(StreamError, match="Another process has this one's place"):
+        exact.delivery.collect(5)
+
+
+def test_a_slow_acknowledgement_is_no_refusal_while_looking_for_the_refused(exact):
+    """In careful mode each record is flushed alone; one that is late was not refused."""
+    exact.writer.producer.batch_bytes = 300
+    exact.brokers.topics["out"].max_bytes = 2_000
+    exact.submit(batch(b"a", BIG, b"c"))
+    exact.delivery.write()
+    assert exact.delivery.collect(5) == []  # refused, nobody knows which
+    flush = exact.writer.producer.flush
+    exact.writer.producer.flush = lambda wait: len(exact.writer.producer)
+    exact.delivery.write()
+    assert exact.delivery.collect(5) == []
+    exact.writer.producer.flush = flush
+    exact.run()
+    assert exact.written() == [b"a", b"c"]
+    assert reasons(exact) == [b"OutputRefused"]
+
+
+def test_other_batches_do_not_wait_for_the_search_of_a_refused_record(exact):
+    exact.brokers.topics["out"].max_bytes = 2_000
+    exact.submit(batch(b"a"), batch(BIG, start=1), *[batch(b"b", start=2 + n) for n in range(10)])
+    exact.run()
+    assert exact.written() == [b"a", *[b"b"] * 10]
+    assert exact.brokers.aborts == 2
+
+
+def test_an_unreachable_coordinator_blocks_before_anything_is_read(exact):
+    exact.brokers.silent = True
+    assert not exact.delivery.prepare()
+    assert exact.delivery.blocked.startswith("No transaction can be committed: ")
+    exact.brokers.silent = False
+    assert exact.delivery.prepare()
+    assert exact.delivery.blocked is None

@@ -8,7 +8,7 @@ from confluent_kafka import TopicPartition
 from textmod_model import settings
 from textmod_model.health import Health
 from textmod_model.stream.consumer import BATCH_BYTES, GroupConsumer
-from textmod_model.stream.judge import HeadersUnread
+from textmod_model.stream.records import HeadersUnread
 from textmod_model.stream.speed import Speed
 
 STREAM = {

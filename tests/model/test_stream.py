@@ -8,7 +8,10 @@ import pytest
 from textmod_model.formats import catalog
 from textmod_model.formats.message import Reading, Verdicts, Writing
 from textmod_model.formats.verdict_headers import VerdictHeaders
-from textmod_model.stream.judge import TEXTS_AT_ONCE, HeadersUnread, Judge
+from textmod_model.stream.brake import ModelBrokenError
+from textmod_model.stream.judge import TEXTS_AT_ONCE, Judge
+from textmod_model.stream.letters import DeadLetters
+from textmod_model.stream.records import HeadersUnread
 
 
 class FakeMessage:
@@ -52,7 +55,7 @@ def judge(score=by_length, output_format="Verdict", **options):
         score=score,
         encode=catalog.encoder(output_format, Writing(verdicts)),
         headers=VerdictHeaders("/textmoderation/group", "1", "sha256:00"),
-        model="science:1",
+        letters=DeadLetters("science:1"),
         clock=lambda: 0.0,
         **options,
     )
@@ -148,9 +151,10 @@ def test_what_the_output_refuses_becomes_smaller_each_time(value):
     message = FakeMessage(value, headers=[("big", b"x" * 1000)])
     record = one.judge([message]).records[0]
     refused = record.refused or one.judge([FakeMessage(b"\xff")]).records[0].refused
-    letter = one.dead_letter(message, refused)
+    letters = DeadLetters("science:1")
+    letter = letters.whole(message, refused)
     assert letter.value == value
-    bare = one.empty_dead_letter(message, refused)
+    bare = letters.bare(message, refused)
     assert bare.bare
     assert (bare.key, bare.value) == (None, None)
     assert dict(bare.headers)["textmod.error.offset"] == b"0"
@@ -162,3 +166,38 @@ def test_partitions_taken_away_are_nobodys_business_here():
     batch.lost.add(0)
     assert batch.next_offsets() == {1: 6}
     assert [batch.holds(record) for record in batch.records] == [False, True]
+
+
+def broken(_texts):
+    raise MemoryError("with the user's text in it")
+
+
+def test_a_broken_model_stops_the_stream_and_turns_nothing_into_dead_letters():
+    with pytest.raises(ModelBrokenError, match=r"^The model cannot score any text: MemoryError\.$"):
+        judge(broken).judge([FakeMessage(b"aaa")])
+
+
+def test_a_model_that_fails_for_most_texts_is_broken_too():
+    def fragile(texts):
+        if any("u" in text for text in texts):
+            raise ValueError
+        return by_length(texts)
+
+    one = judge(fragile)
+    one.judge([FakeMessage(b"aaa")] * 20)
+    batch = one.judge([FakeMessage(b"uuu")] * 9)  # too few to say so
+    assert {record.refused.reason for record in batch.records} == {"ScoringFailed"}
+    assert "ValueError" in batch.records[0].refused.message
+    with pytest.raises(
+        ModelBrokenError, match=r"cannot score 30 of the last \d+ texts: ValueError"
+    ):
+        one.judge([FakeMessage(b"uuu")] * 21)
+    one.judge([FakeMessage(b"aaa")] * 20)  # it recovers; what was not judged does not count
+
+
+def test_a_score_that_is_no_number_is_a_failure():
+    def nan_for_long_texts(texts):
+        return np.array([0.5 if len(text) < 30 else np.nan for text in texts])
+
+    batch = judge(nan_for_long_texts).judge([FakeMessage(b"aaa"), FakeMessage(b"a" * 40)])
+    assert [r.refused and r.refused.reason for r in batch.records] == [None, "ScoringFailed"]

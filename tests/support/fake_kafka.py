@@ -333,3 +333,162 @@ def by_partition(messages):
     for message in messages:
         found[message.partition()].append(message.offset())
     return dict(found)
+
+
+class FakeTopic:
+    """What a broker wrote, in order, and what it takes."""
+
+    def __init__(self, max_bytes=1_048_588):
+        self.max_bytes = max_bytes
+        self.records = []
+        self.error = None
+        """Answer every write with this error code."""
+
+    def values(self):
+        return [record["value"] for record in self.records]
+
+
+class FakeBrokers:
+    """The topics that producers write; tests change how they answer."""
+
+    def __init__(self, *topics):
+        self.topics = {name: FakeTopic() for name in topics}
+        self.silent = False
+        """Nothing is acknowledged: requests wait."""
+        self.commit_errors = deque()
+        """Errors that the next calls of `commit_transaction` raise."""
+        self.offsets = {}
+        self.aborts = 0
+        self.opened = 0
+
+
+class FakeProducer:
+    """confluent_kafka.Producer: a queue, delivery reports served by `flush` and `poll`.
+
+    A broker refuses a batch as a whole. A gapless producer then fails fatally: `flush` raises, and
+    what is still queued can only be purged. Any failed record makes a transaction abortable.
+    """
+
+    def __init__(self, brokers, *, batch_bytes=900_000, gapless=True, capacity=100_000):
+        self.brokers = brokers
+        self.batch_bytes, self.gapless, self.capacity = batch_bytes, gapless, capacity
+        self.queue = []
+        self.reports = deque()
+        self.fatal = None
+        self.transaction = None
+        """Uncommitted (topic, record) pairs; None outside of a transaction."""
+        self.sent_offsets = {}
+        self.failed = None
+        brokers.opened += 1
+
+    def __len__(self):
+        return len(self.queue) + len(self.reports)
+
+    def produce(self, topic, value, key, partition, on_delivery, timestamp, headers):
+        if self.fatal is not None:
+            raise KafkaException(self.fatal)
+        if len(self) >= self.capacity:
+            raise BufferError
+        record = {"value": value, "key": key, "headers": headers, "timestamp": timestamp}
+        self.queue.append((topic, record, on_delivery))
+
+    def flush(self, wait):
+        self._send()
+        self._serve()
+        if self.fatal is not None and self.queue:
+            raise KafkaException(self.fatal)
+        return len(self)
+
+    def poll(self, wait):
+        self._send()
+        return self._serve()
+
+    def purge(self):
+        purged = KafkaError(KafkaError._PURGE_QUEUE)
+        self.reports += [(report, purged) for _, _, report in self.queue]
+        self.queue = []
+
+    def list_topics(self, topic, timeout):
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None, 1: None})})
+
+    def init_transactions(self, timeout):
+        if self.brokers.silent:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, retriable=True))
+
+    def begin_transaction(self):
+        assert self.transaction is None
+        self.transaction, self.failed, self.sent_offsets = [], None, {}
+
+    def send_offsets_to_transaction(self, offsets, group, timeout):
+        self.sent_offsets = {one.partition: one.offset for one in offsets}
+
+    def commit_transaction(self, timeout):
+        if self.brokers.commit_errors:
+            raise KafkaException(self.brokers.commit_errors.popleft())
+        self._send()
+        self._serve()
+        if self.failed is not None:
+            code = self.failed.code()
+            raise KafkaException(KafkaError(code, "failed", False, False, True))
+        for topic, record in self.transaction:
+            self.brokers.topics[topic].records.append(record)
+        self.brokers.offsets |= self.sent_offsets
+        self.transaction = None
+
+    def abort_transaction(self, timeout):
+        self.purge()
+        self._serve()
+        self.brokers.aborts += 1
+        self.transaction = None
+
+    def _send(self):
+        if self.brokers.silent or self.fatal is not None:
+            return
+        queue, self.queue = self.queue, []
+        while queue:
+            batch = self._batch(queue)
+            topic = self.brokers.topics[batch[0][0]]
+            code = topic.error
+            if sum(size_of(record) for _, record, _ in batch) > topic.max_bytes:
+                code = KafkaError.MSG_SIZE_TOO_LARGE
+            error = None if code is None else KafkaError(code)
+            self.reports += [(report, error) for _, _, report in batch]
+            if error is None:
+                self._store(batch)
+            else:
+                self.failed = self.failed or error
+                if self.gapless and self.transaction is None:
+                    self.fatal = KafkaError(KafkaError._GAPLESS_GUARANTEE, "gap", True)
+                    self.queue = queue
+                    return
+
+    def _batch(self, queue):
+        """Take the records that go to one topic together."""
+        batch, size = [queue.pop(0)], 0
+        while queue and queue[0][0] == batch[0][0]:
+            size += size_of(queue[0][1])
+            if size > self.batch_bytes:
+                break
+            batch.append(queue.pop(0))
+        return batch
+
+    def _store(self, batch):
+        for topic, record, _ in batch:
+            if self.transaction is None:
+                self.brokers.topics[topic].records.append(record)
+            else:
+                self.transaction.append((topic, record))
+
+    def _serve(self):
+        served = len(self.reports)
+        while self.reports:
+            report, error = self.reports.popleft()
+            if error is not None:
+                report(error, None)
+        return served
+
+
+def size_of(record):
+    """Bytes of a produced record, about as Kafka counts them."""
+    headers = sum(len(name) + len(value or b"") for name, value in record["headers"])
+    return 70 + len(record["value"] or b"") + len(record["key"] or b"") + headers

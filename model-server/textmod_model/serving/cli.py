@@ -235,15 +235,21 @@ def _worker(
     from textmod_model.formats import catalog
     from textmod_model.formats.message import Reading, Verdicts, Writing
     from textmod_model.formats.verdict_headers import VerdictHeaders
-    from textmod_model.stream.delivery import AtLeastOnce, Delivery, ExactlyOnce, Writer
+    from textmod_model.stream.delivery.at_least_once import AtLeastOnce
+    from textmod_model.stream.delivery.exactly_once import ExactlyOnce
+    from textmod_model.stream.delivery.writer import Writer
     from textmod_model.stream.judge import Judge
     from textmod_model.stream.kafka import open_producer
-    from textmod_model.stream.worker import Observer, Worker
+    from textmod_model.stream.letters import DeadLetters
+    from textmod_model.stream.observer import Observer
+    from textmod_model.stream.topics import TopicRulesLookup
+    from textmod_model.stream.worker import Worker
 
     info = predictor.info
     path = tuple(settings.message_text_field.split("."))
     schemas = _schemas(settings)
     output = catalog.output_formats()[settings.message_output_format]
+    letters = DeadLetters(info.label)
     judge = Judge(
         decode=catalog.decoder(settings.message_format, Reading(path, schemas, predictor.largest)),
         score=predictor.score,
@@ -254,10 +260,18 @@ def _worker(
             info.digest,
             output.content_type,
         ),
-        model=info.label,
+        letters=letters,
         forward_tombstones=settings.message_tombstones == "Forward",
     )
-    writer = Writer(settings, lambda: open_producer(settings), judge)
-    kind = AtLeastOnce if settings.delivery == "AtLeastOnce" else ExactlyOnce
-    delivery: Delivery = kind(writer, source, health, Observer(metrics).done)
-    return Worker(settings, source, judge, delivery, health)
+    rules = TopicRulesLookup(settings)
+    writer = Writer(settings, lambda size: open_producer(settings, size), letters, rules)
+    exactly_once = settings.delivery == "ExactlyOnce"
+    delivery = ExactlyOnce(writer, source) if exactly_once else AtLeastOnce(writer)
+    return Worker(
+        settings,
+        source,
+        judge=judge,
+        delivery=delivery,
+        observer=Observer(metrics),
+        health=health,
+    )

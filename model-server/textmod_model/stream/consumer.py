@@ -7,7 +7,6 @@ the `Revocation` to run through before partitions are given up.
 import logging
 import time
 from collections.abc import Callable
-from itertools import accumulate
 from operator import methodcaller
 from typing import Any, Protocol, cast
 
@@ -17,7 +16,6 @@ from textmod_model.errors import StreamError
 from textmod_model.health import Health
 from textmod_model.settings import Settings
 from textmod_model.stream import kafka_config
-from textmod_model.stream.judge import HeadersUnread, Message
 from textmod_model.stream.kafka import (
     OFFSET_END,
     ClientMessage,
@@ -30,14 +28,15 @@ from textmod_model.stream.kafka import (
     open_consumer,
 )
 from textmod_model.stream.membership import Membership
+from textmod_model.stream.records import HeadersUnread, Message, header_bytes
 from textmod_model.stream.speed import Speed
 from textmod_model.stream.stall import STALLED_SECONDS, StallDetector
 
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 1 << 20
-"""Of values in one batch: what is scored at a go must take little memory and, however new its words
-are, no more than seconds, or the loop would not turn."""
+"""Of values and headers in one batch: what is scored at a go must take little memory and, however
+new its words are, no more than seconds, or the loop would not turn."""
 
 MESSAGE_BYTES = 256
 """What a queued message takes besides its value, about; for `StallDetector` alone."""
@@ -195,18 +194,14 @@ class GroupConsumer:
         """Return this member's identity in the group, for a transaction's offsets."""
         return self._consumer.consumer_group_metadata()
 
-    def hold(self, revocation: Revocation | None = None) -> set[int]:
-        """Stay a member of the group while reading nothing; call it every few seconds.
-
-        Return the partitions that were given up during this call.
-        """
+    def hold(self, revocation: Revocation | None = None) -> None:
+        """Stay a member of the group while reading nothing; call it every few seconds."""
         self._revocation = revocation
         self._membership.pause(self._consumer)
         self._carried = self._more(self._carried, len(self._carried) + 1, 0)
         self._membership.start_pending(self._consumer)
         now = self._clock()
         self._stall.update(now, self._membership.positions(self._consumer), excused=True)
-        return set(self._lost)
 
     def resume(self) -> None:
         """Read again after `hold`."""
@@ -414,9 +409,11 @@ def _with_headers(message: Message) -> Message:
 
 def _within(messages: list[Message], size: int) -> tuple[int, int]:
     """Return how many messages fit into `size` bytes, at least one, and their bytes."""
-    before = 0
-    for count, total in enumerate(accumulate(map(len, messages))):
-        if total > size:
-            return (count, before) if count else (1, total)
-        before = total
-    return len(messages), before
+    total = 0
+    for count, message in enumerate(messages):
+        headers = message.headers()
+        more = len(message) + (header_bytes(headers) if headers else 0)
+        if count and total + more > size:
+            return count, total
+        total += more
+    return len(messages), total

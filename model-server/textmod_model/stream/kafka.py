@@ -70,6 +70,9 @@ _GROUP_CODES = frozenset(
 )
 
 
+_CONSEQUENCE_CODES = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
+
+
 def is_rebalance(error: KafkaError) -> bool:
     """Tell whether offsets were refused only because the group has moved on."""
     return error.code() in _GROUP_CODES
@@ -82,9 +85,15 @@ def fault_of(error: KafkaError) -> Fault:
     return Fault.RECORD if error.code() in _RECORD_CODES else Fault.TOPIC
 
 
-def open_producer(settings: Settings) -> Producer:
+def is_consequence(error: KafkaError) -> bool:
+    """Tell whether a record failed only because the client gave up the ones around it."""
+    return error.code() in _CONSEQUENCE_CODES
+
+
+def open_producer(settings: Settings, batch_bytes: int) -> Producer:
     """Open a producer; it connects in the background. Raises ConfigurationError."""
-    return _open(Producer, kafka_config.producer(settings) | {"error_cb": log_error})
+    options = kafka_config.producer(settings, batch_bytes)
+    return _open(Producer, options | {"error_cb": log_error})
 
 
 def open_consumer(options: dict[str, Any]) -> Consumer:

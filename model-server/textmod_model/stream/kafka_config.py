@@ -75,17 +75,23 @@ def is_cooperative(options: Configuration) -> bool:
     return options["group.protocol"] == "consumer" or strategy.startswith("cooperative")
 
 
-def producer(settings: Settings) -> Configuration:
-    """The producer's configuration, for either delivery."""
+PRODUCER_BATCH_BYTES = 900_000
+"""A batch must fit the topic: Kafka's own default limit is 1,048,588 bytes."""
+
+
+def producer(settings: Settings, batch_bytes: int = PRODUCER_BATCH_BYTES) -> Configuration:
+    """Return the producer's configuration, for either delivery.
+
+    `batch_bytes` is the most that a batch of several records may have.
+    """
     options: Configuration = {
         "acks": "all",
         "enable.idempotence": True,  # no duplicates and no reordering by the client's own retries
         "partitioner": "murmur2_random",  # Java's, so that a key finds the partition it always had
         # Scoring goes on meanwhile; an idle worker flushes, and a flush doesn't linger.
         "linger.ms": 5,
-        # A batch must fit the smallest topic: Kafka's own default limit is 1,048,588 bytes.
-        "batch.size": 900_000,
-        # The broker decides what is too large, by topic; what it refuses becomes a dead letter.
+        "batch.size": batch_bytes,
+        # The topic decides what is too large; what it refuses becomes a dead letter.
         "message.max.bytes": 68_000_000,  # 64 MiB and headers
         "queue.buffering.max.kbytes": 131_072,
         "queue.buffering.max.messages": 1_000_000,
@@ -102,6 +108,9 @@ def producer(settings: Settings) -> Configuration:
         }
     else:
         options["message.timeout.ms"] = 0  # an outage is waited out, in order
+        # Behind a record that a broker refuses against what is known of its topic nothing may be
+        # written: the order of its key would be lost. The client is opened again instead.
+        options["enable.gapless.guarantee"] = True
     return client(settings) | options
 
 

@@ -1,0 +1,12 @@
+"""Writing batches so that nothing is lost: at least once, or exactly once in transactions.
+
+The worker submits batches, collects those that are on the broker, and has the next ones written.
+While some are on their way, others are read and scored: librdkafka's threads need no Python.
+
+What cannot be written is never dropped:
+
+- a record that its topic refuses (too large, a time stamp out of range) becomes a dead letter; a
+  dead letter refused likewise is written without the original, which its headers point to;
+- a topic that cannot be written blocks the stream: `blocked` says why, and the records are written
+  again, in order, until it heals.
+"""

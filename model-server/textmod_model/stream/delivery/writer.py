@@ -1,0 +1,231 @@
+"""The producer, where records go, what their topics take, and what failed: for both deliveries."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from textmod_model.formats.message import Refused
+from textmod_model.settings import Settings
+from textmod_model.stream.delivery.rules import TopicRules
+from textmod_model.stream.kafka import (
+    KafkaError,
+    KafkaException,
+    Producer,
+    partition_counts,
+)
+from textmod_model.stream.kafka_config import PRODUCER_BATCH_BYTES
+from textmod_model.stream.letters import DeadLetters
+from textmod_model.stream.records import Batch, Record
+
+log = logging.getLogger(__name__)
+
+ROUTES_SECONDS = 60.0
+CALL_SECONDS = 5.0
+"""How long one blocking call to the transaction coordinator may take before it's tried again."""
+
+RULES_SECONDS = 2.0
+"""How long the first record waits for what is known of the topics. Without it, such as without the
+permission to describe them, brokers refuse what they don't take, which costs more."""
+
+BATCH_MARGIN = 256
+
+Report = Callable[[KafkaError | None, object], None]
+OpenProducer = Callable[[int], Producer]
+"""Takes the most bytes of a producer's batch."""
+
+
+class RulesLookup(Protocol):
+    """Asks the brokers what topics take, in the background."""
+
+    def ask(self) -> None:
+        """Send the request, if none is on its way."""
+        ...
+
+    def answer(self, wait: float) -> Mapping[str, TopicRules] | None:
+        """Return the rules by topic; None while there is no answer, or if it was an error."""
+        ...
+
+
+@dataclass(slots=True)
+class Failure:
+    """A record that was not written."""
+
+    batch: Batch
+    index: int
+    error: KafkaError
+    alone: bool
+    """It was the only record on its way, so the error is about no other."""
+
+
+class Writer:
+    """Hands records to a producer."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        open_producer: OpenProducer,
+        letters: DeadLetters,
+        rules: RulesLookup,
+    ) -> None:
+        self._settings = settings
+        self._open_producer = open_producer
+        self._letters = letters
+        self._lookup = rules
+        self._rules: Mapping[str, TopicRules] = {}
+        self._rules_known = False
+        self._same_partition = False
+        self._refresh_at = 0.0
+        self._now_ms = 0
+        self._batch_bytes = PRODUCER_BATCH_BYTES
+        self.producer = open_producer(self._batch_bytes)
+        self.failures: list[Failure] = []
+        rules.ask()
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def write(self, batch: Batch, index: int, *, alone: bool) -> bool:
+        """Hand a record, or what takes its place, to the producer; False if that fails at once."""
+        record = batch.records[index]
+        if not batch.holds(record):
+            return True
+        if self._rules:
+            error = self._refusal(record)
+            while error is not None:
+                if not self.replace(Failure(batch, index, error, alone=True)):
+                    self._report(batch, index, True, error, None)
+                    return False
+                record = batch.records[index]
+                error = self._refusal(record)
+        try:
+            self._produce(record, functools.partial(self._report, batch, index, alone))
+        except KafkaException as exception:
+            self._report(batch, index, True, exception.args[0], None)
+            return False
+        except BufferError:
+            full = KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - librdkafka's name
+            self._report(batch, index, alone, full, None)
+            return False
+        return True
+
+    def replace(self, failure: Failure) -> bool:
+        """Put a smaller record in the place of a refused one; False if there is none smaller."""
+        batch, index = failure.batch, failure.index
+        record = batch.records[index]
+        if record.bare:
+            return False
+        if record.refused is None:
+            refused = Refused(
+                "OutputRefused", f"the output topic refuses the verdict: {failure.error.str()}."
+            )
+            replacement = self._letters.whole(record.source, refused)
+        else:
+            replacement = self._letters.bare(record.source, record.refused)
+        # A refused time stamp would be refused again; the original's is in the headers.
+        batch.records[index] = replacement._replace(milliseconds=None)
+        return True
+
+    def topic_of(self, failure: Failure) -> str:
+        """Return the topic that the failed record was for."""
+        return self._topic(failure.batch.records[failure.index])
+
+    def flush(self, wait: float) -> int:
+        """Wait for what is on its way; returns how many records still are.
+
+        After a fatal error of the client none are: those not acknowledged are failures.
+        """
+        try:
+            return self.producer.flush(wait)
+        except KafkaException as exception:
+            log.warning("producer failed fatally (%s); recreating it", exception.args[0].str())
+            self.reopen()
+            return 0
+
+    # --- what is known of the topics --------------------------------------------------------------
+
+    def refresh(self, now: float, *, force: bool = False) -> None:
+        """Learn which partitions and what records the topics take; now and then is enough."""
+        self._now_ms = int(time.time() * 1000)
+        if not self._rules_known or self._refresh_at <= now or force:
+            self._refresh_rules(force=force or self._refresh_at <= now)
+        if now < self._refresh_at and not force:
+            return
+        names = (self._settings.input_topic, self._settings.output_topic)
+        try:
+            counts = partition_counts(self.producer, names)
+        except KafkaException as exception:
+            log.warning("look up the topics' partitions: %s", exception.args[0].str())
+            return
+        self._same_partition = counts[names[0]] == counts[names[1]]
+        self._refresh_at = now + ROUTES_SECONDS
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the producer's batches may be larger than a topic takes: `reopen` it."""
+        return self._wanted_batch_bytes() < self._batch_bytes
+
+    def reopen(self) -> None:
+        """Replace the producer; what it still had comes back as failures."""
+        self.producer.purge()
+        deadline = time.monotonic() + CALL_SECONDS
+        while len(self.producer) and time.monotonic() < deadline:
+            self.producer.poll(0.1)
+        self._batch_bytes = self._wanted_batch_bytes()
+        self.producer = self._open_producer(self._batch_bytes)
+
+    def _refresh_rules(self, *, force: bool) -> None:
+        if force:
+            self._lookup.ask()
+        # Only the first answer is waited for; a forced one follows a refusal, so it pays too.
+        found = self._lookup.answer(RULES_SECONDS if force or not self._rules_known else 0)
+        self._rules_known = True
+        if found is not None:
+            self._rules = found
+
+    def _wanted_batch_bytes(self) -> int:
+        limits = [rules.max_bytes - BATCH_MARGIN for rules in self._rules.values()]
+        return max(1, min([PRODUCER_BATCH_BYTES, *limits]))
+
+    def _refusal(self, record: Record) -> KafkaError | None:
+        rules = self._rules.get(self._topic(record))
+        return rules and rules.refusal(record, self._now_ms)
+
+    # --- handing over -----------------------------------------------------------------------------
+
+    def _produce(self, record: Record, report: Report) -> None:
+        partition = -1
+        if record.refused is None and self._same_partition:
+            partition = record.source.partition() or 0
+        try:
+            self._hand_over(record, partition, report)
+        except KafkaException as exception:
+            # The input grew and the output has yet to.
+            if exception.args[0].code() != KafkaError._UNKNOWN_PARTITION:  # noqa: SLF001
+                raise
+            self._same_partition = False
+            self._hand_over(record, -1, report)
+
+    def _hand_over(self, record: Record, partition: int, report: Report) -> None:
+        self.producer.produce(
+            self._topic(record),
+            record.value,
+            record.key,
+            partition,
+            on_delivery=report,
+            timestamp=record.milliseconds or 0,
+            headers=record.headers,
+        )
+
+    def _topic(self, record: Record) -> str:
+        if record.refused is None:
+            return self._settings.output_topic
+        return self._settings.dead_letter_topic
+
+    def _report(
+        self, batch: Batch, index: int, alone: bool, error: KafkaError | None, _message: object
+    ) -> None:
+        """Take a delivery report; with `delivery.report.only.error` there are no others."""
+        if error is not None:
+            self.failures.append(Failure(batch, index, error, alone))

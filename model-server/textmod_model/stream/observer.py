@@ -1,0 +1,38 @@
+"""Counts what the stream delivered, once per batch."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from textmod_model.metrics import Metrics
+from textmod_model.stream.records import Batch
+
+
+class Observer:
+    """Fills the metrics of the stream."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def done(self, batches: Sequence[Batch]) -> None:
+        """Take batches whose records are all acknowledged."""
+        now = time.time()
+        for batch in batches:
+            self._count(batch, now)
+
+    def _count(self, batch: Batch, now: float) -> None:
+        metrics = self._metrics
+        records = [r for r in batch.records if batch.holds(r)] if batch.lost else batch.records
+        letters = [record.refused for record in records if record.refused is not None]
+        metrics.messages.labels("verdict").inc(len(records) - len(letters))
+        metrics.batch_size.observe([len(batch.records)])
+        metrics.score.observe(batch.scores)
+        if letters:
+            metrics.messages.labels("dead_letter").inc(len(letters))
+            for letter in letters:
+                metrics.refusals.labels(letter.reason).inc()
+            records = [record for record in records if record.refused is None]
+        times = [r.milliseconds for r in records if r.milliseconds is not None]
+        if times:
+            metrics.end_to_end.observe(np.maximum(0.0, now - np.asarray(times) / 1000))

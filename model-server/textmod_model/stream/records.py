@@ -1,0 +1,105 @@
+"""Messages on their way through the stream: read, judged, written. Types only, no I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textmod_model.formats.message import Headers, Refused
+
+
+class Message(Protocol):
+    """What we use of confluent_kafka's Message."""
+
+    def topic(self) -> str | None: ...
+    def partition(self) -> int | None: ...
+    def offset(self) -> int | None: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> Headers | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def __len__(self) -> int: ...  # bytes of the value
+
+
+class HeadersUnread:
+    """A message with a header whose name is not UTF-8: the client can't read any of its headers."""
+
+    refused = Refused(
+        "HeaderNotUtf8",
+        "the name of a header is not valid UTF-8. The message's own headers were left where these"
+        " say.",
+    )
+
+    def __init__(self, message: Message) -> None:
+        self.topic, self.partition, self.offset = message.topic, message.partition, message.offset
+        self.key, self.value, self.timestamp = message.key, message.value, message.timestamp
+        self._size = len(message)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def headers(self) -> None:
+        """Have none, where the client would raise, or return what can't be looked at."""
+
+
+class Record(NamedTuple):
+    """Something to write because of `source`."""
+
+    refused: Refused | None
+    """None for a verdict; the reason for a dead letter."""
+    source: Message
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    milliseconds: int | None
+    """Time stamp; None lets the producer take its own."""
+    bare: bool = False
+    """A dead letter without the original, which was too large for the dead-letter topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records in the order of their sources, and what the metrics want to know of them."""
+
+    records: list[Record]
+    offsets: dict[int, int]
+    """Per input partition, the offset to go on from once all of this is written."""
+    scores: NDArray[np.float64]
+    lost: set[int] = field(default_factory=set)
+    """Partitions that were taken away meanwhile: another consumer reads those sources again."""
+
+    def next_offsets(self) -> dict[int, int]:
+        """Return the offsets of the partitions that are still ours."""
+        return {p: offset for p, offset in self.offsets.items() if p not in self.lost}
+
+    def holds(self, record: Record) -> bool:
+        """Tell whether the record is still ours to write."""
+        return not self.lost or record.source.partition() not in self.lost
+
+
+def header_bytes(headers: Sequence[tuple[str, str | bytes | None]]) -> int:
+    """Return the bytes of headers in Kafka's message format 2, without their count."""
+    total = 0
+    for name, value in headers:
+        length = len(name) if name.isascii() else len(name.encode())
+        size = len(value.encode() if isinstance(value, str) else value or b"")
+        total += varint_bytes(length) + length + varint_bytes(size) + size
+    return total
+
+
+def varint_bytes(number: int) -> int:
+    """Return the bytes of a zigzag varint, `number` ≥ 0; null's -1 takes as many as 0."""
+    return (number.bit_length() + 7) // 7
+
+
+def source_of(message: Message) -> tuple[str, int, int]:
+    """Return topic, partition and offset; a consumed message always has them."""
+    return message.topic() or "", message.partition() or 0, message.offset() or 0
+
+
+def time_stamp(message: Message) -> int | None:
+    """Return the time stamp in epoch milliseconds."""
+    kind, milliseconds = message.timestamp()
+    return milliseconds if kind else None  # kind 0: the record has none

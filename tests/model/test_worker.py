@@ -1,0 +1,225 @@
+"""The loop on a fake cluster: what it holds, gives up, reports, and how it ends."""
+
+from threading import Event
+
+import numpy as np
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from fake_kafka import Clock, FakeBrokers, FakeCluster, FakeConsumer, FakeProducer
+
+from textmod_model import settings
+from textmod_model.errors import StreamError
+from textmod_model.formats import catalog
+from textmod_model.formats.message import Reading, RegistryUnavailable, Verdicts, Writing
+from textmod_model.formats.verdict_headers import VerdictHeaders
+from textmod_model.health import Health
+from textmod_model.metrics import Metrics
+from textmod_model.stream import worker as worker_module
+from textmod_model.stream.consumer import GroupConsumer
+from textmod_model.stream.delivery.at_least_once import AtLeastOnce
+from textmod_model.stream.delivery.exactly_once import ExactlyOnce
+from textmod_model.stream.delivery.writer import Writer
+from textmod_model.stream.judge import Judge
+from textmod_model.stream.letters import DeadLetters
+from textmod_model.stream.observer import Observer
+from textmod_model.stream.speed import Speed
+from textmod_model.stream.worker import Worker
+
+STREAM = {
+    "TEXTMOD_STREAMING": "Native",
+    "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "TEXTMOD_INPUT_TOPIC": "in",
+    "TEXTMOD_OUTPUT_TOPIC": "out",
+    "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
+    "TEXTMOD_CONSUMER_GROUP": "group",
+}
+
+
+class NoRules:
+    def ask(self):
+        pass
+
+    def answer(self, wait):
+        return None
+
+
+class Stream:
+    """A whole worker between a fake input and fake outputs."""
+
+    def __init__(self, delivery):
+        self.cluster = FakeCluster(2)
+        self.brokers = FakeBrokers("out", "dead")
+        self.health = Health(streaming=True, model="science:1")
+        self.broken = None
+        configuration = settings.load(STREAM | {"TEXTMOD_DELIVERY": delivery})
+        self.clients = []
+
+        def connect(options):
+            self.clients.append(FakeConsumer(self.cluster, options, Clock()))
+            return self.clients[-1]
+
+        self.consumer = GroupConsumer(
+            configuration, self.health, Speed(1000.0, 1, 256), connect=connect
+        )
+        letters = DeadLetters("science:1")
+        writer = Writer(configuration, self.open_producer, letters, NoRules())
+        exactly_once = delivery == "ExactlyOnce"
+        self.worker = Worker(
+            configuration,
+            self.consumer,
+            judge=self.judge(letters),
+            delivery=ExactlyOnce(writer, self.consumer) if exactly_once else AtLeastOnce(writer),
+            observer=Observer(Metrics()),
+            health=self.health,
+        )
+        self.worker._delivery.prepare()
+        self.stop = Event()
+
+    def open_producer(self, batch_bytes):
+        return FakeProducer(self.brokers, batch_bytes=batch_bytes)
+
+    def judge(self, letters):
+        verdicts = Verdicts(("kept", "removed"), 0.5, "science:1")
+        return Judge(
+            decode=catalog.decoder("Auto", Reading(("body",))),
+            score=self.score,
+            encode=catalog.encoder("Verdict", Writing(verdicts)),
+            headers=VerdictHeaders("/source", "1", "sha256:00"),
+            letters=letters,
+        )
+
+    def score(self, texts):
+        if self.broken is not None:
+            self.broken()
+        return np.full(len(texts), 0.5)
+
+    @property
+    def client(self):
+        return self.clients[-1]
+
+    def turn(self, times=1):
+        for _ in range(times):
+            self.worker.turn(self.stop)
+
+    def ids(self):
+        records = self.brokers.topics["out"].records
+        return [dict(record["headers"])["ce_id"].decode() for record in records]
+
+
+@pytest.fixture(params=["AtLeastOnce", "ExactlyOnce"])
+def stream(request, monkeypatch):
+    monkeypatch.setattr(worker_module, "JUDGE_RETRY_SECONDS", 0)
+    monkeypatch.setattr(worker_module, "STEP_SECONDS", 0.01)
+    monkeypatch.setattr(worker_module, "IDLE_SECONDS", 0)
+    return Stream(request.param)
+
+
+def test_what_is_read_is_written_and_then_done(stream):
+    stream.client.rebalance(assigned=[0, 1])
+    stream.cluster.append(0, b"a", b"b")
+    stream.cluster.append(1, b"c")
+    stream.turn(3)
+    assert stream.ids() == ["in/0/0", "in/0/1", "in/1/0"]
+    assert stream.consumer._settled == {0: 2, 1: 1}
+
+
+def test_a_broken_model_blocks_the_stream_with_the_type_of_its_error(stream):
+    stream.client.rebalance(assigned=[0])
+    stream.cluster.append(0, b"a")
+    seen = []
+
+    def broken():
+        seen.append(stream.health.blocked)
+        if len(seen) > 9:
+            stream.broken = None
+        raise RuntimeError("text of a user")
+
+    stream.broken = broken
+    stream.turn(3)
+    assert seen[-1] == ("The model cannot score any text: RuntimeError.")
+    assert stream.brokers.topics["dead"].records == []
+    assert stream.ids() == ["in/0/0"]
+    assert stream.health.blocked is None
+
+
+def test_messages_in_hand_of_a_partition_that_goes_are_given_up(stream):
+    stream.client.rebalance(assigned=[0, 1])
+    stream.cluster.append(0, b"a")
+    stream.cluster.append(1, b"b")
+    seen = []
+
+    def broken():
+        seen.append(1)
+        if len(seen) == 1:
+            stream.client.rebalance(revoked=[0])
+        if len(seen) > 9:
+            stream.broken = None
+        raise RuntimeError
+
+    stream.broken = broken
+    stream.turn(3)
+    assert stream.ids() == ["in/1/0"]
+
+
+def test_what_is_in_flight_is_finished_before_partitions_go(stream):
+    stream.client.rebalance(assigned=[0])
+    stream.cluster.append(0, b"a")
+    stream.turn()
+    stream.client.rebalance(revoked=[0])
+    stream.turn()
+    assert stream.ids() == ["in/0/0"]
+    assert {**stream.cluster.committed, **stream.brokers.offsets} == {0: 1}
+
+
+def test_what_cannot_be_finished_before_partitions_go_is_given_up(stream, monkeypatch):
+    monkeypatch.setattr(worker_module, "REVOKE_SECONDS", 0)
+    stream.client.rebalance(assigned=[0])
+    stream.cluster.append(0, b"a")
+    stream.brokers.topics["out"].error = KafkaError.NOT_ENOUGH_REPLICAS
+    stream.turn()
+    stream.client.rebalance(revoked=[0])
+    stream.consumer.fetch(1, 0, revocation=stream.worker)
+    assert stream.brokers.offsets == stream.cluster.committed == {}
+
+
+def test_an_error_of_the_client_leaves_the_group_and_is_a_sentence(stream):
+    def consume(_most, _wait):
+        raise KafkaException(KafkaError(KafkaError._FAIL, "no more"))
+
+    stream.client.consume = consume
+    stream.consumer._joined = True
+    with pytest.raises(StreamError, match="Kafka's client failed: no more"):
+        stream.worker.run(stream.stop)
+    assert stream.client.closed
+
+
+def test_told_to_stop_while_the_model_is_broken_it_leaves_what_it_read(stream):
+    stream.client.rebalance(assigned=[0])
+    stream.cluster.append(0, b"a")
+
+    def broken():
+        stream.stop.set()
+        raise RuntimeError
+
+    stream.broken = broken
+    assert not stream.worker.run(stream.stop)
+    assert stream.ids() == []
+    assert stream.client.closed
+
+
+def test_a_registry_that_does_not_answer_blocks_until_it_does(stream):
+    stream.client.rebalance(assigned=[0])
+    stream.cluster.append(0, b"a")
+    judge, seen = stream.worker._judge.judge, []
+
+    def judged(messages):
+        seen.append(stream.health.blocked)
+        if len(seen) < 4:
+            raise RegistryUnavailable("The schema registry does not answer.")
+        return judge(messages)
+
+    stream.worker._judge.judge = judged
+    stream.turn(3)
+    assert seen[-1] == "The schema registry does not answer."
+    assert stream.ids() == ["in/0/0"]
+    assert stream.health.blocked is None
