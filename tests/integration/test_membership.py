@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_dev.kafka_broker import KafkaBroker
@@ -159,3 +159,22 @@ def test_pending_offsets_are_waited_for_while_the_assignment_changes(group):
         (0, MESSAGES),
         (1, MESSAGES),
     ]
+
+
+@pytest.mark.parametrize("pod", ["", "pod-a"])
+def test_stopped_while_it_finds_the_protocol_it_leaves_nothing_behind(old_broker, pod):
+    """On a broker without KIP-848 the first try ends with a fatal error, maybe while it closes."""
+    group = Group(old_broker.bootstrap_servers, "AtLeastOnce", pods=bool(pod))
+    admin = AdminClient({"bootstrap.servers": group.bootstrap})
+    for milliseconds in range(0, 1400, 100):
+        member = group.join()
+        deadline = time.monotonic() + milliseconds / 1000
+        while time.monotonic() < deadline:
+            member.fetch(1, wait=0.01)
+        member.close()
+        found = admin.describe_consumer_groups([group.topic])[group.topic]
+        try:
+            assert found.result(30).members == []
+        except KafkaException as error:
+            assert error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND
+    group.members.clear()

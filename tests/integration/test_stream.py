@@ -537,6 +537,60 @@ def test_what_is_too_large_for_the_output_becomes_a_dead_letter(stream, delivery
     assert int(headers["textmod.error.partition"]) == original.partition()
 
 
+def test_verdicts_that_are_too_large_cost_neither_time_nor_the_order_of_a_key(stream, delivery):
+    one = stream(TEXTMOD_DELIVERY=delivery)
+    one.configure(one.output, max_message_bytes="6000")
+    bulky = set(range(50, 2000, 50))
+    for number in range(2000):
+        headers = [
+            ("number", str(number)),
+            ("bulk", "x" * (7000 if number in bulky else number % 9)),
+        ]
+        one.producer.produce(one.input, b"hi", f"key-{number % 7}", headers=headers)
+    one.sent = 2000
+    assert one.producer.flush(30) == 0
+    worker = one.start()
+    until(worker.ready, "ready")
+    began = time.monotonic()
+    verdicts, letters = one.results()
+    assert time.monotonic() - began < 30  # one abort or one retry a record took minutes
+    assert set(numbers(letters)) == bulky
+    assert numbers(verdicts) + numbers(letters) == collections.Counter(range(2000))
+    in_order(verdicts)
+    in_order(letters)
+
+
+def test_a_limit_lowered_while_it_runs_costs_no_order(stream, delivery):
+    one = stream(TEXTMOD_DELIVERY=delivery)
+    one.start()
+    one.send(100)
+    one.results()
+    one.configure(one.output, max_message_bytes="3000")
+    for number in range(100, 600):
+        headers = [("number", str(number)), ("bulk", "x" * (4000 if number % 50 == 0 else 1))]
+        one.producer.produce(one.input, b"hi", f"key-{number % 7}", headers=headers)
+    one.sent = 600
+    assert one.producer.flush(30) == 0
+    verdicts, letters = one.results()
+    assert set(numbers(letters)) == set(range(100, 600, 50))
+    assert set(numbers(verdicts)) == set(range(600)) - set(numbers(letters))
+    in_order(verdicts)
+    in_order(letters)
+
+
+def in_order(messages):
+    """Check that the first occurrences of each key's messages are in order."""
+    last = collections.defaultdict(lambda: -1)
+    seen = set()
+    for message in messages:
+        number = int(dict(message.headers())["number"])
+        if number in seen:
+            continue
+        seen.add(number)
+        assert number > last[message.key()], f"{number} after {last[message.key()]}"
+        last[message.key()] = number
+
+
 def test_messages_of_every_size_up_to_the_topics_limit_come_out(stream, delivery):
     """As large as the input takes; verdicts and dead letters then are larger than their topics do.
 
