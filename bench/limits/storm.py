@@ -5,7 +5,7 @@
 Each seed has topics and a group of its own, and for half a minute pods that start, stop, freeze and
 are killed at random while messages keep coming; a killed pod leaves its transaction open. Then two
 pods are left alone, and every message has to come out once. Each fourth seed runs on a broker
-without KIP-848, with static members. Merges `storm_*` into limits.json, below .state/ unless RECORD=1.
+without KIP-848, with static members. Merges `storm_*` into limits.json.
 """
 
 import argparse
