@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e images sbom \
-	bench bench-profile bench-scorer bench-operator bench-autoscaling bench-autoscaling-real \
+	bench bench-profile bench-scorer bench-limits bench-operator bench-autoscaling bench-autoscaling-real \
 	picture generate install-yaml lock clean
 
 help: ## this list
@@ -87,6 +87,9 @@ bench-profile: setup $(PYSPY) ## a flame graph of the stream worker, and its sha
 
 bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
 	$(BIN)/python -m bench.scorer speed
+
+bench-limits: setup ## a storm of rebalances with SIGKILL, exactly once (twenty minutes)
+	$(BIN)/python bench/limits/storm.py
 
 bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
 	$(BIN)/python bench/operator/run.py

@@ -23,8 +23,11 @@ UNSET = -1001
 class FakeMessage:
     """A consumed record, or an event in the place of one."""
 
-    def __init__(self, partition, offset, value=b"x", key=b"k", *, topic="in", error=None):
+    def __init__(
+        self, partition, offset, value=b"x", key=b"k", *, topic="in", error=None, headers=None
+    ):
         self._fields = (topic, partition, offset, key, value)
+        self._headers = headers
         self._error = error
 
     def __len__(self):
@@ -46,7 +49,7 @@ class FakeMessage:
         return self._fields[4]
 
     def headers(self):
-        return None
+        return self._headers
 
     def timestamp(self):
         return (1, 0)

@@ -32,6 +32,7 @@ def client(settings: Settings) -> Configuration:
         # A half-open connection is noticed when a request has no answer for so long; the default
         # of 60 s is longer than most promises.
         "socket.timeout.ms": 10_000,
+        "socket.connection.setup.timeout.ms": 10_000,  # 30 s by default
     }
 
 

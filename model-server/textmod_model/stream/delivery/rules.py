@@ -16,8 +16,8 @@ RECORD_OVERHEAD = 3
 """Attributes, and the deltas of time stamp and offset of the first record in a batch."""
 
 SMALL_LIMIT = 65_536
-OWN_HEADERS = 10
-"""A record with no more headers than ours, and a value far below the limit, needs no counting."""
+"""From here on our own headers are small, so that a value far below the limit needs no counting
+unless the original had headers."""
 
 
 class TopicRules(NamedTuple):
@@ -34,7 +34,7 @@ class TopicRules(NamedTuple):
     def refusal(self, record: Record, now_ms: int) -> KafkaError | None:
         """Return the error that the broker would answer with; None if it takes the record."""
         size = len(record.value or b"") + len(record.key or b"")
-        small = self.max_bytes >= SMALL_LIMIT and len(record.headers) <= OWN_HEADERS
+        small = self.max_bytes >= SMALL_LIMIT and not record.source.headers()
         if (not small or size > self.max_bytes >> 1) and record_size(record) > self.max_bytes:
             return KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
         if self.keyed and record.key is None:
