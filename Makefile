@@ -8,7 +8,8 @@ BIN := .venv/bin
 PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e images sbom \
-	bench bench-profile bench-scorer bench-limits bench-operator bench-autoscaling bench-autoscaling-real \
+	bench bench-profile bench-scorer bench-limits bench-operator bench-isolation bench-autoscaling \
+	bench-autoscaling-real \
 	picture generate install-yaml lock clean
 
 help: ## this list
@@ -93,6 +94,10 @@ bench-limits: setup ## a storm of rebalances with SIGKILL, exactly once (twenty 
 
 bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
 	$(BIN)/python bench/operator/run.py
+
+bench-isolation: setup ## 25 of 30 objects on dead Kafka clusters; leadership (half an hour; needs libfaketime)
+	$(BIN)/python bench/isolation/unreachable.py
+	$(BIN)/python bench/isolation/leadership.py
 
 bench-autoscaling: setup ## the scaling laws on a virtual clock (ten minutes; what is cached, seconds)
 	cd bench && $(abspath $(BIN))/python -m autoscaling

@@ -7,6 +7,8 @@ a figure that is not known is left out, never 0.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -45,15 +47,39 @@ EXPIRED: Final = Counter(
     "Input messages that retention deleted before the consumer group read them.",
     ["namespace", "name"],
 )
+KAFKA_CLUSTERS: Final = Gauge(
+    "textmod_operator_kafka_clusters",
+    "Kafka clusters with clients, those that are being closed included.",
+)
+TASKS: Final = Gauge("textmod_operator_tasks", "Tasks on the event loop.")
+THREADS: Final = Gauge(
+    "textmod_operator_threads",
+    "Threads of the process and of its Kafka clients, without the pools that stay.",
+)
 CERTIFICATE_EXPIRY: Final = Gauge(
     "textmod_operator_certificate_expiry_timestamp_seconds",
     "When the serving certificate of the metrics API ends, Unix time.",
 )
 
+
+POOLS: Final = ("reconcile", "asyncio_")
+"""Thread names of the pools that stay."""
+
+
+def threads() -> int:
+    """Return the number of threads of this process, librdkafka's included, less those of `POOLS`."""
+    pooled = sum(thread.name.startswith(POOLS) for thread in threading.enumerate())
+    try:
+        return len(os.listdir("/proc/self/task")) - pooled
+    except OSError:  # not on Linux: what Python started
+        return threading.active_count() - pooled
+
+
 STREAM_GAUGES: Final = {
     "textmoderation_lag_messages": "Unread messages of the input.",
     "textmoderation_lag_partition_max_messages": "Unread messages of the partition with most.",
     "textmoderation_seconds_behind": "Age of the oldest unread message, in seconds.",
+    "textmoderation_decision_age_seconds": "Age of the lag reading behind the last decision.",
     "textmoderation_promise_seconds": "autoscaling.lag.maxSecondsBehind, in seconds.",
     "textmoderation_desired_replicas": "Replicas that the scaling law wants; what the HPA gets.",
     "textmoderation_replicas": "Replicas that are asked for (spec.replicas).",

@@ -108,7 +108,11 @@ class Status(Strict):
     consumer_group: str | None = Field(
         default=None, description="Kafka consumer group that reads the input."
     )
-    topics: list[TopicStatus] | None = Field(default=None, description="The topics, as they are.")
+    topics: list[TopicStatus] | None = Field(
+        default=None,
+        description="The topics, as they are; partitions 0: about to be created.",
+        json_schema_extra={"maxItems": 16},
+    )
     workload: WorkloadStatus | None = Field(
         default=None, description="The SeldonDeployment or Deployment."
     )

@@ -658,7 +658,10 @@ _INPUT = _topic_cel("input", "input")
 _OUTPUT = _topic_cel("output", "output")
 _DEAD = _topic_cel("deadLetter", "dead-letter")
 _ALL_READ = "(has(oldSelf.status) && has(oldSelf.status.lag) && oldSelf.status.lag.messages == 0)"
-_NEVER_RAN = "(!has(oldSelf.status) || !has(oldSelf.status.topics))"
+_NEVER_RAN = (
+    "(!has(oldSelf.status) || !has(oldSelf.status.topics) || "
+    "oldSelf.status.topics.all(topic, topic.partitions == 0))"
+)
 
 ROOT_RULES = (
     Rule(

@@ -91,6 +91,9 @@ class Controller:
         self._cluster.follow(self._settings.namespaces, enqueue)
         workers = [self._work(self._passes) for _ in range(self._settings.workers)]
         self._tasks = [asyncio.create_task(worker) for worker in workers]
+        metrics.KAFKA_CLUSTERS.set_function(lambda: len(self._kafka))
+        metrics.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
+        metrics.THREADS.set_function(metrics.threads)
 
     async def stop(self) -> None:
         """End the work: what runs finishes, what waits is left for the next process, which need

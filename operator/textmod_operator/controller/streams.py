@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from textmod_operator import metrics, naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.clock import steady_now
 from textmod_operator.desired.autoscaler import acts_at_once
 from textmod_operator.kafka.clusters import KafkaCluster, KafkaClusters
 from textmod_operator.scaling.law import Decision, Memory, Policy, Workload, decide
@@ -246,6 +247,7 @@ def _gauges(stream: Stream, seen: ScalingSeen | None) -> dict[str, float | None]
     if seen is None or isinstance(seen.reading, LagUnknown):
         return gauges
     return gauges | {
+        "textmoderation_decision_age_seconds": steady_now() - seen.reading.at,
         "textmoderation_lag_messages": seen.reading.messages,
         "textmoderation_lag_partition_max_messages": seen.reading.per_partition_max,
         "textmoderation_seconds_behind": seen.seconds_behind,

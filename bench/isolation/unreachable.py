@@ -1,0 +1,288 @@
+"""Isolation: whether 25 objects on Kafka clusters that do not answer are felt by five others.
+
+    python bench/isolation/unreachable.py [--seconds 60]
+
+Thirty objects on a real control plane. Five are on a real broker; of the others a third each on
+addresses that refuse connections, that swallow packets (a full backlog on loopback), and that
+accept and never answer; every object has an address of its own. The node is cordoned: pods are no
+part of the figures.
+
+decision_age_vs_interval  oldest lag reading behind a decision of the five, over the lag interval
+pass_p99_seconds          upper bound of the 99th percentile of all passes, from the histogram
+answer_max_seconds        a change of one of the five until its conditions are of that generation
+healthz_max_ms            slowest /healthz, asked every 100 ms throughout
+delete_max_seconds        slowest deletion of one of the 25
+left_over                 Kafka clusters, tasks and threads that are more than before they came
+
+Written to isolation.json below .state/ (with RECORD=1: in bench/results); other keys stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from textmod_dev.local_cluster import LocalCluster
+from textmod_dev.paths import figures_dir
+from textmod_dev.processes import free_port, wait_until
+from textmod_dev.progress import Progress
+
+RESULTS = figures_dir(Path(__file__).parents[1] / "results") / "isolation.json"
+HEALTHY: Final = 5
+UNREACHABLE: Final = 25
+LAG_INTERVAL: Final = 2.0
+SETTLE_SECONDS: Final = 40.0
+
+
+def moderation(name: str, bootstrap_servers: str) -> dict[str, Any]:
+    one = {"partitions": 1}
+    return {
+        "apiVersion": "textmoderation.dev/v1alpha1",
+        "kind": "TextModeration",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "kafka": {"bootstrapServers": bootstrap_servers},
+            "model": {"image": "textmoderation/nlp-model:0.1.0"},
+            "topics": {"input": one, "output": one},
+            "serving": {"platform": "Deployment"},
+        },
+    }
+
+
+# --- addresses that do not answer -----------------------------------------------------------------
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """Nobody listens there."""
+    yield f"127.0.0.1:{free_port()}"
+
+
+@contextmanager
+def swallowing() -> Iterator[str]:
+    """The backlog is full: further SYNs get no answer."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def hanging() -> Iterator[str]:
+    """Connections are accepted by the kernel, and nothing is ever said."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(128)
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+# --- what is seen from outside --------------------------------------------------------------------
+
+
+class Operator:
+    """The running operator: its /metrics and /healthz."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self._url = f"http://127.0.0.1:{cluster.operator_health_port}"
+
+    def samples(self) -> list[tuple[str, dict[str, str], float]]:
+        text = httpx.get(f"{self._url}/metrics", timeout=30).text
+        return [
+            (sample.name, sample.labels, sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        ]
+
+    def inventory(self) -> dict[str, float]:
+        """What an object could leave behind."""
+        wanted = ("kafka_clusters", "tasks", "threads")
+        return {
+            name.removeprefix("textmod_operator_"): value
+            for name, _, value in self.samples()
+            if name.removeprefix("textmod_operator_") in wanted
+        }
+
+    def ages(self) -> dict[str, float]:
+        """The age of every known decision, by object."""
+        return {
+            labels["name"]: value
+            for name, labels, value in self.samples()
+            if name == "textmoderation_decision_age_seconds"
+        }
+
+    def pass_p99_seconds(self) -> float:
+        buckets = sorted(
+            (float(labels["le"]), value)
+            for name, labels, value in self.samples()
+            if name == "textmod_operator_reconcile_seconds_bucket"
+        )
+        return next(bound for bound, count in buckets if count >= 0.99 * buckets[-1][1])
+
+    def healthz_ms(self) -> float:
+        started = time.monotonic()
+        try:
+            answer = httpx.get(f"{self._url}/healthz", timeout=30)
+        except httpx.HTTPError:
+            return 30_000.0
+        return (time.monotonic() - started) * 1000 if answer.status_code == 200 else 30_000.0
+
+
+class Health:
+    """Asks /healthz in the background, and keeps the slowest answer."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self.slowest_ms = 0.0
+        self.asked = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        while not self._ended.wait(0.1):
+            self.slowest_ms = max(self.slowest_ms, self._operator.healthz_ms())
+            self.asked += 1
+
+
+def answered(cluster: LocalCluster, name: str) -> bool:
+    """Whether an object's conditions are of its generation."""
+    body = json.loads(cluster.kubectl("get", "tm", name, "-o", "json"))
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    generation = body["metadata"]["generation"]
+    return bool(conditions) and all(c["observedGeneration"] == generation for c in conditions)
+
+
+def measure(cluster: LocalCluster, seconds: float, progress: Progress) -> dict[str, Any]:
+    operator = Operator(cluster)
+    healthy = [f"healthy-{number}" for number in range(HEALTHY)]
+    unreachable = [f"unreachable-{number}" for number in range(UNREACHABLE)]
+    progress.step("five objects on the real broker")
+    for name in healthy:
+        apply(cluster, moderation(name, cluster.bootstrap_servers))
+    wait_until(lambda: set(operator.ages()) >= set(healthy), 60, "the five are read")
+    time.sleep(5)
+    before = operator.inventory()
+
+    with ExitStack() as stack, Health(operator) as health:
+        kinds = (refusing, swallowing, hanging)
+        servers = [stack.enter_context(kinds[n % 3]()) for n in range(UNREACHABLE)]
+        progress.step("25 on Kafka clusters that do not answer")
+        started = time.monotonic()
+        for name, server in zip(unreachable, servers, strict=True):
+            apply(cluster, moderation(name, server))
+        wait_until(lambda: all(answered(cluster, n) for n in unreachable), 120, "all are answered")
+        unreachable_answered = time.monotonic() - started
+
+        progress.step(f"watching for {seconds:.0f} s")
+        ages, answers = [], []
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            found = operator.ages()
+            ages.append(max(found.get(name, float("inf")) for name in healthy))
+            if len(answers) < len(ages) / 10:
+                answers.append(changed(cluster, healthy[len(answers) % HEALTHY], len(answers)))
+            time.sleep(0.5)
+        p99 = operator.pass_p99_seconds()
+
+        progress.step("deleting the 25")
+        deletions = []
+        for name in unreachable:
+            started = time.monotonic()
+            cluster.kubectl("delete", "tm", name, "--timeout=60s")
+            deletions.append(time.monotonic() - started)
+        after = settled(operator, before)
+        slowest = health.slowest_ms
+        asked = health.asked
+
+    left = {name: max(0.0, value - before[name]) for name, value in after.items()}
+    return {
+        "objects": HEALTHY + UNREACHABLE,
+        "unreachable": UNREACHABLE,
+        "watched_seconds": seconds,
+        "lag_interval_seconds": LAG_INTERVAL,
+        "decision_age_max_seconds": round(max(ages), 2),
+        "decision_age_vs_interval": round(max(ages) / LAG_INTERVAL, 2),
+        "pass_p99_seconds": p99,
+        "answer_max_seconds": round(max(answers), 2),
+        "unreachable_answered_seconds": round(unreachable_answered, 1),
+        "healthz_max_ms": round(slowest, 1),
+        "healthz_asked": asked,
+        "delete_max_seconds": round(max(deletions), 2),
+        "left_over": int(sum(left.values())),
+        "left_over_by_kind": left,
+    }
+
+
+def settled(operator: Operator, before: dict[str, float]) -> dict[str, float]:
+    """What is there once no more goes; requests that were under way end by their time-outs."""
+    ends = time.monotonic() + SETTLE_SECONDS
+    least = operator.inventory()
+    while time.monotonic() < ends and any(least[name] > before[name] for name in before):
+        time.sleep(0.5)
+        now = operator.inventory()
+        least = {name: min(least[name], now[name]) for name in least}
+    return least
+
+
+def changed(cluster: LocalCluster, name: str, number: int) -> float:
+    """Change an object that works; the seconds until the operator has answered."""
+    patch = json.dumps({"spec": {"autoscaling": {"maxReplicas": 1}}})
+    if number // HEALTHY % 2:
+        patch = json.dumps({"spec": {"autoscaling": {"maxReplicas": None}}})
+    started = time.monotonic()
+    cluster.kubectl("patch", "tm", name, "--type=merge", "-p", patch)
+    wait_until(lambda: answered(cluster, name), 60, f"{name} is answered")
+    return time.monotonic() - started
+
+
+def apply(cluster: LocalCluster, manifest: dict[str, Any]) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, and merge the figures into the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long the 30 are watched")
+    args = parser.parse_args(arguments)
+    progress = Progress()
+    with (
+        tempfile.TemporaryDirectory(prefix="textmod-bench-") as folder,
+        LocalCluster(Path(folder), progress=progress) as cluster,
+    ):
+        cluster.kubectl("cordon", "local")
+        cluster.install_operator()
+        cluster.start_operator()
+        figures = measure(cluster, args.seconds, progress)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps({**known, **figures}, indent=2, sort_keys=True) + "\n")
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
