@@ -7,9 +7,9 @@ a figure that is not known is left out, never 0.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
@@ -67,10 +67,10 @@ POOLS: Final = ("reconcile", "asyncio_")
 
 
 def threads() -> int:
-    """Return the number of threads of this process, librdkafka's included, less those of `POOLS`."""
+    """Return the threads of this process, librdkafka's included, less those of `POOLS`."""
     pooled = sum(thread.name.startswith(POOLS) for thread in threading.enumerate())
     try:
-        return len(os.listdir("/proc/self/task")) - pooled
+        return sum(1 for _ in Path("/proc/self/task").iterdir()) - pooled
     except OSError:  # not on Linux: what Python started
         return threading.active_count() - pooled
 

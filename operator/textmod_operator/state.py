@@ -192,6 +192,15 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
+class LeaderSeen:
+    """The process that holds the Lease, as this one saw it."""
+
+    identity: str
+    renewal_age: float
+    """Seconds since it was last seen to renew."""
+
+
+@dataclass(frozen=True)
 class FrontProxy:
     """Who may ask the metrics API: holders of a certificate of this CA, under one of these names
     (empty: any)."""
@@ -279,6 +288,8 @@ class ScalingSeen:
     """How long the one of all partitions that has stood longest has made no progress."""
     expired: int = 0
     """Messages that retention deleted and the group has not got past yet: nobody will read them."""
+    observed_by: str | None = None
+    """The process that decided, as in its Lease; None: nobody asks."""
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,14 @@ from textmod_operator.state import (
     Capabilities,
     LagReading,
     LagUnknown,
+    LeaderSeen,
     Observed,
     PodSeen,
     Ref,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LEADER = LeaderSeen("a", renewal_age=2.0)
 
 
 def told(
@@ -200,10 +202,25 @@ def test_an_unknown_lag_has_no_figure() -> None:
 
 
 def test_what_a_status_publishes_is_what_was_decided() -> None:
-    assert published({}, 5.0) is None
-    known = published({"status": figures(scaling_seen(desired=4))}, 5.0)
+    assert published({}, LEADER, 5.0) is None
+    told = figures(scaling_seen(desired=4, observed_by="a"))
+    assert (told["scaling"]["observedAt"], told["scaling"]["observedBy"]) == (
+        "1970-01-01T00:16:40Z",
+        "a",
+    )
+    known = published({"status": told}, LEADER, 5.0)
     assert known is not None
-    assert (known.desired, known.reading) == (4, LagReading(5.0, ()))
+    assert (known.desired, known.reading) == (4, LagReading(3.0, ()))  # as the leader last renewed
+
+
+@pytest.mark.parametrize("author", ["b", None])
+def test_a_decision_of_an_earlier_leader_is_none_of_now(author: str | None) -> None:
+    told = figures(scaling_seen(desired=4, observed_by=author))
+    seen = published({"status": told}, LEADER, 5.0)
+    assert seen is not None
+    assert isinstance(seen.reading, LagUnknown)
+    assert "by an earlier leader" in seen.reading.why
+    assert ("1970-01-01T00:16:40Z" in seen.reading.why) == (author is not None)
 
 
 def test_an_unknown_lag_is_published_as_unknown() -> None:
@@ -212,7 +229,7 @@ def test_an_unknown_lag_is_published_as_unknown() -> None:
     stale = figures(scaling_seen())
     condition = {"type": "AutoscalingReady", "status": "False", "reason": "LagUnknown"}
     for status_ in (without, {**stale, "conditions": [condition]}):
-        seen = published({"status": status_}, 5.0)
+        seen = published({"status": status_}, LEADER, 5.0)
         assert seen is not None
         assert isinstance(seen.reading, LagUnknown)
 

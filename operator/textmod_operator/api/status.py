@@ -83,6 +83,15 @@ class RatesStatus(Strict):
 class ScalingStatus(Strict):
     desired_replicas: Count = Field(description="Replicas that the lag asks for.")
     reason: str = Field(description="Why, in a sentence.")
+    observed_at: str | None = Field(
+        default=None,
+        description="When the lag behind this decision was read, RFC 3339; rewritten only together "
+        "with another change.",
+        json_schema_extra={"format": "date-time"},
+    )
+    observed_by: str | None = Field(
+        default=None, description="The operator's process that decided, as in its Lease."
+    )
 
 
 class Status(Strict):

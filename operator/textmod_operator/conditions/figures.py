@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Final
 
 from textmod_operator.state import LagUnknown, Manifest, ScalingSeen
@@ -19,6 +20,12 @@ def figures(scaling: ScalingSeen | None) -> Manifest:
     if scaling is None:
         return {"lag": None, "rates": None, "scaling": None}
     told = {"desiredReplicas": scaling.desired, "reason": scaling.reason}
+    if scaling.observed_by is not None:
+        read = datetime.fromtimestamp(scaling.reading.at, UTC)
+        told |= {
+            "observedAt": read.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "observedBy": scaling.observed_by,
+        }
     if isinstance(scaling.reading, LagUnknown):
         return {"lag": None, "rates": None, "scaling": told}
     behind = scaling.seconds_behind

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from textmod_operator.state import LagReading, LagUnknown, Manifest, ScalingSeen
+from textmod_operator.state import LagReading, LagUnknown, LeaderSeen, Manifest, ScalingSeen
 
 
-def published(body: Manifest, now: float) -> ScalingSeen | None:
+def published(body: Manifest, leader: LeaderSeen, now: float) -> ScalingSeen | None:
     """What the status says of scaling, for a process that reads no lag of its own.
+
+    A decision holds as long as the process that wrote it renews its Lease: that process writes
+    every change at once, an unknown lag too. One of an earlier leader is no decision of now.
 
     Args:
         body: the object as the API server has it now.
-        now: Unix time; the reading is of now as long as the leader that wrote it renews its Lease.
+        leader: who holds the Lease.
+        now: Unix time.
     """
     told = body.get("status") or {}
     if "scaling" not in told:
@@ -20,7 +24,12 @@ def published(body: Manifest, now: float) -> ScalingSeen | None:
     autoscaling = conditions.get("AutoscalingReady", {})
     if "lag" not in told or autoscaling.get("reason") == "LagUnknown":
         return unknown(scaling["reason"], now)
-    return ScalingSeen(LagReading(now, ()), scaling["desiredReplicas"], scaling["reason"])
+    if scaling.get("observedBy") != leader.identity:
+        since = scaling.get("observedAt", "an unknown time")
+        author = scaling.get("observedBy", "unknown")
+        return unknown(f"The last decision is of {since}, by an earlier leader ({author}).", now)
+    reading = LagReading(now - leader.renewal_age, ())
+    return ScalingSeen(reading, scaling["desiredReplicas"], scaling["reason"])
 
 
 def unknown(why: str, now: float) -> ScalingSeen:

@@ -53,7 +53,7 @@ class Controller:
         self._passes: Passes | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweep: asyncio.Task[None] | None = None
-        self.streams = Streams(self._kafka)
+        self.streams = Streams(self._kafka, settings.identity)
         self._writer = StatusWriter(cluster, settings.figures_interval, self._wrote)
         self._decisions = Decisions(
             cluster=cluster,
@@ -133,15 +133,16 @@ class Controller:
         """
         if self._leading.is_set():
             return self.streams.scaling(key)
-        if not self._cluster.leader_renews:
-            return None
+        leader = self._cluster.leader
+        if leader is None:
+            return unknown("No leader has renewed its Lease lately.", steady_now())
         ref = Ref(api.API_VERSION, api.KIND, key.namespace, key.name)
         loop = asyncio.get_running_loop()
         try:
             body = await loop.run_in_executor(None, self._cluster.get, ref)
         except ClusterError as error:
             return unknown(str(error), steady_now())
-        return published(body or {}, steady_now())
+        return published(body or {}, leader, steady_now())
 
     # --- triggers -------------------------------------------------------------------------------
 

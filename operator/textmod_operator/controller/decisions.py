@@ -12,7 +12,11 @@ from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
 from textmod_operator.conditions import FIGURES, figures
 from textmod_operator.controller.inventory import Inventory
-from textmod_operator.controller.status_writer import StatusWriter, merge_patch
+from textmod_operator.controller.status_writer import (
+    StatusWriter,
+    merge_patch,
+    says_nothing_new,
+)
 from textmod_operator.controller.streams import Streams
 from textmod_operator.desired.autoscaler import acts_at_once
 from textmod_operator.errors import ClusterError, Problem
@@ -65,8 +69,9 @@ class Decisions:
         now = {name: value for name, value in figures(scaling).items() if value is not None}
         patch = merge_patch({name: before[name] for name in FIGURES if name in before}, now)
         # A decision is written at once: a standby answers the HPA by what is written.
-        due = "desiredReplicas" in patch.get("scaling", {}) or self._writer.figures_due(key)
-        if patch and "conditions" in before and due:
+        changed = (patch.get("scaling") or {}).keys() & {"desiredReplicas", "observedBy"}
+        due = bool(changed) or self._writer.figures_due(key)
+        if not says_nothing_new(patch) and "conditions" in before and due:
             loop = asyncio.get_running_loop()
             try:
                 await loop.run_in_executor(self._threads, self._write_figures, key, body, patch)

@@ -57,7 +57,7 @@ class StatusWriter:
         before = body.get("status") or {}
         after = {name: value for name, value in status.items() if value is not None}
         patch = merge_patch(before, after)
-        if not patch or (set(patch) <= set(FIGURES) and not self.figures_due(key)):
+        if says_nothing_new(patch) or (set(patch) <= set(FIGURES) and not self.figures_due(key)):
             return
         self.merge(key, patch)
         if about is None:
@@ -82,6 +82,15 @@ class StatusWriter:
     def forget(self, key: ObjectKey) -> None:
         """Drop what is kept of an object that is gone."""
         self._figures_written.pop(key, None)
+
+
+def says_nothing_new(patch: Manifest) -> bool:
+    """Whether a patch of a status changes nothing but the date of the last decision."""
+    return not patch or (patch.keys() == {"scaling"} and _only_dated(patch["scaling"]))
+
+
+def _only_dated(scaling: object) -> bool:
+    return isinstance(scaling, dict) and scaling.keys() <= {"observedAt"}
 
 
 def merge_patch(before: Manifest, after: Manifest) -> Manifest:

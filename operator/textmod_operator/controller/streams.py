@@ -82,10 +82,12 @@ class Streams:
 
     Args:
         clusters: the Kafka clusters that the lag is read from.
+        identity: this process, named in its decisions.
     """
 
-    def __init__(self, clusters: KafkaClusters) -> None:
+    def __init__(self, clusters: KafkaClusters, identity: str | None = None) -> None:
         self._clusters = clusters
+        self._identity = identity
         self._lock = threading.Lock()
         self._streams: dict[ObjectKey, Stream] = {}
         self._memories: dict[ObjectKey, Memory] = {}
@@ -224,7 +226,8 @@ class Streams:
             if current is None or current.source != source:
                 return False
             self._memories[key] = memory
-            self._seen[key] = self._with_progress(stream, reading, _seen(reading, decision), now)
+            seen = replace(_seen(reading, decision), observed_by=self._identity)
+            self._seen[key] = self._with_progress(stream, reading, seen, now)
         return True
 
 

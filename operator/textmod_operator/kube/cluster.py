@@ -16,7 +16,15 @@ from textmod_operator.kube.moderations import Moderations
 from textmod_operator.kube.secrets import Secrets
 from textmod_operator.kube.watch import Watches
 from textmod_operator.pods import PodTable
-from textmod_operator.state import Capabilities, FrontProxy, Manifest, ObjectKey, PodSeen, Ref
+from textmod_operator.state import (
+    Capabilities,
+    FrontProxy,
+    LeaderSeen,
+    Manifest,
+    ObjectKey,
+    PodSeen,
+    Ref,
+)
 
 __all__ = ["LEASE_SECONDS", "Cluster", "connect"]
 
@@ -203,9 +211,11 @@ class Cluster:
         return self._election.resigned
 
     @property
-    def leader_renews(self) -> bool:
-        """Whether a holder was seen to renew within the Lease's duration."""
-        return self._election.leader_renews
+    def leader(self) -> LeaderSeen | None:
+        """The holder of the Lease, if it was seen to renew within the Lease's duration."""
+        if not self._election.leader_renews or self._election.holder is None:
+            return None
+        return LeaderSeen(self._election.holder, self._election.renewal_age)
 
     def lease_renewal(self, namespace: str) -> str | None:
         """When the holder of the operator's Lease last renewed it, by the holder's clock; None when

@@ -114,6 +114,16 @@ class Election:
         """Whether a holder was seen to renew within the Lease's duration."""
         return self._clock() - self._renewed_at < LEASE_SECONDS
 
+    @property
+    def holder(self) -> str | None:
+        """Who held the Lease when it was last read."""
+        return self._seen[0] or None if self._seen is not None else None
+
+    @property
+    def renewal_age(self) -> float:
+        """Seconds since a renewal was last seen; infinite before the first."""
+        return self._clock() - self._renewed_at
+
     def check(self) -> None:
         """Let a write pass.
 
