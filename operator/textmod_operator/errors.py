@@ -14,7 +14,7 @@ logged with its traceback and retried with back-off.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, Self
 
 ConditionType = Literal["Accepted", "TopicsReady", "WorkloadReady", "AutoscalingReady"]
 """The conditions that stand for a part of the work; the summary conditions follow from them."""
@@ -82,6 +82,10 @@ class Problem(Exception):  # noqa: N818 - it names a state of the object, and be
         self.reason = reason
         self.message = message
         self.retry = retry
+
+    def without_trace(self) -> Self:
+        """Return an equal problem that keeps no frame, and so no client, alive."""
+        return type(self)(self.reason, self.message, retry=self.retry)
 
 
 class NotAccepted(Problem):

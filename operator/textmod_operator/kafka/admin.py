@@ -169,6 +169,11 @@ class KafkaAdmin:
         ).items():
             self._result(future, f"deleting topic {name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
 
+    def close(self) -> None:
+        """Close the connections, even while an error's frames still hold this object. Nothing may
+        be asked afterwards."""
+        vars(self).pop("_client", None)
+
     # --- steps ------------------------------------------------------------------------------
 
     def _as_listed(self, topics: tuple[Topic, ...]) -> dict[str, Shape]:

@@ -37,7 +37,7 @@ class Breaker:
         if problem.reason not in OPENS:
             self.succeeded()
             return
-        self.proven, self.problem = False, problem
+        self.proven, self.problem = False, problem.without_trace()
         self.retry_at = now + min(MOST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0**self.failures)
         self.failures = min(self.failures + 1, 16)
 

@@ -102,6 +102,8 @@ class KafkaCluster:
         """Close the clients. Waits for a request that is under way."""
         self.monitor.close()
         with self._making:
+            if self._admin is not None:
+                self._admin.close()
             self._admin = None
 
     def _client(self) -> KafkaAdmin:
@@ -115,7 +117,7 @@ class KafkaCluster:
             return
         if self.breaker.problem is None:
             raise KafkaPending(self.connection)
-        raise self.breaker.problem
+        raise self.breaker.problem.without_trace()
 
     @contextmanager
     def _noted(self) -> Iterator[None]:

@@ -108,7 +108,7 @@ class LagMonitor:
             try:
                 return self._read(backlogs, now)
             except TopicsNotReady as problem:
-                self.problem = problem
+                self.problem = problem.without_trace()
                 self._refreshed_at = -math.inf
                 return dict.fromkeys(backlogs, LagUnknown(now, f"{problem.message}."))
 
