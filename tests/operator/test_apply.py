@@ -235,6 +235,19 @@ def test_an_object_recreated_by_somebody_else_is_not_deleted(world: World) -> No
     assert world.port == 7
 
 
+def test_an_object_recreated_for_the_same_owner_is_not_deleted(world: World) -> None:
+    """By the next leader, after this one decided."""
+    world.applier.apply(service(), OWNER)
+
+    def recreate() -> None:
+        world.server.remove(PATH)
+        Applier(world.server, OwnedObjects()).apply(service(7), OWNER)
+
+    world.server.before("DELETE", PATH, recreate)
+    world.applier.delete(REF)
+    assert world.port == 7
+
+
 def test_an_object_that_changed_meanwhile_is_deleted_after_another_look(world: World) -> None:
     world.applier.apply(service(), OWNER)
     world.server.edit(PATH, {"status": {"n": 1}})

@@ -97,6 +97,8 @@ def test_a_released_lease_is_taken_at_once(world: World) -> None:
     a.resign("textmod")
     assert world.holder == ""
     assert world.alarms[-1] == 0, "the timer is called off"
+    assert not a.attempt("textmod")
+    assert world.holder == "", "and is not taken again"
     assert b.attempt("textmod")
     assert not a.attempt("textmod")
     assert world.holder == "b"

@@ -105,6 +105,9 @@ class FakeCluster:
         self.body = {**self.body, "metadata": {**self.body["metadata"], **metadata}}
         return self.body
 
+    def check_leading(self) -> None:
+        """This process leads."""
+
     def set_finalizer(self, key: ObjectKey, *, present: bool) -> Manifest | None:
         self._meets("patch", "metadata")
         assert self.body is not None

@@ -98,6 +98,7 @@ class Controller:
     async def stop(self) -> None:
         """End the work: what runs finishes, what waits is left for the next process, which need
         not wait for our Lease to expire."""
+        self._cluster.unfollow()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -28,6 +28,7 @@ def finalize(body: Manifest, edges: Edges) -> None:
         if tm.spec.topics.deletion_policy == "Delete" and (owned := ownership.owned(body)):
             _stop_pods(tm, edges)
             connection, _ = connect_to_kafka(tm, edges.cluster)
+            edges.cluster.check_leading()
             edges.kafka.to(connection).delete(
                 {n: i for n, i in owned.items() if not edges.claims.also_used(tm, n)}
             )

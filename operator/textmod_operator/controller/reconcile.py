@@ -102,6 +102,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     live: dict[Ref, Manifest] = {}
 
     with noted(problems):
+        edges.cluster.check_leading()
         topics = edges.kafka.to(connection).ensure(
             want.topics,
             ownership.owned(body),
@@ -205,6 +206,7 @@ def _hand_over(move: Handover, connection: KafkaConnection, seen: Observed, edge
         raise handover.under_way(move, "its replicas end first")
     if handover.is_read(move, connection):
         raise handover.under_way(move, "the old group still has members")
+    edges.cluster.check_leading()
     handover.carry_offsets(move, connection, seen.topics)
     tm = move.before
     key = ObjectKey(tm.metadata.namespace, tm.metadata.name)

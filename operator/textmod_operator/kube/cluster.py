@@ -59,6 +59,10 @@ class Cluster:
         """Watch model pods and owned objects from now on, in threads; see `Watches.start`."""
         self._watches.start(namespaces, enqueue)
 
+    def unfollow(self) -> None:
+        """Report no changes any more."""
+        self._watches.stop()
+
     def owned(self, owner_uid: str, namespace: str) -> list[Ref]:
         """The live objects that were made for an owner, as cached."""
         return self._cache.owned(owner_uid, namespace)
@@ -199,6 +203,14 @@ class Cluster:
         """
         self._lease_namespace = namespace
         campaign(self._election, namespace, started)
+
+    def check_leading(self) -> None:
+        """Call right before a write that does not go through here, such as to Kafka.
+
+        Raises:
+            NotLeading: this process may not act.
+        """
+        self._election.check()
 
     def resign(self) -> None:
         """Release the Lease. Nothing of this process may act any more."""

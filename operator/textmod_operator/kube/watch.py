@@ -166,6 +166,13 @@ class Watches:
         self._owned = owned
         self._pods = pods
         self._applied = {kind: threading.Event() for kind in PLURALS}
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Call nobody any more, and end each thread after its current request."""
+        self._stopped.set()
+        for applied in self._applied.values():
+            applied.set()
 
     def applied(self, kind: str) -> None:
         """Look for a kind now that one was applied."""
@@ -178,17 +185,27 @@ class Watches:
             namespaces: where; empty means all.
             enqueue: called with each TextModeration whose objects changed, in a watch's thread.
         """
+        stopped = self._stopped
+
+        def enqueue_until_stopped(key: ObjectKey) -> None:
+            if not stopped.is_set():
+                enqueue(key)
+
         everywhere = scopes(namespaces)
         self._pods.expect(set(everywhere))
         for scope in everywhere:
             handler = Handler(
-                partial(_pods_listed, self._pods, scope), partial(self._pods.saw, scope), enqueue
+                partial(_pods_listed, self._pods, scope),
+                partial(self._pods.saw, scope),
+                enqueue_until_stopped,
             )
             self._start(f"/api/v1{scope}/pods", "Pod", naming.NAME_LABEL, handler)
             for api_version, kind in OWNED_KINDS:
                 path = f"{prefix(api_version)}{scope}/{PLURALS[kind]}"
                 handler = Handler(
-                    partial(self._owned.listed, kind, scope), self._owned.on_event, enqueue
+                    partial(self._owned.listed, kind, scope),
+                    self._owned.on_event,
+                    enqueue_until_stopped,
                 )
                 selector = f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}"
                 self._start(path, kind, selector, handler)
@@ -198,13 +215,11 @@ class Watches:
         applied = self._applied.setdefault(kind, threading.Event())
 
         def follow() -> None:
-            while True:
+            while not self._stopped.is_set():
                 applied.clear()
                 delay = list_watch.step()
-                if delay >= NOT_INSTALLED_SECONDS:
-                    applied.wait(delay)
-                else:
-                    time.sleep(delay)
+                waited_for = applied if delay >= NOT_INSTALLED_SECONDS else self._stopped
+                waited_for.wait(delay)
 
         threading.Thread(target=follow, name=f"watch-{kind}", daemon=True).start()
 
