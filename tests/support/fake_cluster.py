@@ -26,6 +26,8 @@ class FakeCluster:
     status: dict[str, Manifest] = field(default_factory=dict)
     """Kind → the status that objects of that kind have."""
     pods_of: tuple[PodSeen, ...] = ()
+    running: int = 0
+    """Pods that there are, those that are terminating included."""
     secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
     faults: dict[tuple[str, str], ClusterError] = field(default_factory=dict)
     """(verb, kind) → the answer to that request."""
@@ -79,7 +81,7 @@ class FakeCluster:
         return self.pods_of
 
     def pods_running(self, key: ObjectKey) -> int:
-        return 0
+        return self.running
 
     def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         self._meets("get", "Secret")
