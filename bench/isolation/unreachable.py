@@ -10,8 +10,8 @@ part of the figures.
 decision_age_vs_interval  oldest lag reading behind a decision of the five, over the lag interval
 pass_p99_seconds          upper bound of the 99th percentile of all passes, from the histogram
 answer_max_seconds        a change of one of the five until its conditions are of that generation
-healthz_max_ms            slowest /healthz, asked every 100 ms throughout; healthz_max_ms_before: with
-                          the five alone, which is what the machine costs
+healthz_max_ms            slowest /healthz, asked every 100 ms throughout
+healthz_max_ms_before     the same with the five alone: what the machine itself costs
 delete_max_seconds        slowest deletion of one of the 25
 left_over                 Kafka clusters, tasks and threads that are more than before they came
 
