@@ -7,7 +7,7 @@ BIN := .venv/bin
 # A run of tests ends with make, even when make is killed (tests/conftest.py).
 PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 
-.PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e images sbom \
+.PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e faults images sbom \
 	bench bench-profile bench-scorer bench-limits bench-operator bench-isolation bench-autoscaling \
 	bench-autoscaling-real \
 	picture generate install-yaml lock clean
@@ -56,6 +56,9 @@ integration: setup ## tests on a real control plane and a real broker
 
 e2e: setup ## the chart and the images on a real kind cluster (a Docker engine, or root to start one)
 	$(PYTEST) e2e --exitfirst --capture=no -v
+
+faults: setup ## break what a cluster breaks and count every message (FAULTS="--scenario storm --seeds 1-20")
+	$(BIN)/python -m faults $(FAULTS)
 
 # --- what is shipped ---------------------------------------------------------------------------
 images: setup ## the images of the operator and a model (MODEL=sample, a CSV, or an artifact's folder)

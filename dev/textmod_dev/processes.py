@@ -73,12 +73,12 @@ class ProcessKeeper:
 
     def __init__(self, log_dir: Path) -> None:
         self.identity = uuid.uuid4().hex
-        self._log_dir = log_dir
+        self.log_dir = log_dir
         self._running: list[ManagedProcess] = []
         self._guardian: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._log_dir.mkdir(parents=True, exist_ok=True)
+        self.log_dir.mkdir(parents=True, exist_ok=True)
         self._guardian = guardian.start(self.identity)
         return self
 
@@ -107,7 +107,7 @@ class ProcessKeeper:
         Raises:
             LocalClusterError: the command cannot be started.
         """
-        log = self._log_dir / f"{name}.log"
+        log = self.log_dir / f"{name}.log"
         with log.open("ab") as output:
             try:
                 popen = subprocess.Popen(

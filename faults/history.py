@@ -1,0 +1,63 @@
+"""What one run put in, what came out, and when: all that the checker looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Sent(NamedTuple):
+    """A message that the broker acknowledged."""
+
+    number: int
+    """Its identity; it travels in the header `number`."""
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Result(NamedTuple):
+    """A record of the output topic (a verdict) or of the dead-letter topic."""
+
+    number: int
+    dead: bool
+    partition: int
+    """Of its own topic, as the offset."""
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    """Of a dead letter, which repeats the message; None for a verdict."""
+    source: tuple[int, int]
+    """Partition and offset of the input that its headers name."""
+    headers: frozenset[str]
+    """Names of all headers."""
+
+
+class Progress(NamedTuple):
+    """How many results there were at a time."""
+
+    at: float
+    """Seconds since the run began, on a monotonic clock."""
+    results: int
+
+
+@dataclass(slots=True)
+class History:
+    """One run."""
+
+    delivery: str
+    """AtLeastOnce or ExactlyOnce."""
+    promise_seconds: float
+    """How long the stream may stand still with messages waiting, once the last fault is over."""
+    sent: list[Sent] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    committed: dict[int, int] = field(default_factory=dict)
+    """The group's committed offset of each input partition."""
+    progress: list[Progress] = field(default_factory=list)
+    last_fault: float = 0.0
+    """When the last fault was over, seconds since the run began."""
+    visible: float | None = None
+    """When a consumer of committed records could read all results; seconds since the run began."""
+    bare: bool = False
+    """Whether the dead-letter topic may refuse an original: its letter then comes without it."""

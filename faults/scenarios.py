@@ -1,0 +1,235 @@
+"""The faults: functions that break something of a world under load and restore it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from faults.world import PARTITIONS, World
+from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.processes import ManagedProcess
+
+Fault = Callable[[World], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A fault, and what a run of it needs."""
+
+    name: str
+    fault: Fault
+    brokers: int = 1
+    poison: float = 0.0
+    """The share of hostile messages."""
+    bare: bool = False
+    """Whether dead letters may come without their original."""
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(
+    name: str, *, brokers: int = 1, poison: float = 0.0, bare: bool = False
+) -> Callable[[Fault], Fault]:
+    """Register a fault under a name."""
+
+    def register(fault: Fault) -> Fault:
+        SCENARIOS[name] = Scenario(name, fault, brokers, poison, bare)
+        return fault
+
+    return register
+
+
+# --- workers --------------------------------------------------------------------------------------
+
+
+@scenario("none", poison=0.02)
+def nothing(world: World) -> None:
+    """The control: a load, some hostile messages, no fault."""
+    world.pause(2, 4)
+
+
+@scenario("worker-sigkill")
+def worker_sigkill(world: World) -> None:
+    """Kill a worker and start another, a few times."""
+    for _ in range(3):
+        world.pause(0.5, 3)
+        _replace(world, signal.SIGKILL)
+
+
+@scenario("worker-sigterm")
+def worker_sigterm(world: World) -> None:
+    """Roll the workers, some within their first second."""
+    for _ in range(4):
+        world.pause(0.1, 2)
+        _replace(world, signal.SIGTERM)
+
+
+@scenario("worker-freeze")
+def worker_freeze(world: World) -> None:
+    """Freeze a worker, below the group's session and above it."""
+    for low, high in ((1, 4), (9, 14)):
+        worker = world.random.choice(world.workers)
+        with _frozen(worker.pid):
+            world.pause(low, high)
+        world.pause(1, 3)
+
+
+@scenario("storm")
+def storm(world: World) -> None:
+    """Members join and leave without a pause, half of them by SIGKILL."""
+    for _ in range(8):
+        world.start_worker()
+        world.pause(0.1, 2.0)
+        how = world.random.choice([signal.SIGKILL, signal.SIGTERM])
+        world.end_worker(world.random.choice(world.workers), how)
+
+
+@scenario("partitions-added")
+def partitions_added(world: World) -> None:
+    """Grow the topics while members come and go."""
+    world.pause(1, 2)
+    world.add_partitions(PARTITIONS + 3)
+    _replace(world, signal.SIGKILL)
+    world.pause(1, 2)
+
+
+# --- brokers --------------------------------------------------------------------------------------
+
+
+@scenario("broker-sigkill", brokers=3)
+def broker_sigkill(world: World) -> None:
+    """Kill one broker after another and start it again."""
+    for _ in range(2):
+        number = _some_broker(world)
+        world.pause(0.5, 2)
+        world.brokers.stop_broker(number, kill=True)
+        world.pause(2, 10)
+        world.brokers.start_broker(number)
+        world.brokers.wait()
+
+
+@scenario("broker-freeze", brokers=3)
+def broker_freeze(world: World) -> None:
+    """Freeze a broker for twenty seconds."""
+    world.pause(0.5, 2)
+    with _frozen(world.brokers.pid(_some_broker(world))):
+        time.sleep(20)
+    world.brokers.wait()
+
+
+@scenario("brokers-rolled", brokers=3)
+def brokers_rolled(world: World) -> None:
+    """Restart every broker in turn, cleanly."""
+    for number in range(3):
+        world.brokers.stop_broker(number)
+        world.pause(0.5, 2)
+        world.brokers.start_broker(number)
+        world.brokers.wait()
+
+
+@scenario("brokers-down", brokers=3)
+def brokers_down(world: World) -> None:
+    """Freeze all brokers for ten to thirty seconds."""
+    with contextlib.ExitStack() as stack:
+        for number in range(3):
+            stack.enter_context(_frozen(world.brokers.pid(number)))
+        world.pause(10, 30)
+    world.brokers.wait()
+
+
+# --- topics ---------------------------------------------------------------------------------------
+
+
+@scenario("output-limit", poison=0.02, bare=True)
+def output_limit(world: World) -> None:
+    """Shrink what the output takes below some verdicts, then restore it."""
+    world.pause(0.5, 1)
+    world.configure(world.output, "max.message.bytes", "900")
+    world.pause(5, 8)
+    world.configure(world.output, "max.message.bytes", None)
+
+
+@scenario("letters-refused", poison=0.05, bare=True)
+def letters_refused(world: World) -> None:
+    """Let the dead-letter topic refuse everything, which stops the stream, then restore it."""
+    world.pause(0.5, 1)
+    world.configure(world.letters, "max.message.bytes", "100")
+    world.pause(5, 8)
+    world.configure(world.letters, "max.message.bytes", None)
+
+
+@scenario("insync-lost", brokers=3)
+def insync_lost(world: World) -> None:
+    """Ask for more replicas in sync than there are, then restore it."""
+    for topic in (world.output, world.letters):
+        world.configure(topic, "min.insync.replicas", "3")
+    number = _some_broker(world)
+    world.brokers.stop_broker(number, kill=True)
+    world.pause(10, 15)
+    world.brokers.start_broker(number)
+    world.brokers.wait()
+    for topic in (world.output, world.letters):
+        world.configure(topic, "min.insync.replicas", "2")
+
+
+@scenario("poison", poison=0.3)
+def poison(world: World) -> None:
+    """Hostile messages and a worker killed among them."""
+    world.pause(1, 3)
+    _replace(world, signal.SIGKILL)
+
+
+# --- pairs ----------------------------------------------------------------------------------------
+
+
+@scenario("storm+broker-sigkill", brokers=3)
+def storm_and_broker(world: World) -> None:
+    """A storm of members while a broker, perhaps the coordinator, dies and comes back."""
+    number = _some_broker(world)
+    world.start_worker()
+    world.brokers.stop_broker(number, kill=True)
+    storm(world)
+    world.brokers.start_broker(number)
+    world.brokers.wait()
+
+
+@scenario("storm+broker-freeze", brokers=3)
+def storm_and_freeze(world: World) -> None:
+    """A storm of members while writes to one broker are stalled."""
+    with _frozen(world.brokers.pid(_some_broker(world))):
+        storm(world)
+    world.brokers.wait()
+
+
+def _replace(world: World, how: signal.Signals) -> ManagedProcess:
+    world.end_worker(world.random.choice(world.workers), how)
+    world.pause(0, 1)
+    return world.start_worker()
+
+
+def _some_broker(world: World) -> int:
+    return world.random.randrange(3)
+
+
+@contextlib.contextmanager
+def _frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def restore(brokers: KafkaBroker, count: int) -> None:
+    """Have all brokers run again, whatever a failed run left."""
+    for number in range(count):
+        with contextlib.suppress(KeyError, ProcessLookupError):
+            os.kill(brokers.pid(number), signal.SIGCONT)
+            continue
+        brokers.start_broker(number)
+    brokers.wait()

@@ -1,0 +1,145 @@
+"""The checker catches a planted history of each kind, and passes one that is well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from faults.checker import check
+from faults.history import History, Progress, Result, Sent
+
+BOTH = ["AtLeastOnce", "ExactlyOnce"]
+HEADERS = frozenset({"number", "ce_id"})
+
+
+def well(delivery: str) -> History:
+    """Six messages of two keys in two partitions; the last became a dead letter."""
+    sent = [Sent(n, n % 2, n // 2, b"key-%d" % (n % 2), b"text %d" % n) for n in range(6)]
+    results = [
+        Result(n, False, part, at, key, None, (part, at), HEADERS)
+        for n, part, at, key, _ in sent[:5]
+    ]
+    last = sent[5]
+    results.append(
+        Result(5, True, 0, 0, last.key, last.value, (last.partition, last.offset), HEADERS)
+    )
+    return History(
+        delivery=delivery,
+        promise_seconds=30,
+        sent=sent,
+        results=results,
+        committed={0: 3, 1: 3},
+        progress=[Progress(0, 0), Progress(10, 2), Progress(20, 4), Progress(25, 6)],
+        last_fault=10,
+    )
+
+
+def broken(history: History) -> list[str]:
+    return check(history).broken(history.delivery)
+
+
+@pytest.mark.parametrize("delivery", BOTH)
+def test_a_history_that_is_well_passes(delivery: str) -> None:
+    found = check(well(delivery))
+    assert found.broken(delivery) == []
+    assert (found.messages, found.duplicated, found.recovery_seconds) == (6, 0, 10)
+
+
+def test_a_lost_message() -> None:
+    history = well("AtLeastOnce")
+    del history.results[2]
+    history.committed = {0: 1, 1: 3}
+    found = check(history)
+    assert found.lost == 1
+    assert found.ahead == 0
+    assert broken(history) == ["lost", "stalled"]
+
+
+def test_an_offset_committed_ahead_of_its_result() -> None:
+    history = well("AtLeastOnce")
+    del history.results[2]
+    assert check(history).ahead == 1
+
+
+def test_a_repeated_result() -> None:
+    for delivery, expected in (("AtLeastOnce", []), ("ExactlyOnce", ["duplicated"])):
+        history = well(delivery)
+        history.results.append(history.results[1]._replace(offset=9))
+        assert check(history).duplicated == 1
+        assert broken(history) == expected
+
+
+def test_a_verdict_and_a_dead_letter_of_one_message() -> None:
+    history = well("ExactlyOnce")
+    one = history.sent[5]
+    verdict = history.results[5]._replace(dead=False, partition=one.partition, offset=2, value=None)
+    history.results.append(verdict)
+    assert broken(history) == ["duplicated"]
+
+
+def test_two_messages_of_a_key_in_the_wrong_order() -> None:
+    history = well("AtLeastOnce")
+    first, second = history.results[0], history.results[2]
+    history.results[0], history.results[2] = (
+        first._replace(offset=second.offset),
+        second._replace(offset=first.offset),
+    )
+    assert broken(history) == ["order_breaks"]
+
+
+def test_a_repetition_is_no_break_of_order() -> None:
+    history = well("AtLeastOnce")
+    history.results.append(history.results[0]._replace(offset=8))
+    history.results.append(history.results[2]._replace(offset=9))
+    assert broken(history) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"key": b"other"}, {"value": b"other"}, {"headers": frozenset({"ce_id"})}]
+)
+def test_an_altered_dead_letter(change: dict[str, object]) -> None:
+    history = well("AtLeastOnce")
+    history.results[5] = history.results[5]._replace(**change)
+    assert broken(history) == ["altered"]
+
+
+def test_a_letter_without_its_original_is_well_only_where_the_topic_refuses_it() -> None:
+    history = well("AtLeastOnce")
+    history.results[5] = history.results[5]._replace(key=None, value=None)
+    assert broken(history) == ["altered"]
+    assert broken(replace(history, bare=True)) == []
+
+
+def test_a_result_of_nothing() -> None:
+    history = well("AtLeastOnce")
+    history.results.append(history.results[0]._replace(number=99, offset=7))
+    assert broken(history) == ["invented"]
+
+
+def test_a_result_that_names_another_source() -> None:
+    history = well("AtLeastOnce")
+    history.results[0] = history.results[0]._replace(source=(1, 2))
+    assert "invented" in broken(history)
+
+
+def test_a_stream_that_stands_still_too_long_and_goes_on() -> None:
+    history = well("AtLeastOnce")
+    history.progress = [Progress(0, 0), Progress(10, 2), Progress(41, 2), Progress(42, 6)]
+    assert broken(history) == ["stalled"]
+    assert check(history).recovery_seconds == 32
+
+
+def test_a_standstill_during_the_fault_is_the_faults() -> None:
+    history = well("AtLeastOnce")
+    history.progress = [Progress(0, 0), Progress(100, 0), Progress(101, 6)]
+    history.last_fault = 100
+    assert broken(history) == []
+
+
+def test_a_stream_that_never_went_on() -> None:
+    history = well("AtLeastOnce")
+    history.results = history.results[:2]
+    history.committed = {0: 1, 1: 1}
+    history.progress = [Progress(0, 0), Progress(10, 2), Progress(60, 2)]
+    assert broken(history) == ["lost", "stalled"]
