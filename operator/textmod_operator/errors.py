@@ -38,6 +38,7 @@ REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
         "ConfigDrift",
         "OwnedByAnother",
         "PodsRunning",
+        "MessagesExpired",
     ),
     "WorkloadReady": (
         "SeldonNotInstalled",
@@ -53,6 +54,8 @@ REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
         "QuotaExceeded",
         "PodRefused",
         "ContainerNotStarting",
+        "StreamBlocked",
+        "NotConsuming",
     ),
     "AutoscalingReady": (
         "MetricsUnavailable",
@@ -97,7 +100,7 @@ class NotAccepted(Problem):
 class TopicsNotReady(Problem):
     """KafkaUnreachable, AuthenticationFailed, AuthorizationFailed, TopicMissing,
     PartitionsCannotShrink, ReplicationFactorTooHigh, MinInsyncReplicasTooHigh, ConfigDrift,
-    OwnedByAnother, PodsRunning."""
+    OwnedByAnother, PodsRunning, MessagesExpired."""
 
     condition = "TopicsReady"
 
@@ -105,7 +108,7 @@ class TopicsNotReady(Problem):
 class WorkloadNotReady(Problem):
     """SeldonNotInstalled, Creating, RollingOut, OffsetsNotCarried, ImageUnavailable,
     ModelDigestMismatch, CrashLooping, Conflict, ApplyFailed, Unschedulable, QuotaExceeded,
-    PodRefused, ContainerNotStarting."""
+    PodRefused, ContainerNotStarting, StreamBlocked, NotConsuming."""
 
     condition = "WorkloadReady"
 

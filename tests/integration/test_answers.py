@@ -4,11 +4,20 @@ says to what is made for it; and a refused change changes nothing that runs."""
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from live import Kubectl, WaitFor, condition
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from live import Kubectl, WaitFor, condition, produce
 from objects import merged
 
 from textmod_dev.local_cluster import LocalCluster
@@ -253,3 +262,93 @@ def test_two_objects_read_one_input_and_the_younger_of_two_writers_waits(
         ANSWERED_SECONDS,
         "the younger one is taken up",
     )
+
+
+# --- a stream that does not move --------------------------------------------------------------
+
+IDLE = """
+import http.server, os
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.ThreadingHTTPServer((os.environ["POD_IP"], 6000), Ready).serve_forever()
+"""
+
+
+def test_a_replica_that_reads_nothing_is_not_ready(
+    operator: LocalCluster,
+    kubectl: Kubectl,
+    manifest: Callable[..., str],
+    wait_for: WaitFor,
+    topic_prefix: str,
+) -> None:
+    operator.images.set("test/idle:1", [sys.executable, "-c", IDLE])
+    promise = 20
+    spec = {
+        "model": {"image": "test/idle:1"},
+        "autoscaling": {"lag": {"maxSecondsBehind": promise}},
+    }
+    kubectl("apply", "-f", "-", stdin=manifest(merged(DEPLOYMENT, spec)))
+    kubectl("wait", "--for=condition=WorkloadReady", "tm/science", "--timeout=60s")
+    produce(operator, f"{topic_prefix}-input", [b'{"body": "hello"}'] * 5, partition=1)
+    wait_for(
+        lambda: condition(kubectl, "WorkloadReady").get("reason") == "NotConsuming",
+        promise,
+        "NotConsuming within the promise",
+    )
+    assert "partitions 1 of topic" in condition(kubectl, "WorkloadReady")["message"]
+    assert condition(kubectl, "Stalled")["reason"] == "NotConsuming"
+
+
+def test_a_dead_letter_topic_that_cannot_be_written_is_named(
+    ready: Callable[..., None],
+    operator: LocalCluster,
+    kubectl: Kubectl,
+    admin: AdminClient,
+    wait_for: WaitFor,
+    topic_prefix: str,
+) -> None:
+    ready(DEPLOYMENT)
+    dead = f"{topic_prefix}-dead-letter"
+    compact = ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, dead, incremental_configs=[compact])
+    admin.incremental_alter_configs([resource])[resource].result(10)
+    produce(operator, f"{topic_prefix}-input", [b"not JSON"])
+    wait_for(
+        lambda: condition(kubectl, "WorkloadReady").get("reason") == "StreamBlocked",
+        ANSWERED_SECONDS + 5,
+        "StreamBlocked",
+    )
+    assert dead in condition(kubectl, "WorkloadReady")["message"]
+
+
+def test_messages_that_retention_took_unread_are_counted(
+    operator: LocalCluster,
+    kubectl: Kubectl,
+    manifest: Callable[..., str],
+    admin: AdminClient,
+    ready: Callable[..., None],
+    wait_for: WaitFor,
+    topic_prefix: str,
+) -> None:
+    ready(DEPLOYMENT)
+    topic = f"{topic_prefix}-input"
+    produce(operator, topic, [b'{"body": "hello"}'] * 5, partition=0)
+    lag = ("get", "tm", "science", "-o", "jsonpath={.status.lag.messages}")
+    wait_for(lambda: kubectl(*lag) == "0", 30, "all is read")
+    operator.images.set("test/idle:1", [sys.executable, "-c", IDLE])
+    kubectl(
+        "apply", "-f", "-", stdin=manifest(merged(DEPLOYMENT, {"model": {"image": "test/idle:1"}}))
+    )
+    kubectl("wait", "--for=condition=WorkloadReady", "tm/science", "--timeout=60s")
+    produce(operator, topic, [b'{"body": "hello"}'] * 7, partition=0)
+    (found,) = admin.delete_records([TopicPartition(topic, 0, 9)]).values()
+    found.result(10)
+    wait_for(
+        lambda: condition(kubectl, "TopicsReady").get("reason") == "MessagesExpired",
+        30,
+        "MessagesExpired",
+    )
+    assert "deleted 4 messages" in condition(kubectl, "TopicsReady")["message"]
+    wait_for(lambda: "MessagesExpired" in kubectl("get", "events"), 10, "an Event says it too")

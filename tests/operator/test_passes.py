@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fake_cluster import FakeCluster, conditions
+from fake_cluster import NEWEST, FakeCluster, conditions
 from fake_topics import FakeTopics
 from objects import IMAGE, body, moderation, scaling_seen
 
 from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.decisions import changes_condition
 from textmod_operator.controller.inventory import Inventory
 from textmod_operator.controller.passes import Passes, next_pass
 from textmod_operator.controller.reconcile import Edges, Outcome
@@ -44,6 +45,8 @@ class World:
     kafka: FakeTopics = field(default_factory=FakeTopics)
     claims: Claims = field(default_factory=Claims)
     scaling: ScalingSeen | None = field(default_factory=scaling_seen)
+    says: dict[str, str] = field(default_factory=dict)
+    """Address of a pod → the sentence of its readiness endpoint."""
 
     def run(self, spec: dict[str, Any], **metadata: Any) -> Outcome | None:
         """One pass over an object with this spec and the status that the last pass left."""
@@ -59,6 +62,7 @@ class World:
             Capabilities,
             self.claims,
             write_status=self.cluster.patch_status,
+            ask_pod=self.says.get,
         )
         writer = StatusWriter(self.cluster, 10.0, lambda key, body: None, clock=lambda: 0.0)
         passes = Passes(inventory, edges, lambda key: self.scaling, writer, lambda: NOW)
@@ -79,7 +83,7 @@ class World:
 
 def serving() -> World:
     """A world in which a replica of whatever is asked for serves."""
-    return World(FakeCluster(status=SERVING, pods_of=(pod(ready=True, revision=""),)))
+    return World(FakeCluster(status=SERVING, pods_of=(pod(ready=True, revision=NEWEST),)))
 
 
 def pod(**changes: Any) -> PodSeen:
@@ -351,6 +355,94 @@ def test_the_pods_own_reason_is_the_conditions(
     assert world.told["WorkloadReady"] == ("False", reason)
     assert world.told["Stalled"] == ("True", reason)
     assert world.told["Reconciling"][0] == "False"
+
+
+# --- a stream that does not move --------------------------------------------------------------
+
+STANDING = {"standing": (0, 3), "standing_seconds": 21.0}
+CANNOT_WRITE = "The topic science-dead-letter can't be written: Broker: Invalid record."
+
+
+def test_a_workload_that_does_not_read_is_not_ready() -> None:
+    world = serving()
+    world.scaling = scaling_seen(**STANDING)
+    world.run(DEPLOYMENT)
+    assert world.told["WorkloadReady"] == ("False", "NotConsuming")
+    assert world.told["Stalled"] == ("True", "NotConsuming")
+    assert ("Warning", "NotConsuming") in world.cluster.events
+    assert world.cluster.body is not None
+    (message,) = (
+        item["message"]
+        for item in world.cluster.body["status"]["conditions"]
+        if item["type"] == "WorkloadReady"
+    )
+    assert "partitions 0, 3 of topic science-input" in message
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_pod_that_reads_nothing_says_which_topic_it_cannot_write(ready: bool) -> None:
+    world = serving()
+    revision = NEWEST if ready else "-"
+    world.cluster.pods_of = (pod(ready=ready, revision=revision, address="10.0.0.1"),)
+    world.says["10.0.0.1"] = CANNOT_WRITE
+    world.scaling = scaling_seen(standing_seconds=5.0)
+    world.run(DEPLOYMENT)
+    assert world.told["WorkloadReady"] == ("False", "StreamBlocked")
+    assert world.told["Stalled"] == ("True", "StreamBlocked")
+
+
+def test_a_pod_that_reads_is_not_asked() -> None:
+    world = serving()
+    world.cluster.pods_of = (pod(ready=True, revision=NEWEST, address="10.0.0.1"),)
+    world.says["10.0.0.1"] = CANNOT_WRITE
+    world.run(DEPLOYMENT)
+    assert world.told["WorkloadReady"][1] != "StreamBlocked"
+
+
+def test_messages_that_retention_took_are_reported() -> None:
+    world = serving()
+    world.scaling = scaling_seen(expired=12)
+    world.run(DEPLOYMENT)
+    assert world.told["TopicsReady"] == ("False", "MessagesExpired")
+    assert ("Warning", "MessagesExpired") in world.cluster.events
+
+
+EXECUTOR = {"serving": {"platform": "Seldon", "streaming": "SeldonExecutor"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "restarted", "restarts"),
+    [
+        (EXECUTOR, None, True),
+        (EXECUTOR, "2026-01-02T02:50:00Z", True),
+        (EXECUTOR, "2026-01-02T03:00:00Z", False),
+        (EXECUTOR, "yesterday", True),
+        (DEPLOYMENT, None, False),
+    ],
+)
+def test_only_an_executor_is_restarted_and_once_per_back_off(
+    spec: dict[str, Any], restarted: str | None, restarts: bool
+) -> None:
+    world = serving()
+    world.cluster.status = {
+        **SERVING,
+        "SeldonDeployment": {"deploymentStatus": {"a": {"replicas": 1, "availableReplicas": 1}}},
+    }
+    world.scaling = scaling_seen(**STANDING)
+    annotations = {"textmoderation.dev/restarted": restarted} if restarted else {}
+    world.run(spec, annotations=annotations)
+    assert (("Warning", "Restarted") in world.cluster.events) == restarts
+
+
+def test_an_event_of_the_stream_asks_for_one_pass() -> None:
+    """Not one at every reading of the lag: what the pass found is what the reading says."""
+    world = serving()
+    for changes in (STANDING, {"expired": 3}, {}):
+        world.scaling = scaling_seen(**changes)
+        assert world.cluster.body is None or changes_condition(world.cluster.body, world.scaling)
+        world.run(DEPLOYMENT)
+        assert world.cluster.body is not None
+        assert not changes_condition(world.cluster.body, world.scaling)
 
 
 # --- when the next pass is due ----------------------------------------------------------------

@@ -56,7 +56,8 @@ def test_what_was_learned_is_remembered_and_nonsense_is_not() -> None:
     streams = Streams(FakeKafka().clusters())
     stream = stream_of(moderation(), PLAINTEXT, 1)
     streams.follow(stream, '{"rate": 812.5}')
-    assert streams.learned(KEY) == '{"rate": 810.0}'
+    learned = streams.learned(KEY)
+    assert learned == f'{{"rate": 810.0, "of": "{stream.way}"}}'
     streams.forget(KEY)
     for nonsense in ("{", "[]", '{"rate": "fast"}', '{"rate": -1}', None):
         streams.follow(stream, nonsense)
@@ -105,3 +106,26 @@ def test_a_law_that_fails_on_one_object_is_that_object_s_condition(
     assert "ZeroDivisionError" in broken.reading.why
     assert fine is not None
     assert isinstance(fine.reading, LagReading)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": {"image": "another:1"}},
+        {"model": {"resources": {"requests": {"cpu": "2"}}}},
+        {"serving": {"streaming": "SeldonExecutor"}},
+    ],
+)
+def test_a_speed_belongs_to_image_resources_and_way_of_reading(changed: dict[str, Any]) -> None:
+    streams = Streams(FakeKafka().clusters())
+    before, after = (stream_of(moderation(spec), PLAINTEXT, 1) for spec in ({}, changed))
+    streams.follow(before, '{"rate": 812.5}')
+    learned = streams.learned(KEY)
+    streams.follow(after)
+    assert streams.learned(KEY) is None
+    restarted = Streams(FakeKafka().clusters())
+    restarted.follow(after, learned)
+    assert restarted.learned(KEY) is None
+    restarted.forget(KEY)
+    restarted.follow(before, learned)
+    assert restarted.learned(KEY) == learned

@@ -7,13 +7,16 @@ fault is a `ClusterError` for the requests that match it.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.errors import ClusterError
-from textmod_operator.naming import FINALIZER
+from textmod_operator.naming import ENV_REVISION, FINALIZER
 from textmod_operator.state import Capabilities, Manifest, ObjectKey, PodSeen, Ref
+
+NEWEST = "newest"
+"""The revision of a pod that is as the last apply has it."""
 
 
 @dataclass
@@ -78,7 +81,24 @@ class FakeCluster:
 
     def pods(self, key: ObjectKey) -> tuple[PodSeen, ...]:
         self._meets("list", "Pod")
-        return self.pods_of
+        newest = self._revision()
+        return tuple(
+            replace(pod, revision=newest) if pod.revision == NEWEST else pod for pod in self.pods_of
+        )
+
+    def _revision(self) -> str:
+        """Of the pods that were applied last."""
+        for body in self.live.values():
+            spec = body["spec"]
+            if body["kind"] == "SeldonDeployment":
+                pod = spec["predictors"][0]["componentSpecs"][0]["spec"]
+            elif body["kind"] == "Deployment":
+                pod = spec["template"]["spec"]
+            else:
+                continue
+            env = {entry["name"]: entry.get("value") for entry in pod["containers"][0]["env"]}
+            return str(env[ENV_REVISION])
+        return ""
 
     def pods_running(self, key: ObjectKey) -> int:
         return self.running

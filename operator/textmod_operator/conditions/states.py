@@ -40,6 +40,8 @@ NEEDS_A_PERSON: Final = frozenset(
         "Unschedulable",
         "QuotaExceeded",
         "PodRefused",
+        "StreamBlocked",
+        "NotConsuming",
     }
 )
 """Reasons that waiting does not resolve: Stalled."""

@@ -107,8 +107,8 @@ def status(
     failed = {problem.condition: problem for problem in problems}
     states = {
         "Accepted": _VALID,
-        "TopicsReady": ConditionState("True", "AsAsked", _topics_message(seen)),
-        "WorkloadReady": workload_state(tm, want, seen.workload),
+        "TopicsReady": _topics_state(tm, seen),
+        "WorkloadReady": workload_state(tm, want, seen.workload, seen.scaling),
         "AutoscalingReady": autoscaling_state(tm, seen.workload, seen.autoscaler, seen.scaling),
     }
     parts: dict[str, ConditionState] = {
@@ -128,6 +128,17 @@ def status(
         **figures(seen.scaling),
     }
     return {key: value for key, value in result.items() if value is not None}
+
+
+def _topics_state(tm: TextModeration, seen: Observed) -> ConditionState:
+    if seen.scaling is not None and seen.scaling.expired:
+        message = (
+            f"retention deleted {seen.scaling.expired} messages of topic {tm.input_topic} before "
+            "the consumer group read them, and they are lost: raise the topic's retention.ms, or "
+            "allow more replicas"
+        )
+        return ConditionState("False", "MessagesExpired", message)
+    return ConditionState("True", "AsAsked", _topics_message(seen))
 
 
 def _topics_message(seen: Observed) -> str:

@@ -21,6 +21,7 @@ from textmod_operator.controller.streams import Streams
 from textmod_operator.desired.autoscaler import acts_at_once
 from textmod_operator.errors import ClusterError, Problem
 from textmod_operator.kube.cluster import Cluster
+from textmod_operator.scaling.progress import SUSPICIOUS_SECONDS
 from textmod_operator.state import LagUnknown, Manifest, ObjectKey, ScalingSeen
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Decisions:
         self._enqueue = enqueue
         self._leading = leading
         self._threads = threads
+        self._stopped: set[ObjectKey] = set()
 
     async def act(self, key: ObjectKey) -> None:
         """Scale up when a decision wants more; ask for a pass when it changes a condition or
@@ -62,7 +64,8 @@ class Decisions:
             return
         if (size := raised_size(body, scaling)) is not None:
             await self._raise_to(key, size)
-        if changes_condition(body, scaling) or crosses_zero(body, scaling):
+        stopped_or_went_on = self._progress_changed(key, scaling)
+        if stopped_or_went_on or changes_condition(body, scaling) or crosses_zero(body, scaling):
             self._enqueue(key)
             return
         before = body.get("status") or {}
@@ -77,6 +80,12 @@ class Decisions:
                 await loop.run_in_executor(self._threads, self._write_figures, key, body, patch)
             except ClusterError as error:
                 logger.warning("%s: could not write the lag to the status: %s", key, error)
+
+    def _progress_changed(self, key: ObjectKey, scaling: ScalingSeen) -> bool:
+        """Whether the stream has just stopped, or gone on: a pass then asks its pods why."""
+        was, stopped = key in self._stopped, scaling.standing_seconds >= SUSPICIOUS_SECONDS
+        (self._stopped.add if stopped else self._stopped.discard)(key)
+        return was != stopped
 
     async def _raise_to(self, key: ObjectKey, size: int) -> None:
         """Scale up now, as the HPA would at its next sync."""
@@ -99,15 +108,36 @@ class Decisions:
 
 
 def changes_condition(body: Manifest, scaling: ScalingSeen) -> bool:
-    """Whether a decision makes AutoscalingReady say something else."""
-    conditions = (body.get("status") or {}).get("conditions") or ()
-    current = next((item for item in conditions if item["type"] == "AutoscalingReady"), None)
-    if current is None or current["reason"] == "NotOnLag":
-        return current is None
+    """Whether a decision makes a condition say something else."""
+    listed = (body.get("status") or {}).get("conditions") or ()
+    current = {item["type"]: item for item in listed}
+    if "AutoscalingReady" not in current:
+        return True
+    if current["AutoscalingReady"]["status"] == "Unknown":
+        return False  # the pass stopped before it came to the lag; it has triggers of its own
+    return (
+        _changes_autoscaling(current["AutoscalingReady"]["reason"], scaling)
+        or _changes(current.get("WorkloadReady", {}), "NotConsuming", bool(scaling.standing))
+        or _changes(current.get("TopicsReady", {}), "MessagesExpired", bool(scaling.expired))
+    )
+
+
+def _changes(condition: Manifest, reason: str, is_so: bool) -> bool:
+    """Whether a condition that is True would get this reason, or one that has it would lose it."""
+    return (
+        is_so
+        if condition.get("status") == "True"
+        else condition.get("reason") == reason and not is_so
+    )
+
+
+def _changes_autoscaling(reason: str, scaling: ScalingSeen) -> bool:
+    if reason == "NotOnLag":
+        return False
     unknown = isinstance(scaling.reading, LagUnknown)
     wanted = "LagUnknown" if unknown else scaling.condition
     lag_reasons = ("LagUnknown", "AtMaximum", "HotPartition")
-    return wanted != (current["reason"] if current["reason"] in lag_reasons else None)
+    return wanted != (reason if reason in lag_reasons else None)
 
 
 def crosses_zero(body: Manifest, scaling: ScalingSeen) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
@@ -15,6 +16,7 @@ from textmod_operator.state import (
     KafkaConnection,
     Manifest,
     ObjectKey,
+    PodSeen,
     Ref,
     WorkloadSeen,
 )
@@ -95,13 +97,21 @@ def _bad_secret(bad: BadCredential, tm: TextModeration) -> str:
 
 
 def workload_seen(
-    tm: TextModeration, want: Desired, live: dict[Ref, Manifest], cluster: Cluster
+    tm: TextModeration,
+    want: Desired,
+    live: dict[Ref, Manifest],
+    cluster: Cluster,
+    answers: Callable[[tuple[PodSeen, ...]], tuple[PodSeen, ...]],
 ) -> WorkloadSeen | None:
-    """The workload and its pods; None when it was not applied."""
+    """The workload and its pods; None when it was not applied.
+
+    Args:
+        answers: adds what pods say themselves.
+    """
     body = live.get(want.workload)
     if body is None:
         return None
-    pods = cluster.pods(ObjectKey(tm.metadata.namespace, tm.metadata.name))
+    pods = answers(cluster.pods(ObjectKey(tm.metadata.namespace, tm.metadata.name)))
     seldon = want.workload.kind == "SeldonDeployment"
     replicas, settled, failure = (_seldon_seen if seldon else _deployment_seen)(body)
     if seldon and not pods and tm.replicas > 0:

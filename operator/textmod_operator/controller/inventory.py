@@ -67,6 +67,10 @@ def needs_pass(before: Manifest | None, after: Manifest) -> bool:
     return before is None or _asked(before) != _asked(after)
 
 
+_ANNOTATIONS = (naming.OFFSETS_ANNOTATION, naming.RESTARTED_ANNOTATION)
+"""Annotations that a pass goes by."""
+
+
 def _asked(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only compared
     metadata = body["metadata"]
     return (
@@ -74,6 +78,6 @@ def _asked(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only compar
         metadata.get("generation"),
         metadata.get("deletionTimestamp"),
         metadata.get("finalizers"),
-        (metadata.get("annotations") or {}).get(naming.OFFSETS_ANNOTATION),
+        [(metadata.get("annotations") or {}).get(name) for name in _ANNOTATIONS],
         (body.get("status") or {}).get("consumerGroup"),
     )

@@ -23,6 +23,8 @@ from textmod_operator.controller.apply import (
 )
 from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.gather import autoscaler_seen, connect_to_kafka, workload_seen
+from textmod_operator.controller.pod_health import AskPod, why_not_ready, with_answers
+from textmod_operator.controller.restart import restart, restart_due
 from textmod_operator.desired import desired, stopped
 from textmod_operator.errors import AutoscalingNotReady, Problem, TopicsNotReady
 from textmod_operator.kafka import handover
@@ -54,6 +56,7 @@ class Edges:
     capabilities: Callable[[], Capabilities]
     claims: Claims
     write_status: StatusWriter
+    ask_pod: AskPod = why_not_ready
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,11 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         live = apply_all(want, tm, edges.cluster, problems)
         prune(want, live, tm, edges.cluster)
         step_over_zero(tm, scaling, edges.cluster)
-    workload = workload_seen(tm, want, live, edges.cluster)
+    workload = workload_seen(
+        tm, want, live, edges.cluster, lambda pods: with_answers(pods, scaling, edges.ask_pod)
+    )
+    if restart_due(tm, workload, scaling, now):
+        restart(tm, edges.cluster, now)
     seen = Observed(topics, workload, autoscaler_seen(live), scaling)
     with noted(problems):
         check_metrics_provider(tm, seen.autoscaler, edges)

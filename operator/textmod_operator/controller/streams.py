@@ -6,6 +6,7 @@ HPA fetches the decision as a metric, and a reconcile writes it into the status.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
@@ -50,6 +51,8 @@ class Stream:
     group: str
     policy: Policy
     workload: Workload
+    way: str = ""
+    """Changes with all that a replica's speed depends on: image, resources, way of reading."""
 
     @property
     def source(self) -> Source:
@@ -74,7 +77,24 @@ def stream_of(tm: TextModeration, connection: KafkaConnection, ready: int | None
             metric_seconds=AT_ONCE_SECONDS if acts_at_once(tm) else BY_HPA_SECONDS,
         ),
         workload=Workload(replicas=tm.replicas, ready=ready),
+        way=way_of(tm),
     )
+
+
+def way_of(tm: TextModeration) -> str:
+    """A digest of all that a replica's speed depends on. What was learned of one speed says nothing
+    about another."""
+    model, serving = tm.spec.model, tm.spec.serving
+    made_of = [
+        model.image,
+        model.digest,
+        model.resources.model_dump(),
+        serving.streaming,
+        serving.protocol,
+        serving.delivery,
+        serving.batch.model_dump(),
+    ]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
 
 
 class Streams:
@@ -112,7 +132,9 @@ class Streams:
                 self._memories[stream.key] = Memory.from_learned(dict(kept))
                 for table in (self._seen, self._progress, self._expired):
                     table.pop(stream.key, None)
-            self._memories.setdefault(stream.key, _remembered(learned))
+            if old is not None and old.way != stream.way:
+                self._memories[stream.key] = Memory.empty()
+            self._memories.setdefault(stream.key, _remembered(learned, stream.way))
         if old is not None and old.connection != stream.connection:
             self._unwatch(old)
         self._clusters.to(stream.connection).monitor.watch(stream.key, stream.topic, stream.group)
@@ -164,13 +186,12 @@ class Streams:
     def learned(self, key: ObjectKey) -> str | None:
         """What the law learned about a stream, for its annotation; None when nothing yet."""
         with self._lock:
-            memory = self._memories.get(key)
+            memory, stream = self._memories.get(key), self._streams.get(key)
         figures = memory.learned() if memory is not None else {}
-        return (
-            json.dumps({name: float(f"{value:.2g}") for name, value in figures.items()})
-            if (figures)
-            else None
-        )
+        if not figures or stream is None:
+            return None
+        rounded = {name: float(f"{value:.2g}") for name, value in figures.items()}
+        return json.dumps({**rounded, "of": stream.way})
 
     def figures(self) -> list[tuple[str, str, dict[str, float | None]]]:
         """(namespace, name, gauge → value) of every stream, by the names of `metrics`; None where
@@ -231,10 +252,13 @@ class Streams:
         return True
 
 
-def _remembered(learned: str | None) -> Memory:
-    """The law's memory from its annotation, which anybody may have edited: nonsense is nothing."""
+def _remembered(learned: str | None, way: str) -> Memory:
+    """The law's memory from its annotation, which anybody may have edited: nonsense is nothing, and
+    so is what was learned of another image, other resources or another way of reading."""
     try:
         figures: Manifest = json.loads(learned or "{}")
+        if figures.get("of", way) != way:
+            return Memory.empty()
         return Memory.from_learned(figures)
     except (ValueError, AttributeError):
         return Memory.empty()

@@ -75,6 +75,8 @@ def revision(tm: TextModeration, connection: KafkaConnection, secrets_digest: st
         secrets_digest: changes with the content of the object's Secrets; None when it uses none.
     """
     made_of = [pod_spec(tm, connection, ""), pod_annotations(tm), parameters(tm), secrets_digest]
+    if restarted := tm.metadata.annotations.get(naming.RESTARTED_ANNOTATION):
+        made_of.append(restarted)
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 

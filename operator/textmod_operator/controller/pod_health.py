@@ -1,0 +1,54 @@
+"""Asks a model pod, over HTTP, why it does not read or serve: its readiness endpoint says it in a
+sentence. A pod that can't be reached from here (a network policy, a mesh) says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from http.client import HTTPConnection, HTTPException
+from typing import Final
+
+from textmod_operator import naming
+from textmod_operator.scaling.progress import SUSPICIOUS_SECONDS
+from textmod_operator.state import PodSeen, ScalingSeen
+
+SECONDS: Final = 1.0
+"""An answer that takes longer is none."""
+MOST_PODS: Final = 3
+"""Asked in one pass: what stops one pod stops all, nearly always."""
+MOST_CHARACTERS: Final = 300
+
+AskPod = Callable[[str], str | None]
+"""From a pod's address to the sentence of its readiness endpoint, None when it is ready or says
+nothing."""
+
+
+def why_not_ready(address: str) -> str | None:
+    """The sentence with which the pod at `address` says that it is not ready."""
+    connection = HTTPConnection(address, naming.METRICS_PORT, timeout=SECONDS)
+    try:
+        connection.request("GET", "/health/ready")
+        answer = connection.getresponse()
+        text = answer.read(4 * MOST_CHARACTERS).decode(errors="replace").strip()
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+    return text[:MOST_CHARACTERS] if answer.status == 503 and text else None
+
+
+def with_answers(
+    pods: Iterable[PodSeen], scaling: ScalingSeen | None, ask: AskPod
+) -> tuple[PodSeen, ...]:
+    """The pods, with the answers of those that are not ready or, while the stream makes no
+    progress, of any."""
+    no_progress = scaling is not None and scaling.standing_seconds >= SUSPICIOUS_SECONDS
+    asked = 0
+    result = []
+    for pod in pods:
+        if pod.address is not None and (no_progress or not pod.ready) and asked < MOST_PODS:
+            asked += 1
+            result.append(replace(pod, says=ask(pod.address)))
+        else:
+            result.append(pod)
+    return tuple(result)
