@@ -39,6 +39,8 @@ _SMALL: Final = {
     "minReplicas": (0, 1, 1, 2),
     "maxReplicas": (1, 2, 3),
 }
+_RARE: Final = {"sasl": 0.04, "tls": 0.04, "schemaRegistry": 0.04, "management": 0.05}
+"""Fields with which a spec fails before most of it was looked at."""
 _QUANTITIES: Final = ("500m", "1", 1, 0.5, "64Mi", "1Gi", "0", 0, "1e3", "1E", "2n", ".5", "+1.")
 _ODD_QUANTITIES: Final[tuple[Any, ...]] = (
     *("256mb", "", " 1", "1 Gi", "-1", -1, "9" * 40, "1e400", 1e300, 1e-12, "Infinity", "0x10"),
@@ -154,7 +156,8 @@ class SpecGenerator:
         required = set(schema.get("required", ()))
         made = {}
         for key, part in schema.get("properties", {}).items():
-            if key not in required and self._random.random() > OPTIONAL_SHARE:
+            share = _RARE.get(key, OPTIONAL_SHARE)
+            if key not in required and self._random.random() > share:
                 continue
             is_null = key not in required and self._random.random() < NULL_SHARE
             made[key] = None if is_null else self._value(key, part)
