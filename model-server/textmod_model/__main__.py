@@ -14,11 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     from textmod_model.serving import cli as serving_cli
+    from textmod_model.serving import redrive_cli
 
     parser = argparse.ArgumentParser(prog="textmod-model", description=DESCRIPTION)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     serving_cli.add_commands(subparsers)
-    if not arguments or arguments[0] not in ("serve", "stream"):
+    redrive_cli.add_command(subparsers)
+    if not arguments or arguments[0] not in ("serve", "stream", "redrive"):
         from textmod_model.training import cli as training_cli
 
         training_cli.add_commands(subparsers)

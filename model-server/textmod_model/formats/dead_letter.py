@@ -5,6 +5,8 @@ from textmod_model.formats.moment import timestamp
 
 ERROR_PREFIX = "textmod.error."
 REDRIVE_COUNT = "textmod.redrive.count"
+REDRIVE_TIMESTAMP = "textmod.redrive.timestamp"
+"""Of the message before it was sent again."""
 
 
 def is_error_header(name: str) -> bool:

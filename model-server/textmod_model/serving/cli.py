@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from textmod_model.metrics import Metrics
     from textmod_model.serving.predictor import Predictor
     from textmod_model.stream.consumer import GroupConsumer
+    from textmod_model.stream.judge import Judge
     from textmod_model.stream.worker import Worker
 
 log = logging.getLogger("textmod_model")
@@ -225,32 +226,20 @@ def _schemas(settings: Settings) -> "Schemas | None":
     return SchemaRegistry(client, settings.input_topic, settings.output_topic)
 
 
-def _worker(
-    settings: Settings,
-    source: "GroupConsumer",
-    predictor: "Predictor",
-    health: Health,
-    metrics: "Metrics",
-) -> "Worker":
+def make_judge(settings: Settings, predictor: "Predictor") -> "Judge":
+    """Make what turns messages into records, from the settings and a model."""
     from textmod_model.formats import catalog
     from textmod_model.formats.message import Reading, Verdicts, Writing
     from textmod_model.formats.verdict_headers import VerdictHeaders
-    from textmod_model.stream.delivery.at_least_once import AtLeastOnce
-    from textmod_model.stream.delivery.exactly_once import ExactlyOnce
-    from textmod_model.stream.delivery.writer import Writer
     from textmod_model.stream.judge import Judge
-    from textmod_model.stream.kafka import open_producer
     from textmod_model.stream.letters import DeadLetters
-    from textmod_model.stream.observer import Observer
-    from textmod_model.stream.topics import TopicRulesLookup
-    from textmod_model.stream.worker import Worker
 
     info = predictor.info
     path = tuple(settings.message_text_field.split("."))
     schemas = _schemas(settings)
     output = catalog.output_formats()[settings.message_output_format]
     letters = DeadLetters(info.label)
-    judge = Judge(
+    return Judge(
         decode=catalog.decoder(settings.message_format, Reading(path, schemas, predictor.largest)),
         score=predictor.score,
         encode=output.encoder(Writing(Verdicts(info.labels, info.threshold, info.label), schemas)),
@@ -263,6 +252,26 @@ def _worker(
         letters=letters,
         forward_tombstones=settings.message_tombstones == "Forward",
     )
+
+
+def _worker(
+    settings: Settings,
+    source: "GroupConsumer",
+    predictor: "Predictor",
+    health: Health,
+    metrics: "Metrics",
+) -> "Worker":
+    from textmod_model.stream.delivery.at_least_once import AtLeastOnce
+    from textmod_model.stream.delivery.exactly_once import ExactlyOnce
+    from textmod_model.stream.delivery.writer import Writer
+    from textmod_model.stream.kafka import open_producer
+    from textmod_model.stream.letters import DeadLetters
+    from textmod_model.stream.observer import Observer
+    from textmod_model.stream.topics import TopicRulesLookup
+    from textmod_model.stream.worker import Worker
+
+    judge = make_judge(settings, predictor)
+    letters = DeadLetters(predictor.info.label)
     rules = TopicRulesLookup(settings)
     writer = Writer(settings, lambda size: open_producer(settings, size), letters, rules)
     exactly_once = settings.delivery == "ExactlyOnce"

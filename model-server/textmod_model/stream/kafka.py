@@ -96,6 +96,11 @@ def open_producer(settings: Settings, batch_bytes: int) -> Producer:
     return _open(Producer, options | {"error_cb": log_error})
 
 
+def open_producer_with(options: dict[str, Any]) -> Producer:
+    """Open a producer with these options. Raises ConfigurationError."""
+    return _open(Producer, options)
+
+
 def open_consumer(options: dict[str, Any]) -> Consumer:
     """Open a consumer with these options and callbacks. Raises ConfigurationError."""
     return _open(Consumer, options)
