@@ -1,5 +1,7 @@
 """The consumer through rebalances: where reading begins, what it never repeats, what it reports."""
 
+import json
+
 import pytest
 from confluent_kafka import KafkaError
 from fake_kafka import Clock, FakeCluster, FakeConsumer, by_partition
@@ -227,6 +229,25 @@ def test_a_topic_that_was_created_again_is_read_from_its_start(member):
     member.done({0: 10})
     member.cluster.logs[0].records = [b"new", b"new"]
     assert member.turn_for(15) == {0: [0, 1]}
+
+
+def test_a_partition_that_the_client_does_not_take_yet_is_assigned_later(member):
+    member.cluster.append(0, b"a", b"b")
+    member.cluster.committed[0] = 1
+    member.client.refusals = 3
+    member.client.rebalance(assigned=[0])
+    assert member.turn_for(6) == {0: [1]}
+
+
+def test_the_lag_is_known_from_the_start(member):
+    member.cluster.append(0, b"a", b"b", b"c")
+    member.cluster.committed[0] = 1
+    member.client.rebalance(assigned=[0])
+    member.client.frozen = {0}
+    member.turn_for(2)
+    stats = {"topics": {"in": {"partitions": {"0": {"ls_offset": 3}}}}}
+    member.consumer._statistics(json.dumps(stats))
+    assert member.consumer.lags() == {0: 2}
 
 
 # --- partitions that stand still ------------------------------------------------------------------

@@ -12,6 +12,7 @@ broker does by itself happens when a test says so. What is modelled because some
 - the eager protocol refuses `incremental_assign`, the cooperative one `assign`.
 """
 
+import contextlib
 from collections import defaultdict, deque
 from types import SimpleNamespace
 
@@ -115,6 +116,8 @@ class FakeConsumer:
         self.paused = set()
         self.stored = {}
         self.closed = False
+        self.refusals = 0
+        """How many calls that assign will fail."""
         self.lookups = 0
         self._ended = {}
         self._events = deque()
@@ -184,7 +187,13 @@ class FakeConsumer:
     def assignment(self):
         return [TopicPartition(self.cluster.topic, number) for number in self.assigned]
 
+    def _may_refuse(self):
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaException(KafkaError(KafkaError._STATE))
+
     def assign(self, partitions):
+        self._may_refuse()
         self._touched = True
         if partitions and self.cooperative and self._callbacks:
             self._refuse("incremental_assign()")
@@ -200,6 +209,7 @@ class FakeConsumer:
         self.read = {}
 
     def incremental_assign(self, partitions):
+        self._may_refuse()
         self._touched = True
         if not self.cooperative:
             self._refuse("assign()")
@@ -283,7 +293,8 @@ class FakeConsumer:
             if self._touched:
                 continue
             if kind == "assign":
-                (self.incremental_assign if self.cooperative else self.assign)(partitions)
+                with contextlib.suppress(KafkaException):
+                    (self.incremental_assign if self.cooperative else self.assign)(partitions)
             elif self.cooperative:
                 self.incremental_unassign(partitions)
             else:

@@ -17,7 +17,6 @@ from textmod_model.health import Health
 from textmod_model.settings import Settings
 from textmod_model.stream import kafka_config
 from textmod_model.stream.kafka import (
-    OFFSET_END,
     ClientMessage,
     Consumer,
     KafkaError,
@@ -30,7 +29,7 @@ from textmod_model.stream.kafka import (
 from textmod_model.stream.membership import Membership
 from textmod_model.stream.records import HeadersUnread, Message, header_bytes
 from textmod_model.stream.speed import Speed
-from textmod_model.stream.stall import STALLED_SECONDS, StallDetector
+from textmod_model.stream.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,6 @@ MESSAGE_BYTES = 256
 
 LEAVE_SECONDS = 2.0
 CHECK_SECONDS = 1.0
-ENDS_SECONDS = 5.0
 PENDING_SECONDS = 0.1
 """The longest wait for messages while a partition still waits for its start offset."""
 
@@ -100,9 +98,8 @@ class GroupConsumer:
         self._ends: dict[int, int] = {}
         """Where our partitions end, as of the last statistics."""
         self._protocols = list(PROTOCOLS)
-        self._stall = StallDetector()
+        self._watchdog = Watchdog(settings.input_topic, health)
         self._check_at = 0.0
-        self._ends_at = 0.0
         self._consumer = self._subscribe()
 
     # --- reading ----------------------------------------------------------------------------------
@@ -129,13 +126,16 @@ class GroupConsumer:
         self._revocation = revocation
         now = self._clock()
         if now >= self._check_at:
-            self._check(now)
+            self._check_at = now + CHECK_SECONDS
+            self._membership.start_pending(self._consumer)
+            self._settled = self._membership.starts | self._settled
+            self._watchdog.check(now, self._consumer, self._membership)
         messages = self._carried or self._fetch(most, wait, linger)
         if not messages:
-            self._stall.empty_fetches += 1
+            self._watchdog.stall.empty_fetches += 1
             return messages
         count, size = _within(messages[:most], BATCH_BYTES)
-        self._stall.bytes_read += size + count * MESSAGE_BYTES
+        self._watchdog.stall.bytes_read += size + count * MESSAGE_BYTES
         self._carried = messages[count:]
         return messages[:count]
 
@@ -200,8 +200,7 @@ class GroupConsumer:
         self._membership.pause(self._consumer)
         self._carried = self._more(self._carried, len(self._carried) + 1, 0)
         self._membership.start_pending(self._consumer)
-        now = self._clock()
-        self._stall.update(now, self._membership.positions(self._consumer), excused=True)
+        self._watchdog.excuse(self._clock(), self._consumer, self._membership)
 
     def resume(self) -> None:
         """Read again after `hold`."""
@@ -249,7 +248,7 @@ class GroupConsumer:
         """Handle what the client returns instead of a message."""
         code, partition = error.code(), event.partition()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
-            self._stall.reached_end(partition or 0, event.offset() or 0)
+            self._watchdog.stall.reached_end(partition or 0, event.offset() or 0)
         elif error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's name
             if not is_unsupported(error) or len(self._protocols) == 1:
                 raise StreamError(f"The consumer group ended this member: {error.str()}.")
@@ -316,61 +315,6 @@ class GroupConsumer:
             self._revocation.after_revoke(partitions)
         log.info("gave up partitions %s", sorted(partitions))
 
-    # --- partitions that stand still --------------------------------------------------------------
-
-    def _check(self, now: float) -> None:
-        """Start what waits for its offset, and look for partitions that stand still."""
-        self._check_at = now + CHECK_SECONDS
-        self._membership.start_pending(self._consumer)
-        self._stall.update(now, self._membership.positions(self._consumer))
-        suspects = self._stall.suspects(now)
-        if not suspects:
-            self._report_stalled(now, {})
-        elif now >= self._ends_at:
-            self._ends_at = now + ENDS_SECONDS
-            ends = self._look_up_ends(suspects)
-            if not ends:
-                return  # unknown: what was said before stands
-            for partition in self._stall.to_restart(ends):
-                log.warning("partition %d has messages and does not move: restart it", partition)
-                self._membership.restart(self._consumer, partition)
-            self._report_stalled(now, ends)
-            self._stall.settle_idle(now, ends)
-
-    def _report_stalled(self, now: float, ends: dict[int, int]) -> None:
-        topic = self._settings.input_topic
-        sentences = [
-            f"Partition {partition} of {topic} has {waiting} messages waiting and has not moved for"
-            f" {seconds:.0f} s."
-            for partition, (waiting, seconds) in sorted(self._stall.stalled(now, ends).items())
-        ]
-        reached = self._health.kafka_seen is not None and now - self._health.kafka_seen < 10
-        if reached:
-            overdue = self._membership.overdue(now, STALLED_SECONDS)
-            sentences += [
-                f"Partition {partition} of {topic} is assigned and not read: {why}."
-                for partition, why in sorted(overdue.items())
-            ]
-        stalled = " ".join(sentences[:3]) or None
-        if stalled and self._health.stalled is None:
-            log.error("%s", stalled)
-        self._health.stalled = stalled
-
-    def _look_up_ends(self, partitions: list[int]) -> dict[int, int]:
-        """Return where partitions end now; those whose leader does not answer left out.
-
-        The ends in the statistics are those of the last fetch, and there is none of a partition
-        that stands still.
-        """
-        topic = self._settings.input_topic
-        wanted = [TopicPartition(topic, partition, OFFSET_END) for partition in partitions]
-        try:
-            found = self._consumer.offsets_for_times(wanted, timeout=1.0)
-        except KafkaException as exception:
-            log.info("look up the ends of %s: %s", partitions, exception.args[0].str())
-            return {}
-        return {one.partition: one.offset for one in found if one.error is None and one.offset >= 0}
-
     # --- statistics -------------------------------------------------------------------------------
 
     def _statistics(self, text: str) -> None:
@@ -385,7 +329,6 @@ class GroupConsumer:
             number = int(name)
             if number in owned:
                 ends[number] = partition.get("ls_offset", -1)
-                self._settled.setdefault(number, partition.get("committed_offset", -1))
         self._ends = ends
 
 

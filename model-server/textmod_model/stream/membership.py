@@ -75,6 +75,11 @@ class Membership:
         """Whether a partition still waits for its start offset."""
         return bool(self._pending)
 
+    @property
+    def starts(self) -> dict[int, int]:
+        """The offsets that reading began at, where they are known."""
+        return {p: offset for p, offset in self._started.items() if offset >= 0}
+
     def overdue(self, now: float, seconds: float) -> dict[int, str]:
         """Return why partitions that wait for longer than `seconds` for an offset still wait."""
         return {p: one.error for p, one in self._pending.items() if now - one.since > seconds}
@@ -98,10 +103,7 @@ class Membership:
         if read:
             consumer.resume(self._where(read))
         self.forget(leaving)
-        if self._cooperative:
-            consumer.incremental_unassign(self._where(read))
-        else:
-            consumer.unassign()
+        self._stop(consumer, read)
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Drop partitions from the books only."""
@@ -124,7 +126,7 @@ class Membership:
         self._pending[partition] = _Pending(self._clock(), position, "its position is out of range")
         del self._started[partition]
         if self._cooperative:
-            consumer.incremental_unassign(self._where([partition]))
+            self._stop(consumer, [partition])
         self._retry_at = 0.0
 
     def restart(self, consumer: Consumer, partition: int) -> None:
@@ -132,8 +134,9 @@ class Membership:
         if partition not in self._started:
             return
         position = self.positions(consumer)[partition]
+        del self._started[partition]
         if self._cooperative:
-            consumer.incremental_unassign(self._where([partition]))
+            self._stop(consumer, [partition])
         self._start(consumer, {partition: position})
 
     def positions(self, consumer: Consumer) -> dict[int, int]:
@@ -215,16 +218,39 @@ class Membership:
         """Assign partitions at explicit offsets, in the pause state that all of ours are in."""
         if not offsets and not always:
             return
+        try:
+            if self._cooperative:
+                consumer.incremental_assign(self._where(offsets, offsets))
+            else:
+                whole = self.positions(consumer) | offsets
+                consumer.assign(self._where(whole, whole))
+        except KafkaException as exception:
+            self._postpone(consumer, offsets, exception.args[0].str())
+            return
         for partition in offsets:
             self._pending.pop(partition, None)
-        if self._cooperative:
-            consumer.incremental_assign(self._where(offsets, offsets))
-        else:
-            consumer.assign(
-                self._where(everything := self.positions(consumer) | offsets, everything)
-            )
         self._started |= offsets
         self._set_pause(consumer, offsets)
+
+    def _postpone(self, consumer: Consumer, offsets: dict[int, int], error: str) -> None:
+        """Keep partitions that the client would not take, such as amid a rebalance, for later."""
+        log.warning("assign partitions %s: %s; retrying", sorted(offsets), error)
+        for partition, offset in offsets.items():
+            known = offset if offset >= 0 else None
+            pending = self._pending.setdefault(partition, _Pending(self._clock(), known))
+            pending.error = f"the client does not take it: {error}"
+        if self._cooperative:
+            self._stop(consumer, offsets)
+
+    def _stop(self, consumer: Consumer, partitions: Iterable[int]) -> None:
+        """Have the client stop reading; with the eager protocol, all partitions."""
+        try:
+            if self._cooperative:
+                consumer.incremental_unassign(self._where(partitions))
+            else:
+                consumer.unassign()
+        except KafkaException as exception:  # it does not have them any more
+            log.info("unassign partitions %s: %s", sorted(partitions), exception.args[0].str())
 
     # --- pause state ------------------------------------------------------------------------------
 

@@ -195,7 +195,7 @@ class Worker:
             if waited > HOLD_AFTER_SECONDS:
                 self._consumer.hold(self)
             if waited > BLOCKED_AFTER_SECONDS and self._health.blocked is None:
-                self._block("Nothing written is acknowledged.")
+                self._block(self._unacknowledged())
         self._unblock()
 
     def _settle_until(self, deadline: float) -> bool:
@@ -211,6 +211,13 @@ class Worker:
         self._health.last_turn = time.monotonic()
         if self._delivery.blocked is not None:
             self._block(self._delivery.blocked)
+
+    def _unacknowledged(self) -> str:
+        topics = f"{self._settings.output_topic} and {self._settings.dead_letter_topic}"
+        seen, error = self._health.kafka_seen, self._health.kafka_error
+        gone = seen is None or time.monotonic() - seen > BLOCKED_AFTER_SECONDS
+        why = f": {error}" if gone and error else ""
+        return f"The brokers of {topics} acknowledge nothing{why}."
 
     def _block(self, sentence: str) -> None:
         if self._health.blocked != sentence:

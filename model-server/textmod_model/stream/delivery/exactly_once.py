@@ -219,7 +219,10 @@ class ExactlyOnce:
     def _redo(self, error: KafkaError) -> None:
         """Nothing of the aborted transaction counts, so write it all again."""
         if error.fatal():
-            raise StreamError(f"Another process has this one's place in Kafka: {error.str()}.")
+            raise StreamError(
+                "Another process has this one's place in Kafka, or a transaction took longer than"
+                f" the broker allows: {error.str()}."
+            )
         failures, self._writer.failures = self._writer.failures, []
         refused = [f for f in failures if fault_of(f.error) is Fault.RECORD]
         if refused and all(self._writer.replace(f) for f in refused if f.alone):
