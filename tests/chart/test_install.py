@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from helm import CHART, Helm, of_kind, rendered
+from helm import CHART, Helm, HelmError, of_kind, rendered
 
 from textmod_dev import chart
 from textmod_dev.control_plane import AutoscalerTimes
@@ -256,7 +256,24 @@ def test_a_release_from_install_to_uninstall(
     assert cluster.kubectl("get", "tm", "-n", "default", "-o", "name").split() == [
         "textmoderation.textmoderation.dev/kept"
     ]
+    move_to_another_release(cluster, helm)
+    assert cluster.kubectl("get", "tm", "kept", "-n", "default", "-o", "name")
     cluster.kubectl("delete", "tm", "kept", "-n", "default")
+
+
+def move_to_another_release(cluster: LocalCluster, helm: Helm) -> None:
+    """As the chart's README says it: the CRD that was kept is taken over; and back again."""
+    elsewhere = ("moved", CHART, "--namespace=moved", "--create-namespace", ON_PROCESSES)
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        helm("install", *elsewhere)
+    helm("install", *elsewhere, "--take-ownership")
+    owner = "jsonpath={.metadata.annotations.meta\\.helm\\.sh/release-name}"
+    assert cluster.kubectl("get", "crd", CRD, "-o", owner) == "moved"
+    helm("uninstall", "moved", "--namespace=moved", "--wait")
+    cluster.kubectl(
+        *("annotate", "crd", CRD, "--overwrite", f"meta.helm.sh/release-name={RELEASE}"),
+        f"meta.helm.sh/release-namespace={chart.NAMESPACE}",
+    )
 
 
 def left(cluster: LocalCluster) -> list[str]:

@@ -93,6 +93,17 @@ def test_every_metric_of_a_query_exists_in_the_code() -> None:
     assert missing == {}
 
 
+def test_every_aggregation_keeps_the_cluster() -> None:
+    """Where several clusters share one store, a sum over all of them is nobody's."""
+    for alert in alerts():
+        sums = re.findall(r"\b(?:sum|max|min|count)\b(?: by \(([^)]*)\))?", alert["expr"])
+        assert all("cluster" in labels for labels in sums), alert["alert"]
+    for where, query in queries():
+        if ".json" in where:
+            selectors = re.findall(r"\b(?:textmod\w*|kafka|process)_\w+(\{[^}]*\})?", query)
+            assert all("cluster" in selector for selector in selectors), where
+
+
 def test_so_does_every_metric_of_the_notes_and_the_readme() -> None:
     texts = [CHART / "templates" / "NOTES.txt", CHART / "README.md"]
     pattern = r"\b(textmoderation_[a-z_]+|textmod_(?!operator\b)[a-z_]+)\b"

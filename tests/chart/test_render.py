@@ -54,6 +54,54 @@ def test_a_typo_is_refused_by_its_name(helm: Helm, typo: str) -> None:
         rendered(helm, f"--set={typo}")
 
 
+# --- labels and network ---------------------------------------------------------------------------
+
+
+class _Once(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, as strict readers of YAML do."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(set(keys)) == len(keys), f"twice: {keys}"
+        return super().construct_mapping(node, deep)
+
+
+def test_a_label_that_is_given_wins_and_stands_there_once(helm: Helm) -> None:
+    part_of = "app\\.kubernetes\\.io/part-of"
+    text = helm(
+        *("template", "textmoderation-operator", CHART, "--namespace=textmod", *EVERYTHING),
+        *("--set-string", f"commonLabels.{part_of}=x,commonLabels.team=a"),
+        *("--set-string", f"podLabels.{part_of}=y,serviceMonitor.labels.team=b"),
+        *("--set-string", "commonLabels.app\\.kubernetes\\.io/instance=not-me"),
+    )
+    bodies = [body for body in yaml.load_all(text, _Once) if body]
+    kinds = {body["kind"]: body for body in bodies}
+    labels = kinds["Deployment"]["metadata"]["labels"]
+    assert (labels["app.kubernetes.io/part-of"], labels["team"]) == ("x", "a")
+    template = kinds["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert template["app.kubernetes.io/part-of"] == "y"
+    selector = kinds["Deployment"]["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= template.items(), "what selects pods is not changed"
+    assert kinds["ServiceMonitor"]["metadata"]["labels"]["team"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("options", "network", "policy"),
+    [
+        ((), None, None),
+        (("--set=hostNetwork=true",), True, "ClusterFirstWithHostNet"),
+        (("--set=hostNetwork=true,dnsPolicy=Default",), True, "Default"),
+        (("--set=dnsPolicy=ClusterFirst",), None, "ClusterFirst"),
+    ],
+)
+def test_the_pods_can_run_in_the_nodes_network(
+    helm: Helm, options: tuple[str, ...], network: bool | None, policy: str | None
+) -> None:
+    (deployment,) = of_kind(rendered(helm, *options), "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert (pod.get("hostNetwork"), pod.get("dnsPolicy")) == (network, policy)
+
+
 # --- permissions ----------------------------------------------------------------------------------
 
 

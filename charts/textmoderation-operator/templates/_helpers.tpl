@@ -18,15 +18,19 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- define "textmod.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{ include "textmod.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/component: operator
-app.kubernetes.io/part-of: textmoderation
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- include "textmod.labelsWith" (dict "root" . "more" dict) }}
 {{- end }}
+
+{{- /* Each label once: those that select pods are the chart's, then what is given, then commonLabels. */}}
+{{- define "textmod.labelsWith" -}}
+{{- $selecting := include "textmod.selectorLabels" .root | fromYaml }}
+{{- $defaults := dict
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_")
+  "app.kubernetes.io/version" .root.Chart.AppVersion
+  "app.kubernetes.io/component" "operator"
+  "app.kubernetes.io/part-of" "textmoderation"
+  "app.kubernetes.io/managed-by" .root.Release.Service }}
+{{- toYaml (merge (dict) $selecting (default dict .more) (default dict .root.Values.commonLabels) $defaults) }}
 {{- end }}
 
 {{- define "textmod.serviceAccountName" -}}
