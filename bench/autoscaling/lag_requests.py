@@ -39,8 +39,9 @@ class Requests:
             "statistics.interval.ms": 100,
             "stats_cb": self._note,
         }
-        self._admin = monitor._admin = AdminClient(config)  # noqa: SLF001 - to count from inside
-        connected = monitor._groups._connected  # noqa: SLF001
+        source: Any = monitor._source  # noqa: SLF001 - to count from inside
+        self._admin = source._admin = AdminClient(config)  # noqa: SLF001
+        connected = source._groups._connected  # noqa: SLF001
 
         def counted() -> Any:  # noqa: ANN401 - the library ships no types
             client = connected()
@@ -55,7 +56,7 @@ class Requests:
                 manager.send = count
             return client
 
-        monitor._groups._connected = counted  # type: ignore[method-assign]  # noqa: SLF001
+        source._groups._connected = counted  # noqa: SLF001
 
     def _note(self, statistics: str) -> None:
         brokers = json.loads(statistics)["brokers"].values()

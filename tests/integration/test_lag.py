@@ -285,7 +285,7 @@ def test_a_partition_without_leader_makes_the_lag_unknown(
     stream.admin.create_topics([placed])[stream.topic].result(10)
     stream.produce(*"abc")
     monitor.watch(KEY, stream.topic, stream.group)
-    assert known(monitor).messages == 3
+    assert wait_for_reading(monitor, lambda r: True).messages == 3
     kafka.stop_broker(2)
     try:
         wait_for(lambda: isinstance(monitor.poll(time.time())[KEY], LagUnknown), "unknown")
@@ -296,6 +296,28 @@ def test_a_partition_without_leader_makes_the_lag_unknown(
         kafka.start_broker(2)
         kafka.wait()
     assert wait_for_reading(monitor, lambda r: True).messages == 3
+
+
+def test_offsets_that_expire_while_nobody_reads_are_put_back(
+    stream: Stream, monitor: LagMonitor
+) -> None:
+    """Kafka deletes the offsets of a group without members after a week, and the group."""
+    stream.create(partitions=2)
+    stream.produce(*"abcdefghij")
+    stream.read(10)
+    monitor.watch(KEY, stream.topic, stream.group)
+    assert wait_for_reading(monitor, lambda r: True).messages == 0
+    wait_for(lambda: deleted(stream), "the group is deleted")
+    stream.produce("k")
+    assert wait_for_reading(monitor, lambda r: r.partitions[0].end == 11).messages == 1
+    stream.read(1)
+    assert wait_for_reading(monitor, lambda r: r.messages == 0).partitions[0].committed == 11
+
+
+def deleted(stream: Stream) -> bool:
+    """Kafka refuses it while a member is on its way out."""
+    futures = stream.admin.delete_consumer_groups([stream.group])
+    return futures[stream.group].exception(10) is None
 
 
 def test_partitions_that_are_added_count_within_a_minute(

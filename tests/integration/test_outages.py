@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from textmod_dev import manifests
 from textmod_dev.errors import LocalClusterError
@@ -263,6 +264,33 @@ def test_what_happens_while_the_operator_is_away_is_repaired_on_its_return(
         wait_for(
             lambda: lonely.kubectl("get", "deployment", "away", "-o", replicas) == "1", 20, "1"
         )
+    finally:
+        lonely.stop_operator()
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_an_operator_that_dies_while_it_makes_topics_leaks_none(
+    attempt: int, lonely: LocalCluster, apply: Callable[..., None], wait_for: WaitFor
+) -> None:
+    """SIGKILL at the first sight of a topic: that is before its pass ends and writes the status."""
+    admin = AdminClient({"bootstrap.servers": lonely.bootstrap_servers})
+    name = f"killed-{attempt}"
+
+    def made() -> list[str]:
+        return [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(name)]
+
+    lonely.start_operator()
+    apply(name, "Deployment", topics={"deletionPolicy": "Delete"})
+    ends = time.monotonic() + 30
+    while not made() and time.monotonic() < ends:
+        pass
+    lonely.stop_operator(kill=True)
+    assert made()
+    lonely.kubectl("delete", "tm", name, "--wait=false")
+    lonely.start_operator()
+    try:
+        wait_for(lambda: not exists(lonely, "tm", name), 60, "the object is gone")
+        wait_for(lambda: made() == [], 20, "and so are its topics")
     finally:
         lonely.stop_operator()
 
