@@ -235,6 +235,19 @@ def test_a_full_queue_is_no_refusal(parts):
     assert parts.written("dead") == []
 
 
+def test_the_rules_are_asked_for_now_and_then_and_taken_when_they_come(parts):
+    now = 5_000.0
+    parts.writer.refresh(now)
+    parts.lookup.rules = {"out": TopicRules(2_000)}
+    parts.writer.refresh(now + 1)  # the answer was late
+    assert parts.writer.outdated
+    asked = parts.lookup.asked
+    parts.writer.refresh(now + 59)
+    assert parts.lookup.asked == asked
+    parts.writer.refresh(now + 61)
+    assert parts.lookup.asked == asked + 1
+
+
 # --- at least once ------------------------------------------------------------------------------
 
 

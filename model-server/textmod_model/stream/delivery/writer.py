@@ -23,6 +23,7 @@ from textmod_model.stream.records import Batch, Record
 log = logging.getLogger(__name__)
 
 ROUTES_SECONDS = 60.0
+LOOKUP_RETRY_SECONDS = 1.0
 CALL_SECONDS = 5.0
 """How long one blocking call to the transaction coordinator may take before it's tried again."""
 
@@ -75,7 +76,7 @@ class Writer:
         self._letters = letters
         self._lookup = rules
         self._rules: Mapping[str, TopicRules] = {}
-        self._rules_known = False
+        self._asking = True
         self._same_partition = False
         self._refresh_at = 0.0
         self._now_ms = 0
@@ -148,15 +149,18 @@ class Writer:
     def refresh(self, now: float, *, force: bool = False) -> None:
         """Learn which partitions and what records the topics take; now and then is enough."""
         self._now_ms = int(time.time() * 1000)
-        if not self._rules_known or self._refresh_at <= now or force:
-            self._refresh_rules(force=force or self._refresh_at <= now)
-        if now < self._refresh_at and not force:
+        due = force or now >= self._refresh_at
+        # The first answer is worth a wait, and so is one after a refusal.
+        wait = RULES_SECONDS if force or self._refresh_at == 0 else 0.0
+        self._refresh_rules(ask=due, wait=wait)
+        if not due:
             return
         names = (self._settings.input_topic, self._settings.output_topic)
         try:
             counts = partition_counts(self.producer, names)
         except KafkaException as exception:
             log.warning("look up the topics' partitions: %s", exception.args[0].str())
+            self._refresh_at = now + LOOKUP_RETRY_SECONDS
             return
         self._same_partition = counts[names[0]] == counts[names[1]]
         self._refresh_at = now + ROUTES_SECONDS
@@ -175,14 +179,17 @@ class Writer:
         self._batch_bytes = self._wanted_batch_bytes()
         self.producer = self._open_producer(self._batch_bytes)
 
-    def _refresh_rules(self, *, force: bool) -> None:
-        if force:
+    def _refresh_rules(self, *, ask: bool, wait: float) -> None:
+        """Ask for the rules if that is due; take the answer if it is there."""
+        if ask:
             self._lookup.ask()
-        # Only the first answer is waited for; a forced one follows a refusal, so it pays too.
-        found = self._lookup.answer(RULES_SECONDS if force or not self._rules_known else 0)
-        self._rules_known = True
+            self._asking = True
+        if not self._asking:
+            return
+        found = self._lookup.answer(wait)
         if found is not None:
-            self._rules = found
+            self._rules = {**self._rules, **found}
+            self._asking = False
 
     def _wanted_batch_bytes(self) -> int:
         limits = [rules.max_bytes - BATCH_MARGIN for rules in self._rules.values()]
