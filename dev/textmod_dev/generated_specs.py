@@ -202,7 +202,7 @@ class SpecGenerator:
 
     def _string(self, name: str, schema: Schema) -> str:
         if "enum" in schema:
-            return str(self._random.choice(schema["enum"]))
+            return str(self._random.choice([one for one in schema["enum"] if one is not None]))
         if name == "digest":
             return "sha256:" + "".join(self._random.choices("0123456789abcdef", k=64))
         if "pattern" in schema or name in ("name", "key"):

@@ -3,6 +3,7 @@ says to what is made for it; and a refused change changes nothing that runs."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from confluent_kafka.admin import (
 from live import Kubectl, WaitFor, condition, produce
 from objects import merged
 
+from textmod_dev.generated_specs import SpecGenerator
 from textmod_dev.local_cluster import LocalCluster
+from textmod_dev.spec_trial import try_specs
 
 pytestmark = pytest.mark.integration
 
@@ -352,3 +355,22 @@ def test_messages_that_retention_took_unread_are_counted(
     )
     assert "deleted 4 messages" in condition(kubectl, "TopicsReady")["message"]
     wait_for(lambda: "MessagesExpired" in kubectl("get", "events"), 10, "an Event says it too")
+
+
+# --- whatever the schema admits ---------------------------------------------------------------
+
+
+def test_every_generated_spec_that_is_admitted_is_answered(
+    operator: LocalCluster, namespace: str
+) -> None:
+    """A part of what bench/isolation/specs.py tries, with the node taking no pods."""
+    operator.kubectl("cordon", "local")
+    try:
+        generator = SpecGenerator(1, operator.bootstrap_servers)
+        trial = asyncio.run(try_specs(operator.kubeconfig, generator, 60, namespace, namespace))
+    finally:
+        operator.kubectl("uncordon", "local")
+    assert trial.unanswered == []
+    assert trial.internal_errors == []
+    assert max(trial.seconds) <= 10
+    assert operator.operator_process.log.read_text().count("Traceback (most recent") == 0
