@@ -149,12 +149,7 @@ def _inline(node: Schema, definitions: Schema, models: dict[str, type[Strict]]) 
         kept = {key: node[key] for key in ("description",) if key in node}
         return {"type": "object", "x-kubernetes-preserve-unknown-fields": True} | kept
     if "anyOf" in node:
-        (branch,) = (part for part in node["anyOf"] if part.get("type") != "null")
-        own = {key: node[key] for key in ("description", "nullable") if key in node}
-        if own.get("nullable") and "enum" in branch:
-            own["enum"] = [*branch["enum"], None]  # the API server holds null against it as well
-        preserve = {"x-preserve": True} if branch.get("x-preserve") else {}
-        return _inline(branch | preserve | own, definitions, models)
+        return _inline(_optional(node), definitions, models)
     schema = {
         key: value
         for key, value in node.items()
@@ -172,6 +167,16 @@ def _inline(node: Schema, definitions: Schema, models: dict[str, type[Strict]]) 
     if "items" in node:
         schema["items"] = _inline(node["items"], definitions, models)
     return schema
+
+
+def _optional(node: Schema) -> Schema:
+    """What a field that may be left out has when it is there."""
+    (branch,) = (part for part in node["anyOf"] if part.get("type") != "null")
+    own = {key: node[key] for key in ("description", "nullable") if key in node}
+    if own.get("nullable") and "enum" in branch:
+        own["enum"] = [*branch["enum"], None]  # the API server holds null against it as well
+    preserve = {"x-preserve": True} if branch.get("x-preserve") else {}
+    return {**branch, **preserve, **own}
 
 
 def _quantity(node: Schema) -> Schema:
