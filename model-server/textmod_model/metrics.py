@@ -80,7 +80,8 @@ class Metrics:
         )
         self.blocked = Gauge(
             "textmod_stream_blocked",
-            "1 while nothing is consumed because a verdict or dead letter can't be written.",
+            "1 while messages are not read: a topic can't be written, the model fails, or a"
+            " partition stands still.",
             registry=self.registry,
         )
         self.score_mismatches = Counter(
