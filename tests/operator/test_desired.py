@@ -137,6 +137,16 @@ def test_the_executor_gets_what_seldons_webhook_requires() -> None:
     assert environment(made)["TEXTMOD_CONSUMER_GROUP"] == "default.science.reddit"
 
 
+@pytest.mark.parametrize(("protocol", "transport"), [("Rest", None), ("Grpc", "grpc")])
+def test_the_executor_calls_the_model_by_the_protocol_that_is_asked(
+    protocol: str, transport: str | None
+) -> None:
+    made = objects({"serving": {"streaming": "SeldonExecutor", "protocol": protocol}})
+    assert made["SeldonDeployment"]["spec"].get("transport") == transport
+    native = objects({"serving": {"protocol": protocol}})
+    assert "transport" not in native["SeldonDeployment"]["spec"]
+
+
 def test_the_executor_gets_credentials_by_reference_only() -> None:
     made = objects(SECURED | {"serving": {"streaming": "SeldonExecutor"}}, SECRET_CONNECTION)
     (predictor,) = made["SeldonDeployment"]["spec"]["predictors"]
@@ -278,7 +288,7 @@ def test_the_revision_changes_with_the_pods_and_with_nothing_else() -> None:
     )
 
 
-def test_the_model_outlives_seldons_executor_which_pumps_on_for_ten_seconds() -> None:
+def test_the_model_outlives_seldons_executor_which_pumps_on_until_it_has_ended() -> None:
     spec = pod(objects({"serving": {"streaming": "SeldonExecutor"}}))
     hook = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     assert int(hook[1]) > 10
