@@ -16,9 +16,9 @@ SHUTDOWN_SECONDS = 30
 PRE_STOP_SECONDS = 2
 """Endpoints hear of the end before the server stops answering."""
 PRE_STOP_SECONDS_BEHIND_EXECUTOR = 15
-"""Seldon's executor has no preStop: it gets SIGTERM together with the model and pumps on until it has
-ended; what it then asks a model that has gone already it drops and commits. So the model outlives
-it."""
+"""Seldon's executor has no preStop: it gets SIGTERM together with the model and pumps on until it
+has ended; what it then asks a model that has gone already it drops and commits. So the model
+outlives it."""
 SPARE_SECONDS = 8
 """terminationGracePeriodSeconds beyond what the container takes at most."""
 CA_FOLDER = "/etc/textmod/kafka-ca"
@@ -93,7 +93,7 @@ def _container(tm: TextModeration, connection: KafkaConnection, revision: str) -
             if quantities
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *_secret_mounts(tm)],  # noqa: S108
-        # All of it here and nothing in the pod's, which Seldon's controller fills in where it is empty.
+        # All of it here and nothing in the pod's: where that is empty Seldon's controller fills it in.
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
