@@ -9,7 +9,7 @@ import pytest
 from kafka_admin_fake import FakeKafka, refused_by, unresolved
 from objects import PLAINTEXT, moderation
 
-from textmod_operator.controller.kafka_workers import ClusterWork, KafkaWorkers
+from textmod_operator.controller.kafka_workers import ClusterWork, KafkaWorkers, Look
 from textmod_operator.controller.lanes import Lane
 from textmod_operator.controller.streams import Streams, stream_of
 from textmod_operator.errors import TopicsNotReady
@@ -132,6 +132,19 @@ def test_clients_are_closed_elsewhere_and_counted_until_then() -> None:
     assert len(clusters) == 1
     waiting.pop()()
     assert len(clusters) == 0
+
+
+def test_a_step_that_outlives_its_cluster_opens_nothing() -> None:
+    world = World()
+    world.work.step(world.now)
+    cluster = world.clusters.to(world.connection)
+    world.clusters.keep_only(set())
+    world.kafka.requests.clear()
+    world.now += 100
+    assert world.work.step(world.now) == Look()
+    assert world.kafka.requests == []
+    with pytest.raises(KafkaPending):  # a pass that had just looked it up is repeated
+        cluster.ensure((), {}, print)
 
 
 class Asked:

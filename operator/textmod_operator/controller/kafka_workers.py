@@ -18,7 +18,7 @@ from textmod_operator.clock import steady_now
 from textmod_operator.controller.lanes import Lane
 from textmod_operator.controller.streams import Streams
 from textmod_operator.errors import TopicsNotReady
-from textmod_operator.kafka.clusters import KafkaCluster, KafkaClusters
+from textmod_operator.kafka.clusters import KafkaCluster, KafkaClusters, KafkaPending
 from textmod_operator.settings import Settings
 from textmod_operator.state import KafkaConnection, ObjectKey
 
@@ -83,6 +83,8 @@ class ClusterWork:
                 partitions = self._cluster.prove()
                 self._listed_at = self._clock()
             decided = self._streams.poll(self._cluster, now)
+        except KafkaPending:
+            return Look()  # closed: nobody uses the cluster any more
         except TopicsNotReady as problem:
             decided = self._streams.fail(connection, f"{problem.message}.", now)
         except Exception as error:

@@ -59,12 +59,14 @@ class KafkaCluster:
         self._make_admin = make_admin
         self._admin: KafkaAdmin | None = None
         self._making = threading.Lock()
+        self._closed = False
         self._clock = clock
 
     def prove(self) -> dict[str, int]:
         """Ask for the topics, whatever the breaker says; returns their partition counts.
 
         Raises:
+            KafkaPending: it was closed.
             TopicsNotReady: the cluster does not answer, or refuses.
         """
         with self._noted():
@@ -102,12 +104,15 @@ class KafkaCluster:
         """Close the clients. Waits for a request that is under way."""
         self.monitor.close()
         with self._making:
+            self._closed = True
             if self._admin is not None:
                 self._admin.close()
             self._admin = None
 
     def _client(self) -> KafkaAdmin:
         with self._making:
+            if self._closed:  # the last object that used it went while this one looked
+                raise KafkaPending(self.connection)
             if self._admin is None:
                 self._admin = self._make_admin(self.connection)
             return self._admin
