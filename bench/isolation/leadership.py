@@ -57,6 +57,13 @@ from textmod_dev.progress import Progress
 RESULTS = figures_dir(Path(__file__).parents[1] / "results") / "isolation.json"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 """Debian's package libfaketime."""
+OPERATOR: Final = """
+import sys, threading, time
+time.sleep = lambda seconds: threading.Event().wait(seconds) and None
+from textmod_operator.__main__ import main
+sys.exit(main())
+"""
+"""libfaketime 0.9.10 with a true monotonic clock breaks clock_nanosleep, and so time.sleep."""
 FAULTS: Final = ("SIGKILL", "SIGSTOP", "half-open", "clock +1h", "clock -1h", "API restart")
 OBJECTS: Final = 4
 FROZEN_SECONDS: Final = 30.0
@@ -157,7 +164,7 @@ class Bench:
         process = self.cluster.keeper.start(
             f"replica-{number}",
             [
-                *(sys.executable, "-m", "textmod_operator", "run"),
+                *(sys.executable, "-c", OPERATOR, "run"),
                 f"--kubeconfig={kubeconfig}",
                 "--lease-namespace=kube-system",
                 "--metrics-port=0",
@@ -177,7 +184,13 @@ class Bench:
             self.replicas.remove(replica)
         while len(self.replicas) < 2:
             self.start()
-        wait_until(lambda: any(one.leads for one in self.replicas), "a replica leads", timeout=60)
+        try:
+            wait_until(
+                lambda: any(one.leads for one in self.replicas), "a replica leads", timeout=60
+            )
+        except LocalClusterError as error:
+            words = "\n".join(one.process.last_words(20) for one in self.replicas)
+            raise LocalClusterError(f"{error}\n{words}") from error
         for replica in self.replicas:
             url = f"http://127.0.0.1:{replica.health}/readyz"
             wait_until(lambda url=url: _ok(url), "the replica was ready", timeout=60)
@@ -268,6 +281,8 @@ class Bench:
         leader.clock.write_text("+0\n")
         time.sleep(4)  # what was held arrives, and would be carried out
         stayed = fault.startswith("clock") and leader.alive
+        if fault.startswith("clock") and not stayed:
+            first = self._first_write(happened, but=leader.proxy.source)
         return Trial(fault, None if stayed else first - happened, leader.process.exit_code())
 
     def _first_write(self, since: float, but: str | None) -> float:
