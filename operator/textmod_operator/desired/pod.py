@@ -93,7 +93,7 @@ def _container(tm: TextModeration, connection: KafkaConnection, revision: str) -
             if quantities
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *_secret_mounts(tm)],  # noqa: S108
-        # All of it here and nothing in the pod's: where that is empty Seldon's controller fills it in.
+        # All of it here and nothing in the pod's, which Seldon's controller sets where it is empty.
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
