@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_model import settings
 from textmod_model.health import Health
+from textmod_model.stream import stall
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.speed import Speed
 
@@ -178,3 +179,27 @@ def test_stopped_while_it_finds_the_protocol_it_leaves_nothing_behind(old_broker
         except KafkaException as error:
             assert error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND
     group.members.clear()
+
+
+def test_a_partition_that_stands_still_is_restarted_and_an_idle_one_is_not(
+    group, monkeypatch, caplog
+):
+    monkeypatch.setattr(stall, "SUSPECT_SECONDS", 3)
+    transaction = Producer(
+        {"bootstrap.servers": group.bootstrap, "transactional.id": f"input-{group.topic}"}
+    )
+    transaction.init_transactions(30)
+    transaction.begin_transaction()
+    transaction.produce(group.topic, b"hello", partition=1)
+    transaction.commit_transaction(30)  # its control record is no message
+    member = group.join()
+    assert read([member], until=bool) == [(1, 0)]
+    member.store({1: 1})
+    assert read([member], seconds=8) == []
+    assert "restart it" not in caplog.text
+
+    member._consumer.pause(member._consumer.assignment())  # whoever does that
+    group.send(0)
+    assert read([member], until=bool) == [(0, 0)]
+    assert "partition 0 has messages and does not move: restart it" in caplog.text
+    assert member._health.stalled is None
