@@ -98,9 +98,10 @@ bench-limits: setup ## a storm of rebalances with SIGKILL, exactly once (twenty 
 bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
 	$(BIN)/python bench/operator/run.py
 
-bench-isolation: setup ## 25 of 30 objects on dead Kafka clusters; leadership (half an hour; needs libfaketime)
+bench-isolation: setup ## 25 of 30 objects on dead Kafka clusters; leadership; 1,000 specs (an hour; needs libfaketime)
 	$(BIN)/python bench/isolation/unreachable.py
 	$(BIN)/python bench/isolation/leadership.py
+	$(BIN)/python bench/isolation/specs.py
 
 bench-autoscaling: setup ## the scaling laws on a virtual clock (ten minutes; what is cached, seconds)
 	cd bench && $(abspath $(BIN))/python -m autoscaling

@@ -3,8 +3,8 @@
     python bench/isolation/specs.py [--specs 1000] [--seed 13]
 
 On a real control plane and broker, with the node cordoned: what is looked at is the operator's
-answer, and a thousand real pods are more than a machine has. Written to
-.state/bench/isolation.json, and with RECORD=1 merged into bench/results/isolation.json:
+answer, and a thousand real pods are more than a machine has. Written to isolation.json below
+.state/ (with RECORD=1: in bench/results); other keys stay.
 
     specs                       admitted by the API server and applied
     specs_without_conditions    of them without conditions of their generation after a minute
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,12 +24,11 @@ from typing import Any
 
 from textmod_dev.generated_specs import SpecGenerator
 from textmod_dev.local_cluster import LocalCluster
-from textmod_dev.paths import repository_root
+from textmod_dev.paths import figures_dir, repository_root
 from textmod_dev.progress import Progress
 from textmod_dev.spec_trial import Trial, try_specs
 
-RESULTS = repository_root() / "bench" / "results" / "isolation.json"
-LATEST = repository_root() / ".state" / "bench" / "isolation.json"
+RESULTS = figures_dir(Path(__file__).parents[1] / "results") / "isolation.json"
 TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -43,8 +41,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         trial, tracebacks = run(Path(folder), args.specs, args.seed)
     found = figures(trial, tracebacks)
-    for file in (LATEST, *([RESULTS] if os.environ.get("RECORD") == "1" else [])):
-        merge_into(file, found)
+    merge_into(RESULTS, found)
     json.dump({**found, "reasons": trial.reasons}, sys.stdout, indent=2)
     for body in trial.unanswered[:5]:
         sys.stdout.write(f"\nunanswered: {json.dumps(body)}")
