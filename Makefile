@@ -8,7 +8,8 @@ BIN := .venv/bin
 PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e faults images sbom \
-	bench bench-profile bench-scorer bench-limits bench-operator bench-isolation bench-autoscaling \
+	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator \
+	bench-isolation bench-autoscaling \
 	bench-autoscaling-real \
 	picture generate install-yaml lock clean
 
@@ -95,6 +96,10 @@ bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
 bench-limits: setup ## a storm of rebalances with SIGKILL, exactly once (twenty minutes)
 	$(BIN)/python bench/limits/storm.py
 
+bench-evasion: setup ## texts written to evade, recipes seed and default (some minutes; RECORD=1 keeps the figures)
+	$(BIN)/python -m bench.evasion $(if $(DATA),--data $(DATA)) \
+	    --json $(if $(RECORD),bench/results,.state)/evasion.json
+
 bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
 	$(BIN)/python bench/operator/run.py
 
@@ -120,6 +125,16 @@ generate: setup ## write the generated files anew
 	$(BIN)/textmod-dev chart-readme
 	cd model-server && $(abspath $(BIN))/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
 	    textmod_model/protos/seldon.proto
+
+# The package of look-alikes has no part in what runs, so it has an environment of its own.
+CONFUSABLES = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/confusables/bin/python
+
+$(CONFUSABLES):
+	python3 -m venv $(abspath $(dir $@)..)
+	$(dir $@)pip install --quiet confusable-homoglyphs==3.3.1 spacy-lookups-data==1.0.5
+
+text-tables: $(CONFUSABLES) ## the model server's tables of words and of letters that look alike
+	cd dev && $(CONFUSABLES) -m textmod_dev.text_tables ../model-server/textmod_model/text/tables
 
 install-yaml: setup ## dist/install.yaml: the chart as one file, for people without Helm
 	@mkdir -p dist

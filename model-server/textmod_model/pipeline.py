@@ -38,7 +38,16 @@ def passthrough(tokens: list[str]) -> list[str]:
 
 
 class CleanTextTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped base
-    """Apply `textmod_model.text.cleaning.clean` to each text."""
+    """Apply `textmod_model.text.cleaning.clean` to each text.
+
+    `undisguises` reads through evasion. Models that were trained before there was such a parameter
+    do not: what is false for them is this class's attribute.
+    """
+
+    undisguises = False
+
+    def __init__(self, *, undisguises: bool = True) -> None:
+        self.undisguises = undisguises
 
     def fit(self, X: Iterable[str], y: object = None) -> Self:  # noqa: N803, ARG002  # sklearn's names
         """Do nothing: cleaning learns nothing."""
@@ -46,7 +55,7 @@ class CleanTextTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
     def transform(self, X: Iterable[str]) -> list[str]:  # noqa: N803  # sklearn's name
         """Return the cleaned texts, one for each text of `X`."""
-        return [clean(text) for text in X]
+        return [clean(text, undisguises=self.undisguises) for text in X]
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

@@ -1,5 +1,6 @@
 """The compiled scorer against the scikit-learn pipeline."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from textmod_model import artifact, pipeline
 from textmod_model.artifact import Artifact
 from textmod_model.scoring import scorer
+from textmod_model.scoring.compiled import Compiled
 from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend, Scorer
-from textmod_model.text.cleaning import MAX_CHUNK
+from textmod_model.text.cleaning import MAX_CHUNK, clean
 from textmod_model.training import sample
 
 REDDIT = Path(__file__).parents[2].parent / "shared" / "data" / "reddit_science_comments.csv"
@@ -184,3 +186,42 @@ def test_serving_imports_neither_spacy_nor_scikit_learn(seed_path: Path) -> None
         "assert not {'spacy', 'sklearn', 'scipy', 'skops'} & set(sys.modules), 'imported'"
     )
     subprocess.run([sys.executable, "-c", program, str(seed_path)], check=True)
+
+
+DISGUISED = ["y\u200do\u200du\u200d are s t u p i d", "sh1t b!tch 1d10t", "іdiоt аnd ѕtupid ʇxǝʇ"]
+
+
+@given(st.lists(st.lists(st.sampled_from([*DISGUISED, "a plain", "comment"])).map(" ".join)))
+@settings(max_examples=50)
+def test_disguised_texts_are_scored_as_they_are_read(
+    compiled: CompiledBackend, reference: PipelineBackend, batch: list[str]
+) -> None:
+    batch = [*batch, "the control group"]
+    np.testing.assert_allclose(
+        compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE
+    )
+    read = [clean(text) for text in batch]
+    np.testing.assert_allclose(compiled.score(batch), compiled.score(read), rtol=0, atol=TOLERANCE)
+
+
+def test_a_model_of_before_scores_disguised_texts_as_before(seed_artifact: Artifact) -> None:
+    """Its pipeline has no parameter `undisguises`, its compiled form no such array."""
+    made = seed_artifact.compiled()
+    assert made is not None
+    with np.load(io.BytesIO(made.to_bytes())) as arrays:
+        old = {name: arrays[name] for name in arrays if name != "undisguises"}
+    old["memory_fragile"] = old["memory_fragile"] & 1
+    buffer = io.BytesIO()
+    np.savez(buffer, **old)
+    backend = CompiledBackend(Compiled.from_bytes(buffer.getvalue()))
+    steps = seed_artifact.pipeline()
+    del steps.named_steps["clean"].undisguises
+    batch = [*DISGUISED, "the control group"]
+    np.testing.assert_allclose(
+        backend.score(batch), pipeline.removed_probability(steps, batch), rtol=0, atol=TOLERANCE
+    )
+    cleaned = [clean(text, undisguises=False) for text in batch]
+    expected = pipeline.removed_probability(steps, cleaned)
+    np.testing.assert_allclose(backend.score(batch), expected, rtol=0, atol=TOLERANCE)
+    now = CompiledBackend(made).score(batch)
+    assert (np.abs(now - expected) > 1e-6).tolist() == [True, True, True, False]

@@ -47,6 +47,7 @@ class Memory:
     counts: Integers
     """1, or the number of pieces of a chunk too long for one."""
     fragile: NDArray[np.int8]
+    """1 for a chunk that holds beside these neighbours only, plus twice its suspicion."""
 
     @classmethod
     def empty(cls) -> "Memory":
@@ -80,6 +81,8 @@ class Compiled:
     """Coefficient of each word feature."""
     sublinear: bool
     """Count a feature's k occurrences as 1 + log k instead of k."""
+    undisguises: bool
+    """Texts are read through evasion (`text.evasion`) before they are scored."""
     edges: bool
     """A text's words stand between FIRST_WORD and LAST_WORD."""
     grams: dict[str, int]
@@ -113,7 +116,7 @@ class Compiled:
         for field in fields(Memory):
             if field.name != "chunks":
                 arrays[f"memory_{field.name}"] = getattr(self.memory, field.name)
-        for name in (*_ARRAYS, *_SCALARS):
+        for name in (*_ARRAYS, *_SCALARS, "undisguises"):
             arrays[name] = np.asarray(getattr(self, name))
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
@@ -146,6 +149,8 @@ class Compiled:
             memory=Memory(chunks=_load(arrays["memory_chunks"]), **memory),
             **{name: arrays[name] for name in _ARRAYS},
             **{name: arrays[name].item() for name in _SCALARS},
+            # A model that was compiled before it could does not.
+            undisguises="undisguises" in arrays and bool(arrays["undisguises"]),
         )
 
 

@@ -18,10 +18,11 @@ from textmod_model.text.cleaning import (
     LAST_WORD,
     MAX_CHUNK,
     URL_WORD,
-    clean,
+    cut,
     pieces,
     word,
 )
+from textmod_model.text.evasion import suspicion
 
 BREAK: Final = "\0"
 """The chunk put behind each text; ends with a token that no n-gram knows. Tidy text has no NUL."""
@@ -46,6 +47,13 @@ class Known(NamedTuple):
     chunks: int = 1
     fragile: bool = False
     """Holds beside these neighbours only (`chunks.Tokenized.fragile`)."""
+    suspicion: int = 0
+    """How much the chunk says for reading its text as evasion (`evasion.suspicion`)."""
+
+    @property
+    def notes(self) -> int:
+        """What is to be known of a chunk before its text can be scored; mostly 0."""
+        return self.fragile | self.suspicion << 1
 
 
 class Columns(NamedTuple):
@@ -62,7 +70,8 @@ class Columns(NamedTuple):
     marks: NDArray[np.int16]
     """Shape (number of chunks, number of marks)."""
     chunks: NDArray[np.int32]
-    fragile: NDArray[np.int8]
+    notes: NDArray[np.int8]
+    """`Known.notes`."""
 
 
 class Analyzer:
@@ -76,12 +85,20 @@ class Analyzer:
         values = np.column_stack((compiled.gram_idf * compiled.gram_weights, compiled.gram_idf))
         self._grams = GramSums(list(compiled.grams), values) if compiled.grams else None
         self.has_shape = len(compiled.straight) > 0
+        self.undisguises = compiled.undisguises
 
     def chunk(self, chunk: str) -> Known:
         """Analyze one chunk of any length."""
+        return self._parts(chunk)._replace(suspicion=self.suspicion(chunk))
+
+    def suspicion(self, chunk: str) -> int:
+        """Return how much a chunk says for reading its text as evasion."""
+        return suspicion(chunk) if self.undisguises else 0
+
+    def _parts(self, chunk: str) -> Known:
         if len(chunk) > MAX_CHUNK:
             cut = pieces(chunk)
-            known = {piece: self.chunk(piece) for piece in set(cut)}  # often one and the same
+            known = {piece: self._parts(piece) for piece in set(cut)}  # often one and the same
             return _joined([known[piece] for piece in cut])
         tokens, fragile = self.ids(chunk)
         letters = features.padded(chunk) if self._grams is not None else ""
@@ -104,8 +121,8 @@ class Analyzer:
         return self._tokenizer.depends_on_neighbours(chunks, at)
 
     def words(self, text: str) -> Known:
-        """Take the words of a whole text as if it were one chunk, and nothing else of it."""
-        tokens = self.token_ids(self._tokenizer.text(clean(text)))
+        """Take the words of a whole tidy text as if it were one chunk, and nothing else of it."""
+        tokens = self.token_ids(self._tokenizer.text(cut(text)))
         return Known(tokens, chunks=0)
 
     def gram_sums(self, entries: Sequence[Known]) -> NDArray[np.float64]:
@@ -210,8 +227,9 @@ class Memo(dict[str, int]):
         if not self.shares or len(chunk) > MAX_CHUNK:
             return self.add(self.analyzer.chunk(chunk))
         tokens, fragile = self.analyzer.ids(chunk)
-        if fragile:
-            return self.add(Known(tokens, fragile=True))
+        suspicion = self.analyzer.suspicion(chunk)
+        if fragile or suspicion:
+            return self.add(Known(tokens, fragile=fragile, suspicion=suspicion))
         return self.of_words(tokens)
 
     def of_words(self, tokens: tuple[int, ...]) -> int:
@@ -283,7 +301,7 @@ class _Table:
         self._marks = array("h", nothing * len(features.MARKS))
         self._marks.frombytes(np.ascontiguousarray(memory.marks, np.int16).tobytes())
         self._chunks = array("i", [*nothing, *memory.counts.tolist()])
-        self._fragile = array("b", [*nothing, *memory.fragile.tolist()])
+        self._notes = array("b", [*nothing, *memory.fragile.tolist()])
         self._own_tokens = len(self._tokens)
 
     @property
@@ -303,7 +321,7 @@ class _Table:
         self._mass.frombytes(np.ascontiguousarray(sums[:, 1]).tobytes())
         self._marks.frombytes(counts_of_marks(entries).tobytes())
         self._chunks.extend([entry.chunks for entry in entries])
-        self._fragile.extend([entry.fragile for entry in entries])
+        self._notes.extend([entry.notes for entry in entries])
 
     def columns(self) -> Columns:
         return Columns(
@@ -314,7 +332,7 @@ class _Table:
             mass=np.frombuffer(self._mass, np.float64),
             marks=np.frombuffer(self._marks, np.int16).reshape(-1, len(features.MARKS)),
             chunks=np.frombuffer(self._chunks, np.int32),
-            fragile=np.frombuffer(self._fragile, np.int8),
+            notes=np.frombuffer(self._notes, np.int8),
         )
 
     def truncate(self, length: int) -> None:
@@ -324,6 +342,6 @@ class _Table:
         """
         self._tokens = self._tokens[: self._start[length - 1] + self._size[length - 1]]
         self._start, self._size = self._start[:length], self._size[:length]
-        self._chunks, self._fragile = self._chunks[:length], self._fragile[:length]
+        self._chunks, self._notes = self._chunks[:length], self._notes[:length]
         self._marks = self._marks[: length * len(features.MARKS)]
         self._weight, self._mass = self._weight[:length], self._mass[:length]

@@ -16,6 +16,7 @@ from textmod_model.scoring.compiled import UNKNOWN
 from textmod_model.scoring.lookup import Indices
 from textmod_model.scoring.memo import Memo
 from textmod_model.scoring.packed import LONGEST, Chunks, Halves, integers, packed, slots
+from textmod_model.text.apart import LONGEST_FRAGMENT
 from textmod_model.text.chunks import PLAIN_SUFFIXES
 
 _BITS: Final = 18
@@ -74,6 +75,8 @@ class PlainWords:
         letters[lengths[:, None] <= _PLACES] = 0
         plain = _LETTER[letters].sum(axis=1) == lengths
         plain &= (lengths > 0) & (sizes <= LONGEST)
+        if self._memo.analyzer.undisguises:
+            plain &= _says_nothing(letters, lengths)
         at = np.flatnonzero(plain)
         indices = np.full(len(places), -1)
         indices[at] = self._entries(letters[at], lengths[at], marks[at], held)
@@ -95,6 +98,18 @@ class PlainWords:
         at = np.flatnonzero(as_alone & (marks != _NO_MARK))
         indices[at] = held(first[at], second[at])
         return indices
+
+
+def _says_nothing(letters: NDArray[np.uint8], lengths: Indices) -> NDArray[np.bool_]:
+    """Tell words that are not suspicious (`text.evasion`) by their letters alone.
+
+    They are too long to be a fragment, small behind their first letter, and no letter comes three
+    times in a row.
+    """
+    lower = _LOWER[letters]
+    same = (lower[:, :-2] == lower[:, 1:-1]) & (lower[:, 1:-1] == lower[:, 2:]) & (lower[:, 2:] > 0)
+    ordinary = _SMALL[letters[:, 1:]].sum(axis=1) == lengths - 1
+    return np.asarray(ordinary & (lengths > LONGEST_FRAGMENT) & ~same.any(axis=1))
 
 
 def _hashes(words: Iterable[str]) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from textmod_model.scoring.self_check import SelfChecked
 from textmod_model.scoring.shortcut import Shortcut
 from textmod_model.scoring.vectors import mean_of_root, squashed
 from textmod_model.text.cleaning import tidy
+from textmod_model.text.evasion import bar, undisguise
 from textmod_model.text.features import shape
 
 if TYPE_CHECKING:
@@ -139,26 +140,49 @@ class CompiledBackend:
         return self.shortcut.find(chunks)
 
     def _score(self, texts: Sequence[str]) -> Floats:
+        decisions = self._decisions(list(map(tidy, texts)), as_written=self._model.undisguises)
+        with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
+            return 1 / (1 + np.exp(-decisions))
+
+    def _decisions(self, texts: Sequence[str], *, as_written: bool) -> Floats:
+        """Return the decision values of tidy texts; `as_written`, some may be disguised."""
         self.memo.trim()
         chunks = Chunks(self._begin + self._between.join(map(_spaced, texts)) + self._end)
         indices = self._find(chunks)
         words = self._words(indices)
-        self._correct(words, texts, chunks, indices)
-        decisions = self._model.intercept + words.decisions
         breaks = np.flatnonzero(indices == BREAK_INDEX)
         starts = np.concatenate(([0], breaks[:-1] + 1))
+        notes = self.memo.columns().notes[indices]
+        noted = np.flatnonzero(notes)
+        self._correct(words, texts, chunks, indices, noted[notes[noted] & 1 == 1])
+        decisions = self._model.intercept + words.decisions
         if self._model.grams:
             decisions += self._letters(indices, starts)
         if len(self._model.straight):
             decisions += self._curve(indices, starts, words.vectors)
-        with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
-            return 1 / (1 + np.exp(-decisions))
+        if as_written and len(noted):
+            suspicion = np.bincount(
+                np.searchsorted(breaks, noted), weights=notes[noted] >> 1, minlength=len(texts)
+            )
+            rest = {
+                row: instead
+                for row in np.flatnonzero(suspicion).tolist()
+                if suspicion[row] >= bar(breaks[row] - starts[row] - self._model.edges)
+                and (instead := undisguise(texts[row])) != texts[row]
+            }
+            if rest:
+                decisions[list(rest)] = self._decisions(list(rest.values()), as_written=False)
+        return decisions
 
     def _correct(
-        self, words: "_Words", texts: Sequence[str], chunks: Sequence[str], indices: Indices
+        self,
+        words: "_Words",
+        texts: Sequence[str],
+        chunks: Sequence[str],
+        indices: Indices,
+        fragile: Indices,
     ) -> None:
-        """Replace what neighbours make of a chunk's tokens (rare, see `chunks`)."""
-        fragile = np.flatnonzero(self.memo.columns().fragile[indices])
+        """Replace what neighbours make of the tokens of fragile chunks (rare, see `chunks`)."""
         if not len(fragile):
             return
         analyzer = self.memo.analyzer
@@ -271,8 +295,7 @@ class _Grams:
 
 
 def _spaced(text: str) -> str:
-    """Tidy a text, with no white space but ASCII's."""
-    text = tidy(text)
+    """Return a tidy text with no white space but ASCII's."""
     return text if text.isascii() else " ".join(text.split())
 
 

@@ -1,13 +1,16 @@
 """Clean text as the model sees it: one function, used in training and in serving alike.
 
 What a comment goes through between a keyboard and a topic leaves marks on it: HTML entities,
-escapes such as ``<U+2019>``, UTF-8 that somebody read as Latin-1, half a surrogate pair. `clean`
-undoes them. It never raises, and its cost is linear in the length of the text.
+escapes such as ``<U+2019>``, UTF-8 that was read as Latin-1, half a surrogate pair. Authors who
+want to be read by people alone leave others (`evasion`). `clean` undoes both. It never raises, and
+its cost is linear in the length of the text.
 """
 
 import html
 import re
 from typing import Final
+
+from textmod_model.text.evasion import is_suspect, undisguise
 
 MAX_CHUNK: Final = 128
 """Longest run of characters without white space, in characters, that the tokenizer is shown.
@@ -42,19 +45,25 @@ _C1_CONTROL: Final = re.compile("[\x80-\x9f]")
 _UNESCAPE_PASSES: Final = 3
 
 
-def clean(text: str) -> str:
+def clean(text: str, *, undisguises: bool = True) -> str:
     """Return `text` with its marks undone and no run of non-space characters over MAX_CHUNK.
 
     Takes any str, lone surrogates included; returns a str that encodes to UTF-8. Never raises.
+    Without `undisguises` it is what it was for models that were trained before it could.
     """
     text = tidy(text)
+    return cut(undisguise(text) if undisguises and is_suspect(text) else text)
+
+
+def cut(text: str) -> str:
+    """Cut runs of non-space characters over MAX_CHUNK into pieces."""
     if len(text) > MAX_CHUNK:
         text = _LONG_CHUNK.sub(lambda match: " ".join(pieces(match[0])), text)
     return text
 
 
 def tidy(text: str) -> str:
-    """Undo entities, escapes, wrong encodings and Markdown links; `clean` without the cutting."""
+    """Undo entities, escapes, wrong encodings and Markdown links: the first part of `clean`."""
     if "&" in text:
         text = _unescape(text)
     if "<" in text and ("<U+" in text or "<u+" in text):

@@ -81,6 +81,7 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
         weights=of_words * parts.scales.get("words", 1.0),
         sublinear=bool(words.sublinear_tf),
         edges=parts.edges,
+        undisguises=pipeline.named_steps["clean"].undisguises,
         grams=numbered(grams.get_feature_names_out().tolist()) if grams is not None else {},
         gram_idf=np.asarray(grams.idf_) if grams is not None else np.zeros(0),
         gram_weights=of_grams * parts.scales.get("grams", 1.0),
@@ -269,6 +270,6 @@ def _remembering(compiled: Compiled, texts: Iterable[str]) -> Compiled:
         masses=sums[:, 1],
         marks=counts_of_marks(known),
         counts=_integers(entry.chunks for entry in known),
-        fragile=np.array([entry.fragile for entry in known], dtype=np.int8),
+        fragile=np.array([entry.notes for entry in known], dtype=np.int8),
     )
     return replace(compiled, memory=memory)

@@ -1,0 +1,70 @@
+"""The tables that the model server reads disguised text with: English words, and look-alikes.
+
+    python -m textmod_dev.text_tables FOLDER
+
+Words come from spacy-lookups-data (MIT): the probabilities of a million lexemes, counted in a
+decade of public comments. Look-alikes come from Unicode's confusables (UTS 39) as the package
+confusable-homoglyphs (MIT) has them. `make text-tables` runs this where both are installed.
+"""
+
+import gzip
+import json
+import math
+import re
+import sys
+import unicodedata
+from collections import defaultdict
+from importlib.resources import files
+from pathlib import Path
+
+WORDS = 40_000
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# Looks that the confusables leave out, because no identifier would be taken for another: what one
+# writes faux Cyrillic and Greek with.
+FAUX = {
+    "a": "αдДΔΛ", "b": "βвьЬъѢБ", "c": "ϲҫ", "d": "ԁδ", "e": "εєҽзЭэξΣЄ", "f": "ƒғϝ", "g": "ցԍ",
+    "h": "нћһђ", "i": "ιіїι", "j": "ј", "k": "κкќ", "l": "ⅼ", "m": "мΜм", "n": "ηпийИПŋηИℕ",
+    "o": "оοσθфӨ", "p": "ρрþ", "q": "ԛ", "r": "яЯгѓґЯ", "s": "ѕς", "t": "τтҭ", "u": "υцџսμ",
+    "v": "νѵ", "w": "ωшщѡԝѱψ", "x": "χхжҳ", "y": "γуүўчҮ", "z": "ζʐ", "I": "ΙІӀ",
+}  # fmt: skip
+
+
+def main(folder: Path) -> None:
+    (folder / "words.txt").write_text("\n".join(words()) + "\n", encoding="utf-8")
+    lines = (f"{letter} {''.join(sorted(looks))}" for letter, looks in look_alikes().items())
+    (folder / "lookalikes.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def words() -> list[str]:
+    """Return the most frequent words, in small letters, the most frequent first."""
+    source = files("spacy_lookups_data") / "data" / "en_lexeme_prob.json.gz"
+    lexemes = json.loads(gzip.decompress(source.read_bytes()))
+    probabilities: dict[str, float] = defaultdict(float)
+    for lexeme, log_probability in lexemes.items():
+        # Letters of Latin, at least two; a word that people write long is not its own reading.
+        if re.fullmatch(r"[a-zA-Z\u00c0-\u024f]{2,}", lexeme) and not re.search(
+            r"(.)\1\1", lexeme.lower()
+        ):
+            probabilities[lexeme.lower()] += math.exp(log_probability)
+    return sorted(probabilities, key=lambda word: (-probabilities[word], word))[:WORDS]
+
+
+def look_alikes() -> dict[str, set[str]]:
+    """Return the characters that look like each ASCII letter, but are no style of it."""
+    from confusable_homoglyphs import confusables  # type: ignore[import-not-found]
+
+    alike: dict[str, set[str]] = {letter: set(FAUX.get(letter, "")) for letter in LETTERS}
+    for letter in LETTERS:
+        for entry in confusables.confusables_data.get(letter, ()):
+            character = entry["c"]
+            if len(character) != 1 or character.isascii():
+                continue
+            if unicodedata.normalize("NFKC", character).isascii():
+                continue  # NFKC reads it already
+            if unicodedata.category(character)[0] in "LN":
+                alike[letter].add(character)
+    return alike
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,150 @@
+"""Letters that were set apart by white space: which of them make words.
+
+The pieces of a text are taken as they are or joined with their neighbours, whichever is likelier by
+the frequencies of words (a shortest path). A join must take in a piece that is no word.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from textmod_model.text.draft import Draft
+from textmod_model.text.readings import letters_of
+from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word
+
+_GAP: Final = re.compile(r"\s+")
+_PIECE: Final = re.compile(r"([^\w'’]*)(['’]?[A-Za-z]+(?:['’][A-Za-z]*)?)([^\w'’]*)")
+_MARKS_BEHIND: Final = frozenset(".,!?;:")
+LONGEST_FRAGMENT: Final = 4
+_FEWEST: Final = 2
+_SEVERAL: Final = 3
+_MANY: Final = 0.1
+_MOSTLY: Final = 0.4
+_ALSO: Final = 0.25
+_MOST_PIECES: Final = 22
+_LINE_END: Final = "\r\n"
+
+
+def is_fragment(chunk: str) -> bool:
+    """Tell whether a chunk is a few letters that are no word."""
+    if len(chunk) > LONGEST_FRAGMENT + 2:
+        return False
+    letters = chunk.strip(".,!?;:\"'()[]*_")
+    if not letters.isascii() or not letters.isalpha() or len(letters) > LONGEST_FRAGMENT:
+        return False
+    if len(letters) > 1 and letters.isupper():
+        return False
+    return not is_word(letters.lower())
+
+
+def join(draft: Draft) -> None:
+    """Join what was set apart in a draft."""
+    chunks = draft.text.split()
+    odd = [is_fragment(chunk) for chunk in chunks]
+    if sum(odd) < _FEWEST:
+        return
+    gaps = [match.span() for match in _GAP.finditer(draft.text)][draft.text[0].isspace() :]
+    spaces = [draft.text[start:end] for start, end in gaps[: len(chunks) - 1]]
+    mostly = sum(odd) >= _MOSTLY * len(chunks)
+    pieces = list(map(_piece, chunks))
+    usual = _open_gaps(spaces, odd)
+    is_open = [space in usual for space in spaces]
+    closed: list[int] = []
+    for begin, end in _runs(pieces, is_open):
+        if any(odd[begin:end]):
+            parts = [piece.letters for piece in pieces[begin:end]]
+            closed += (begin + at for at in _joins(parts, odd[begin:end], mostly=mostly))
+    if len(closed) < _SEVERAL:
+        return
+    if len(closed) < _MANY * len(chunks) and not all(len(chunks[at]) == 1 for at in closed):
+        return
+    if mostly:  # marks are set apart from words as letters are
+        closed += (
+            at
+            for at, gap in enumerate(is_open)
+            if gap and not pieces[at + 1].letters and chunks[at + 1][0] in _MARKS_BEHIND
+        )
+    starts = {gaps[at][0] for at in closed}
+    draft.sub(_GAP, lambda match: "" if match.start() in starts else match[0])
+
+
+class _Piece(NamedTuple):
+    before: str
+    letters: str
+    behind: str
+
+
+def _piece(chunk: str) -> _Piece:
+    """Part a chunk into letters and the marks around them; no letters if it is anything else."""
+    match = _PIECE.fullmatch(chunk) if len(chunk) <= LONGEST_WORD else None
+    return _Piece(*match.groups()) if match else _Piece(chunk, "", "")
+
+
+def _runs(pieces: Sequence[_Piece], is_open: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of pieces between which nothing stands but open gaps."""
+    begin = 0
+    for at, piece in enumerate(pieces):
+        goes_on = (
+            at + 1 < len(pieces)
+            and is_open[at]
+            and piece.letters
+            and not piece.behind
+            and pieces[at + 1].letters
+            and not pieces[at + 1].before
+        )
+        if not goes_on:
+            yield begin, at + 1
+            begin = at + 1
+
+
+def _open_gaps(spaces: list[str], odd: list[bool]) -> set[str]:
+    """Return the white space that may stand within words: single characters, unusual ones first."""
+    near = Counter(space for at, space in enumerate(spaces) if odd[at] or odd[at + 1])
+    single = {space for space in near if len(space) == 1 or space == _LINE_END}
+    if not single:
+        return {near.most_common(1)[0][0]} if near else set()
+    unusual = single - {" "}
+    if sum(near[space] for space in unusual) >= _ALSO * near.total():
+        return unusual
+    return single
+
+
+def _usual_capitals(word: str) -> bool:
+    return word.isupper() or not any(map(str.isupper, word[1:]))
+
+
+def _joins(parts: list[str], odd: list[bool], *, mostly: bool) -> list[int]:
+    """Return which gaps between pieces are closed on the likeliest way."""
+    size = len(parts)
+    best = [0.0] + [float("inf")] * size
+    come_from = [0] * (size + 1)
+    single_costs = [cost(letters_of(part)) for part in parts]
+    for start in range(size):
+        if (total := best[start] + single_costs[start]) < best[start + 1]:
+            best[start + 1], come_from[start + 1] = total, start
+        joined, any_odd, singles = parts[start], odd[start], len(parts[start]) == 1
+        for end in range(start + 2, min(start + _MOST_PIECES, size) + 1):
+            part = parts[end - 1]
+            joined += part
+            if len(joined) > LONGEST_WORD:
+                break
+            any_odd = any_odd or odd[end - 1]
+            singles = singles and len(part) == 1
+            if not (any_odd or mostly):
+                continue
+            letters = joined.lower() if joined.isalpha() else letters_of(joined)
+            if not (is_word(letters) or (mostly and singles)):
+                continue
+            if not mostly and not _usual_capitals(joined):
+                continue
+            total = best[start] + cost(letters)
+            if total < best[end]:
+                best[end], come_from[end] = total, start
+    closed: list[int] = []
+    end = size
+    while end:
+        start = come_from[end]
+        closed += range(start, end - 1)
+        end = start
+    return closed

@@ -1,0 +1,192 @@
+"""Read texts that are written so that people can read them and a model can't.
+
+`undisguise` rewrites a text as a reader would read it aloud: first its characters (`characters`),
+then its words, then letters that were set apart. A word is rewritten where what comes of it is a
+word that people write and what was there is none, or where the text as a whole says so. Texts in
+other languages, and texts that need nothing, come back as they are.
+
+`suspicion` is how one chunk (a run of characters without white space) tells that a text may need
+it; a scorer remembers it by chunk, so that texts without pay nothing.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from textmod_model.text import apart, characters
+from textmod_model.text.draft import Draft
+from textmod_model.text.readings import GUESS, LONGEST, SURE, Kind, Reading, letters_of, reading
+from textmod_model.text.vocabulary import is_common, is_word
+
+LONGEST_TEXT: Final = 1 << 16
+"""Characters of a text's beginning that are read; what is behind them stays as it is."""
+SUSPECT: Final = 60
+"""The suspicion of a chunk that is enough for a text of any length."""
+_WEAK: Final = 4
+_SHOUTED_WEIGHT: Final = 2
+_LEAST_SHOUTED: Final = 4  # letters; shorter ones are mostly abbreviations
+
+_CHUNK: Final = re.compile(r"\S+")
+_LETTERS: Final = re.compile(r"[A-Za-z]+")
+_BETWEEN: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w'’]+|_+)(?=[A-Za-z])")
+_SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[a-z]")
+_SHOUTED: Final = re.compile(r"[^\w]*[A-Z]+(?:['’][A-Z]+)?[^\w]*")
+
+_ENGLISH: Final = 0.35
+"""Share of an English text's words that are common at least; other languages have less."""
+_SEVERAL: Final = 3
+_MANY: Final = 0.1
+# Compounds have marks between their parts, and feelings repeat letters: more of these are needed.
+_MANY_OF: Final[Mapping[Kind, float]] = {"separators": 0.2, "repeats": 0.15}
+_UPPER: Final = 0.9
+
+
+def undisguise(text: str) -> str:
+    """Return a text as a reader reads it; its characters come from `text`, in order."""
+    return _undisguised(Draft(text)).text
+
+
+def origins(text: str) -> tuple[str, list[int]]:
+    """Return what `undisguise` returns, and the index in `text` of each of its characters."""
+    draft = _undisguised(Draft(text, trace=True))
+    return draft.text, draft.origins or []
+
+
+def is_suspect(text: str) -> bool:
+    """Tell whether a text is to be undisguised: what a scorer tells by remembered chunks."""
+    chunks = text.split()
+    return sum(map(suspicion, chunks)) >= bar(len(chunks))
+
+
+def bar(chunks: int) -> float:
+    """Return from which suspicion on a text of so many chunks is looked at.
+
+    Two chunks that say a little, or a tenth of all; one is enough in a text of two.
+    """
+    return min(SUSPECT, max(_WEAK, min(2 * _WEAK, _WEAK / 2 * chunks), _MANY * _WEAK * chunks))
+
+
+def suspicion(chunk: str) -> int:
+    """Return how much a chunk says for looking at its text, 0 … SUSPECT."""
+    return _remembered(chunk) if len(chunk) <= LONGEST else _suspicion(chunk)
+
+
+def _suspicion(chunk: str) -> int:
+    if not chunk.isascii() or not chunk.isprintable():
+        draft = Draft(chunk)
+        characters.show(draft)
+        if draft.text != chunk:
+            return SUSPECT
+    found = reading(chunk)
+    if found is not None and found.certainty:
+        return SUSPECT if found.certainty == SURE else _WEAK
+    if apart.is_fragment(chunk):
+        return _WEAK
+    if len(chunk) >= _LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(_core(chunk)):
+        return _SHOUTED_WEIGHT
+    return 0
+
+
+_remembered = lru_cache(maxsize=1 << 15)(_suspicion)
+
+
+def _undisguised(draft: Draft) -> Draft:
+    """Read a draft, and if it is long its beginning alone, so that no text takes seconds."""
+    if len(draft.text) > LONGEST_TEXT:
+        beginning, rest = draft.text[:LONGEST_TEXT], draft.text[LONGEST_TEXT:]
+        read = _undisguised(Draft(beginning, trace=draft.origins is not None))
+        draft.text = read.text + rest
+        if read.origins is not None and draft.origins is not None:
+            draft.origins = read.origins + draft.origins[LONGEST_TEXT:]
+        return draft
+    if not draft.text.isascii() or not draft.text.isprintable():
+        characters.show(draft)
+    _right_capitals(draft)
+    _read_words(draft)
+    apart.join(draft)
+    return draft
+
+
+def _right_capitals(draft: Draft) -> None:
+    """Undo capitals that are small letters and the reverse, and texts in capitals alone."""
+    words = _LETTERS.findall(draft.text)
+    letters = "".join(words)
+    capitals = sum(map(str.isupper, letters))
+    if len(words) < _SEVERAL or capitals < len(letters) / 2:
+        return
+    swapped = sum(word[0].islower() and word[1:].isupper() for word in words)
+    if swapped >= _SEVERAL - 1:
+        draft.sub(_LETTERS, lambda match: match[0].swapcase())
+    elif capitals >= _UPPER * len(letters) and len(words) > _SEVERAL:
+        draft.sub(_LETTERS, lambda match: match[0].lower())
+        draft.sub(_SENTENCE, lambda match: match[0].upper())
+
+
+def _read_words(draft: Draft) -> None:
+    """Read each chunk as the word it stands for, where it and its text say enough."""
+    chunks = draft.text.split()
+    found = {chunk: new for chunk in set(chunks) if (new := reading(chunk)) is not None}
+    if not found:
+        return
+    evidence = _Evidence(chunks, found)
+    if evidence.has_much("signs") or evidence.has_much("accents"):
+        for chunk in set(chunks) - found.keys():
+            if (new := reading(chunk, eager=True)) is not None:
+                found[chunk] = new._replace(certainty=GUESS)
+    left_over = _separator(chunks) if evidence.has_much("separators") else None
+    instead = {chunk: new.text for chunk, new in found.items() if evidence.speaks_for(chunk, new)}
+    if instead:
+        draft.sub(_CHUNK, lambda match: instead.get(match[0], match[0]))
+    if left_over:
+        draft.sub(left_over, lambda _: "")
+
+
+def _separator(chunks: Sequence[str]) -> re.Pattern[str]:
+    """Return what finds the mark that is mostly between letters, behind a letter."""
+    marks = Counter(mark for chunk in chunks for mark in _BETWEEN.findall(chunk))
+    most = marks.most_common(1)
+    return re.compile(f"(?<=[A-Za-z]){re.escape(most[0][0])}" if most else "(?!)")
+
+
+class _Evidence:
+    """What a text as a whole says about how its words are to be read."""
+
+    def __init__(self, chunks: Sequence[str], found: Mapping[str, Reading]) -> None:
+        self._words = 0
+        self._words_made: Counter[Kind] = Counter()
+        self._guesses: Counter[Kind] = Counter()
+        common = 0
+        for chunk in chunks:
+            new = found.get(chunk)
+            core = _core(new.text if new is not None and new.certainty else chunk)
+            self._words += bool(core)
+            common += is_common(core)
+            if new is not None:
+                (self._words_made if new.certainty else self._guesses).update(new.kinds)
+        self._several = min(_SEVERAL, math.ceil(self._words / 2))
+        self._english = common >= _ENGLISH * self._words
+
+    def has_much(self, kind: Kind) -> bool:
+        """Tell whether a kind is found so often that it is meant."""
+        count = self._words_made[kind]
+        return count >= max(
+            self._several, _MANY_OF.get(kind, _MANY) * self._words, self._guesses[kind]
+        )
+
+    def speaks_for(self, chunk: str, new: Reading) -> bool:
+        """Tell whether the text bears a reading out; a word of two scripts needs no other sign."""
+        mixed = "letters" in new.kinds and _LETTERS.search(chunk)
+        if not self._english and not mixed:
+            return False
+        return new.certainty == SURE or all(map(self.has_much, new.kinds))
+
+
+def _core(chunk: str) -> str:
+    """Return a chunk's small letters, without marks around them and endings."""
+    return letters_of(chunk.strip(_MARKS))
+
+
+_MARKS: Final = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~“”‘’…—–"

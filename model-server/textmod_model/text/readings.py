@@ -1,0 +1,347 @@
+"""How one word may be read that is written with other letters, signs, repeats or marks between.
+
+`reading` tries the few ways in which people disguise a word, alone and together, and takes the one
+that needs the fewest of them and gives the most frequent word.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import islice, product
+from typing import Final, Literal, NamedTuple
+
+from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word, look_alikes
+
+Kind = Literal["letters", "accents", "separators", "signs", "repeats", "capitals"]
+
+
+GUESS: Final = 0
+LIKELY: Final = 1
+SURE: Final = 2
+
+
+class Reading(NamedTuple):
+    """What a chunk may be read as."""
+
+    text: str
+    kinds: frozenset[Kind]
+    """The ways in which it was disguised."""
+    certainty: int
+    """GUESS: nothing speaks for it but what the rest of the text is like. LIKELY: what comes of it
+    is a word. SURE: and what was there can be read in no other way."""
+
+
+class _Variant(NamedTuple):
+    text: str
+    kinds: frozenset[Kind]
+
+
+LONGEST: Final = 90
+"""Characters of the longest chunk that is read."""
+_LONGEST_CORE: Final = LONGEST_WORD + 3  # with an ending
+_MOST_VARIANTS: Final = 16
+_NOTHING: Final[frozenset[Kind]] = frozenset()
+_REPEATED: Final = re.compile(r"([^\W\d_])\1\1+", re.IGNORECASE)
+# An ordinary word between marks: small, capital or capitalised, perhaps with an apostrophe.
+_ORDINARY: Final = re.compile(
+    r"[^\w$€|+@!(]*\(?(?:[A-Z]?[a-z]+|[A-Z]+s?)(?:['’](?:[a-z]+|[A-Z]+))?[^\w$€|+@]*"
+)
+_NO_LETTERS: Final = re.compile(r"[\W\d_]*")
+_ADDRESS: Final = re.compile(
+    r"://|^www\.|^/?[ru]/|\.[a-z]{2,4}/|@[\w-]+\.\w|\.(?:com|org|net|gov|edu)\b", re.IGNORECASE
+)
+_CORE: Final = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
+_SIGNED_CORE: Final = re.compile(r"([^\w$€|+@!(]*)(.*?)([^\w$€|+@!]*)", re.DOTALL)
+_GROUP: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_BETWEEN: Final = re.compile(r"[^\w'’]+|_+|['’](?=['’])")
+_SUFFIX: Final = re.compile(r"(?:['’](?:s|t|re|ve|ll|d|m|em|all)|['’])$")
+_NEGATION: Final = re.compile(r"n['’]t$")
+_SIGNS: Final = {
+    "0": "o", "1": "il", "2": "z", "3": "e", "4": "a", "5": "s", "6": "g", "7": "t", "8": "b",
+    "9": "g", "@": "a", "$": "s", "!": "i", "|": "li", "+": "t", "(": "c", "€": "e", "£": "l",
+    "¢": "c", "¡": "i", "§": "s", "<": "c", "¥": "y", "^": "a", "{": "c", "[": "c", "%": "x",
+}  # fmt: skip
+_SIGN: Final = re.compile("[0-9@$!|+(€£¢¡§<¥^{\\[%]")
+_VOWELS: Final = "aeiou"
+# A number with its unit or ending, a word with its number, a mention: signs by right.
+_NUMBERED: Final = re.compile(
+    r"[$€£+-]?\d[\d.,:]*[A-Za-z]{1,3}|[A-Za-z]+-?\d+|\d[A-Za-z]\d|@.*|\d+"
+)
+_TURNED: Final = dict(
+    zip("ɐɔǝɟƃɓɥᴉıɾſʞɯɹʇʌʍʎᗡƎℲ⅁Ǝ⅃ԀԳΛ⅄∀ꓘᴚ", "acefgghiijjkmrtvwydefgelptvyakr", strict=True)
+)
+_TURNED_ASCII: Final = dict(zip("bqdpnuwmae", "qbpdunmwea", strict=True)) | {"6": "9", "9": "6"}
+_LATIN_WITH: Final = re.compile(r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z])(?: WITH .*)?")
+
+
+def reading(chunk: str, *, eager: bool = False) -> Reading | None:
+    """Return how a chunk is read, None for one that is read as it is.
+
+    With `eager`, numbers and mentions are read as words too, where they can be.
+    """
+    return _reading(chunk, eager=eager) if len(chunk) <= LONGEST else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _reading(chunk: str, *, eager: bool) -> Reading | None:
+    if _ADDRESS.search(chunk):
+        return None
+    if _is_ordinary(chunk) and not (chunk[0] == "(" and chunk[-1] != ")"):
+        return None
+    if not eager and _NO_LETTERS.fullmatch(chunk):
+        return None
+    best = None
+    for shape in (_CORE, _SIGNED_CORE):
+        match = shape.fullmatch(chunk)
+        head, core, tail = match.groups() if match else ("", chunk, "")
+        if not core:
+            continue
+        found = _read(core, eager=eager)
+        if found is not None and (best is None or found.certainty > best.certainty):
+            best = found._replace(text=head + found.text + tail)
+        if best is not None and best.certainty == SURE:
+            break
+    return best
+
+
+def letters_of(core: str) -> str:
+    """Return the small letters of a word without its ending behind an apostrophe."""
+    lowered = core.lower()
+    plain = _SUFFIX.sub("", lowered)
+    if plain == lowered or is_word(plain):
+        return plain
+    return _NEGATION.sub("", lowered)
+
+
+def _is_ordinary(chunk: str) -> bool:
+    return bool(_ORDINARY.fullmatch(chunk)) and not _REPEATED.search(chunk)
+
+
+def _read(core: str, *, eager: bool) -> Reading | None:
+    if _is_word(core) and not _is_odd(core):
+        return None
+    if not eager and not core.isascii() and is_word(core.lower()):
+        return None  # café
+    whole = _read_whole(core)
+    if whole is not None and whole.certainty == SURE:
+        return whole
+    groups = _GROUP.findall(core)
+    if len(groups) > 1 and not all(len(group) == 1 for group in groups):
+        return _read_groups(core) or whole
+    return whole
+
+
+def _read_groups(core: str) -> Reading | None:
+    """Read each part of a compound by itself."""
+    kinds: set[Kind] = set()
+    certainty = GUESS
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal certainty
+        part = match[0]
+        if _is_ordinary(part) or part.isdigit() or (_is_word(part) and not _is_odd(part)):
+            return part
+        found = _read_whole(part)
+        if found is None or not found.certainty:
+            return part
+        kinds.update(found.kinds)
+        certainty = max(certainty, found.certainty)
+        return found.text
+
+    text = _GROUP.sub(replace, core)
+    return Reading(text, frozenset(kinds), certainty) if certainty else None
+
+
+def _read_whole(core: str) -> Reading | None:
+    candidates = [v for v in islice(_variants(core), _MOST_VARIANTS * 3) if v.kinds]
+    words = [v for v in candidates if _is_word(v.text)]
+    if words:
+        best = min(words, key=lambda v: (len(v.kinds), cost(letters_of(v.text))))
+        return Reading(best.text, best.kinds, _certainty(core, best))
+    if not candidates:
+        return None
+    if not core.isascii() and not any(map(str.isascii, filter(str.isalpha, core))):
+        return None  # a word of another script
+    last = max(candidates, key=lambda v: len(v.kinds))
+    if "separators" in last.kinds and any(len(group) > 1 for group in _GROUP.findall(core)):
+        return None
+    return Reading(last.text, last.kinds, GUESS) if last.text.isalpha() else None
+
+
+def _is_word(text: str) -> bool:
+    return len(text) <= _LONGEST_CORE and text.isascii() and is_word(letters_of(text))
+
+
+def _is_odd(word: str) -> bool:
+    """Tell words with capitals where nobody puts them."""
+    return any(map(str.isupper, word[1:])) and any(map(str.islower, word))
+
+
+def _certainty(core: str, variant: _Variant) -> int:
+    """Return how certain it is that a word is read as this one, which is a word."""
+    return min(_JUDGES[kind](core, letters_of(variant.text)) for kind in variant.kinds)
+
+
+def _of_signs(core: str, letters: str) -> int:
+    if len(letters) <= 2 or _NUMBERED.fullmatch(core):
+        return GUESS
+    if sum(map(str.isalpha, core)) <= 1 and len(letters) <= 3:
+        return GUESS
+    if core.isupper() or set(_SIGN.findall(core)) <= _BRACKETS:
+        return LIKELY
+    return SURE
+
+
+def _of_separators(core: str, letters: str) -> int:
+    core = _SUFFIX.sub("", core)
+    groups = _GROUP.findall(core)
+    singles = sum(len(group) == 1 for group in groups)
+    if len(letters) <= 2 or (core.isupper() and singles == len(groups)):
+        return GUESS  # U.S.A.
+    if singles > 2:
+        return SURE
+    if all(is_word(group.lower()) for group in groups if len(group) > 1):
+        return GUESS  # e-mail
+    between = set(_BETWEEN.findall(core))
+    if all(group[0].isupper() for group in groups) or not between.isdisjoint(_BRACKETS_IN_WORDS):
+        return LIKELY  # Yu-Gi-Oh, alco(ho)l
+    if len(groups) > 2:
+        return SURE
+    return SURE if between <= _NEVER_IN_WORDS and groups[1].islower() else LIKELY
+
+
+def _of_letters(core: str, letters: str) -> int:
+    if len(letters) > 2:
+        return SURE
+    mixed = any(map(str.isascii, filter(str.isalpha, core)))
+    return SURE if mixed and not _GREEK.search(core) else GUESS  # Δt
+
+
+def _of_accents(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
+    return LIKELY  # names and foreign words have them by right
+
+
+def _of_repeats(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
+    if len(set(core.lower())) == 1:
+        return GUESS  # www
+    return LIKELY  # who writes "sooo" mostly means it
+
+
+def _of_capitals(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
+    return LIKELY
+
+
+_GREEK: Final = re.compile("[\u0370-\u03ff]")
+_BRACKETS: Final = frozenset("([{<")
+_BRACKETS_IN_WORDS: Final = frozenset("()[]{}")
+_NEVER_IN_WORDS: Final = frozenset("._~…•·")
+_JUDGES: Final[dict[Kind, Callable[[str, str], int]]] = {
+    "letters": _of_letters,
+    "accents": _of_accents,
+    "separators": _of_separators,
+    "signs": _of_signs,
+    "repeats": _of_repeats,
+    "capitals": _of_capitals,
+}
+
+
+def _variants(core: str) -> Iterator[_Variant]:
+    """Yield what a word may be, the likelier first."""
+    for one in _as_letters(core):
+        for two in _without_separators(one):
+            for three in _signs_as_letters(two):
+                for four in _without_repeats(three):
+                    yield from _with_usual_capitals(four)
+
+
+def _as_letters(core: str) -> Iterable[_Variant]:
+    if core.isascii():
+        return [_Variant(core, _NOTHING)]
+    turned = any(character in _TURNED for character in core)
+    choices: list[list[str]] = []
+    kinds: set[Kind] = set()
+    for character in core:
+        options, kind = _options(character)
+        if kind:
+            kinds.add(kind)
+        if turned and (other := _TURNED_ASCII.get(character)):
+            options = [*options, other]
+        choices.append(options)
+    if not kinds:
+        return [_Variant(core, _NOTHING)]
+    texts = list(dict.fromkeys(map("".join, islice(product(*choices), _MOST_VARIANTS))))
+    if turned:
+        texts = [text for forward in texts for text in (forward, forward[::-1])]
+    found = frozenset(kinds)
+    return [_Variant(text, found) for text in texts]
+
+
+@lru_cache(maxsize=4096)
+def _options(character: str) -> tuple[list[str], Kind | None]:
+    """Return what ASCII letters a character may be read as; itself if as none."""
+    if unicodedata.combining(character):
+        return [""], "accents"
+    if character.isascii() or not (character.isalpha() or character in _TURNED):
+        return [character], None
+    letters = ""
+    kind: Kind = "letters"
+    base = unicodedata.normalize("NFD", character)[0]
+    named = _LATIN_WITH.fullmatch(unicodedata.name(character, ""))
+    if base.isascii() or named:
+        letters, kind = (base if base.isascii() else named[1] if named else ""), "accents"
+    letters += look_alikes().get(character, "") + look_alikes().get(base, "")
+    letters += _TURNED.get(character, "")
+    cased = str.upper if character.isupper() else str.lower
+    return list(dict.fromkeys(map(cased, letters))) or [character], kind if letters else None
+
+
+def _without_separators(variant: _Variant) -> Iterable[_Variant]:
+    yield variant
+    text, kinds = variant
+    if not _BETWEEN.search(text) or not (text[0].isalnum() and text[-1].isalnum()):
+        return
+    kinds |= {"separators"}
+    yield _Variant(_BETWEEN.sub("", text), kinds)
+    if "*" in text:  # one letter left out
+        for vowel in _VOWELS:
+            yield _Variant(re.sub(r"\*+", vowel, text), kinds)
+
+
+def _signs_as_letters(variant: _Variant) -> Iterable[_Variant]:
+    text, kinds = variant
+    if not _SIGN.search(text):
+        yield variant
+        return
+    choices = [_SIGNS.get(character, character) for character in text]
+    kinds |= {"signs"}
+    capitals = text.isupper()
+    for letters in islice(product(*choices), _MOST_VARIANTS):
+        joined = "".join(letters)
+        yield _Variant(joined.upper() if capitals else joined, kinds)
+
+
+def _without_repeats(variant: _Variant) -> Iterable[_Variant]:
+    text, kinds = variant
+    if not _REPEATED.search(text):
+        yield variant
+        return
+    runs = [(match.span(), len(match[0])) for match in _REPEATED.finditer(text)]
+    kinds |= {"repeats"}
+    # Every letter written three times makes six of two: that comes first.
+    choices = [(2, 1) if size >= 6 else (1, 2) for _, size in runs]
+    for sizes in islice(product(*choices), _MOST_VARIANTS):
+        pieces, done = [], 0
+        for ((start, end), _), size in zip(runs, sizes, strict=True):
+            pieces.append(text[done : start + size])
+            done = end
+        yield _Variant("".join((*pieces, text[done:])), kinds)
+
+
+def _with_usual_capitals(variant: _Variant) -> Iterable[_Variant]:
+    text, kinds = variant
+    if not _is_odd(text):
+        yield variant
+        return
+    yield _Variant(text, kinds)
+    yield _Variant(text.lower(), kinds or frozenset({"capitals"}))

@@ -1,0 +1,108 @@
+"""English words by frequency, and the characters that look like letters: tables, read when needed.
+
+Both are made by `make text-tables` (`dev/textmod_dev/text_tables.py`), which names their sources.
+"""
+
+import math
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+LONGEST_WORD: Final = 20
+"""Letters of the longest word that is looked for."""
+_COMMON: Final = 3000
+# The shorter a string of letters, the more frequent it must be to be taken for a word: most strings
+# of three letters are somebody's abbreviation.
+_RANKS: Final = {1: 0, 2: 0, 3: 4000, 4: 12_000}
+_PAIRS: Final = frozenset(
+    [
+        "ah",
+        "am",
+        "an",
+        "as",
+        "at",
+        "be",
+        "by",
+        "da",
+        "de",
+        "do",
+        "eh",
+        "go",
+        "ha",
+        "he",
+        "hi",
+        "id",
+        "if",
+        "im",
+        "in",
+        "is",
+        "it",
+        "la",
+        "lt",
+        "me",
+        "mr",
+        "ms",
+        "my",
+        "no",
+        "of",
+        "oh",
+        "ok",
+        "on",
+        "or",
+        "pc",
+        "rt",
+        "so",
+        "to",
+        "tv",
+        "um",
+        "up",
+        "ur",
+        "us",
+        "vs",
+        "we",
+        "ya",
+        "yo",
+    ]
+)
+_SINGLES: Final = frozenset("ai")
+_UNKNOWN: Final = 13.0
+_UNKNOWN_LETTER: Final = 1.5
+
+
+@cache
+def _ranks() -> dict[str, int]:
+    table = files("textmod_model.text") / "tables" / "words.txt"
+    return {word: rank for rank, word in enumerate(table.read_text("utf-8").split())}
+
+
+@cache
+def look_alikes() -> dict[str, str]:
+    """Return the ASCII letters that a character looks like, by the character."""
+    table = files("textmod_model.text") / "tables" / "lookalikes.txt"
+    letters: dict[str, str] = {}
+    for line in table.read_text("utf-8").splitlines():
+        letter, _, looks = line.partition(" ")
+        for look in looks:
+            letters[look] = letters.get(look, "") + letter
+    return letters
+
+
+def is_word(letters: str) -> bool:
+    """Tell whether these small letters are a word that people write."""
+    size = len(letters)
+    if size <= 2:
+        return letters in (_SINGLES if size == 1 else _PAIRS)
+    rank = _ranks().get(letters)
+    return rank is not None and rank < _RANKS.get(size, 1 << 30)
+
+
+def is_common(letters: str) -> bool:
+    """Tell whether these small letters are one of the words that every English text has."""
+    return is_word(letters) and (len(letters) <= 2 or _ranks()[letters] < _COMMON)
+
+
+def cost(letters: str) -> float:
+    """Return how unlikely these small letters are as one word, in nats (Zipf's law)."""
+    if not is_word(letters):
+        return _UNKNOWN + _UNKNOWN_LETTER * len(letters)
+    return 2.5 + math.log(_ranks().get(letters, 0) + 10)

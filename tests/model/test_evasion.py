@@ -1,0 +1,191 @@
+"""Texts that were written for people and not for a model, and texts that only look so."""
+
+import random
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textmod_model.text import vocabulary
+from textmod_model.text.cleaning import clean
+from textmod_model.text.evasion import bar, is_suspect, origins, suspicion, undisguise
+
+PLAIN = "you are a stupid idiot, this is bullshit garbage"
+
+
+def behind(mark: str) -> Callable[[str], str]:
+    return lambda text: "".join(c + mark if c.isalpha() else c for c in text)
+
+
+def styled(name: str) -> Callable[[str], str]:
+    return lambda text: "".join(
+        unicodedata.lookup(name.format(c.upper())) if c.isalpha() else c for c in text
+    )
+
+
+def mapped(sources: str, targets: str) -> Callable[[str], str]:
+    return lambda text: text.translate(str.maketrans(sources, targets))
+
+
+DISGUISES = {
+    "zero width joiner": behind("\u200d"),
+    "zero width non-joiner": behind("\u200c"),
+    "invisible times": behind("\u2062"),
+    "grapheme joiner": behind("\u034f"),
+    "Mongolian vowel separator": behind("\u180e"),
+    "tag character": behind("\U000e0041"),
+    "variation selector 17": behind("\U000e0100"),
+    "left-to-right isolate": behind("\u2066"),
+    "control character": behind("\x02"),
+    "shown in reverse": lambda text: f"\u202e{text[::-1]}\u202c",
+    "full width": styled("FULLWIDTH LATIN SMALL LETTER {}"),
+    "fraktur": styled("MATHEMATICAL BOLD FRAKTUR SMALL {}"),
+    "monospace": styled("MATHEMATICAL MONOSPACE SMALL {}"),
+    "circled": styled("CIRCLED LATIN SMALL LETTER {}"),
+    "negative circled": styled("NEGATIVE CIRCLED LATIN CAPITAL LETTER {}"),
+    "in brackets": styled("PARENTHESIZED LATIN SMALL LETTER {}"),
+    "regional indicators": styled("REGIONAL INDICATOR SYMBOL LETTER {}"),
+    "strike-through": behind("\u0336"),
+    "enclosed": behind("\u20dd"),
+    "zalgo": behind("\u0301\u0316\u0347\u0489"),
+    "acute": lambda text: unicodedata.normalize("NFC", behind("\u0301")(text)),
+    "dot below": lambda text: unicodedata.normalize("NFC", behind("\u0323")(text)),
+    "Cyrillic": mapped("aeiopcyxs", "аеіорсухѕ"),
+    "Greek": mapped("aeiotuvy", "αειοτυνγ"),
+    "Armenian": mapped("uohg", "սօհց"),
+    "1337": mapped("aeiostbg", "43105789"),
+    "signs": mapped("aeislt", "@€!$|+"),
+    "three times": lambda text: "".join(c * 3 if c.isalpha() else c for c in text),
+    "dots": behind("."),
+    "stars": behind("*"),
+    "two marks": behind("-~"),
+    "middle dots": behind("·"),
+    "emoji": behind("🔥"),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
+def test_a_disguised_text_is_read(disguise: Callable[[str], str]) -> None:
+    disguised = disguise(PLAIN)
+    assert disguised != PLAIN
+    assert is_suspect(disguised)
+    assert undisguise(disguised).replace(".,", ",").rstrip(".") == PLAIN
+    assert clean(disguised) == undisguise(disguised)
+
+
+@pytest.mark.parametrize("gap", [" ", "\n", "\r\n", "\u2009", "\u3000", "\u3164"])
+def test_letters_set_apart_are_joined(gap: str) -> None:
+    assert undisguise(behind(gap)(PLAIN)).split() == PLAIN.split()
+
+
+def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
+    spaced = " ".join(PLAIN.replace(" ", "").replace(",", ""))
+    assert {"stupid", "idiot", "bullshit", "garbage"} <= set(undisguise(spaced).split())
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        pytest.param("sTuPiD iDiOt yOu aRe", "stupid idiot you are", id="mixed case"),
+        pytest.param("tHIS IS BULLSHIT. gO AWAY", "This is bullshit. Go away", id="swapped case"),
+        pytest.param(
+            "THIS IS ALL BULLSHIT. GO AWAY NOW, YOU IDIOT",
+            "This is all bullshit. Go away now, you idiot",
+            id="capitals",
+        ),
+        pytest.param("you b!tch", "you bitch", id="one sign"),
+        pytest.param("what a st.upid thing", "what a stupid thing", id="one dot"),
+        pytest.param("you іdiot", "you idiot", id="one letter of another script"),
+        pytest.param("noʎ pᴉdnʇs ʇoᴉpᴉ", "you stupid idiot", id="upside down"),
+    ],
+)
+def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
+    assert clean(text) == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The control group's well-known e-mail, i.e. the U.S.A.'s, at 5am (10s after the 1st).",
+        "mRNA, PhD, iPhone, IL-6, CO₂ at 20 °C, 10 µm, ½ of m²; p53 … naïve cafés in Pará",
+        "TNFα and NFκB in β-cells, Δt = 5 μs, see https://a.b/c_d?e=f1g2&h3 or @user #hashtag",
+        "U.S. readers: TL;DR at the end, it was re-posted by my co-workers, and I do not know why",
+        "that is sooo good, hmmm, I do not know what AAA batteries or www are for",
+        "u r so lol smh @b3n_99 #wow2nite",
+        "क्‍षत्रिय और न‌मक",
+        "می‌خواهم بروم \u200fabc\u200f",
+        "שָׁלוֹם עוֹלָם",
+        "สวัสดีครับ น้ำใจ",
+        "ශ්‍රී ලංකා",
+        "👨‍👩‍👧 ❤️ 🏳️‍🌈 🏴󠁧󠁢󠁥󠁮󠁧󠁿 1️⃣ 🇺🇸🇬🇧 🅱️ 👍🏽",
+        "Người Việt Nam rất thân thiện với mọi người",
+        "Die Männer können für schöne Häuser größere Türen kaufen, über die man läuft",
+        "L'été dernier, nous sommes allés à la plage près de chez moi, où c'était très bien",
+        "El niño comió más piñas que su compañero de la montaña ayer por la mañana",
+        "Příliš žluťoučký kůň úpěl ďábelské ódy",
+        "Ɛ́ lɔ́n bé ŋ́ sɛ̃ kɔ̃",
+        "Это сор и рис, а не нос; Мы сами",
+        "Το νερό είναι καλό και κρύο",
+        "日本語の、ＯＫ！ 葛󠄀城市",
+        "한국어 문장입니다",
+    ],
+)
+def test_texts_that_need_nothing_are_left_as_they_are(text: str) -> None:
+    text = unicodedata.normalize("NFC", text).replace("ＯＫ", "OK")
+    assert undisguise(text) == text
+    assert clean(text) == text
+
+
+ANY = st.one_of(
+    st.text(),
+    st.text(st.sampled_from("ab sS5$!.*\u200d\u0301\u0336аéɐ𝐚🅰🇦🇺\u202e\u202c \n")),
+    st.lists(st.sampled_from(["st", "u", "pid", " ", ".", "1d", "TTT", "é", "ш", "🔥"])).map(
+        "".join
+    ),
+)
+
+
+@given(ANY)
+def test_any_text_is_read_and_traced(text: str) -> None:
+    read, places = origins(text)
+    assert read == undisguise(text)
+    read.encode("utf-8")
+    assert len(places) == len(read)
+    assert all(0 <= place < len(text) for place in places)
+    assert places == sorted(places)
+
+
+@given(st.data())
+def test_words_that_people_write_stay(data: st.DataObject) -> None:
+    words = [word for word in vocabulary._ranks() if vocabulary.is_word(word) and word.isascii()]
+    chosen = data.draw(st.lists(st.sampled_from(words), max_size=30))
+    text = " ".join(chosen)
+    assert not is_suspect(text)
+    assert undisguise(text) == text
+
+
+@given(ANY)
+def test_a_text_is_looked_at_if_its_chunks_say_so(text: str) -> None:
+    chunks = text.split()
+    assert is_suspect(text) == (sum(map(suspicion, chunks)) >= bar(len(chunks)))
+    assert all(0 <= suspicion(chunk) <= 60 for chunk in chunks)  # half an int8, in the memo
+
+
+def test_origins_lead_back_to_what_was_sent() -> None:
+    sent = "so s\u200dt\u200du\u200dpid, 𝐢𝐝iot"
+    read, places = origins(sent)
+    assert read == "so stupid, idiot"
+    at = read.index("idiot")
+    assert sent[places[at]] == "𝐢"
+    assert "".join(sent[place] for place in places[3:9]) == "stupid"
+
+
+def test_the_cost_is_linear() -> None:
+    """Long texts are read at all: a quadratic step would take hours."""
+    draw = random.Random(1)  # noqa: S311  # a repeatable text
+    for piece in ("s t u p i d ", "b!tch ", "é", "a\u0301\u0302", "\u202e", "\u0336", "((((", ". "):
+        text = piece * (2**17 // len(piece))
+        assert undisguise(text) is not None
+    assert undisguise("".join(draw.choices("il1!|$a ", k=2**14))) is not None
