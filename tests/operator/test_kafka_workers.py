@@ -147,6 +147,15 @@ def test_a_step_that_outlives_its_cluster_opens_nothing() -> None:
         cluster.ensure((), {}, print)
 
 
+def test_a_request_that_is_under_way_ends_before_its_client_is_closed() -> None:
+    world = World()
+    world.kafka.down = True
+    world.kafka.causes = [refused_by("kafka:9092")]
+    world.kafka.before["list_topics"] = lambda: world.clusters.keep_only(set())
+    world.work.step(world.now)
+    assert "connection refused" in world.why()
+
+
 class Asked:
     """The controller's side of the workers."""
 

@@ -58,7 +58,8 @@ class KafkaCluster:
         self.monitor = make_monitor(connection)
         self._make_admin = make_admin
         self._admin: KafkaAdmin | None = None
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
+        self._requests = 0
         self._closed = False
         self._clock = clock
 
@@ -69,8 +70,8 @@ class KafkaCluster:
             KafkaPending: it was closed.
             TopicsNotReady: the cluster does not answer, or refuses.
         """
-        with self._noted():
-            return self._client().partitions()
+        with self._client() as client:
+            return client.partitions()
 
     def read_lag(self, now: float) -> dict[ObjectKey, LagReading | LagUnknown]:
         """Read the lag of every watched object once; `now` is Unix time in seconds."""
@@ -91,31 +92,50 @@ class KafkaCluster:
             TopicsNotReady: it does not answer (known from before, or found now), or refuses.
         """
         self._require_proven()
-        with self._noted():
-            return self._client().ensure(topics, owned, record)
+        with self._client() as client:
+            return client.ensure(topics, owned, record)
 
     def delete(self, owned: Owned) -> None:
         """Delete topics; see `KafkaAdmin.delete`. Raises as `ensure` does."""
         self._require_proven()
-        with self._noted():
-            self._client().delete(owned)
+        with self._client() as client:
+            client.delete(owned)
 
     def close(self) -> None:
-        """Close the clients. Waits for a request that is under way."""
+        """Close the clients. Waits for a poll of the lag that is under way; other requests are left
+        to end, and the last one closes its client."""
         self.monitor.close()
-        with self._making:
+        with self._lock:
             self._closed = True
-            if self._admin is not None:
-                self._admin.close()
-            self._admin = None
+            self._close_if_idle()
 
-    def _client(self) -> KafkaAdmin:
-        with self._making:
+    @contextmanager
+    def _client(self) -> Iterator[KafkaAdmin]:
+        """The admin client for one request, whose outcome the breaker notes."""
+        with self._lock:
             if self._closed:  # the last object that used it went while this one looked
                 raise KafkaPending(self.connection)
-            if self._admin is None:
-                self._admin = self._make_admin(self.connection)
-            return self._admin
+            self._requests += 1
+        try:
+            with self._lock:
+                if self._admin is None:
+                    self._admin = self._make_admin(self.connection)
+                admin = self._admin
+            yield admin
+        except TopicsNotReady as problem:
+            self.breaker.failed(problem, self._clock())
+            raise
+        else:
+            self.breaker.succeeded()
+        finally:
+            with self._lock:
+                self._requests -= 1
+                self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self._closed and self._requests == 0 and self._admin is not None:
+            self._admin.close()
+            self._admin = None
 
     def _require_proven(self) -> None:
         if self.breaker.proven:
@@ -123,15 +143,6 @@ class KafkaCluster:
         if self.breaker.problem is None:
             raise KafkaPending(self.connection)
         raise self.breaker.problem.without_trace()
-
-    @contextmanager
-    def _noted(self) -> Iterator[None]:
-        try:
-            yield
-        except TopicsNotReady as problem:
-            self.breaker.failed(problem, self._clock())
-            raise
-        self.breaker.succeeded()
 
 
 class KafkaClusters:
