@@ -93,8 +93,11 @@ bench-profile: setup $(PYSPY) ## a flame graph of the stream worker, and its sha
 bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
 	$(BIN)/python -m bench.scorer speed
 
-bench-limits: setup ## a storm of rebalances with SIGKILL, exactly once (twenty minutes)
+bench-limits: setup ## a storm of rebalances, memory of the worst texts, calls beside the stream, redrive (half an hour)
 	$(BIN)/python bench/limits/storm.py
+	$(BIN)/python bench/limits/memory.py
+	$(BIN)/python bench/limits/calls.py
+	$(BIN)/python bench/limits/redrive.py
 
 bench-evasion: setup ## texts written to evade, recipes seed and default (some minutes; RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.evasion $(if $(DATA),--data $(DATA)) \

@@ -11,7 +11,7 @@ from textmod_model.health import Health
 from textmod_model.metrics import Metrics
 from textmod_model.serving import rest
 from textmod_model.serving.predictor import ModelInfo, Predictor
-from textmod_model.serving.turns import CALLS, SLICE_BYTES
+from textmod_model.serving.turns import CALLS, LONGEST_TEXT
 
 INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 
@@ -139,10 +139,10 @@ def test_a_body_beyond_all_measure_is_not_kept():
 
 def test_a_long_text_is_not_scored_beside_a_stream():
     seldon, _ = client(beside_stream=True)
-    assert seldon.post("/predict", json={"strData": "a" * SLICE_BYTES}).status_code == 200
+    assert seldon.post("/predict", json={"strData": "a" * LONGEST_TEXT}).status_code == 200
     many = {"data": {"ndarray": ["a" * 1000] * 100}}
     assert len(seldon.post("/predict", json=many).json()["data"]["ndarray"]) == 100
-    answer = seldon.post("/predict", json={"strData": "a" * (SLICE_BYTES + 1)})
+    answer = seldon.post("/predict", json={"strData": "a" * (LONGEST_TEXT + 1)})
     assert answer.status_code == 413
     assert "input topic" in answer.json()["status"]["info"]
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from textmod_model.serving.turns import SLICE_BYTES, BusyError, Turns, slices
+from textmod_model.serving.turns import SLICE_CHARACTERS, BusyError, Turns, slices
 
 
 def soon():
@@ -12,7 +12,13 @@ def soon():
 
 
 def test_a_call_is_cut_into_slices_of_whole_texts_in_order():
-    texts = ["a" * (SLICE_BYTES // 2), "b" * (SLICE_BYTES // 2), "c", "d" * (2 * SLICE_BYTES), "e"]
+    texts = [
+        "a" * (SLICE_CHARACTERS // 2),
+        "b" * (SLICE_CHARACTERS // 2),
+        "c",
+        "d" * (2 * SLICE_CHARACTERS),
+        "e",
+    ]
     parts = [list(part) for part in slices(texts)]
     assert parts == [texts[:2], ["c"], texts[3:4], ["e"]]
     assert list(slices(["x"])) == [["x"]]

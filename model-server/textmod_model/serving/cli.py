@@ -119,6 +119,10 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
         stop.set()
 
     worker = _worker(settings, source, predictor, health, metrics) if source else None
+    if worker is not None and synchronous:
+        from textmod_model.serving.turns import SWITCH_SECONDS
+
+        sys.setswitchinterval(SWITCH_SECONDS)
     servers = Servers(settings, predictor, health, metrics, refresh, fail, synchronous=synchronous)
     servers.start()
     health.model = predictor.info.label

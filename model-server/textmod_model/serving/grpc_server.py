@@ -53,7 +53,8 @@ class Service:
         """Answer one request; INVALID_ARGUMENT if it holds no text or can't be read."""
         outcome = "answered"
         try:
-            found = self._predictor.answer(_document(request))
+            with self._predictor.place():
+                found = self._predictor.answer(_document(request))
             answer = ParseDict(found, seldon_pb2.SeldonMessage())
         except RefusedError as error:
             outcome = "refused"

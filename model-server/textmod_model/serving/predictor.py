@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from textmod_model.formats.message import CLASS_NAMES, RefusedError
 from textmod_model.serving.turns import (
     CALL_SECONDS,
     CALLS,
-    SLICE_BYTES,
+    LONGEST_TEXT,
     BusyError,
     TooLargeError,
     Turns,
@@ -83,7 +84,7 @@ class Predictor:
         self.largest = largest
         self._turns = Turns()
         self._calls = threading.BoundedSemaphore(CALLS)
-        self._longest = SLICE_BYTES if beside_stream else None
+        self._longest = LONGEST_TEXT if beside_stream else None
         self._path = tuple(text_field.split("."))
         self.info = info
 
@@ -102,15 +103,20 @@ class Predictor:
                 f"a text has more than {self._longest} characters, the most that a call may have"
                 " beside a stream: send it to the input topic."
             )
+        deadline = time.monotonic() + CALL_SECONDS
+        parts = []
+        for part in slices(texts):
+            with self._turns.call(deadline):
+                parts.append(self._score(part))
+        return np.concatenate(parts)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take one of the places for calls, before a request is read; raises BusyError."""
         if not self._calls.acquire(blocking=False):
             raise BusyError(f"{CALLS} calls are being answered; try again later.")
         try:
-            deadline = time.monotonic() + CALL_SECONDS
-            parts = []
-            for part in slices(texts):
-                with self._turns.call(deadline):
-                    parts.append(self._score(part))
-            return np.concatenate(parts)
+            yield
         finally:
             self._calls.release()
 

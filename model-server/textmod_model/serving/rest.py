@@ -1,5 +1,6 @@
 """Seldon's v1 REST protocol, and the port for probes and Prometheus."""
 
+import asyncio
 import base64
 import email
 import email.policy
@@ -21,7 +22,7 @@ from textmod_model.formats.payload import dumps, utf8
 from textmod_model.health import Answer, Health
 from textmod_model.metrics import CONTENT_TYPE, Metrics
 from textmod_model.serving.predictor import Predictor
-from textmod_model.serving.turns import BusyError, TooLargeError
+from textmod_model.serving.turns import CALL_SECONDS, BusyError, TooLargeError
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,13 @@ def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
 
     async def predict(request: Request) -> Response:
         try:
-            document = await _document(request, predictor.largest)
-            answer = dumps(await run_in_threadpool(predictor.answer, document))
+            with predictor.place():
+                async with asyncio.timeout(CALL_SECONDS):
+                    document = await _document(request, predictor.largest)
+                answer = dumps(await run_in_threadpool(predictor.answer, document))
+        except TimeoutError:
+            metrics.predictions.labels("rest", "refused").inc()
+            return _failure(408, "the body did not come in time.", "MICROSERVICE_BAD_DATA")
         except (BusyError, TooLargeError) as error:
             metrics.predictions.labels("rest", "refused").inc()
             code = 413 if isinstance(error, TooLargeError) else 503
