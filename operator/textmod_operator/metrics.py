@@ -36,11 +36,11 @@ API_REQUESTS: Final = Counter(
 )
 KAFKA_REQUESTS: Final = Counter(
     "textmod_operator_kafka_requests_total",
-    "Questions put to Kafka, by what is asked; one for all topics or groups that it covers.",
+    "Requests to Kafka, by type; one for all topics or groups that it covers.",
     ["request"],
 )
 KAFKA_ERRORS: Final = Counter(
-    "textmod_operator_kafka_errors_total", "Questions put to Kafka that failed, in whole or part."
+    "textmod_operator_kafka_errors_total", "Requests to Kafka that failed, in whole or part."
 )
 EXPIRED: Final = Counter(
     "textmoderation_messages_expired_total",

@@ -1,9 +1,9 @@
 """Hands a stream from one consumer group to another, so that no message is left between the two.
 
 Seldon's executor forms a group of its own name, so a change of `serving.streaming` changes the
-group. The old members go first; then what they have committed becomes the new group's start; then
-the new ones come. Which group reads now is written in `status.consumerGroup`, and nowhere else: a
-pass that ends half-way is taken up where the status says.
+group. First the old members end; then their committed offsets are committed for the new group; then
+the new members start. Which group reads now is recorded in `status.consumerGroup` only: a pass that
+ends half-way is resumed from there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Handover:
 
 
 def pending(tm: TextModeration, body: Manifest) -> Handover | None:
-    """The handover that the object asks for, told from its status; None for none. Pure."""
+    """Return the handover that the object asks for, judged by its status, or None. Pure."""
     told = body.get("status") or {}
     source, target = told.get("consumerGroup"), naming.consumer_group(tm)
     if source in (None, target):
@@ -55,8 +55,8 @@ def pending(tm: TextModeration, body: Manifest) -> Handover | None:
 def carry_offsets(
     handover: Handover, connection: KafkaConnection, topics: tuple[TopicSeen, ...]
 ) -> None:
-    """Makes the new group start where the old one stands. Idempotent, and harmless while the old
-    one still reads: it shows whether it can be done.
+    """Commit the old group's offsets for the new one. Idempotent, and harmless while the old one
+    still reads: it shows whether it can be done.
 
     Raises:
         WorkloadNotReady: OffsetsNotCarried, when it can't.
@@ -81,7 +81,7 @@ def carry_offsets(
 
 
 def is_read(handover: Handover, connection: KafkaConnection) -> bool:
-    """Whether the old group still has members.
+    """Return whether the old group still has members.
 
     Raises:
         WorkloadNotReady: OffsetsNotCarried, when the brokers don't say.

@@ -1,4 +1,4 @@
-"""Committed offsets of many consumer groups: one request per broker, however many groups.
+"""Committed offsets of many consumer groups: one request per broker, whatever their number.
 
 Kafka answers for many groups at once (OffsetFetch v8, KIP-709), but librdkafka asks for one group
 a request, and a coordinator that has moved makes it end the whole process (librdkafka#5040). So
@@ -40,7 +40,8 @@ class OffsetsError(Exception):
 
 
 class GroupOffsets:
-    """Asks one Kafka cluster. Connects at the first `fetch`; not thread-safe.
+    """Reads and sets the committed offsets on one Kafka cluster. Connects at the first request; not
+    thread-safe.
 
     `request_seconds` bounds every request and the first connection.
     """
@@ -80,7 +81,7 @@ class GroupOffsets:
         return found
 
     def put(self, group: str, offsets: Mapping[Partition, int]) -> None:
-        """Sets committed offsets of a group that has no members.
+        """Set committed offsets of a group that has no members.
 
         Raises:
             OffsetsError: it has some, we may not, or no broker answers.
@@ -100,7 +101,7 @@ class GroupOffsets:
             raise OffsetsError(f"group {group} does not take offsets ({why})")
 
     def has_members(self, group: str) -> bool:
-        """Whether anybody reads as this group, of either group protocol.
+        """Return whether the group has members, of either group protocol.
 
         Raises:
             OffsetsError: no broker answers.
@@ -113,7 +114,7 @@ class GroupOffsets:
         return any(state not in _MEMBERLESS for state in states)
 
     def close(self) -> None:
-        """Let go of the connections. Idempotent."""
+        """Close the connections. Idempotent."""
         if self._client is not None:
             self._client.close()
         self._client = None
@@ -155,8 +156,8 @@ class GroupOffsets:
 
 
 class _Client(KafkaAdminClient):  # type: ignore[misc]  # the library ships no types
-    """Closes what it has opened when the first connection fails: the library (3.0.12) leaves its
-    thread and sockets behind, one more of them at every attempt."""
+    """Closes its thread and sockets when the first connection fails: the library (3.0.12) leaves
+    them behind at every attempt."""
 
     def __init__(self, **settings: object) -> None:
         try:
@@ -169,7 +170,7 @@ class _Client(KafkaAdminClient):  # type: ignore[misc]  # the library ships no t
 
 
 def _settings(connection: KafkaConnection) -> dict[str, Any]:
-    """The connection in kafka-python's words."""
+    """The connection as kafka-python's settings."""
     settings: dict[str, Any] = {
         "bootstrap_servers": connection.bootstrap_servers.split(","),
         "security_protocol": connection.security_protocol,
