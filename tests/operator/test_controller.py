@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from objects import body
+from objects import PLAINTEXT, body
 
 from textmod_operator.controller.controller import Controller
 from textmod_operator.controller.decisions import raised_size
 from textmod_operator.controller.inventory import is_newer
 from textmod_operator.controller.status_writer import merge_patch
 from textmod_operator.controller.triggers import Patience
+from textmod_operator.kafka.clusters import KafkaPending
 from textmod_operator.settings import Settings
-from textmod_operator.state import LagReading, LagUnknown, ScalingSeen
+from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ScalingSeen
 
 VALUES = st.recursive(
     st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
@@ -105,3 +106,12 @@ def test_only_a_task_that_failed_is_a_reason_to_start_again() -> None:
 
     assert asyncio.run(alive_with(ends_well))
     assert not asyncio.run(alive_with(ends_well, fails))
+
+
+def test_an_object_that_goes_during_its_pass_leaves_no_kafka_client() -> None:
+    async def main() -> None:
+        controller = Controller(None, Settings())
+        controller._wait_for_kafka(ObjectKey("reddit", "gone"), KafkaPending(PLAINTEXT))
+        assert len(controller._kafka) == len(controller._kafka_workers) == 0
+
+    asyncio.run(main())

@@ -218,7 +218,7 @@ class Controller:
                 outcome = await loop.run_in_executor(self._threads, passes.run, key)
                 self._plan(key, outcome)
             except KafkaPending as pending:
-                self._kafka_workers.wait_for(key, pending.connection)
+                self._wait_for_kafka(key, pending)
             except (ClusterError, Problem) as error:
                 metrics.RECONCILE_ERRORS.inc()
                 delay = self._queue.add_after_failure(key)
@@ -249,6 +249,11 @@ class Controller:
         learned = outcome.tm.metadata.annotations.get(naming.LEARNED_ANNOTATION)
         ready = outcome.status.get("readyReplicas")
         self.streams.follow(stream_of(outcome.tm, outcome.connection, ready), learned)
+
+    def _wait_for_kafka(self, key: ObjectKey, pending: KafkaPending) -> None:
+        """Repeat a pass once its Kafka cluster was tried, unless the object went meanwhile."""
+        if key in self._inventory:
+            self._kafka_workers.wait_for(key, pending.connection)
 
     def _unfollow(self, key: ObjectKey) -> None:
         """Stop everything that is done for an object in Kafka."""
