@@ -36,11 +36,11 @@ _EDGE: Final = 1e-12  # a probability of 0 or 1 has no logit
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.evasion", description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--recipe", action="append", choices=["seed", "default"])
+    parser.add_argument("--recipe", action="append")
     parser.add_argument("--only", action="append", help="names of disguises")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
-    data = dataset.read_csv(arguments.data)
+    data = dataset.read(arguments.data)
     chosen = [d for d in DISGUISES if not arguments.only or d.name in arguments.only]
     figures = {
         recipe: measure(recipe, data, chosen) for recipe in arguments.recipe or ("seed", "default")
