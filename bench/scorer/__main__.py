@@ -202,6 +202,8 @@ def awkward() -> Iterator[tuple[str, str]]:
     yield "emoji", mix("😀👍🏽")
     yield "surrogates", repeat("\ud800")
     yield "CJK", mix("科学是研究自然")
+    yield "letters set apart", repeat("s t u p i d  ")
+    yield "signs for letters", mix("il1!|$a ")
     yield "short new words", " ".join(f"{draw.getrandbits(20):x}" for _ in range(200_000))
     yield "words with marks", " ".join(f"({draw.getrandbits(20):x}):" for _ in range(130_000))
 
