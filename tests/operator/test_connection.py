@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 from kafka_admin_fake import refused_by, unresolved
 
 from textmod_operator.kafka.connection import Causes, bad_credential, pem_blocks, with_plain_pem
@@ -78,6 +80,14 @@ def test_what_cannot_be_used_is_named_and_not_quoted(
     bad = bad_credential(ca, certificate, key)
     assert (bad.part if bad else None) == part
     assert bad is None or "BEGIN" not in bad.why
+
+
+@given(st.text(), st.sampled_from([CERTIFICATE, GARBAGE, ""]), st.integers(0, 700))
+def test_no_text_raises(text: str, block: str, cut: int) -> None:
+    mixed = block[:cut] + text + block[cut:]
+    bad_credential(mixed, None, None)
+    bad_credential(None, mixed, key_pem(KEY))
+    bad_credential(None, CERTIFICATE, mixed)
 
 
 def test_comments_do_no_harm_to_the_clients() -> None:

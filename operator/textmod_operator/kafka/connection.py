@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from textmod_operator.errors import TopicsNotReady
@@ -99,13 +100,19 @@ def bad_credential(
         return BadCredential("ca", "it holds no PEM certificate that can be read")
     if certificate_pem is None or key_pem is None:
         return None
-    certificate = _certificate(certificate_pem)
+    return _bad_pair(certificate_pem, key_pem)
+
+
+def _bad_pair(certificate_pem: str, key_pem: str) -> BadCredential | None:
+    certificate, key = _certificate(certificate_pem), _public_key_of(key_pem)
     if certificate is None:
         return BadCredential("certificate", "it holds no PEM certificate that can be read")
-    key = _public_key_of(key_pem)
     if key is None:
         return BadCredential("key", "it holds no unencrypted PEM private key that can be read")
-    if key != _encoded(certificate.public_key()):
+    certified = _certified_key(certificate)
+    if certified is None:
+        return BadCredential("certificate", "its public key is of a kind that can't be read")
+    if key != certified:
         return BadCredential("key", "the private key does not match the certificate")
     return None
 
@@ -125,6 +132,13 @@ def _public_key_of(text: str) -> bytes | None:
     except Exception:  # noqa: BLE001 - encrypted keys are a TypeError, unsupported ones their own
         return None
     return _encoded(key.public_key())
+
+
+def _certified_key(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return _encoded(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def _encoded(key: Any) -> bytes:  # noqa: ANN401 - any of the library's public keys
