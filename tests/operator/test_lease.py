@@ -284,7 +284,7 @@ def test_a_campaign_ends_when_this_process_resigns_before_it_led(world: World) -
     assert world.holder == "b"
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(60))
 def test_two_never_act_at_once_whatever_fails(seed: int) -> None:
     """Three candidates with clocks of their own, frozen, deaf, answered late or not at all."""
     chance = random.Random(seed)  # noqa: S311 - a seeded schedule
