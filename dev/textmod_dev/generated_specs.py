@@ -202,7 +202,9 @@ class SpecGenerator:
 
     def _string(self, name: str, schema: Schema) -> str:
         if "enum" in schema:
-            return str(self._random.choice([one for one in schema["enum"] if one is not None]))
+            return str(self._random.choice(schema["enum"]))
+        if name == "selectPolicy":
+            return self._random.choice(("Max", "Min", "Disabled"))
         if name == "digest":
             return "sha256:" + "".join(self._random.choices("0123456789abcdef", k=64))
         if "pattern" in schema or name in ("name", "key"):

@@ -173,8 +173,6 @@ def _optional(node: Schema) -> Schema:
     """What a field that may be left out has when it is there."""
     (branch,) = (part for part in node["anyOf"] if part.get("type") != "null")
     own: Schema = {key: node[key] for key in ("description", "nullable") if key in node}
-    if own.get("nullable") and "enum" in branch:
-        own["enum"] = [*branch["enum"], None]  # the API server holds null against it as well
     preserve = {"x-preserve": True} if branch.get("x-preserve") else {}
     return {**branch, **preserve, **own}
 

@@ -344,7 +344,8 @@ def test_messages_that_retention_took_unread_are_counted(
     kubectl(
         "apply", "-f", "-", stdin=manifest(merged(DEPLOYMENT, {"model": {"image": "test/idle:1"}}))
     )
-    kubectl("wait", "--for=condition=WorkloadReady", "tm/science", "--timeout=60s")
+    image = ("get", "pods", "-o", "jsonpath={.items[*].spec.containers[*].image}")
+    wait_for(lambda: kubectl(*image) == "test/idle:1", 90, "the worker has ended")
     produce(operator, topic, [b'{"body": "hello"}'] * 7, partition=0)
     (found,) = admin.delete_records([TopicPartition(topic, 0, 9)]).values()
     found.result(10)

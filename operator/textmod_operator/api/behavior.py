@@ -38,11 +38,14 @@ class ScalingRules(Strict):
         description="How far back decisions are looked at, in seconds, from 0 to 3600. Default: 0, "
         "since the operator's law looks back itself.",
     )
-    select_policy: Literal["Max", "Min", "Disabled"] | None = Field(
+    # A pattern and no enum: against an enum the API server refuses null.
+    select_policy: str | None = Field(
         default=None,
+        pattern="^(Max|Min|Disabled)$",
+        max_length=8,
         json_schema_extra=NULLABLE,
-        description="Which of the policies counts; Disabled: this direction is switched off. "
-        "Default: Max.",
+        description="Which of the policies counts: Max, Min, or Disabled, which switches this "
+        "direction off. Default: Max.",
     )
     policies: list[ScalingPolicy] | None = Field(
         default=None,
