@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from textmod_model.scoring.kinds import KINDS
+
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
@@ -201,8 +203,14 @@ def load(path: Path, *, digest: str | None = None) -> Artifact:
             f"the artifact in {path} has the digest {manifest.digest}, not {digest} as asked for."
         )
     _check_versions(path, manifest.versions)
-    if MODEL not in manifest.files:
-        raise ArtifactError(f"{path / MANIFEST} lists no {MODEL}; package the model again.")
+    if manifest.kind not in KINDS:
+        raise ArtifactError(
+            f"{path} is a model of the kind {manifest.kind!r}, this version knows "
+            f"{' and '.join(sorted(KINDS))}: take a version that knows it."
+        )
+    needed = KINDS[manifest.kind].file
+    if needed not in manifest.files:
+        raise ArtifactError(f"{path / MANIFEST} lists no {needed}; package the model again.")
     for name, expected in manifest.files.items():
         data = _read_checked(path, name, expected)
         if name == MODEL and not _is_skops(data):
@@ -213,12 +221,16 @@ def load(path: Path, *, digest: str | None = None) -> Artifact:
 
 
 def save(path: Path, pipeline: "Pipeline", manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Write the artifact of a pipeline into the folder `path`; see `save_files`."""
+    save_files(path, manifest, {MODEL: dump_pipeline(pipeline), **files})
+
+
+def save_files(path: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
     """Write the artifact into the folder `path`, the manifest last.
 
-    `files` are written beside the model; the manifest's own `files`, `versions` and `digest` are
-    filled in here. Raises ArtifactError if `path` is not a folder that can be written.
+    The manifest's own `files`, `versions` and `digest` are filled in here. Raises ArtifactError if
+    `path` is not a folder that can be written.
     """
-    contents = {MODEL: dump_pipeline(pipeline), **files}
     manifest = manifest.model_copy(
         update={
             "files": {name: _sha256(data) for name, data in sorted(contents.items())},
@@ -228,7 +240,13 @@ def save(path: Path, pipeline: "Pipeline", manifest: Manifest, files: Mapping[st
     manifest = manifest.model_copy(update={"digest": manifest.content_digest()})
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for stale in (MANIFEST, COMPILED, BENCHMARK, REPORT):
+        for stale in (
+            MANIFEST,
+            COMPILED,
+            BENCHMARK,
+            REPORT,
+            *(kind.file for kind in KINDS.values()),
+        ):
             (path / stale).unlink(missing_ok=True)
         for name, data in contents.items():
             (path / name).write_bytes(data)

@@ -28,6 +28,7 @@ _SMALLEST_DIRECTION: Final = 1e-4
 _ITERATIONS: Final = 500
 _GRADIENT: Final = 1e-4
 _PLATT_C: Final = 1e6
+_BLOCK: Final = 512  # rows of the inverse that are mirrored together
 _PLATT_GRADIENT: Final = 1e-8
 
 Floats = NDArray[np.float64]
@@ -281,14 +282,19 @@ def _chosen(rows: int, most: int, random_state: int) -> Indices:
 
 
 def _inverse(positive: Floats) -> Floats:
-    """Return the inverse of a symmetric positive definite matrix, which is overwritten."""
-    factor, failed = dpotrf(positive, lower=True, overwrite_a=True)
+    """Return the inverse of a symmetric positive definite matrix, in its place."""
+    # LAPACK's order is Fortran's; of a symmetric matrix the transposed view is that.
+    factor, failed = dpotrf(positive.T, lower=True, overwrite_a=True)
     if not failed:
         half, failed = dpotri(factor, lower=True, overwrite_c=True)
     if failed:
         raise ArithmeticError("the ridge regression's matrix cannot be inverted")
-    lower = np.tril(half)
-    return np.asarray(lower + np.tril(lower, -1).T)
+    for start in range(0, len(half), _BLOCK):
+        end = start + _BLOCK
+        half[start:end, end:] = half[end:, start:end].T
+        square = half[start:end, start:end]
+        square[:] = np.tril(square) + np.tril(square, -1).T
+    return np.asarray(half)
 
 
 class _Ridge:
@@ -303,7 +309,10 @@ class _Ridge:
         self._gamma = options.gamma
         self._chosen = _chosen(len(squashed), RIDGE_ROWS, options.random_state)
         self._seen = squashed[self._chosen]
-        kernel = (1 + options.gamma * (self._seen @ self._seen.T)) ** 2
+        kernel = self._seen @ self._seen.T
+        kernel *= options.gamma
+        kernel += 1
+        np.square(kernel, out=kernel)
         kernel[np.diag_indices_from(kernel)] += options.alpha
         self._inverse = _inverse(kernel)
         place = np.full(len(squashed), -1)

@@ -175,3 +175,11 @@ def test_directions_without_variance_are_left_out() -> None:
     few = csr_matrix(np.repeat(draw.random((6, 40)), 10, axis=0), dtype=np.float32)
     options = latent.Options(0.1, 30, 1.0, 1.0, gamma=0.02, alpha=10.0, random_state=0)
     assert latent._directions([few], options).shape == (40, 6)
+
+
+def test_an_inverse_takes_its_matrix_s_place() -> None:
+    draw = np.random.default_rng(0)
+    half = draw.standard_normal((1100, 20))
+    matrix = half @ half.T + np.eye(1100)
+    expected = np.linalg.inv(matrix)
+    np.testing.assert_allclose(latent._inverse(matrix.copy()), expected, atol=1e-10)

@@ -8,12 +8,15 @@ there are, followed by its shape, and s the same squashed:
     probability = 1 / (1 + exp(-decision))
 
 z is standardized. `seed` has the words alone.
+
+A model of several labels has w, v, u, Q, r and b once for each label, and all else once: these
+arrays then have a first axis more, and the format is `FORMAT_OF_SEVERAL`.
 """
 
 import io
 import json
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,7 @@ from textmod_model.text.chunks import Rules
 from textmod_model.text.features import MARKS
 
 FORMAT: Final = 2
+FORMAT_OF_SEVERAL: Final = 3
 UNKNOWN: Final = 0
 """The id of a token that is part of no known n-gram; known words have ids from 1."""
 LEFT_OUT: Final = -1
@@ -41,6 +45,7 @@ class Memory:
     tokens: Integers
     """The ids of all tokens, chunk after chunk."""
     weights: Floats
+    """Of several labels shape (number of chunks, labels)."""
     masses: Floats
     marks: NDArray[np.int16]
     """Shape (number of chunks, number of marks)."""
@@ -50,11 +55,23 @@ class Memory:
     """1 for a chunk that holds beside these neighbours only, plus twice its suspicion."""
 
     @classmethod
-    def empty(cls) -> "Memory":
-        """Return a memory of nothing."""
+    def empty(cls, labels: int = 1) -> "Memory":
+        """Return a memory of nothing, for a model of so many labels."""
         integers, floats = np.zeros(0, np.int32), np.zeros(0)
+        weights = floats if labels == 1 else np.zeros((0, labels))
         marks = np.zeros((0, len(MARKS)), np.int16)
-        return cls([], integers, integers, floats, floats, marks, integers, np.zeros(0, np.int8))
+        return cls([], integers, integers, weights, floats, marks, integers, np.zeros(0, np.int8))
+
+
+class Head(NamedTuple):
+    """What one label has of its own; see `Compiled`."""
+
+    intercept: float
+    weights: Floats
+    gram_weights: Floats
+    straight: Floats
+    bend: Floats
+    quadratic: Floats
 
 
 @dataclass(frozen=True)
@@ -99,13 +116,33 @@ class Compiled:
     bend: Floats
     quadratic: Floats
     """Shape (length of z, length of z)."""
-    intercept: float
+    intercept: float | Floats
     memory: Memory
+
+    @property
+    def labels(self) -> int:
+        """How many labels there are."""
+        return 1 if self.weights.ndim == 1 else len(self.weights)
+
+    def heads(self) -> list[Head]:
+        """Return what each label has of its own, in order."""
+        count = self.labels
+        intercepts = np.atleast_1d(self.intercept).tolist()
+        if count == 1:
+            return [Head(intercepts[0], *self._parts())]
+        return [
+            Head(intercept, *(part[label] for part in self._parts()))
+            for label, intercept in enumerate(intercepts)
+        ]
+
+    def _parts(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Return the arrays that each label has of its own."""
+        return self.weights, self.gram_weights, self.straight, self.bend, self.quadratic
 
     def to_bytes(self) -> bytes:
         """Serialise as npz without pickles, with the same bytes for the same model."""
         arrays: dict[str, NDArray[Any]] = {
-            "format": np.array(FORMAT),
+            "format": np.array(FORMAT if self.labels == 1 else FORMAT_OF_SEVERAL),
             "rules": _text(self.rules.to_json()),
             "words": _json(list(self.words)),
             "form_names": _json(list(self.forms)),
@@ -133,7 +170,7 @@ class Compiled:
 
     @classmethod
     def _from_arrays(cls, arrays: Any) -> "Compiled":  # noqa: ANN401  # numpy's NpzFile is untyped
-        if int(arrays["format"]) != FORMAT:
+        if int(arrays["format"]) not in {FORMAT, FORMAT_OF_SEVERAL}:
             raise ValueError(f"compiled format {int(arrays['format'])}, not {FORMAT}")
         form_names = _load(arrays["form_names"])
         memory = {
@@ -148,7 +185,7 @@ class Compiled:
             grams=numbered(_load(arrays["grams"])),
             memory=Memory(chunks=_load(arrays["memory_chunks"]), **memory),
             **{name: arrays[name] for name in _ARRAYS},
-            **{name: arrays[name].item() for name in _SCALARS},
+            **{name: _scalar(arrays[name]) for name in _SCALARS},
             # A model that was compiled before it could does not.
             undisguises="undisguises" in arrays and bool(arrays["undisguises"]),
         )
@@ -172,6 +209,11 @@ _ARRAYS: Final = (
     "quadratic",
 )
 _SCALARS: Final = ("sublinear", "edges", "intercept")
+
+
+def _scalar(array: NDArray[Any]) -> Any:  # noqa: ANN401  # of the array's own type
+    """Return what an array of no dimension holds; of several labels the array itself."""
+    return array if array.ndim else array.item()
 
 
 def numbered(names: list[str], first: int = 0) -> dict[str, int]:

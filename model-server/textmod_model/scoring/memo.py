@@ -64,7 +64,8 @@ class Columns(NamedTuple):
     size: NDArray[np.int32]
     tokens: NDArray[np.int32]
     weight: NDArray[np.float64]
-    """Sum over the chunk's character n-grams of count · idf · coefficient."""
+    """Sum over the chunk's character n-grams of count · idf · coefficient; of several labels shape
+    (number of chunks, labels)."""
     mass: NDArray[np.float64]
     """Sum over the chunk's character n-grams of count · idf."""
     marks: NDArray[np.int16]
@@ -82,9 +83,11 @@ class Analyzer:
         self._words = compiled.words
         self._forms = compiled.forms
         self._url = compiled.words.get(URL_WORD, UNKNOWN)
-        values = np.column_stack((compiled.gram_idf * compiled.gram_weights, compiled.gram_idf))
+        weights = [compiled.gram_idf * head.gram_weights for head in compiled.heads()]
+        values = np.column_stack((*weights, compiled.gram_idf))
+        self._labels = compiled.labels
         self._grams = GramSums(list(compiled.grams), values) if compiled.grams else None
-        self.has_shape = len(compiled.straight) > 0
+        self.has_shape = len(compiled.means) > 0
         self.undisguises = compiled.undisguises
 
     def chunk(self, chunk: str) -> Known:
@@ -126,9 +129,9 @@ class Analyzer:
         return Known(tokens, chunks=0)
 
     def gram_sums(self, entries: Sequence[Known]) -> NDArray[np.float64]:
-        """Return weight and mass of each entry, shape (len(entries), 2)."""
+        """Return each label's weight and the mass of each entry, (len(entries), labels + 1)."""
         if self._grams is None:
-            return np.zeros((len(entries), 2))
+            return np.zeros((len(entries), self._labels + 1))
         return self._grams.sums([entry.letters for entry in entries])
 
     def special_stems(self) -> set[str]:
@@ -296,7 +299,9 @@ class _Table:
         self._start = array("i", (np.cumsum(sizes) - sizes).tolist())
         self._size = array("i", sizes.tolist())
         self._tokens = array("i", [*at_break, *at_begin, *memory.tokens.tolist()])
-        self._weight = array("d", [*nothing, *memory.weights.tolist()])
+        self._labels = memory.weights.shape[1] if memory.weights.ndim == 2 else 1
+        self._weight = array("d", nothing * self._labels)
+        self._weight.frombytes(np.ascontiguousarray(memory.weights, np.float64).tobytes())
         self._mass = array("d", [*nothing, *memory.masses.tolist()])
         self._marks = array("h", nothing * len(features.MARKS))
         self._marks.frombytes(np.ascontiguousarray(memory.marks, np.int16).tobytes())
@@ -317,18 +322,19 @@ class _Table:
         self._start.extend(accumulate(sizes[:-1], initial=len(self._tokens)))
         self._size.extend(sizes)
         self._tokens.extend(chain.from_iterable(entry.tokens for entry in entries))
-        self._weight.frombytes(np.ascontiguousarray(sums[:, 0]).tobytes())
-        self._mass.frombytes(np.ascontiguousarray(sums[:, 1]).tobytes())
+        self._weight.frombytes(np.ascontiguousarray(sums[:, :-1]).tobytes())
+        self._mass.frombytes(np.ascontiguousarray(sums[:, -1]).tobytes())
         self._marks.frombytes(counts_of_marks(entries).tobytes())
         self._chunks.extend([entry.chunks for entry in entries])
         self._notes.extend([entry.notes for entry in entries])
 
     def columns(self) -> Columns:
+        weight = np.frombuffer(self._weight, np.float64)
         return Columns(
             start=np.frombuffer(self._start, np.int32),
             size=np.frombuffer(self._size, np.int32),
             tokens=np.frombuffer(self._tokens, np.int32),
-            weight=np.frombuffer(self._weight, np.float64),
+            weight=weight if self._labels == 1 else weight.reshape(-1, self._labels),
             mass=np.frombuffer(self._mass, np.float64),
             marks=np.frombuffer(self._marks, np.int16).reshape(-1, len(features.MARKS)),
             chunks=np.frombuffer(self._chunks, np.int32),
@@ -344,4 +350,4 @@ class _Table:
         self._start, self._size = self._start[:length], self._size[:length]
         self._chunks, self._notes = self._chunks[:length], self._notes[:length]
         self._marks = self._marks[: length * len(features.MARKS)]
-        self._weight, self._mass = self._weight[:length], self._mass[:length]
+        self._weight, self._mass = self._weight[: length * self._labels], self._mass[:length]

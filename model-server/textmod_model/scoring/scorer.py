@@ -45,16 +45,16 @@ class Backend(Protocol):
 class Scorer:
     """Probabilities of "removed" for batches of texts. Not for several threads at once."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, labels: int = 1) -> None:
         self._backend = backend
+        self._labels = labels
 
     @classmethod
     def from_artifact(cls, artifact: "Artifact") -> "Scorer":
         """Make the fastest exact scorer that the artifact allows. Raises ArtifactError."""
-        compiled = artifact.compiled()
-        if compiled is None:
-            return cls(PipelineBackend(artifact))
-        return cls(SelfChecked(CompiledBackend(compiled)))
+        from textmod_model.scoring import kinds
+
+        return cls(kinds.load(artifact), max(len(artifact.manifest.attributes), 1))
 
     @property
     def mismatches(self) -> int:
@@ -62,9 +62,12 @@ class Scorer:
         return self._backend.mismatches if isinstance(self._backend, SelfChecked) else 0
 
     def score(self, texts: Sequence[str]) -> Floats:
-        """Return P(removed) in [0, 1] of each text, shape (n,). Never raises on a str."""
+        """Return P(removed) in [0, 1] of each text, shape (n,). Never raises on a str.
+
+        Of several labels P(yes), shape (n, labels).
+        """
         if not texts:
-            return np.zeros(0)
+            return np.zeros(0) if self._labels == 1 else np.zeros((0, self._labels))
         return self._backend.score(texts)
 
 
@@ -82,7 +85,8 @@ class PipelineBackend:
 
 
 class _Words(NamedTuple):
-    """What comes of the words of each text; shapes (n,) and (n, k + 1)."""
+    """What comes of the words of each text; shapes (n,), of several labels (n, labels), and
+    (n, k + 1)."""
 
     decisions: Floats
     """Their n-grams' part of the decision values."""
@@ -95,6 +99,8 @@ class CompiledBackend:
 
     def __init__(self, compiled: Compiled, *, memo_limit: int = MEMO_LIMIT) -> None:
         self._model = compiled
+        self._heads = compiled.heads()
+        self._intercept = np.asarray(compiled.intercept)
         self._grams = _Grams(compiled)
         self._table = compiled.vectors.astype(np.float32)  # adding up halves takes longer
         # Texts are split together: BEGIN text BREAK BEGIN text BREAK …, without the beginnings for
@@ -125,7 +131,7 @@ class CompiledBackend:
         of it: slower by far, and free of what memories could get wrong.
         """
         other = copy.copy(self)
-        nothing = replace(self._model, memory=Memory.empty())
+        nothing = replace(self._model, memory=Memory.empty(self._model.labels))
         other.memo = Memo(nothing, limit=0, analyzer=self.memo.analyzer)
         other.shortcut = None
         return other
@@ -155,10 +161,10 @@ class CompiledBackend:
         notes = self.memo.columns().notes[indices]
         noted = np.flatnonzero(notes)
         self._correct(words, texts, chunks, indices, noted[notes[noted] & 1 == 1])
-        decisions = self._model.intercept + words.decisions
+        decisions = self._intercept + words.decisions
         if self._model.grams:
             decisions += self._letters(indices, starts)
-        if len(self._model.straight):
+        if len(self._model.means):
             decisions += self._curve(indices, starts, words.vectors)
         if as_written and len(noted):
             suspicion = np.bincount(
@@ -208,7 +214,8 @@ class CompiledBackend:
         known = self.memo.columns()
         weight = np.add.reduceat(known.weight[indices], starts)
         mass = np.add.reduceat(known.mass[indices], starts)
-        return np.asarray(weight / np.sqrt(np.where(mass > 0, mass, 1)))
+        roots = np.sqrt(np.where(mass > 0, mass, 1))
+        return np.asarray(weight / (roots if weight.ndim == 1 else roots[:, None]))
 
     def _curve(self, indices: Indices, starts: Indices, vectors: Floats) -> Floats:
         """Return the part of the decision values that comes from word vectors and shape."""
@@ -218,8 +225,13 @@ class CompiledBackend:
         raw = np.concatenate((mean_of_root(vectors), shape(marks, chunks)), axis=1)
         standardized = (raw - model.means) / model.deviations
         bent = squashed(standardized)
-        curved = ((bent @ model.quadratic + model.bend) * bent).sum(axis=1)
-        return np.asarray(standardized @ model.straight + curved)
+        return _beside(
+            [
+                standardized @ head.straight
+                + ((bent @ head.quadratic + head.bend) * bent).sum(axis=1)
+                for head in self._heads
+            ]
+        )
 
     def _words(self, indices: Indices) -> "_Words":
         """Return what comes of the words of each text."""
@@ -261,9 +273,14 @@ class CompiledBackend:
             counts = np.log(counts) + 1
         rows, features = keys[first] >> bits, keys[first] & ((1 << bits) - 1)
         values = counts * model.idf[features]
-        products = np.bincount(rows, weights=values * model.weights[features], minlength=texts)
         norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=texts))
-        return products / np.where(norms > 0, norms, 1)
+        norms[norms == 0] = 1
+        return _beside(
+            [
+                np.bincount(rows, weights=values * head.weights[features], minlength=texts) / norms
+                for head in self._heads
+            ]
+        )
 
 
 class _Grams:
@@ -292,6 +309,11 @@ class _Grams:
         places = np.concatenate((np.arange(len(tokens)), pair_at, third[at]))
         known = features >= 0
         return features[known], places[known]
+
+
+def _beside(labels: list[Floats]) -> Floats:
+    """Return what there is of each label: one's as it is, several side by side."""
+    return labels[0] if len(labels) == 1 else np.column_stack(labels)
 
 
 def _spaced(text: str) -> str:

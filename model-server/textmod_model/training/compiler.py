@@ -32,7 +32,6 @@ from textmod_model.scoring.compiled import (
     numbered,
 )
 from textmod_model.scoring.memo import Analyzer, counts_of_marks
-from textmod_model.text import features
 from textmod_model.text.chunks import ChunkTokenizer, Rules
 from textmod_model.text.cleaning import SYMBOLS, tidy, word
 
@@ -67,7 +66,10 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
     known = _Grams(words.vocabulary_, parts.vectors)
     # Columns are the words', then the character n-grams', then the vectors' and the shape's.
     ends = [len(words.vocabulary_), len(grams.vocabulary_) if grams is not None else 0]
-    of_words, of_grams, straight = np.split(classifier.coef_[0], np.cumsum(ends))
+    several = classifier.coef_.shape[0] > 1
+    coef = classifier.coef_ if several else classifier.coef_[0]
+    of_words, of_grams, straight = np.split(coef, np.cumsum(ends), axis=-1)
+    first = coef.shape[:-1]  # an axis for several labels, none for one
     compiled = Compiled(
         rules=rules,
         words=known.ids,
@@ -89,10 +91,10 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
         means=_joined(scaler.mean_ for scaler in parts.scalers),
         deviations=_joined(scaler.scale_ for scaler in parts.scalers),
         straight=straight,
-        bend=getattr(classifier, "bend_", np.zeros(0)),
-        quadratic=getattr(classifier, "quadratic_", np.zeros((0, 0))),
-        intercept=float(classifier.intercept_[0]),
-        memory=_NOTHING,
+        bend=getattr(classifier, "bend_", np.zeros((*first, 0))),
+        quadratic=getattr(classifier, "quadratic_", np.zeros((*first, 0, 0))),
+        intercept=classifier.intercept_ if several else float(classifier.intercept_[0]),
+        memory=Memory.empty(classifier.coef_.shape[0]),
     )
     try:
         return _remembering(compiled, texts)
@@ -135,18 +137,6 @@ def _parts(pipeline: Pipeline) -> _Parts:
     if parts.words.binary or parts.words.norm != "l2" or not parts.words.use_idf:
         raise NotCompilable("the word vectorizer has settings that the compiled form lacks")
     return parts
-
-
-_NOTHING: Final = Memory(
-    chunks=[],
-    sizes=np.zeros(0, np.int32),
-    tokens=np.zeros(0, np.int32),
-    weights=np.zeros(0),
-    masses=np.zeros(0),
-    marks=np.zeros((0, len(features.MARKS)), np.int16),
-    counts=np.zeros(0, np.int32),
-    fragile=np.zeros(0, np.int8),
-)
 
 
 def spacy_rules(tokenizer: Tokenizer) -> Rules:
@@ -266,8 +256,8 @@ def _remembering(compiled: Compiled, texts: Iterable[str]) -> Compiled:
         chunks=[chunk for chunk, _ in frequent],
         sizes=_integers(len(entry.tokens) for entry in known),
         tokens=_integers(token for entry in known for token in entry.tokens),
-        weights=sums[:, 0],
-        masses=sums[:, 1],
+        weights=sums[:, :-1] if compiled.labels > 1 else sums[:, 0],
+        masses=sums[:, -1],
         marks=counts_of_marks(known),
         counts=_integers(entry.chunks for entry in known),
         fragile=np.array([entry.notes for entry in known], dtype=np.int8),

@@ -1,0 +1,87 @@
+"""Several labels: trained at once, scored in one pass, each with figures of its own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from textmod_model import artifact
+from textmod_model.scoring.scorer import CompiledBackend, Scorer
+from textmod_model.training import sample, train
+from textmod_model.training.dataset import Dataset
+
+ROWS = 500
+
+
+def data_of_two() -> Dataset:
+    texts, labels = zip(*sample.comments(ROWS, seed=2), strict=True)
+    shouted = [float("!" in text or "shit" in text) for text in texts]
+    targets = [(float(label), yes) for label, yes in zip(labels, shouted, strict=True)]
+    return Dataset(list(texts), list(labels), "sha256:" + "1" * 64, ("removed", "shouted"), targets)
+
+
+@pytest.fixture(scope="module", params=["default", "seed"])
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> artifact.Artifact:
+    data, path = data_of_two(), tmp_path_factory.mktemp("several")
+    trained = train.train(data, request.param)
+    return train.package(trained, data, path, recipe=request.param, name="two", version="1")
+
+
+def test_each_label_has_its_own_figures(made: artifact.Artifact) -> None:
+    manifest = made.manifest
+    assert manifest.several
+    assert manifest.labels == ("removed", "shouted")
+    removed, shouted = manifest.attributes
+    assert (removed.name, shouted.name) == ("removed", "shouted")
+    assert removed.metrics["auc"] > 0.7
+    assert shouted.metrics["auc"] > 0.9
+    assert removed.threshold != shouted.threshold
+    for attribute in manifest.attributes:
+        assert sum(attribute.without) + sum(attribute.having) == ROWS
+        assert attribute.metrics["ece"] < 0.1
+
+
+def test_the_compiled_form_scores_all_labels_as_the_pipeline_does(made: artifact.Artifact) -> None:
+    texts = data_of_two().texts
+    assert train.verify(made, texts) < 1e-9
+    scorer = Scorer.from_artifact(made)
+    odd = ["", "\0", "科学 :-)", "a" * 300, "can't won't " * 40, "x" * 20_000]
+    assert scorer.score([]).shape == (0, 2)
+    np.testing.assert_allclose(
+        scorer.score(odd), train.pipeline.removed_probability(made.pipeline(), odd), atol=1e-9
+    )
+
+
+def test_memories_change_no_score(made: artifact.Artifact) -> None:
+    compiled = made.compiled()
+    assert compiled is not None
+    small = CompiledBackend(compiled, memo_limit=5)
+    texts = data_of_two().texts[:200]
+    expected = small.cold().score(texts)
+    for start in range(0, len(texts), 20):
+        np.testing.assert_allclose(
+            small.score(texts[start : start + 20]), expected[start : start + 20], atol=1e-12
+        )
+
+
+def test_the_compiled_form_survives_its_bytes(made: artifact.Artifact) -> None:
+    compiled = made.compiled()
+    assert compiled is not None
+    again = type(compiled).from_bytes(compiled.to_bytes())
+    assert again.labels == 2
+    assert again.to_bytes() == compiled.to_bytes()
+
+
+def test_shares_are_learned_as_shares(tmp_path: Path) -> None:
+    """Scores of a label that two of three agree on lie at two thirds, not at one."""
+    texts = [f"{'good' if at % 2 else 'bad'} comment {at}" for at in range(400)]
+    targets = [(2 / 3 if at % 2 else 0.0,) for at in range(400)]
+    labels = [at % 2 for at in range(400)]
+    data = Dataset(texts, labels, "sha256:" + "2" * 64, ("bad",), targets, [1.0] * 400)
+    trained = train.train(data, "seed")
+    assert trained.scores[1::2].mean() == pytest.approx(2 / 3, abs=0.05)
+    made = train.package(trained, data, tmp_path, recipe="seed", name="x", version="1")
+    assert made.manifest.labels == ("not bad", "bad")
+    assert train.verify(made, texts) < 1e-9
