@@ -48,7 +48,7 @@ class TextModeration:
         names: Iterable[str] | None = None,  # noqa: ARG002 - the wrapper's interface
         meta: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> NDArray[np.float64]:
-        """Return probabilities of kept and removed, shape (n, 2).
+        """Return probabilities of kept and removed, shape (n, 2), or of several labels (n, labels).
 
         Args:
             X: an array or list of strings of any shape, one string, bytes, or an object with the
@@ -65,12 +65,13 @@ class TextModeration:
         scores = predictor.score(texts)
         with self._lock:
             self._scored += len(scores)
-            self._flagged += int((scores >= predictor.info.threshold).sum())
-        return np.column_stack([1.0 - scores, scores])
+            first = scores if scores.ndim == 1 else scores[:, 0]
+            self._flagged += int((first >= predictor.info.threshold).sum())
+        return np.column_stack([1.0 - scores, scores]) if scores.ndim == 1 else scores
 
     def class_names(self) -> list[str]:
-        """Return the columns' names, the same as Seldon gives to unnamed ones."""
-        return list(CLASS_NAMES)
+        """Return the columns' names: several labels', else what Seldon gives to unnamed ones."""
+        return list(self._loaded().info.names or CLASS_NAMES)
 
     def tags(self) -> dict[str, Any]:
         """Return no tags: an answer's meta holds what the request's did and nothing else."""

@@ -1,5 +1,6 @@
 """Several labels: trained at once, scored in one pass, each with figures of its own."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,34 @@ def test_shares_are_learned_as_shares(tmp_path: Path) -> None:
     made = train.package(trained, data, tmp_path, recipe="seed", name="x", version="1")
     assert made.manifest.labels == ("not bad", "bad")
     assert train.verify(made, texts) < 1e-9
+
+
+def test_every_protocol_says_the_labels(made: artifact.Artifact) -> None:
+    from textmod_model.formats.encoders import seldon, verdict
+    from textmod_model.formats.message import Decoded, Verdicts, Writing
+    from textmod_model.serving.predictor import ModelInfo, Predictor
+
+    names = made.manifest.labels
+    info = ModelInfo("two", "1", "sha256:0", "seed", ("not removed", "removed"), 0.4, names=names)
+    texts = ["you idiots!", "the sample size is small"]
+    scores = Scorer.from_artifact(made).score(texts)
+    predictor = Predictor(Scorer.from_artifact(made).score, info)
+    answer = predictor.answer({"data": {"ndarray": texts}})
+    assert answer["data"] == {"names": list(names), "ndarray": scores.tolist()}
+    tensor = predictor.answer({"strData": texts[0]})["data"]["tensor"]
+    assert tensor == {"shape": [1, 2], "values": scores[0].tolist()}
+    assert info.metadata()["outputs"][0]["schema"] == {"names": list(names), "shape": [2]}
+
+    writing = Writing(Verdicts(info.labels, info.threshold, "two:1", names))
+    rows = [[0.5, 0.25]]
+    assert json.loads(verdict.encoder(writing)(Decoded(("x",)), rows, "t/0/1")) == {
+        "id": "t/0/1",
+        "label": "removed",
+        "score": 0.5,
+        "flagged": True,
+        "threshold": 0.4,
+        "model": "two:1",
+        "scores": {"removed": 0.5, "shouted": 0.25},
+    }
+    data = json.loads(seldon.encoder(writing)(Decoded(("x",)), rows, "t/0/1"))["data"]
+    assert data == {"names": ["removed", "shouted"], "ndarray": [[0.5, 0.25]]}

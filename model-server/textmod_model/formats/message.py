@@ -43,9 +43,13 @@ class RegistryUnavailable(Exception):  # noqa: N818 - the state of the registry
 class Verdicts(NamedTuple):
     """What a verdict says besides its scores."""
 
-    labels: tuple[str, ...]
+    labels: tuple[str, str]
+    """The two sides of the first label."""
     threshold: float
+    """The first label's."""
     model: str
+    names: tuple[str, ...] = ()
+    """Of a model's several labels; none for a model of one."""
 
 
 class Schemas(Protocol):
@@ -91,9 +95,9 @@ Parse = Callable[[bytes, Headers | None], Decoded]
 
 Decoder = Callable[[bytes | None, Headers | None], Decoded | Refused]
 
-Encoder = Callable[[Decoded, Sequence[float], str], bytes]
-"""The value of a verdict; the last argument is the id of a message that has none of its own. Raises
-RefusedError."""
+Encoder = Callable[[Decoded, Sequence[Any], str], bytes]
+"""The value of a verdict, from one score a text, or a list of scores a text of several labels; the
+last argument is the id of a message that has none of its own. Raises RefusedError."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from textmod_model.health import Health
 from textmod_model.settings import Settings
 
 if TYPE_CHECKING:
+    from textmod_model.artifact import Manifest
     from textmod_model.formats.message import Schemas
     from textmod_model.metrics import Metrics
     from textmod_model.serving.predictor import Predictor
@@ -168,9 +169,11 @@ def load_predictor(settings: Settings) -> "Predictor":
         version=manifest.version,
         digest=manifest.digest,
         recipe=manifest.recipe,
-        labels=manifest.labels,
+        labels=_sides(manifest),
         threshold=_threshold(settings, manifest.threshold),
         messages_per_second=manifest.messages_per_second,
+        names=manifest.labels if manifest.several else (),
+        thresholds=tuple(attribute.threshold for attribute in manifest.attributes[1:]),
     )
     return Predictor(
         scorer.score,
@@ -180,6 +183,12 @@ def load_predictor(settings: Settings) -> "Predictor":
         largest=budget.largest_value(settings),
         beside_stream=settings.streaming == "Native",
     )
+
+
+def _sides(manifest: "Manifest") -> tuple[str, str]:
+    """Return the two sides of the first label, as a verdict calls them."""
+    first, second = manifest.labels[:2]
+    return (f"not {first}", first) if manifest.several else (first, second)
 
 
 def _threshold(settings: Settings, default: float) -> float:
@@ -243,10 +252,11 @@ def make_judge(settings: Settings, predictor: "Predictor") -> "Judge":
     schemas = _schemas(settings)
     output = catalog.output_formats()[settings.message_output_format]
     letters = DeadLetters(info.label)
+    verdicts = Verdicts(info.labels, info.threshold, info.label, info.names)
     return Judge(
         decode=catalog.decoder(settings.message_format, Reading(path, schemas, predictor.largest)),
         score=predictor.score,
-        encode=output.encoder(Writing(Verdicts(info.labels, info.threshold, info.label), schemas)),
+        encode=output.encoder(Writing(verdicts, schemas)),
         headers=VerdictHeaders(
             f"/textmoderation/{settings.consumer_group}",
             info.version,
@@ -254,6 +264,7 @@ def make_judge(settings: Settings, predictor: "Predictor") -> "Judge":
             output.content_type,
         ),
         letters=letters,
+        labels=max(len(info.names), 1),
         forward_tombstones=settings.message_tombstones == "Forward",
     )
 

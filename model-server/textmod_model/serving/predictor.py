@@ -34,10 +34,16 @@ class ModelInfo:
     version: str
     digest: str
     recipe: str
-    labels: tuple[str, ...]
+    labels: tuple[str, str]
+    """The two sides of the first label."""
     threshold: float
+    """The first label's."""
     messages_per_second: float | None = None
     """Of one core, measured when the model was packaged; None: not measured."""
+    names: tuple[str, ...] = ()
+    """Of several labels; none for a model of one."""
+    thresholds: tuple[float, ...] = ()
+    """Of each of several labels."""
 
     @property
     def label(self) -> str:
@@ -51,11 +57,11 @@ class ModelInfo:
             "versions": [self.version],
             "platform": "textmoderation",
             "inputs": [_tensor("ndarray", ["text"])],
-            "outputs": [_tensor("ndarray", list(CLASS_NAMES))],
+            "outputs": [_tensor("ndarray", list(self.names or CLASS_NAMES))],
             "custom": {
                 "digest": self.digest,
                 "recipe": self.recipe,
-                "labels": ",".join(self.labels),
+                "labels": ",".join(self.names or self.labels),
                 "threshold": str(self.threshold),
             },
         }

@@ -7,6 +7,7 @@ objects. Reading is `consumer`'s, writing is `delivery`'s, the loop is `worker`'
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from textmod_model.stream.records import (
 )
 
 Score = Callable[[Sequence[str]], NDArray[np.float64]]
-"""Texts to probabilities of "removed", shape (n,)."""
+"""Texts to probabilities of "removed", shape (n,), or of several labels, shape (n, labels)."""
 
 TEXTS_AT_ONCE = 1024
 """Messages may hold many texts each; this bounds what one call of the scorer has to hold."""
@@ -49,6 +50,7 @@ class Judge:
         encode: Encoder,
         headers: VerdictHeaders,
         letters: DeadLetters,
+        labels: int = 1,
         forward_tombstones: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -57,6 +59,7 @@ class Judge:
         self._encode = encode
         self._headers = headers
         self._letters = letters
+        self._labels = labels
         self._brake = Brake()
         self._forward_tombstones = forward_tombstones
         self._clock = clock
@@ -104,7 +107,8 @@ class Judge:
                     milliseconds,
                 )
             )
-        return Batch(records, offsets, scores[~np.isnan(scores)])
+        first = scores if scores.ndim == 1 else scores[:, 0]
+        return Batch(records, offsets, first[~np.isnan(first)])
 
     def _without_verdict(self, message: Message, refused: Refused, shared: Headers) -> Record:
         """Return the dead letter, or the tombstone that erases a verdict of a compacted output."""
@@ -117,7 +121,7 @@ class Judge:
         headers = self._headers.of(message.headers(), where, shared, milliseconds)
         return Record(None, message, message.key(), None, headers, milliseconds)
 
-    def _answer(self, decoded: Decoded, scores: Sequence[float], where: str) -> bytes | Refused:
+    def _answer(self, decoded: Decoded, scores: Sequence[Any], where: str) -> bytes | Refused:
         try:
             return self._encode(decoded, scores, where)
         except RefusedError as error:
@@ -147,7 +151,7 @@ class Judge:
             scores = np.empty(0)
         if len(scores) == len(texts) and not math.isnan(scores.sum()):
             return scores
-        scores = np.full(len(texts), math.nan)
+        scores = self._unscored(len(texts))
         for place, text in enumerate(texts):
             error = self._one_score(text, scores, place)
             if error is not None:
@@ -160,11 +164,15 @@ class Judge:
             [scores[place]] = self._score([text])
         except Exception as error:  # noqa: BLE001 - see above; its text may hold the user's
             return type(error).__name__
-        return "NaN" if math.isnan(scores[place]) else None
+        return "NaN" if np.isnan(scores[place]).any() else None
 
     def _probe(self) -> str | None:
         """Score a text that any model can score; returns the type of the error."""
-        return self._one_score(PROBE, np.empty(1), 0)
+        return self._one_score(PROBE, self._unscored(1), 0)
+
+    def _unscored(self, texts: int) -> NDArray[np.float64]:
+        """Return the scores of texts that have none."""
+        return np.full((texts, self._labels) if self._labels > 1 else texts, math.nan)
 
 
 def _errors_of(failures: dict[int, str], place: int, count: int) -> list[str]:

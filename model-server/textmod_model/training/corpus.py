@@ -20,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 from textmod_model.pipeline import VectorTransformer
 from textmod_model.scoring import vectors
 from textmod_model.text import features
-from textmod_model.text.cleaning import clean
 
 _BLOCK: Final = 4096
 """Texts that are tokenized together, and rows whose n-grams are counted together."""
@@ -65,9 +64,10 @@ class Corpus:
         self._gram_weight = self._unfitted.transformer_weights["grams"]
         self._vectors = VectorTransformer().fit([])
         chunks, words = _Numbers(), _Numbers()
+        cleaner = unfitted.named_steps["clean"]
         tokenizer = parts["words"]["tokens"]
         for start in range(0, len(texts), _BLOCK):
-            cleaned = [clean(text) for text in texts[start : start + _BLOCK]]
+            cleaned = cleaner.transform(texts[start : start + _BLOCK])
             chunks.add(text.split() for text in cleaned)
             words.add(tokenizer.transform(cleaned))
             advance(min(start + _BLOCK, len(texts)) / len(texts))

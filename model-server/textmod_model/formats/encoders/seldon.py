@@ -21,14 +21,21 @@ def seldon_response(decoded: Decoded, scores: Sequence[float], _id: str = "") ->
 
 
 def seldon_answer(
-    decoded: Decoded, scores: Sequence[float], *, tensor: bool | None = None
+    decoded: Decoded,
+    scores: Sequence[Any],
+    *,
+    tensor: bool | None = None,
+    names: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the same as objects; `tensor` overrides the shape that the request asks for."""
-    rows = [[1.0 - score, score] for score in scores]
-    data: dict[str, Any] = {"names": list(CLASS_NAMES)}
+    """Return the same as objects; `tensor` overrides the shape that the request asks for.
+
+    With the `names` of several labels, `scores` has a list for each text, which becomes its row.
+    """
+    rows = list(scores) if names else [[1.0 - score, score] for score in scores]
+    data: dict[str, Any] = {"names": list(names or CLASS_NAMES)}
     if decoded.tensor if tensor is None else tensor:
         flat = [value for row in rows for value in row]
-        data["tensor"] = {"shape": [len(rows), len(CLASS_NAMES)], "values": flat}
+        data["tensor"] = {"shape": [len(rows), len(data["names"])], "values": flat}
     else:
         data["ndarray"] = rows
     return {"data": data, "meta": answer_meta(decoded.meta)}
@@ -43,9 +50,12 @@ def answer_meta(meta: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def encoder(_writing: Writing) -> Encoder:
-    """Return the encoder; it needs no settings."""
-    return seldon_response
+def encoder(writing: Writing) -> Encoder:
+    """Return the encoder; a model of several labels has their names for columns."""
+    names = writing.verdicts.names
+    if not names:
+        return seldon_response
+    return lambda decoded, scores, _id: dumps(seldon_answer(decoded, scores, names=names))
 
 
 FORMAT = OutputFormat("Seldon", "application/json", encoder)

@@ -15,13 +15,20 @@ from textmod_model.formats.payload import dumps
 
 
 def verdict_objects(
-    decoded: Decoded, scores: Sequence[float], fallback_id: str, says: Verdicts
+    decoded: Decoded, scores: Sequence[Any], fallback_id: str, says: Verdicts
 ) -> list[dict[str, Any]]:
     """Return one flat verdict per text.
 
+    Of several labels the first decides, as if it were alone, and `scores` has all.
     `id` is the message's own (a JSON object's `id`, Seldon's `meta.puid`), else `fallback_id`.
     """
     name = fallback_id if decoded.id is None else decoded.id
+    if says.names:
+        first = says._replace(names=())
+        verdicts = verdict_objects(decoded, [row[0] for row in scores], fallback_id, first)
+        for verdict, row in zip(verdicts, scores, strict=True):
+            verdict["scores"] = dict(zip(says.names, row, strict=True))
+        return verdicts
     return [
         {
             "id": name,
@@ -39,7 +46,7 @@ def encoder(writing: Writing) -> Encoder:
     """Return the encoder for a model's labels and threshold."""
     says = writing.verdicts
 
-    def encode(decoded: Decoded, scores: Sequence[float], fallback_id: str) -> bytes:
+    def encode(decoded: Decoded, scores: Sequence[Any], fallback_id: str) -> bytes:
         flat = verdict_objects(decoded, scores, fallback_id, says)
         return dumps(flat[0] if len(flat) == 1 else flat)
 
@@ -57,13 +64,15 @@ def framed_encoder(writing: Writing, kind: str, schema: str) -> Encoder:
         raise ValueError(message)
     write = schemas.writer(kind, schema)
 
-    def encode(decoded: Decoded, scores: Sequence[float], fallback_id: str) -> bytes:
+    def encode(decoded: Decoded, scores: Sequence[Any], fallback_id: str) -> bytes:
         if len(scores) != 1:
             raise RefusedError(
                 "TooManyTexts",
                 f"the message holds {len(scores)} texts, and an output with a schema takes one.",
             )
-        [flat] = verdict_objects(decoded, scores, fallback_id, says)
+        # The schema has no place for the scores of several labels.
+        first = [row[0] for row in scores] if says.names else scores
+        [flat] = verdict_objects(decoded, first, fallback_id, says._replace(names=()))
         return write(flat | {"id": str(flat["id"])})
 
     return encode
