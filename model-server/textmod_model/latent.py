@@ -135,11 +135,15 @@ class _Label:
         """Return both parts' weights and the intercept that make decisions log-odds."""
         judged = np.sort(np.concatenate([outside for _, outside in self._folds]))
         parts = parts[judged]
+        # Platt's own prior: no share is quite 0 or 1, so that parts that separate the rows by
+        # themselves have a finite weight.
+        prior = 1 / (len(judged) + 2)
+        shares = prior + (1 - 2 * prior) * target[judged]
         spread = parts.std(axis=0)
         spread[spread == 0] = 1
         platt = _logistic(
             _Dense(parts / spread),
-            target[judged],
+            shares,
             self._weights[judged],
             _PLATT_C,
             gradient=_PLATT_GRADIENT,

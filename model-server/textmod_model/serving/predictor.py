@@ -138,7 +138,8 @@ class Predictor:
             raise RefusedError("WrongSchema", f"Invalid request data type: {document!s:.200}")
         decoded = seldon_request(document, self._path)
         tensor = decoded.tensor or "data" not in document
-        return seldon_answer(decoded, self._score_for_call(decoded.texts).tolist(), tensor=tensor)
+        scores = self._score_for_call(decoded.texts).tolist()
+        return seldon_answer(decoded, scores, tensor=tensor, names=self.info.names)
 
 
 def _tensor(kind: str, names: list[str]) -> dict[str, Any]:
