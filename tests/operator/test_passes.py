@@ -15,6 +15,7 @@ from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.decisions import changes_condition
 from textmod_operator.controller.inventory import Inventory
 from textmod_operator.controller.passes import Passes, next_pass
+from textmod_operator.controller.pod_health import with_answers
 from textmod_operator.controller.reconcile import Edges, Outcome
 from textmod_operator.controller.status_writer import StatusWriter
 from textmod_operator.errors import ClusterError, TopicsNotReady
@@ -397,6 +398,13 @@ def test_a_pod_that_reads_is_not_asked() -> None:
     world.says["10.0.0.1"] = CANNOT_WRITE
     world.run(DEPLOYMENT)
     assert world.told["WorkloadReady"][1] != "StreamBlocked"
+
+
+def test_pods_that_cannot_be_reached_cost_one_question_a_pass() -> None:
+    asked: list[str] = []
+    pods = tuple(pod(name=f"science-{n}", address=f"10.0.0.{n}") for n in range(5))
+    with_answers(pods, None, asked.append)
+    assert asked == ["10.0.0.0"]
 
 
 def test_messages_that_retention_took_are_reported() -> None:

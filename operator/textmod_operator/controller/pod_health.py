@@ -43,12 +43,14 @@ def with_answers(
     """The pods, with the answers of those that are not ready or, while the stream makes no
     progress, of any."""
     no_progress = scaling is not None and scaling.standing_seconds >= SUSPICIOUS_SECONDS
-    asked = 0
+    left = MOST_PODS
     result = []
     for pod in pods:
-        if pod.address is not None and (no_progress or not pod.ready) and asked < MOST_PODS:
-            asked += 1
-            result.append(replace(pod, says=ask(pod.address)))
-        else:
+        if pod.address is None or not left or not (no_progress or not pod.ready):
             result.append(pod)
+            continue
+        said = ask(pod.address)
+        # Where one that should have something to say can't be reached, the others can't either.
+        left = 0 if said is None and not pod.ready else left - 1
+        result.append(replace(pod, says=said))
     return tuple(result)
