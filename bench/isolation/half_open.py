@@ -66,8 +66,8 @@ class HalfOpenProxy:
         assert task is not None
         self._tasks.add(task)
         try:
-            await self._open.wait()
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await self._open.wait()
                 there, back = await asyncio.open_connection(
                     "127.0.0.1", self._target, local_addr=(self.source, 0)
                 )
