@@ -215,6 +215,7 @@ def test_a_bug_is_a_condition_of_the_object_and_a_retry() -> None:
     assert world.told["WorkloadReady"] == ("Unknown", "InternalError")
     assert outcome is not None
     assert outcome.retry
+    assert not outcome.finished, "the lag is followed as before"
     assert world.cluster.body is not None
     assert world.cluster.body["status"]["observedGeneration"] == 9
 

@@ -240,6 +240,8 @@ class Controller:
         else:
             self._queue.succeeded(key)
         self._queue.add(key, due.seconds * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+        if not outcome.finished:
+            return
         if outcome.tm is None or outcome.connection is None:
             self._unfollow(key)
             return

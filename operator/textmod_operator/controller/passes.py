@@ -88,7 +88,8 @@ class Passes:
             logger.exception("%s: the pass failed", key)
             metrics.RECONCILE_ERRORS.inc()
             reason, message = "InternalError", f"{type(error).__name__}: {error}; it is retried"
-        return Outcome(failed_status(body, reason, message[:1024], self._now()), retry=True)
+        status = failed_status(body, reason, message[:1024], self._now())
+        return Outcome(status, retry=True, finished=False)
 
     def _release(self, key: ObjectKey, body: Manifest) -> None:
         if naming.FINALIZER not in (body["metadata"].get("finalizers") or ()):

@@ -72,6 +72,8 @@ class Outcome:
     connection: KafkaConnection | None = None
     retry: bool = False
     uses_secrets: bool = False
+    finished: bool = True
+    """False: the pass failed midway, and says nothing about whether to follow the lag."""
 
 
 def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: datetime) -> Outcome:
