@@ -2,7 +2,10 @@
 
     make bench-autoscaling
 
-or, from bench/: python -m autoscaling [--quick] [--held-out N] [--jobs 2]
+or, from bench/: python -m autoscaling [--quick] [--parts grid,bounds,unseen] [--jobs 2]
+
+The grid is the one that constants of the law were chosen on; `unseen` are the streams of
+`streams`; `bounds` compares with laws that can't be had. What is not run keeps its old figures.
 
 A run is kept in the cache for as long as the files that it came of stay the same: after a change of
 the law only the law's own runs are made anew.
@@ -21,12 +24,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from autoscaling import plots
+from autoscaling import plots, unseen
 from autoscaling.policies import Clairvoyant, Cpu, Fixed, Keda, Ours, OursPerfect, Prompt
-from autoscaling.simulator import Policy, Run, World, simulate
+from autoscaling.simulator import Policy, Run, World, simulate, simulate_all
 from autoscaling.traces import ALL, trace
 from textmod_dev.paths import cache_dir, figures_dir
-from textmod_operator.scaling import law as scaling
+from textmod_operator import scaling
+from textmod_operator.scaling import reserve
 
 RESULTS = figures_dir(Path(__file__).resolve().parents[1] / "results")
 PARTITIONS = (12, 13, 64)
@@ -49,6 +53,10 @@ ONE_SIZE = ("ours, perfect information", "prompt", "clairvoyant, borrowing")
 COMPARED = ("ours", *(f"KEDA {t}" for t in THRESHOLDS), "clairvoyant")
 
 
+Job = tuple[str, int, float, str]
+"""(trace, partitions, start, policy)."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One run's figures."""
@@ -63,23 +71,23 @@ class Cell:
     blind_scale_downs: int
 
 
-def run_cell(job: tuple[str, int, float, str]) -> Cell:
-    name, partitions, start, policy = job
-    run = simulate(trace(name, partitions), World(start), POLICIES[policy]())
-    return _cell(run)
+def run_cells(jobs: tuple[Job, ...]) -> list[Cell]:
+    """The cells of one hour, in step."""
+    name, partitions, start, _ = jobs[0]
+    policies = [POLICIES[job[3]]() for job in jobs]
+    return [_cell(run) for run in simulate_all(trace(name, partitions), World(start), policies)]
 
 
 def run_variant(job: tuple[str, int, float, bool]) -> Cell:
     """Ours at a start of 60 s, with another memory of the peak, and with or without a reserve."""
     name, partitions, half_life, reserved = job
-    before = scaling.PEAK_HALF_LIFE_SECONDS, scaling.reserve
-    scaling.PEAK_HALF_LIFE_SECONDS = half_life
-    if not reserved:
-        scaling.reserve = lambda policy, *_, **__: policy.min_replicas
+    before = reserve.PEAK_HALF_LIFE_SECONDS, reserve.RUSH
+    reserve.PEAK_HALF_LIFE_SECONDS = half_life
+    reserve.RUSH *= reserved
     try:
         return _cell(simulate(trace(name, partitions), World(60.0), Ours()))
     finally:
-        scaling.PEAK_HALF_LIFE_SECONDS, scaling.reserve = before
+        reserve.PEAK_HALF_LIFE_SECONDS, reserve.RUSH = before
 
 
 def _cell(run: Run) -> Cell:
@@ -145,9 +153,6 @@ def beyond_prompt(cells: list[Cell], start: float) -> dict[str, float]:
     }
 
 
-Job = tuple[str, int, float, str]
-
-
 class Runs:
     """Cells that were run once, in files of the cache: one for our law, one for the others."""
 
@@ -162,11 +167,14 @@ class Runs:
     def of(self, jobs: list[Job]) -> list[Cell]:
         """The cells of these jobs, run now where they are not there."""
         missing = [job for job in jobs if job not in self._done]
-        found = self._workers.map(run_cell, missing, chunksize=4)
-        for job, cell in zip(missing, found, strict=True):
-            self._done[job] = cell
-            with self._file(job[3].startswith("ours")).open("a") as file:
-                file.write(json.dumps(list(asdict(cell).values())) + "\n")
+        hours: dict[tuple[str, int, float, bool], list[Job]] = {}
+        for job in missing:
+            hours.setdefault((*job[:3], job[3].startswith("ours")), []).append(job)
+        for cells in self._workers.map(run_cells, map(tuple, hours.values())):
+            for cell in cells:
+                self._done[(cell.trace, cell.partitions, cell.start, cell.policy)] = cell
+                with self._file(cell.policy.startswith("ours")).open("a") as file:
+                    file.write(json.dumps(list(asdict(cell).values())) + "\n")
         return [self._done[job] for job in jobs]
 
     @staticmethod
@@ -174,48 +182,20 @@ class Runs:
         """Named after the content of all that decides how a run ends."""
         here = Path(__file__).parent
         sources = [here / f"{name}.py" for name in ("simulator", "policies", "traces", "hpa")]
-        sources += [Path(scaling.__file__)] if ours else []
+        sources += sorted(Path(scaling.__file__).parent.glob("*.py")) if ours else []
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
         folder = cache_dir() / "bench"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"autoscaling-{digest}.jsonl"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m autoscaling", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--quick", action="store_true", help="only what the figures need")
-    parser.add_argument("--held-out", type=int, default=6, metavar="N", help="unseen random traces")
-    asked = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    begin = time.monotonic()
-    policies = COMPARED if asked.quick else tuple(POLICIES)
-    path = RESULTS / "autoscaling.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    with ProcessPoolExecutor(asked.jobs) as workers:
-        grid = [
-            (n, p, s, k)
-            for k in policies
-            for n in ALL
-            for p in PARTITIONS
-            for s in STARTS
-            if p == 12 or k not in ONE_SIZE
-        ]
-        runs = Runs(workers)
-        cells = runs.of(grid)
-        print(f"{len(cells)} hours of the grid, {time.monotonic() - begin:.0f} s", flush=True)
-        unseen = [f"random_{seed}" for seed in range(1000, 1000 + asked.held_out)]
-        held = runs.of(
-            [(n, p, s, k) for n in unseen for p in PARTITIONS for s in STARTS for k in COMPARED]
-        )
-        print(f"{len(held)} hours of unseen traces, {time.monotonic() - begin:.0f} s", flush=True)
-        variants = [(half_life, reserved) for reserved in (False, True) for half_life in HALF_LIVES]
-        hours = [(n, p) for n in ALL for p in PARTITIONS]
-        slow = [(*hour, *variant) for variant in variants for hour in hours]
-        frontier = list(workers.map(run_variant, slow, chunksize=8))
-    answer: dict[str, Any] = {
+def grid_figures(runs: Runs, held_out: int) -> dict[str, Any]:
+    """The grid, and random traces that no constant was chosen on."""
+    cells = runs.of(
+        [(n, p, s, k) for k in COMPARED for n in ALL for p in PARTITIONS for s in STARTS]
+    )
+    answer = {
         **figures(totals(cells)),
-        "cold_first_verdict_seconds": kept.get("cold_first_verdict_seconds"),
         "by_start_seconds": {
             f"{s:.0f}": figures(totals(c for c in cells if c.start == s)) for s in STARTS
         },
@@ -223,14 +203,40 @@ def main() -> None:
             str(p): figures(totals(c for c in cells if c.partitions == p)) for p in PARTITIONS
         },
         "starts_up_to_8_seconds": figures(totals(c for c in cells if c.start <= 8)),
-        "held_out": {
-            "seeds": [1000, 1000 + asked.held_out],
+        "cells": [list(asdict(cell).values()) for cell in cells],
+        "cell_columns": list(Cell.__dataclass_fields__),
+    }
+    names = [f"random_{seed}" for seed in range(1000, 1000 + held_out)]
+    held = runs.of(
+        [(n, p, s, k) for n in names for p in PARTITIONS for s in STARTS for k in COMPARED]
+    )
+    if held:
+        answer["held_out"] = {
+            "seeds": [1000, 1000 + held_out],
             **figures(totals(held)),
             "starts_up_to_8_seconds": figures(totals(c for c in held if c.start <= 8)),
-        },
-        "beyond_prompt_by_start_seconds": {
-            f"{s:.0f}": beyond_prompt(cells, s) for s in STARTS if not asked.quick
-        },
+        }
+    return answer
+
+
+def bound_figures(runs: Runs, workers: ProcessPoolExecutor) -> dict[str, Any]:
+    """Every law over the grid, those that can't be had with 12 partitions only."""
+    cells = runs.of(
+        [
+            (n, p, s, k)
+            for k in POLICIES
+            for n in ALL
+            for p in PARTITIONS
+            for s in STARTS
+            if p == 12 or k not in ONE_SIZE
+        ]
+    )
+    variants = [(half_life, reserved) for reserved in (False, True) for half_life in HALF_LIVES]
+    hours = [(n, p) for n in ALL for p in PARTITIONS]
+    slow = [(*hour, *variant) for variant in variants for hour in hours]
+    frontier = list(workers.map(run_variant, slow, chunksize=8))
+    return {
+        "beyond_prompt_by_start_seconds": {f"{s:.0f}": beyond_prompt(cells, s) for s in STARTS},
         "totals": totals(cells),
         "totals_with_12_partitions": totals(c for c in cells if c.partitions == 12),
         "totals_by_start_seconds": {
@@ -244,24 +250,52 @@ def main() -> None:
             }
             for i, (half_life, reserved) in enumerate(variants)
         ],
-        "cells": [list(asdict(cell).values()) for cell in cells if cell.policy in COMPARED],
-        "cell_columns": list(Cell.__dataclass_fields__),
     }
-    text = json.dumps(answer, indent=1)
-    # One cell a line.
-    text = (
-        text[: text.index('"cells": [')]
-        + '"cells": [\n'
-        + ",\n".join(json.dumps(row) for row in answer["cells"])
-        + '],\n "cell_columns": '
-        + json.dumps(answer["cell_columns"])
-        + "\n}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m autoscaling", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--parts", default="grid,bounds,unseen", help="what to run")
+    parser.add_argument("--quick", action="store_true", help="only the grid")
+    parser.add_argument(
+        "--held-out", type=int, default=6, metavar="N", help="unseen random traces (0: none)"
     )
-    path.write_text(text)
-    plots.draw(RESULTS, answer, {name: make() for name, make in POLICIES.items()})
-    for name in figures(totals(cells)):
-        print(f"{name}: {answer[name]}")
+    asked = parser.parse_args()
+    parts = ["grid"] if asked.quick else asked.parts.split(",")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    begin = time.monotonic()
+    path = RESULTS / "autoscaling.json"
+    answer: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    with ProcessPoolExecutor(asked.jobs) as workers:
+        runs = Runs(workers)
+        if "grid" in parts:
+            answer |= grid_figures(runs, asked.held_out)
+            print(f"the grid, {time.monotonic() - begin:.0f} s", flush=True)
+        if "bounds" in parts:
+            answer |= bound_figures(runs, workers)
+            print(f"the bounds, {time.monotonic() - begin:.0f} s", flush=True)
+        if "unseen" in parts:
+            answer |= unseen.report(workers)
+            print(f"unseen streams, {time.monotonic() - begin:.0f} s", flush=True)
+    _write(path, answer)
+    if "bounds" in parts:
+        plots.draw(RESULTS, answer, {name: make() for name, make in POLICIES.items()})
+    if "unseen" in parts:
+        plots.draw_shapes(RESULTS / "autoscaling-shapes.png")
+    for name, value in answer.items():
+        if not isinstance(value, dict | list):
+            print(f"{name}: {value}")
     print(f"{time.monotonic() - begin:.0f} s; {path.relative_to(RESULTS.parents[1])}")
+
+
+def _write(path: Path, answer: dict[str, Any]) -> None:
+    """As JSON, one cell a line, the cells last."""
+    columns, cells = answer.pop("cell_columns"), answer.pop("cells")
+    text = json.dumps(answer, indent=1).removesuffix("\n}")
+    rows = ",\n".join(json.dumps(row) for row in cells)
+    path.write_text(f'{text},\n "cells": [\n{rows}],\n "cell_columns": {json.dumps(columns)}\n}}\n')
+    answer |= {"cells": cells, "cell_columns": columns}
 
 
 if __name__ == "__main__":

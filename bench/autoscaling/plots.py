@@ -12,7 +12,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from autoscaling.policies import Clairvoyant, Ours
 from autoscaling.simulator import Policy, World, simulate
+from autoscaling.streams import SHAPE_PLACES, SHAPES, stream
 from autoscaling.traces import NAMED, trace
 
 ONE_SIZE = ("ours, perfect information", "prompt", "clairvoyant, borrowing")
@@ -24,6 +26,36 @@ def draw(folder: Path, answer: Mapping[str, Any], policies: Mapping[str, Policy]
     _traces(folder / "autoscaling-traces.png", answer["keda_best"], policies)
     _pareto(folder / "autoscaling-pareto.png", answer)
     _slow_start(folder / "autoscaling-slow-start.png", answer)
+
+
+def draw_shapes(path: Path) -> None:
+    """The eight shapes where pods start too slowly for the promise: ours and the clairvoyant."""
+    place = SHAPE_PLACES[-1]
+    figure, rows = plt.subplots(
+        len(SHAPES), 3, figsize=(13, 1.6 * len(SHAPES)), sharex=True, constrained_layout=True
+    )
+    minutes = np.arange(3600) / 60
+    for row, name in zip(rows, SHAPES, strict=True):
+        arrivals = stream("shape", name, 0, place)
+        row[0].plot(minutes, arrivals.arrivals.sum(axis=1), color="black", lw=0.7)
+        row[0].set_ylabel(name, fontsize=8, fontweight="bold")
+        for policy in (Clairvoyant(), Ours()):
+            run = simulate(arrivals, place.world, policy)
+            ours = policy.name == "ours"
+            look = {"color": _colour(policy.name), "lw": 1.4 if ours else 0.9}
+            row[1].plot(minutes, np.minimum(run.age, 3 * place.world.promise), **look)
+            row[2].plot(minutes, run.replicas, drawstyle="steps-post", label=policy.name, **look)
+        row[1].axhline(place.world.promise, color="red", lw=0.8, ls=":")
+        row[2].set_ylim(0, None)
+    titles = ("messages/s", f"seconds behind; promise {place.world.promise:.0f}", "replicas")
+    for axis, title in zip(rows[0], titles, strict=True):
+        axis.set_title(title)
+    for axis in rows[-1]:
+        axis.set_xlabel("minutes")
+    rows[0][2].legend(fontsize=7, loc="upper right")
+    figure.suptitle(place.name)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
 
 
 def _colour(policy: str) -> str:
@@ -105,7 +137,7 @@ def _slow_start(path: Path, answer: Mapping[str, Any]) -> None:
             for f in answer["start_60_frontier"]
             if f["reserve"] == reserved
         ]
-        label = "with a reserve of √(min·max)" if reserved else "without a reserve"
+        label = "with a reserve" if reserved else "without a reserve"
         axis.plot([p[0] for p in points], [p[1] for p in points], "o-", color=colour, label=label)
         for x, y, half_life in points:
             word = "for ever" if half_life > 1e8 else f"{half_life:.0f} s"

@@ -18,6 +18,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from autoscaling.bound import fluid_optimum
 from autoscaling.policies import Clairvoyant, Ours, rivals
 from autoscaling.simulator import Policy, Run, simulate_all
 from autoscaling.streams import (
@@ -84,6 +85,16 @@ def _cell(job: Job, run: Run, number: int) -> Cell:
 
 def jobs(kind: str, seeds: Iterable[int], places: Sequence[Place]) -> list[tuple[Any, ...]]:
     return list(product((kind,), FAMILIES[kind], seeds, places))
+
+
+def rotated(seeds: int, each: int = 1) -> list[tuple[Any, ...]]:
+    """The test streams, each at `each` of the places, in turn."""
+    places, streams = TEST_PLACES, product(FAMILIES["test"], range(seeds))
+    return [
+        ("test", family, seed, places[(number + 2 * turn) % len(places)])
+        for number, (family, seed) in enumerate(streams)
+        for turn in range(each)
+    ]
 
 
 def run_all(
@@ -177,6 +188,41 @@ def by(cells: Sequence[Cell], what: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def report(workers: ProcessPoolExecutor, seeds: int = 5) -> dict[str, Any]:
+    """The figures of `autoscaling.json`: unseen streams, and the eight shapes with their bounds."""
+    shapes = run_all(jobs("shape", (0,), SHAPE_PLACES), workers)
+    cells = run_all(rotated(seeds), workers)
+    found = figures(cells)
+    bounds = {
+        name: [
+            fluid_optimum(stream("shape", name, 0, place), place.world) for place in SHAPE_PLACES
+        ]
+        for name in SHAPES
+    }
+    return {
+        "unseen_streams": seeds * len(TEST),
+        "unseen_worlds": len(TEST_PLACES),
+        "unseen_avoidable_vs_keda_best": found["avoidable_vs_keda_best"],
+        "unseen_hours_vs_clairvoyant": found["hours_vs_clairvoyant"],
+        "unseen_reversals": found["reversals"],
+        "unseen_reversals_keda_min": found["reversals_keda_min"],
+        "unseen_scale_downs_while_lag_unknown": found["blind_scale_downs"],
+        "unseen": {"all": found, "family": by(cells, "family"), "place": by(cells, "place")},
+        "shapes": {
+            "all": figures(shapes),
+            "shape": by(shapes, "family"),
+            "place": by(shapes, "place"),
+            "fluid_optimum": {
+                name: {
+                    "seconds_over": sum(over for over, _ in there),
+                    "replica_hours": round(sum(hours for _, hours in there), 2),
+                }
+                for name, there in bounds.items()
+            },
+        },
+    }
+
+
 def line(name: str, f: dict[str, Any]) -> str:
     ratio = f["avoidable_vs_keda_best"]
     return (
@@ -196,7 +242,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="streams of each family")
     parser.add_argument("--cells", action="store_true", help="every stream at every place")
     asked = parser.parse_args()
-    cells = run_all(jobs(asked.kind, range(asked.seeds), PLACES[asked.kind]))
+    rotating = asked.kind == "test"
+    streams = jobs(asked.kind, range(asked.seeds), PLACES[asked.kind])
+    cells = run_all(rotated(asked.seeds) if rotating else streams)
     for what in ("family", "place"):
         for name, found in by(cells, what).items():
             print(line(name, found))

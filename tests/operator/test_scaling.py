@@ -17,7 +17,6 @@ from textmod_operator.scaling.law import (
     Workload,
     decide,
     levels,
-    reserve,
 )
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
 
@@ -50,6 +49,9 @@ class Stream:
         age = self.age if self.measured else None
         return LagReading(self.now, lags, age, rebalancing, self.told_rate)
 
+    first_in_first_out: bool = False
+    """The age is that of the oldest message, not an estimate from the rate of now."""
+    arrived: list[tuple[float, float]] = field(default_factory=list)
     age: float = 0.0
     told_rate: float | None = None
 
@@ -88,6 +90,10 @@ class Stream:
             total = sum(rates)
             behind = sum(self.ends) - sum(self.reads)
             self.age = behind / total if total else self.age + 5 if behind else 0.0
+            if self.first_in_first_out:
+                self.arrived.append((self.now, sum(self.ends)))
+                after = (at for at, end in self.arrived if end > sum(self.reads) + 1e-6)
+                self.age = self.now - next(after, self.now)
             decisions.append(self.decide())
         return decisions
 
@@ -307,11 +313,79 @@ def test_the_largest_size_is_kept_when_it_only_just_keeps_up() -> None:
 
 
 def test_one_busy_moment_starts_the_window_anew() -> None:
-    stream = Stream(replicas=6, memory=Memory(rate=100.0))
-    stream.run(60, 500)
+    stream = Stream(replicas=12, memory=Memory(rate=100.0))
+    stream.run(60, 1000)
     for _ in range(8):
-        assert {d.desired for d in stream.run(40, 150)} == {6}
-        assert {d.desired for d in stream.run(15, 500)} == {6}
+        assert {d.desired for d in stream.run(40, 150)} == {12}
+        assert {d.desired for d in stream.run(30, 1000)} == {12}
+
+
+# --- What is periodic ---------------------------------------------------------------------------
+
+
+QUICK = Memory(rate=100.0, start_seconds=5)
+
+
+def test_a_batch_by_the_minute_is_not_chased() -> None:
+    """3,000 messages at once, once a minute: three replicas read them in ten seconds."""
+    stream = Stream(replicas=3, memory=QUICK, first_in_first_out=True)
+    sizes: list[list[int]] = []
+    reasons = []
+    for _ in range(12):
+        batch = stream.run(5, 600, per_replica=100)
+        sizes.append([d.desired for d in batch + stream.run(55, 1, per_replica=100)])
+        reasons.append(batch[0].reason)
+    assert "a surge like the last" in reasons[-1]
+    learned = {size for minute in sizes[5:] for size in minute}
+    assert len(learned) == 1
+    assert learned <= {2, 3, 4}
+
+
+def test_a_rate_that_flips_is_served_by_one_size() -> None:
+    stream = Stream(replicas=6, memory=QUICK, first_in_first_out=True)
+    for rate in (100, 700) * 5:
+        stream.run(45, rate, per_replica=100)
+    learned = {d.desired for rate in (100, 700) * 5 for d in stream.run(45, rate, per_replica=100)}
+    assert len(learned) == 1
+
+
+def test_a_surge_beyond_those_before_is_answered() -> None:
+    stream = Stream(replicas=3, memory=QUICK, first_in_first_out=True)
+    for _ in range(10):
+        stream.run(5, 600, per_replica=100)
+        stream.run(55, 1, per_replica=100)
+    settled = stream.replicas
+    decisions = stream.run(60, 600, per_replica=100)  # this one does not end
+    up = next(i for i, d in enumerate(decisions) if d.desired > settled)
+    assert 5 * up <= 30
+
+
+def test_a_size_that_fails_again_and_again_is_not_taken_in_between() -> None:
+    """Two minutes of little between two rushes: longer than the window."""
+    stream = Stream(replicas=12, memory=QUICK, first_in_first_out=True)
+    sizes = []
+    for _ in range(6):
+        stream.run(60, 1000, per_replica=100)
+        sizes.append({d.desired for d in stream.run(120, 50, per_replica=100)})
+    assert sizes[0] != {12}
+    assert sizes[-1] == {12}
+
+
+def test_the_hour_of_the_day_is_remembered_over_a_restart() -> None:
+    """A peak of ten minutes a day, and pods that start too slowly for it."""
+    day, hour = 24 * 3600, 3600
+    stream = Stream(now=10.0 * day + 9 * hour, memory=Memory(rate=100.0, start_seconds=120))
+    stream.run(600, 1000)
+    stream.run(hour, 50)
+    stream.now = 11.0 * day + 8 * hour
+    before = stream.run(600, 50)[-1].desired
+    stored = json.loads(json.dumps(stream.memory.learned())) | {"startSeconds": 120}
+    stream.memory, stream.follow = Memory.from_learned(stored), False
+    stream.run(2990, 50)
+    at_nine = stream.decide()
+    assert before <= 4
+    assert at_nine.desired >= 6
+    assert "stand ready" in at_nine.reason
 
 
 def test_a_slow_start_keeps_enough_for_the_peak_to_come_back() -> None:
@@ -336,28 +410,20 @@ def test_the_peak_is_forgotten() -> None:
 def test_a_reserve_stands_ready_where_pods_start_too_slowly_for_an_unseen_rush() -> None:
     stream = Stream(memory=Memory(rate=100.0, start_seconds=120))
     decision = stream.run(600, 50)[-1]
-    assert decision.desired == 4
+    assert decision.desired > 1
     assert "stand ready while pods start slowly" in decision.reason
 
 
-@pytest.mark.parametrize(
-    ("least", "most", "reaction", "expected"),
-    [
-        (1, 64, 20.0, 1),  # in time anyway
-        (1, 64, 30.0, 1),
-        (1, 64, 45.0, 3),  # 64^¼ = 2.8
-        (1, 64, 60.0, 8),
-        (1, 64, 600.0, 8),
-        (4, 64, 60.0, 16),
-        (0, 64, 60.0, 0),
-        (64, 64, 60.0, 64),
-    ],
-)
-def test_the_reserve_is_the_middle_of_what_is_allowed(
-    least: int, most: int, reaction: float, expected: int
-) -> None:
-    policy = Policy(least, most, partitions=64)
-    assert reserve(policy, promise=30.0, reaction=reaction) == expected
+def test_the_reserve_goes_by_the_stream_not_by_the_maximum() -> None:
+    def kept(arriving: float, largest: int) -> int:
+        policy = Policy(1, largest, partitions=64, max_seconds_behind=30)
+        memory = Memory(rate=100.0, start_seconds=120)
+        stream = Stream(policy=policy, memory=memory, ends=[0.0] * 64, reads=[0.0] * 64)
+        return stream.run(600, arriving)[-1].desired
+
+    assert kept(2, 64) == 1  # a trickle's rush is small too
+    assert kept(80, 16) == kept(80, 64)
+    assert kept(20, 64) < kept(80, 64)
 
 
 @pytest.mark.parametrize(
@@ -518,16 +584,22 @@ def test_the_start_time_is_measured() -> None:
 
 
 def test_what_was_learned_survives_as_json() -> None:
-    memory = Memory(rate=123.4567, start_seconds=8.0)
-    stored = json.loads(json.dumps(memory.learned()))
-    again = Memory.from_learned(stored)
-    assert (again.rate, again.start_seconds) == (123.457, 8.0)
+    hours = tuple(float(hour) for hour in range(24))
+    memory = Memory(rate=123.4567, start_seconds=8.0, hour=24 * 100 + 7, busiest=456, hours=hours)
+    stored = json.dumps(memory.learned())
+    again = Memory.from_learned(json.loads(stored))
+    assert (again.rate, again.start_seconds) == (120.0, 8.0)  # two figures, so that it rests
+    assert again.hours[7] == pytest.approx(456, rel=0.1)
+    assert again.hours[8:] == pytest.approx(hours[8:], rel=0.12)
+    assert len(stored) < 300
     assert Memory.empty().learned() == {}
 
 
 @pytest.mark.parametrize("value", ["fast", -1, 0, None, True, math.inf, math.nan, [], {}])
 def test_nonsense_in_what_was_learned_is_left_out(value: object) -> None:
-    assert Memory.from_learned({"rate": value, "startSeconds": value}) == Memory.empty()
+    names = ("rate", "startSeconds", "hours")
+    assert Memory.from_learned(dict.fromkeys(names, value)) == Memory.empty()
+    assert Memory.from_learned({"hours": [value] * 24}).hours == (0.0,) * 24
 
 
 # --- Zero, threshold, bounds --------------------------------------------------------------------

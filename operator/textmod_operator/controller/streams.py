@@ -190,8 +190,7 @@ class Streams:
         figures = memory.learned() if memory is not None else {}
         if not figures or stream is None:
             return None
-        rounded = {name: float(f"{value:.2g}") for name, value in figures.items()}
-        return json.dumps({**rounded, "of": stream.way})
+        return json.dumps({**figures, "of": stream.way})
 
     def figures(self) -> list[tuple[str, str, dict[str, float | None]]]:
         """(namespace, name, gauge → value) of every stream, by the names of `metrics`; None where

@@ -1,0 +1,97 @@
+"""The streams that nobody tuned for: repeatable, apart from the others, and within their bounds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # no package of ours: see the bench
+
+from autoscaling.bound import fluid_optimum
+from autoscaling.policies import Cpu, Keda
+from autoscaling.simulator import World, simulate, simulate_all
+from autoscaling.streams import SHAPE_PLACES, SHAPES, TEST, TEST_PLACES, TRAIN, stream
+from autoscaling.traces import Trace
+from autoscaling.unseen import rotated
+
+
+def test_the_families_to_report_on_are_not_those_to_choose_on() -> None:
+    assert not {*TRAIN} & {*TEST}
+    assert not {*TRAIN.values()} & {*TEST.values()}
+
+
+def test_sixty_streams_are_spread_over_six_worlds() -> None:
+    jobs = rotated(5)
+    assert len({job[1:3] for job in jobs}) == 60
+    assert {job[3] for job in jobs} == {*TEST_PLACES}
+    assert len({place.world for place in TEST_PLACES}) == 6
+
+
+@pytest.mark.parametrize("family", TEST)
+def test_a_stream_is_drawn_from_its_seed(family: str) -> None:
+    place = TEST_PLACES[0]
+    one, again, other = (stream("test", family, seed, place).arrivals for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert one.shape == (3600, place.partitions)
+    assert one.min() >= 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_lasts_an_hour(shape: str) -> None:
+    assert SHAPES[shape]().shape == (3600,)
+
+
+def test_laws_in_step_do_as_each_alone() -> None:
+    arrivals = np.full((300, 6), 40.0)
+    arrivals[100:] = 90.0
+    trace, world = Trace("step", arrivals, deaths=(150,)), World(start=5.0)
+    together = simulate_all(trace, world, [Keda(20), Keda(500), Cpu()])
+    alone = [simulate(trace, world, policy) for policy in (Keda(20), Keda(500), Cpu())]
+    for one, other in zip(together, alone, strict=True):
+        assert np.array_equal(one.age, other.age)
+        assert np.array_equal(one.replicas, other.replicas)
+
+
+def test_longer_texts_are_read_more_slowly() -> None:
+    arrivals = np.full((200, 4), 20.0)
+    slow = Trace("long", arrivals, speed=np.full(200, 0.5))
+    usual = simulate(Trace("usual", arrivals), World(5.0), Keda(10_000), begin=1)
+    assert usual.over < simulate(slow, World(5.0), Keda(10_000), begin=1).over
+
+
+@pytest.mark.parametrize(
+    ("rate", "hours"),
+    [
+        (90.0, 1.0),  # one replica reads it
+        (190.0, 2.0),
+    ],
+)
+def test_the_fluid_optimum_of_a_steady_stream(rate: float, hours: float) -> None:
+    trace = Trace("steady", np.full((3600, 12), rate / 12))
+    over, spent = fluid_optimum(trace, World(5.0))
+    assert over == 0
+    assert spent == pytest.approx(hours, abs=0.1)
+
+
+def test_the_fluid_optimum_reads_a_batch_within_the_promise() -> None:
+    """2,000 messages at once: one replica reads them in 20 s, the promise is 30."""
+    arrivals = np.zeros((600, 12))
+    arrivals[100] = 2000 / 12
+    over, spent = fluid_optimum(Trace("batch", arrivals), World(5.0))
+    assert (over, spent) == (0, pytest.approx(600 / 3600, abs=0.01))
+
+
+def test_what_no_size_reads_in_time_is_late_for_the_optimum_too() -> None:
+    arrivals = np.zeros((600, 12))
+    arrivals[100] = 100_000 / 12
+    over, _ = fluid_optimum(Trace("backfill", arrivals), World(5.0))
+    assert over > 40
+
+
+def test_every_shape_has_places() -> None:
+    assert len(SHAPE_PLACES) == 4
+    assert len(SHAPES) == 8
