@@ -9,6 +9,8 @@ Apicurio's, from the archive pinned in ``dev/schema-registry/pom.xml``::
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 from pathlib import Path
 from typing import Self
 
@@ -72,6 +74,16 @@ class SchemaRegistry:
         """Stop the process, as a test of an outage wants it; its schemas are gone."""
         assert self._process is not None  # noqa: S101 - started before
         self._keeper.stop(self._process, grace_seconds=10)
+
+    def pause(self) -> None:
+        """Freeze the process: it keeps its schemas and answers nothing until `resume`."""
+        assert self._process is not None  # noqa: S101 - started before
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the process go on after `pause`."""
+        assert self._process is not None  # noqa: S101 - started before
+        os.kill(self._process.pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)

@@ -1,9 +1,16 @@
 """Values framed by Confluent's own serializers, schemas in a real registry (Apicurio)."""
 
 import json
+import os
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
@@ -12,6 +19,8 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
+from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.processes import free_port
 from textmod_dev.schema_registry import SchemaRegistry as Registry
 from textmod_model.formats import catalog
 from textmod_model.formats.message import (
@@ -246,3 +255,102 @@ def test_a_schema_is_asked_for_once_and_an_outage_is_not_the_messages_fault(
             encode(Decoded(("x",)), [0.5], "in/0/1")
         registry.start()
         assert isinstance(encode(Decoded(("x",)), [0.5], "in/0/1"), bytes)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    with KafkaBroker(tmp_path_factory.mktemp("kafka") / "kafka") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    rows = ["text,label"]
+    rows += [
+        f"{'stupid idiot' if i % 3 == 0 else 'lovely paper'} {i},{int(i % 3 == 0)}"
+        for i in range(120)
+    ]
+    (folder / "comments.csv").write_text("\n".join(rows))
+    command = [sys.executable, "-m", "textmod_model", "train", folder / "comments.csv"]
+    subprocess.run([*command, "--out", folder / "artifact"], check=True, capture_output=True)
+    return folder / "artifact"
+
+
+def test_a_stream_waits_for_its_registry_and_says_so(broker, model, tmp_path, opened):
+    """Messages in Avro, verdicts in Avro; the registry is away when the first message comes."""
+    topics = {role: f"{role}-registry" for role in ("in", "out", "dead")}
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    for future in admin.create_topics([NewTopic(name, 1, 1) for name in topics.values()]).values():
+        future.result(30)
+    ports = {
+        f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(free_port())
+        for name in ("HTTP", "GRPC", "METRICS")
+    }
+    ready = f"http://127.0.0.1:{ports['PREDICTIVE_UNIT_METRICS_SERVICE_PORT']}/health/ready"
+    with Registry(tmp_path) as registry:
+        opened.append(SchemaRegistryClient({"url": registry.url}))
+        serializer = AvroSerializer(opened[-1], AVRO, conf=CONF)
+        raw = serializer(COMMENT, context(topics["in"]))
+        registry.pause()
+        environment = os.environ | {
+            "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+            "TEXTMOD_INPUT_TOPIC": topics["in"],
+            "TEXTMOD_OUTPUT_TOPIC": topics["out"],
+            "TEXTMOD_DEAD_LETTER_TOPIC": topics["dead"],
+            "TEXTMOD_CONSUMER_GROUP": "registry",
+            "TEXTMOD_MESSAGE_FORMAT": "SchemaRegistry",
+            "TEXTMOD_MESSAGE_TEXT_FIELD": "post.body",
+            "TEXTMOD_MESSAGE_OUTPUT_FORMAT": "Avro",
+            "TEXTMOD_SCHEMA_REGISTRY_URL": registry.url,
+            "TEXTMOD_ARTIFACT": str(model),
+            "TEXTMOD_BIND_ADDRESS": "127.0.0.1",
+            "TEXTMOD_TERMINATION_LOG": os.devnull,
+            **ports,
+        }
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+        producer.produce(topics["in"], raw, b"k")
+        producer.flush(30)
+        command = [sys.executable, "-m", "textmod_model", "stream"]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as worker:
+            try:
+                until(lambda: "schema registry can't be reached" in answer(ready))
+                registry.resume()
+                message = first(broker.bootstrap_servers, topics["out"])
+                until(lambda: "is loaded" in answer(ready))
+            finally:
+                registry.resume()
+                worker.terminate()
+                worker.wait(30)
+        opened.append(SchemaRegistryClient({"url": registry.url}))
+        verdict = AvroDeserializer(opened[-1], conf=CONF)(message.value(), context(topics["out"]))
+    assert verdict["id"] == "c1"
+    assert dict(message.headers())["content-type"] == b"application/vnd.confluent.avro"
+
+
+def answer(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as found:  # noqa: S310 - our own worker
+            return found.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
+    except OSError:
+        return ""
+
+
+def until(holds, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def first(bootstrap, topic):
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader"})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    message = consumer.poll(60)
+    consumer.close()
+    assert message is not None
+    assert message.error() is None
+    return message
