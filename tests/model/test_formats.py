@@ -1,6 +1,8 @@
 """Every kind of message is decoded or refused; nothing raises, nothing repeats a user's text."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -233,3 +235,14 @@ def test_an_envelope_is_opened_only_where_its_header_says_so():
 def test_a_format_is_registered_once_and_under_its_name():
     assert {"Auto", "Seldon", "Json", "Text"} <= set(catalog.input_formats())
     assert {"Seldon", "Verdict"} <= set(catalog.output_formats())
+
+
+def test_formats_without_a_registry_load_none_of_its_client():
+    code = (
+        "import sys; from textmod_model.formats import catalog;"
+        "catalog.input_formats(), catalog.output_formats();"
+        "print([one for one in sys.modules if one.startswith(('confluent', 'fastavro', 'grpc'))])"
+    )
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
