@@ -115,7 +115,7 @@ DISGUISES: Final = (
     Disguise("turned", "lookalike", _table(_TURNED)),
     Disguise("1337", "lookalike", _table(_LEET)),
     Disguise("signs for letters", "lookalike", _table(_LEET_SIGNS)),
-    Disguise("letters twice over", "lookalike", lambda letter, _: letter * 3),
+    Disguise("letters three times", "lookalike", lambda letter, _: letter * 3),
     Disguise("space behind", "apart", _behind(" ")),
     Disguise("dot behind", "apart", _behind(".")),
     Disguise("dash behind", "apart", _behind("-")),

@@ -189,3 +189,8 @@ def test_the_cost_is_linear() -> None:
         text = piece * (2**17 // len(piece))
         assert undisguise(text) is not None
     assert undisguise("".join(draw.choices("il1!|$a ", k=2**14))) is not None
+
+
+@given(st.text(st.sampled_from("aeist'’._-*!$1(ЖéA "), max_size=40))
+def test_marks_between_letters_never_raise(text: str) -> None:
+    assert isinstance(clean(text), str)

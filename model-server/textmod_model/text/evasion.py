@@ -161,7 +161,8 @@ class _Evidence:
         common = 0
         for chunk in chunks:
             new = found.get(chunk)
-            core = _core(new.text if new is not None and new.certainty else chunk)
+            counts = new is not None and (new.certainty or "signs" in new.kinds)
+            core = _core(new.text if new is not None and counts else chunk)
             self._words += bool(core)
             common += is_common(core)
             if new is not None:
@@ -172,9 +173,9 @@ class _Evidence:
     def has_much(self, kind: Kind) -> bool:
         """Tell whether a kind is found so often that it is meant."""
         count = self._words_made[kind]
-        return count >= max(
-            self._several, _MANY_OF.get(kind, _MANY) * self._words, self._guesses[kind]
-        )
+        # Numbers and mentions say nothing against signs for letters, which they are read as too.
+        against = 0 if kind == "signs" else self._guesses[kind]
+        return count >= max(self._several, _MANY_OF.get(kind, _MANY) * self._words, against)
 
     def speaks_for(self, chunk: str, new: Reading) -> bool:
         """Tell whether the text bears a reading out; a word of two scripts needs no other sign."""

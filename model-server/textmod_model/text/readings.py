@@ -206,8 +206,8 @@ def _of_separators(core: str, letters: str) -> int:
     between = set(_BETWEEN.findall(core))
     if all(group[0].isupper() for group in groups) or not between.isdisjoint(_BRACKETS_IN_WORDS):
         return LIKELY  # Yu-Gi-Oh, alco(ho)l
-    if len(groups) > 2:
-        return SURE
+    if len(groups) != 2:
+        return SURE if len(groups) > 2 else LIKELY  # an apostrophe too many
     return SURE if between <= _NEVER_IN_WORDS and groups[1].islower() else LIKELY
 
 
