@@ -59,7 +59,7 @@ def test_names_labels_and_owner():
     assert selector == {
         "seldon-deployment-id": "science",
         "seldon-app": "science-default",
-        "seldon-app-svc": "science-default-classifier",
+        "seldon-app-svc-classifier": "science-default-classifier",
     }
     assert selector.items() <= labels.items()
     assert labels["team"] == "safety"
@@ -127,9 +127,15 @@ def test_a_service_port_of_ones_own_erases_the_environment():
     assert env["PREDICTIVE_UNIT_HTTP_SERVICE_PORT"] == "9000"
 
 
-def test_the_pods_own_security_context_is_lost():
-    pod = only_deployment(wanted(sdep()))["spec"]["template"]["spec"]
-    assert pod["securityContext"] == {"runAsUser": 8888}
+def test_a_pod_without_a_security_context_gets_one():
+    given = sdep()
+    assert _pod(given)["securityContext"] == {"fsGroup": 1}
+    del given["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["securityContext"]
+    assert _pod(given)["securityContext"] == {"runAsUser": 8888}
+
+
+def _pod(given):
+    return only_deployment(wanted(given))["spec"]["template"]["spec"]
 
 
 def test_the_engine_comes_unless_it_is_annotated_away():
@@ -143,7 +149,10 @@ def test_the_engine_comes_unless_it_is_annotated_away():
     assert given == before
     engine = _containers(made)[1]
     assert engine["name"] == "seldon-container-engine"
-    arguments = dict(zip(engine["args"][::2], engine["args"][1::2], strict=True))
+    *pairs, last = engine["args"]
+    arguments = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    assert (arguments["--transport"], last) == ("rest", "--full_health_checks=false")
+    assert "lifecycle" not in engine, "it ends at SIGTERM"
     assert arguments["--server_type"] == "kafka"
     assert (arguments["--sdep"], arguments["--predictor"]) == ("science", "default")
     env = environment(only_deployment(made), engine["name"])

@@ -96,12 +96,13 @@ def _add_predictor(sdep: Json, predictor: Json, result: Wanted) -> None:
                 continue  # a helper container: left as it is
             found[unit["name"]] = deployment
             name = shortened(f"{services}-{container['name']}")
-            _label(deployment, {"seldon-app-svc": name}, select=True)
+            svc = f"seldon-app-svc-{container['name']}"
+            _label(deployment, {svc: name}, select=True)
             kinds = {"seldon.io/model": "true"} if unit.get("type") == "MODEL" else {}
             _label(deployment, kinds | MANAGED_BY)
             _complete_container(sdep, predictor, unit, container)
-            labels = {"seldon-app-svc": name, "seldon-app": services} | kinds
-            service = _service(sdep, name, labels, {"seldon-app-svc": name}, UNIT_PORTS)
+            labels = {svc: name, "seldon-app": services} | kinds
+            service = _service(sdep, name, labels, {svc: name}, UNIT_PORTS)
             service["metadata"]["annotations"] = dict(annotations)
             result.services.append(service)
             if not engine:
@@ -112,7 +113,8 @@ def _add_predictor(sdep: Json, predictor: Json, result: Wanted) -> None:
     if engine:
         _add_engine(sdep, predictor, found[predictor["graph"]["name"]], services)
     ports = ENGINE_PORTS if engine else UNIT_PORTS
-    service = _service(sdep, services, {"seldon-app": services}, {"seldon-app": services}, ports)
+    labels = {"seldon-app": services} | ({} if engine else {"seldon.io/model": "true"})
+    service = _service(sdep, services, labels, {"seldon-app": services}, ports)
     service["metadata"]["annotations"] = dict(annotations)
     result.services.append(service)
 
@@ -127,7 +129,8 @@ def _deployment(sdep: Json, predictor: Json, index: int) -> Json:
     seldon_id = shortened(sdep["metadata"]["name"])
     metadata = component.get("metadata", {})
     extra = {**predictor.get("labels", {}), **metadata.get("labels", {})}
-    labels = {"seldon-deployment-id": seldon_id, "app": name, "fluentd": "true"} | extra
+    own = {"app": name, "fluentd": "true", "version": predictor["name"]}
+    labels = {"seldon-deployment-id": seldon_id, **own} | extra
     annotations = {
         **sdep["spec"].get("annotations", {}),
         **predictor.get("annotations", {}),
@@ -135,7 +138,7 @@ def _deployment(sdep: Json, predictor: Json, index: int) -> Json:
     }
     scrape = {"prometheus.io/path": "/prometheus", "prometheus.io/scrape": "true"}
     pod = component["spec"]
-    pod["securityContext"] = {"runAsUser": USER}  # whatever the user wrote there is lost
+    pod.setdefault("securityContext", {"runAsUser": USER})
     pod.setdefault("terminationGracePeriodSeconds", GRACE_SECONDS)
     field_ref = {"fieldRef": {"fieldPath": "metadata.annotations"}, "path": "annotations"}
     pod["volumes"] = [
@@ -201,6 +204,8 @@ def _complete_container(sdep: Json, predictor: Json, unit: Json, container: Json
         "SELDON_EXECUTOR_ENABLED": "true",
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics["containerPort"]),
         "PREDICTIVE_UNIT_METRICS_ENDPOINT": "/prometheus",
+        "MLSERVER_METRICS_PORT": str(metrics["containerPort"]),
+        "MLSERVER_METRICS_ENDPOINT": "/prometheus",
     }
     if parameters := unit.get("parameters"):
         environment["PREDICTIVE_UNIT_PARAMETERS"] = json.dumps(parameters)
@@ -229,11 +234,17 @@ def _add_engine(sdep: Json, predictor: Json, deployment: Json, services: str) ->
         "protocol": sdep["spec"].get("protocol", "seldon"),
         "prometheus_path": "/prometheus",
         "server_type": sdep["spec"].get("serverType", "rpc"),
+        "transport": sdep["spec"].get("transport", "rest"),
+        "log_work_buffer_size": "10000",
+        "log_write_timeout_ms": "2000",
     }
     container = {
         "name": ENGINE,
         "image": ENGINE_IMAGE,
-        "args": [part for name, value in arguments.items() for part in (f"--{name}", value)],
+        "args": [
+            *(part for name, value in arguments.items() for part in (f"--{name}", value)),
+            "--full_health_checks=false",
+        ],
         "env": [
             {
                 "name": "ENGINE_PREDICTOR",
@@ -249,14 +260,13 @@ def _add_engine(sdep: Json, predictor: Json, deployment: Json, services: str) ->
         ],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": port}, **probe},
         "livenessProbe": {"httpGet": {"path": "/live", "port": port}, **probe},
-        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", "/bin/sleep 10"]}}},
         "volumeMounts": [{"name": PODINFO, "mountPath": "/etc/podinfo"}],
         "resources": orchestrator.get("resources")
         or {
             "requests": {"cpu": "500m", "memory": "512Mi"},
             "limits": {"cpu": "500m", "memory": "512Mi"},
         },
-        "securityContext": {"runAsUser": USER},
+        "securityContext": {"runAsUser": USER, "allowPrivilegeEscalation": False},
     }
     deployment["spec"]["template"]["spec"]["containers"].append(container)
 
@@ -297,7 +307,8 @@ def status(sdep: Json, deployments: list[Json], wanted_names: list[str]) -> Json
         progressing = conditions.get("Progressing", {})
         available = conditions.get("Available", {}).get("status") == "True"
         if progressing.get("status") == "False" and not available:
-            state, description = "Failed", progressing.get("message", "")
+            state = "Failed"
+            description = "Deployment is no longer progressing and not available."
         elif state != "Failed":
             state = "Creating"
     first = wanted_names[0] if wanted_names else ""
