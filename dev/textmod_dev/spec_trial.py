@@ -16,6 +16,7 @@ from textmod_dev.generated_specs import Json, SpecGenerator
 from textmod_dev.kube_client import ApiError, KubeClient
 
 CONDITIONS: Final = 7
+NOT_FOUND: Final = 404
 AT_ONCE: Final = 6
 """Objects that wait for their answer at the same time."""
 POLL_SECONDS: Final = 0.1
@@ -71,10 +72,10 @@ async def _work(
     at: str,
     until: int,
 ) -> None:
-    collection = at
+    """One object after the other, under one name: topics are used again, and a broker has room."""
     while trial.specs < until:
         body = next(bodies)
-        at = f"{collection}/{body['metadata']['name']}"
+        body["metadata"]["name"] = at.rpartition("/")[2]
         if not await _admitted(client, at, body, trial):
             continue
         await _answer(client, at, body, trial)
@@ -130,9 +131,13 @@ def _count(live: Json, trial: Trial) -> None:
 
 
 async def _delete(client: KubeClient, at: str) -> None:
-    await client.delete(at)
-    # A finalizer waits for Kafka; what was made for the object goes with its owner.
+    """Delete an object and wait until it is gone. A finalizer would wait for Kafka."""
+    retain = {"spec": {"topics": {"deletionPolicy": "Retain"}}}
     try:
-        await client.patch(at, {"spec": {"topics": {"deletionPolicy": "Retain"}}})
-    except ApiError:
-        return  # gone already
+        await client.delete(at)
+        await client.patch(at, retain)
+        while (await client.get(at)) is not None:
+            await asyncio.sleep(POLL_SECONDS)
+    except ApiError as error:
+        if error.status != NOT_FOUND:
+            raise
