@@ -133,10 +133,12 @@ def _count(live: Json, trial: Trial) -> None:
 async def _delete(client: KubeClient, at: str) -> None:
     """Delete an object and wait until it is gone. A finalizer would wait for Kafka."""
     retain = {"spec": {"topics": {"deletionPolicy": "Retain"}}}
+    start = time.monotonic()
     try:
         await client.delete(at)
         await client.patch(at, retain)
-        while (await client.get(at)) is not None:
+        while time.monotonic() - start < GIVE_UP_SECONDS:
+            await client.get(at)
             await asyncio.sleep(POLL_SECONDS)
     except ApiError as error:
         if error.status != NOT_FOUND:
