@@ -9,7 +9,7 @@ import pytest
 
 from textmod_model import artifact
 from textmod_model.scoring.scorer import CompiledBackend, Scorer
-from textmod_model.training import sample, train
+from textmod_model.training import report, sample, train
 from textmod_model.training.dataset import Dataset
 
 ROWS = 500
@@ -122,3 +122,13 @@ def test_every_protocol_says_the_labels(made: artifact.Artifact) -> None:
     }
     data = json.loads(seldon.encoder(writing)(Decoded(("x",)), rows, "t/0/1"))["data"]
     assert data == {"names": ["removed", "shouted"], "ndarray": [[0.5, 0.25]]}
+
+
+def test_the_report_has_the_figures_of_every_label(made: artifact.Artifact) -> None:
+    data = data_of_two()
+    scores = Scorer.from_artifact(made).score(data.texts)
+    trained = train.Trained(made.pipeline(), made.manifest.attributes, scores)
+    html = report.render(made.manifest, trained, data, {"recipe": [0.7, 0.8]})
+    assert "<b>shouted</b>" in html
+    assert "with the label removed" in html
+    assert "log of ends" not in html

@@ -23,7 +23,6 @@ class Kind(NamedTuple):
 
 KINDS: Final = {
     "pipeline": Kind("model.skops", "textmod_model.scoring.kinds:pipeline"),
-    "onnx": Kind("model.onnx", "textmod_model.scoring.onnx_text:load"),
 }
 
 

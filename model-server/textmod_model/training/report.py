@@ -62,7 +62,7 @@ def render(
     with mpl.rc_context(_STYLE):
         plots = _plots(trained, data, labels, comparison)
     return environment.get_template("report.html.j2").render(
-        manifest=manifest, metrics=trained.metrics, plots=plots, removed=int(labels.sum())
+        manifest=manifest, metrics=manifest.metrics, plots=plots, removed=int(labels.sum())
     )
 
 
@@ -336,8 +336,9 @@ def _mean_scores(
     rest = csr_matrix(matrix @ diags(others))
     unit = csr_matrix((np.ones(len(others)) - others)[None, :])
     every = csr_matrix(np.ones((matrix.shape[0], 1)))
+    yes = 0 if len(classifier.coef_) > 1 else 1  # the column of the first label
     return [
-        float(classifier.predict_proba(csr_matrix(rest + every @ (unit * value)))[:, 1].mean())
+        float(classifier.predict_proba(csr_matrix(rest + every @ (unit * value)))[:, yes].mean())
         for value in values
     ]
 
@@ -355,6 +356,27 @@ def _usual_size(matrix: object) -> Floats:
     return np.asarray(np.sqrt(np.maximum(squares - mean * mean, 0)))
 
 
+_MARKS_SAID: Final = {
+    "long": "long words", "short": "short words", "capital": "capitalized words",
+    "shouted": "words in capitals", "address": "addresses", "digit": "words with digits",
+    "not ASCII": "words beyond ASCII", "bracket": "brackets", "list or quote": "list or quote",
+    "opens quotation": "opening quotation marks", "ends ?": "question marks at the end of words",
+    "ends !": "exclamation marks at the end of words", "ends .": "full stops", "ends ,": "commas",
+    "I": "“I”, “me”, “my”", "you": "“you”, “we”, “they”", "length": "length of the comment",
+}  # fmt: skip
+
+
+def _said(name: str) -> str:
+    """Return a feature's name as a person would say it."""
+    if name.endswith(" / root of length") and (mark := name[: -len(" / root of length")]):
+        return f"{_MARKS_SAID.get(mark, mark)}, for the length"
+    if name.startswith("log of "):
+        mark = name.removeprefix("log of ").removesuffix(", squared")
+        return _MARKS_SAID.get(mark, mark) + (" (squared)" if name.endswith("squared") else "")
+    return name.replace("chunks", "words")
+
+
 def _shown(name: str) -> str:
     """Show white space at the edge of an n-gram; keep dollar signs from being mathematics."""
+    name = _said(name)
     return name.replace("… ", "…␣").replace(" …", "␣…").replace("$", r"\$")
