@@ -32,6 +32,7 @@ _LEAST_SHOUTED: Final = 4  # letters; shorter ones are mostly abbreviations
 _CHUNK: Final = re.compile(r"\S+")
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _BETWEEN: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w'’]+|_+)(?=[A-Za-z])")
+_PERSON: Final = re.compile(r"(?<![A-Za-z])i(?![A-Za-z])")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[a-z]")
 _SHOUTED: Final = re.compile(r"[^\w]*[A-Z]+(?:['’][A-Z]+)?[^\w]*")
 
@@ -123,6 +124,7 @@ def _right_capitals(draft: Draft) -> None:
     elif capitals >= _UPPER * len(letters) and len(words) > _SEVERAL:
         draft.sub(_LETTERS, lambda match: match[0].lower())
         draft.sub(_SENTENCE, lambda match: match[0].upper())
+        draft.sub(_PERSON, lambda match: match[0].upper())
 
 
 def _read_words(draft: Draft) -> None:
@@ -132,7 +134,7 @@ def _read_words(draft: Draft) -> None:
     if not found:
         return
     evidence = _Evidence(chunks, found)
-    if evidence.has_much("signs") or evidence.has_much("accents"):
+    if any(map(evidence.has_much, _EAGER)):
         for chunk in set(chunks) - found.keys():
             if (new := reading(chunk, eager=True)) is not None:
                 found[chunk] = new._replace(certainty=GUESS)
@@ -149,6 +151,9 @@ def _separator(chunks: Sequence[str]) -> re.Pattern[str]:
     marks = Counter(mark for chunk in chunks for mark in _BETWEEN.findall(chunk))
     most = marks.most_common(1)
     return re.compile(f"(?<=[A-Za-z]){re.escape(most[0][0])}" if most else "(?!)")
+
+
+_EAGER: Final[Sequence[Kind]] = ("signs", "accents", "letters")
 
 
 class _Evidence:

@@ -86,7 +86,7 @@ def reading(chunk: str, *, eager: bool = False) -> Reading | None:
 @lru_cache(maxsize=1 << 14)
 def _reading(chunk: str, *, eager: bool) -> Reading | None:
     if _ADDRESS.search(chunk):
-        return None
+        return _address(chunk) if eager else None
     if _is_ordinary(chunk) and not (chunk[0] == "(" and chunk[-1] != ")"):
         return None
     if not eager and _NO_LETTERS.fullmatch(chunk):
@@ -112,6 +112,12 @@ def letters_of(core: str) -> str:
     if plain == lowered or is_word(plain):
         return plain
     return _NEGATION.sub("", lowered)
+
+
+def _address(chunk: str) -> Reading | None:
+    """Read an address: letter by letter, since it is no word."""
+    best = next(iter(_as_letters(chunk)))
+    return Reading(best.text, best.kinds, GUESS) if best.kinds else None
 
 
 def _is_ordinary(chunk: str) -> bool:
