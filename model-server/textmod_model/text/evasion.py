@@ -26,7 +26,7 @@ LONGEST_TEXT: Final = 1 << 16
 SUSPECT: Final = 60
 """The suspicion of a chunk that is enough for a text of any length."""
 _WEAK: Final = 4
-_SHOUTED_WEIGHT: Final = 2
+_SHOUTED_WEIGHT: Final = 3
 _LEAST_SHOUTED: Final = 4  # letters; shorter ones are mostly abbreviations
 
 _CHUNK: Final = re.compile(r"\S+")
@@ -65,9 +65,9 @@ def is_suspect(text: str) -> bool:
 def bar(chunks: int) -> float:
     """Return from which suspicion on a text of so many chunks is looked at.
 
-    Two chunks that say a little, or a tenth of all; one is enough in a text of two.
+    Three chunks that say a little, or a tenth of all; in a short text half of them.
     """
-    return min(SUSPECT, max(_WEAK, min(2 * _WEAK, _WEAK / 2 * chunks), _MANY * _WEAK * chunks))
+    return min(SUSPECT, max(_WEAK, min(3 * _WEAK, _WEAK / 2 * chunks), _MANY * _WEAK * chunks))
 
 
 def suspicion(chunk: str) -> int:
