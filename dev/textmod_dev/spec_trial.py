@@ -21,6 +21,8 @@ AT_ONCE: Final = 6
 """Objects that wait for their answer at the same time."""
 POLL_SECONDS: Final = 0.1
 GIVE_UP_SECONDS: Final = 60.0
+MOST_REFUSED: Final = 10
+"""Refused specs for each that is wanted, before a trial ends short of them."""
 EDITED_SHARE: Final = 2
 """Every so many-th object is changed to another generated spec before it is deleted."""
 
@@ -56,8 +58,8 @@ async def try_specs(
         path = f"/apis/textmoderation.dev/v1alpha1/namespaces/{namespace}/textmoderations"
         await asyncio.gather(
             *(
-                _work(client, bodies, generator, trial, at=path, until=wanted)
-                for _ in range(AT_ONCE)
+                _work(client, bodies, generator, trial, at=f"{path}/{prefix}-{n}", until=wanted)
+                for n in range(AT_ONCE)
             )
         )
     return trial
@@ -73,7 +75,7 @@ async def _work(
     until: int,
 ) -> None:
     """One object after the other, under one name: topics are used again, and a broker has room."""
-    while trial.specs < until:
+    while trial.specs < until and trial.refused < MOST_REFUSED * until:
         body = next(bodies)
         body["metadata"]["name"] = at.rpartition("/")[2]
         if not await _admitted(client, at, body, trial):

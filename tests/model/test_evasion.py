@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from textmod_model.text import vocabulary
 from textmod_model.text.cleaning import clean
-from textmod_model.text.evasion import bar, is_suspect, origins, suspicion, undisguise
+from textmod_model.text.evasion import SUSPECT, is_suspect, origins, suspicion, undisguise
 
 PLAIN = "you are a stupid idiot, this is bullshit garbage"
 
@@ -167,10 +167,22 @@ def test_words_that_people_write_stay(data: st.DataObject) -> None:
 
 
 @given(ANY)
-def test_a_text_is_looked_at_if_its_chunks_say_so(text: str) -> None:
-    chunks = text.split()
-    assert is_suspect(text) == (sum(map(suspicion, chunks)) >= bar(len(chunks)))
-    assert all(0 <= suspicion(chunk) <= 60 for chunk in chunks)  # half an int8, in the memo
+def test_what_a_chunk_says_fits_into_the_memo(text: str) -> None:
+    assert all(0 <= suspicion(chunk) <= SUSPECT for chunk in text.split())  # half an int8
+
+
+@pytest.mark.parametrize(
+    ("text", "looked_at"),
+    [
+        ("y o u i d i o t", True),
+        ("so many words that people write and then i d i o t and many more of those words", True),
+        ("u and ur hoes were seen at the mall with all of their friends again", False),
+        ("Keck et al. found, as J. S. Wang and B. Hao did, that it is", False),
+        ("a well-known, if not under-reported, and/or half-baked idea", False),
+    ],
+)
+def test_fragments_near_each_other_say_enough(text: str, *, looked_at: bool) -> None:
+    assert is_suspect(text) == looked_at
 
 
 def test_origins_lead_back_to_what_was_sent() -> None:

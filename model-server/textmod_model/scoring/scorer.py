@@ -20,7 +20,7 @@ from textmod_model.scoring.self_check import SelfChecked
 from textmod_model.scoring.shortcut import Shortcut
 from textmod_model.scoring.vectors import mean_of_root, squashed
 from textmod_model.text.cleaning import tidy
-from textmod_model.text.evasion import bar, undisguise
+from textmod_model.text.evasion import FRAGMENT, says_enough, undisguise
 from textmod_model.text.features import shape
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ _BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
 # Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
 # which gives the same and costs no more.
 _MANY_FRAGILE: Final = 16
+
+
+_LEAST_SUSPICION: Final = 2 * FRAGMENT  # with less no text is looked at, however short
 
 
 class Backend(Protocol):
@@ -167,18 +170,31 @@ class CompiledBackend:
         if len(self._model.means):
             decisions += self._curve(indices, starts, words.vectors)
         if as_written and len(noted):
-            suspicion = np.bincount(
-                np.searchsorted(breaks, noted), weights=notes[noted] >> 1, minlength=len(texts)
-            )
             rest = {
                 row: instead
-                for row in np.flatnonzero(suspicion).tolist()
-                if suspicion[row] >= bar(breaks[row] - starts[row] - self._model.edges)
-                and (instead := undisguise(texts[row])) != texts[row]
+                for row in self._suspects(notes[noted] >> 1, noted, breaks, starts)
+                if (instead := undisguise(texts[row])) != texts[row]
             }
             if rest:
                 decisions[list(rest)] = self._decisions(list(rest.values()), as_written=False)
         return decisions
+
+    def _suspects(
+        self, said: Integers, places: Indices, breaks: Indices, starts: Indices
+    ) -> Iterator[int]:
+        """Yield the texts that are to be undisguised.
+
+        `said` is the suspicion of the chunks at `places`; texts begin at `starts` and end at
+        `breaks`.
+        """
+        said, places = said[said > 0], places[said > 0]
+        rows = np.searchsorted(breaks, places)
+        sums = np.bincount(rows, weights=said, minlength=len(breaks))
+        for row in np.flatnonzero(sums >= _LEAST_SUSPICION).tolist():
+            first, last = np.searchsorted(rows, (row, row + 1)).tolist()
+            chunks = int(breaks[row] - starts[row]) - self._model.edges
+            if says_enough(places[first:last].tolist(), said[first:last].tolist(), chunks):
+                yield row
 
     def _correct(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.json_format import Error as JsonFormatError
-from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import DecodeError
 
 from textmod_model.errors import ServingError
@@ -55,7 +55,7 @@ class Service:
         try:
             with self._predictor.place():
                 found = self._predictor.answer(_document(request))
-            answer = ParseDict(found, seldon_pb2.SeldonMessage())
+            answer = _message(found)
         except RefusedError as error:
             outcome = "refused"
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.refused.message)
@@ -76,6 +76,18 @@ class Service:
         """Say what the model is."""
         document = self._predictor.info.metadata()
         return ParseDict(document, seldon_pb2.SeldonModelMetadata(), ignore_unknown_fields=True)
+
+
+def _message(answer: dict[str, Any]) -> seldon_pb2.SeldonMessage:
+    """Return an answer as protobuf; raises RefusedError.
+
+    The answer repeats the request's meta. The JSON form rounds the largest floats of a metric to
+    numbers that a float cannot hold.
+    """
+    try:
+        return ParseDict(answer, seldon_pb2.SeldonMessage())
+    except ParseError as error:
+        raise RefusedError("WrongSchema", f"meta cannot be repeated: {error}") from None
 
 
 def _document(raw: bytes) -> dict[str, Any]:

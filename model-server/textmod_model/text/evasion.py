@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from textmod_model.text import apart, characters
@@ -24,8 +25,12 @@ from textmod_model.text.vocabulary import is_common, is_word
 LONGEST_TEXT: Final = 1 << 16
 """Characters of a text's beginning that are read; what is behind them stays as it is."""
 SUSPECT: Final = 60
-"""The suspicion of a chunk that is enough for a text of any length."""
+"""The suspicion of a chunk that alone is enough, however long its text is."""
 _WEAK: Final = 4
+FRAGMENT: Final = 2
+"""The suspicion of a few letters that are no word. Slang has many, so it counts less."""
+LEAST: Final = 3 * _WEAK
+_NEAR: Final = 4
 _SHOUTED_WEIGHT: Final = 3
 _LEAST_SHOUTED: Final = 4  # letters; shorter ones are mostly abbreviations
 
@@ -34,6 +39,7 @@ _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _BETWEEN: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w'’]+|_+)(?=[A-Za-z])")
 _PERSON: Final = re.compile(r"(?<![A-Za-z])i(?![A-Za-z])")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[a-z]")
+_NAME: Final = re.compile("[A-Z][a-z]{2,}")
 _SHOUTED: Final = re.compile(r"[^\w]*[A-Z]+(?:['’][A-Z]+)?[^\w]*")
 
 _ENGLISH: Final = 0.35
@@ -58,16 +64,35 @@ def origins(text: str) -> tuple[str, list[int]]:
 
 def is_suspect(text: str) -> bool:
     """Tell whether a text is to be undisguised: what a scorer tells by remembered chunks."""
-    chunks = text.split()
-    return sum(map(suspicion, chunks)) >= bar(len(chunks))
+    said = list(map(suspicion, text.split()))
+    return says_enough(
+        [at for at, one in enumerate(said) if one], [one for one in said if one], len(said)
+    )
 
 
-def bar(chunks: int) -> float:
-    """Return from which suspicion on a text of so many chunks is looked at.
+def says_enough(places: Sequence[int], said: Sequence[int], chunks: int) -> bool:
+    """Tell whether what some chunks say is enough to look at their text.
 
-    Three chunks that say a little, or a tenth of all; in a short text half of them.
+    Args:
+        places: of the chunks that say something, ascending.
+        said: their suspicion.
+        chunks: how many chunks the text has.
     """
-    return min(SUSPECT, max(_WEAK, min(3 * _WEAK, _WEAK / 2 * chunks), _MANY * _WEAK * chunks))
+    if SUSPECT in said or sum(said) >= _bar(chunks):
+        return True
+    fragments = [at for at, one in zip(places, said, strict=True) if one == FRAGMENT]
+    return any(last - first <= _NEAR for first, last in pairwise(fragments[::2])) or any(
+        last - first <= _NEAR for first, last in pairwise(fragments[1::2])
+    )
+
+
+def _bar(chunks: int) -> float:
+    """Return from which sum of suspicions a text of so many chunks is looked at.
+
+    Three chunks that say a little, or a tenth of all; in a short text a quarter of them. A tenth is
+    also what a reading needs of such evidence, so to look at a text with less would be in vain.
+    """
+    return max(_WEAK, min(LEAST, _WEAK / 4 * chunks), _MANY * _WEAK * chunks)
 
 
 def suspicion(chunk: str) -> int:
@@ -84,8 +109,8 @@ def _suspicion(chunk: str) -> int:
     found = reading(chunk)
     if found is not None and found.certainty:
         return SUSPECT if found.certainty == SURE else _WEAK
-    if apart.is_fragment(chunk):
-        return _WEAK
+    if chunk.isalpha() and not _NAME.fullmatch(chunk) and apart.is_fragment(chunk):
+        return FRAGMENT  # with a mark behind it is joined with nothing: initials, "al."
     if len(chunk) >= _LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(_core(chunk)):
         return _SHOUTED_WEIGHT
     return 0
