@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Progress(Protocol):
@@ -16,6 +16,10 @@ class Progress(Protocol):
 
 def quiet(step: str, done: float | None = None) -> None:
     """Say nothing."""
+
+
+MOST_DONE: Final = 0.99
+"""Shown at most: shares are estimates, and the end is told by the command's own figures."""
 
 
 def part(progress: Progress, begin: float, end: float) -> Progress:
@@ -58,7 +62,7 @@ def shown() -> Iterator[Progress]:
         def show(step: str, done: float | None = None) -> None:
             bar.update(task, description=step)
             if done is not None:
-                bar.update(task, completed=done)
+                bar.update(task, completed=min(done, MOST_DONE))
 
         yield show
 
@@ -76,6 +80,7 @@ class _Lines:
         self._last = step
         left = ""
         if done is not None and done > 0.05:
+            done = min(done, MOST_DONE)
             seconds = (time.monotonic() - self._started) * (1 - done) / done
             left = f" ({done:.0%} done, {_duration(seconds)} left)"
         sys.stderr.write(f"{step}{left}\n")
