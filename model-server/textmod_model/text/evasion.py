@@ -39,6 +39,13 @@ _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _BETWEEN: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w'’]+|_+)(?=[A-Za-z])")
 _PERSON: Final = re.compile(r"(?<![A-Za-z])i(?![A-Za-z])")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[a-z]")
+_AROUND: Final = ">#^.,!?;:\"'()[]*_~…“”‘’"
+_LETTER_LIKE: Final = "!("
+_TRIPLE: Final = re.compile(r"([A-Za-z])\1\1")
+_ENDINGS: Final = frozenset(["s", "t", "re", "ve", "ll", "d", "m", ""])
+_LONG_PART: Final = 5
+_ADDRESS: Final = re.compile(r"https?://|www\.|/?[ru]/|(?:doi:)?10\.\d{4}")
+_NUMBER: Final = re.compile(r"[$£€<>=+-]*\d[\d.,:/%+x-]*[A-Za-z]{0,2}")
 _NAME: Final = re.compile("[A-Z][a-z]{2,}")
 _SHOUTED: Final = re.compile(r"[^\w]*[A-Z]+(?:['’][A-Z]+)?[^\w]*")
 
@@ -97,7 +104,55 @@ def _bar(chunks: int) -> float:
 
 def suspicion(chunk: str) -> int:
     """Return how much a chunk says for looking at its text, 0 … SUSPECT."""
+    quick = _quick_suspicion(chunk)
+    if quick is not None:
+        return quick
     return _remembered(chunk) if len(chunk) <= LONGEST else _suspicion(chunk)
+
+
+def _quick_suspicion(chunk: str) -> int | None:
+    """Return what most chunks say, which is cheaply told; None for the others.
+
+    These are words, compounds of words, numbers and addresses.
+    """
+    core = chunk.strip(_AROUND)
+    if not core.isascii():
+        return None
+    if core.isalpha():
+        return _quick_word(chunk, core)
+    if _NUMBER.fullmatch(core) or _ADDRESS.match(core):
+        return 0
+    word, apostrophe, ending = core.replace("’", "'").partition("'")
+    if apostrophe:
+        return 0 if ending in _ENDINGS and _quick_word(word, word) == 0 else None
+    parts = core.replace("/", "-").split("-")
+    if len(parts) > 1 and all(map(_is_ordinary, parts)):
+        return 0
+    return None
+
+
+def _quick_word(chunk: str, core: str) -> int | None:
+    """Return what letters between marks say; None if it has to be looked at."""
+    small = core.lower()
+    if core[1:].islower() or len(core) <= 1:
+        if is_word(small):
+            return 0
+        if not core or chunk[0] in _LETTER_LIKE or _TRIPLE.search(core):
+            return None
+        if len(core) > apart.LONGEST_FRAGMENT:
+            return 0
+        # With a mark beside it, it is joined with nothing: initials, "al."
+        return FRAGMENT if chunk == core and not _NAME.fullmatch(core) else 0
+    if core.isupper() and not _TRIPLE.search(core):
+        return _SHOUTED_WEIGHT if len(chunk) >= _LEAST_SHOUTED and is_word(small) else 0
+    return None
+
+
+def _is_ordinary(part: str) -> bool:
+    """Tell whether a part of a compound is a word, or so long that it is likely one."""
+    if len(part) <= 2 or not part.isalpha() or not part[1:].islower():
+        return False
+    return is_word(part.lower()) or (len(part) > _LONG_PART and not _TRIPLE.search(part))
 
 
 def _suspicion(chunk: str) -> int:
@@ -110,7 +165,7 @@ def _suspicion(chunk: str) -> int:
     if found is not None and found.certainty:
         return SUSPECT if found.certainty == SURE else _WEAK
     if chunk.isalpha() and not _NAME.fullmatch(chunk) and apart.is_fragment(chunk):
-        return FRAGMENT  # with a mark behind it is joined with nothing: initials, "al."
+        return FRAGMENT
     if len(chunk) >= _LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(_core(chunk)):
         return _SHOUTED_WEIGHT
     return 0
