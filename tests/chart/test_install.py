@@ -270,10 +270,9 @@ def move_to_another_release(cluster: LocalCluster, helm: Helm) -> None:
     owner = "jsonpath={.metadata.annotations.meta\\.helm\\.sh/release-name}"
     assert cluster.kubectl("get", "crd", CRD, "-o", owner) == "moved"
     helm("uninstall", "moved", "--namespace=moved", "--wait")
-    cluster.kubectl(
-        *("annotate", "crd", CRD, "--overwrite", f"meta.helm.sh/release-name={RELEASE}"),
-        f"meta.helm.sh/release-namespace={chart.NAMESPACE}",
-    )
+    # By Helm again: annotated by kubectl, Helm 4's server-side apply would find a conflict.
+    helm("install", RELEASE, CHART, ON_PROCESSES, "--take-ownership")
+    helm("uninstall", RELEASE, "--wait")
 
 
 def left(cluster: LocalCluster) -> list[str]:
