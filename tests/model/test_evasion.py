@@ -88,7 +88,7 @@ def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
 @pytest.mark.parametrize(
     ("text", "read"),
     [
-        pytest.param("sTuPiD iDiOt yOu aRe", "stupid idiot you are", id="mixed case"),
+        pytest.param("sTuPiD iDiOt yOu aRe", "Stupid idiot you are", id="mixed case"),
         pytest.param("tHIS IS BULLSHIT. gO AWAY", "This is bullshit. Go away", id="swapped case"),
         pytest.param(
             "THIS IS ALL BULLSHIT. GO AWAY NOW, YOU IDIOT",

@@ -56,6 +56,8 @@ _MANY: Final = 0.1
 # Compounds have marks between their parts, and feelings repeat letters: more of these are needed.
 _MANY_OF: Final[Mapping[Kind, float]] = {"separators": 0.2, "repeats": 0.15}
 _UPPER: Final = 0.9
+_MIXED: Final = 0.3
+"""Share of words with capitals where nobody puts them, from which all capitals mean nothing."""
 
 
 def undisguise(text: str) -> str:
@@ -192,16 +194,19 @@ def _undisguised(draft: Draft) -> Draft:
 
 
 def _right_capitals(draft: Draft) -> None:
-    """Undo capitals that are small letters and the reverse, and texts in capitals alone."""
+    """Undo capitals that are small letters and the reverse, and texts in capitals or a mixture."""
     words = _LETTERS.findall(draft.text)
     letters = "".join(words)
     capitals = sum(map(str.isupper, letters))
-    if len(words) < _SEVERAL or capitals < len(letters) / 2:
-        return
+    mixed = sum(not (word.isupper() or word[1:].islower()) for word in words if len(word) > 1)
     swapped = sum(word[0].islower() and word[1:].isupper() for word in words)
-    if swapped >= _SEVERAL - 1:
+    if len(words) < _SEVERAL:
+        return
+    if swapped >= _SEVERAL - 1 and capitals >= len(letters) / 2:
         draft.sub(_LETTERS, lambda match: match[0].swapcase())
-    elif capitals >= _UPPER * len(letters) and len(words) > _SEVERAL:
+    elif (capitals >= _UPPER * len(letters) and len(words) > _SEVERAL) or (
+        mixed >= max(_SEVERAL, _MIXED * len(words))
+    ):
         draft.sub(_LETTERS, lambda match: match[0].lower())
         draft.sub(_SENTENCE, lambda match: match[0].upper())
         draft.sub(_PERSON, lambda match: match[0].upper())
