@@ -57,6 +57,12 @@ class FakeLog:
         self.written = []
         self.offsets = {}
         self.fail_at = None
+        self.under_way = []
+
+    def take_over(self):
+        """A run under way commits once more before it is fenced."""
+        for records, progress in self.under_way:
+            self.settle(records, progress)
 
     def batches(self):
         for batch in self.stored:
@@ -97,6 +103,20 @@ def test_a_second_run_sends_nothing_twice():
     assert run(log, Plan(), to_input("in")).as_json()["redriven"] == 4
     again = run(log, Plan(), to_input("in")).as_json()
     assert (again["redriven"], again["already"], len(log.written)) == (0, 4, 4)
+
+
+def test_a_run_under_way_is_fenced_before_its_progress_is_read():
+    log = FakeLog([Stored(0), Stored(1)])
+    log.under_way = [([Letter(Stored(0))], {"NotUtf8": {0: 1}})]
+    found = run(log, Plan(), to_input("in"))
+    assert (found.already, sum(found.redriven.values()), len(log.written)) == (1, 1, 2)
+
+
+def test_a_dry_run_fences_nobody():
+    log = FakeLog([Stored(0)])
+    log.under_way = [([Letter(Stored(0))], {"NotUtf8": {0: 1}})]
+    assert run(log, Plan(), to_input("in"), dry=True).already == 0
+    assert log.written == []
 
 
 def test_a_run_that_broke_goes_on_where_it_was():

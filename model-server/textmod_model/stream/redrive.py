@@ -162,6 +162,10 @@ def choose(
 class Log(Protocol):
     """The dead-letter topic, and the transactions that settle letters."""
 
+    def take_over(self) -> None:
+        """Fence other runs: from here on nobody else moves the progress."""
+        ...
+
     def batches(self) -> Iterator[Sequence[Letter]]:
         """Yield what is on the topic now, in order."""
         ...
@@ -252,6 +256,8 @@ def run(
     report = Report()
     done: Done = {}
     began = clock()
+    if not dry:
+        log.take_over()  # before any progress is read, or a run under way would still move it
     for letters in log.batches():
         for reason in {letter.reason for letter in letters} - done.keys():
             if len(done) >= MOST_REASONS:

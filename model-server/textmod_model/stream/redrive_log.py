@@ -43,6 +43,21 @@ class KafkaLog:
         for consumer in (self._reader, *self._groups.values()):
             consumer.close()
 
+    def take_over(self) -> None:
+        """Open the producer; another run that has one open is fenced, and fails."""
+        options = kafka_config.producer(self._settings) | {
+            "transactional.id": self._group,
+            "transaction.timeout.ms": 60_000,
+        }
+        options.pop("message.timeout.ms", None)
+        producer = open_producer_with(options)
+        try:
+            producer.init_transactions(CALL_SECONDS)
+        except KafkaException as exception:
+            message = f"Kafka gives no transaction: {exception.args[0].str()}."
+            raise StreamError(message) from None
+        self._producer = producer
+
     def batches(self) -> Iterator[Sequence[Letter]]:
         topic = self._settings.dead_letter_topic
         ends: dict[int, int] = {}
@@ -85,7 +100,8 @@ class KafkaLog:
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
     def settle(self, records: Sequence[Sent], progress: Done) -> None:
-        producer = self._opened()
+        producer = self._producer
+        assert producer is not None, "take_over comes first"  # noqa: S101 - a caller's mistake
         topic = self._settings.dead_letter_topic
         try:
             producer.begin_transaction()
@@ -107,23 +123,6 @@ class KafkaLog:
                 f"Nothing of the last {len(records)} letters was sent: {exception.args[0].str()}."
             )
             raise StreamError(message) from None
-
-    def _opened(self) -> Producer:
-        """Open the producer; another run that has one open is fenced, and fails."""
-        if self._producer is None:
-            options = kafka_config.producer(self._settings) | {
-                "transactional.id": self._group,
-                "transaction.timeout.ms": 60_000,
-            }
-            options.pop("message.timeout.ms", None)
-            producer = open_producer_with(options)
-            try:
-                producer.init_transactions(CALL_SECONDS)
-            except KafkaException as exception:
-                message = f"Kafka gives no transaction: {exception.args[0].str()}."
-                raise StreamError(message) from None
-            self._producer = producer
-        return self._producer
 
     def _of(self, reason: str) -> Consumer:
         if reason not in self._groups:
