@@ -11,7 +11,7 @@ from textmod_model.health import Health
 from textmod_model.metrics import Metrics
 from textmod_model.serving import rest
 from textmod_model.serving.predictor import ModelInfo, Predictor
-from textmod_model.serving.turns import CALLS, LONGEST_TEXT
+from textmod_model.serving.turns import LONGEST_TEXT
 
 INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 
@@ -145,16 +145,6 @@ def test_a_long_text_is_not_scored_beside_a_stream():
     answer = seldon.post("/predict", json={"strData": "a" * (LONGEST_TEXT + 1)})
     assert answer.status_code == 413
     assert "input topic" in answer.json()["status"]["info"]
-
-
-def test_more_calls_than_are_answered_at_once_are_told_to_come_again():
-    predictor = Predictor(quarter, INFO)
-    for _ in range(CALLS):
-        predictor._calls.acquire()
-    seldon = AppClient(rest.seldon_app(predictor, Metrics()))
-    answer = seldon.post("/predict", json={"strData": "a"})
-    assert answer.status_code == 503
-    assert answer.json()["status"]["status"] == 1
 
 
 def test_a_failing_model_is_a_500_that_says_nothing_of_the_text():

@@ -1,10 +1,11 @@
 """The stream waits for one slice of a call at most."""
 
+import asyncio
 import time
 
 import pytest
 
-from textmod_model.serving.turns import SLICE_CHARACTERS, BusyError, Turns, slices
+from textmod_model.serving.turns import SLICE_CHARACTERS, BusyError, Places, Turns, slices
 
 
 def soon():
@@ -52,3 +53,31 @@ def test_an_error_while_scoring_gives_the_scorer_back():
         1 / 0  # noqa: B018
     with turns.call(soon()):
         pass
+
+
+def test_calls_wait_for_a_place_in_order_and_not_for_ever() -> None:
+    answered: list[int] = []
+
+    async def call(places: Places, number: int, hold: asyncio.Event) -> None:
+        async with places.take(5):
+            await hold.wait()
+            answered.append(number)
+
+    async def play() -> None:
+        places, hold = Places(calls=2, waiting=3), asyncio.Event()
+        calls = [asyncio.create_task(call(places, number, hold)) for number in range(4)]
+        await asyncio.sleep(0)
+        assert places._waiting == 2
+        with pytest.raises(BusyError, match="no place came free"):
+            async with places.take(0.01):
+                pass
+        calls.append(asyncio.create_task(call(places, 4, hold)))
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError, match="3 calls wait already"):
+            async with places.take(5):
+                pass
+        hold.set()
+        await asyncio.gather(*calls)
+
+    asyncio.run(play())
+    assert answered == [0, 1, 2, 3, 4]

@@ -118,8 +118,8 @@ class Predictor:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Take one of the places for calls, before a request is read; raises BusyError."""
-        if not self._calls.acquire(blocking=False):
+        """Wait for a place of gRPC's calls, before a request is read. Raises BusyError."""
+        if not self._calls.acquire(timeout=CALL_SECONDS):
             raise BusyError(f"{CALLS} calls are being answered; try again later.")
         try:
             yield

@@ -22,7 +22,7 @@ from textmod_model.formats.payload import dumps, utf8
 from textmod_model.health import Answer, Health
 from textmod_model.metrics import CONTENT_TYPE, Metrics
 from textmod_model.serving.predictor import Predictor
-from textmod_model.serving.turns import CALL_SECONDS, BusyError, TooLargeError
+from textmod_model.serving.turns import CALL_SECONDS, BusyError, Places, TooLargeError
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
     """The application for port 9000."""
 
+    places = Places()
+
     async def predict(request: Request) -> Response:
         try:
-            with predictor.place():
+            async with places.take():
                 async with asyncio.timeout(CALL_SECONDS):
                     document = await _document(request, predictor.largest)
                 answer = dumps(await run_in_threadpool(predictor.answer, document))

@@ -4,10 +4,11 @@ The scorer serves one thread at once. A call gives it back after each slice, and
 when the stream does not want it, so a call delays the stream by one slice at most.
 """
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 SLICE_CHARACTERS = 4 * 1024
 """Of a call's texts, scored before the stream may go on."""
@@ -24,7 +25,10 @@ CALL_SECONDS = 10.0
 """How long a call may wait and score; then it is answered 503."""
 
 CALLS = 8
-"""How many calls may wait or score at once; the next one is answered 503."""
+"""How many calls are read and scored at once; further ones wait, with their bodies unread."""
+
+CALLS_WAITING = 256
+"""How many may wait; the next one is answered 503."""
 
 
 class BusyError(Exception):
@@ -33,6 +37,32 @@ class BusyError(Exception):
 
 class TooLargeError(Exception):
     """A call with a text that is not scored beside a stream; the sentence says why."""
+
+
+class Places:
+    """The places of the calls that are answered at once. For one event loop."""
+
+    def __init__(self, calls: int = CALLS, waiting: int = CALLS_WAITING) -> None:
+        self._places = asyncio.Semaphore(calls)
+        self._waiting, self._most_waiting = 0, waiting
+
+    @asynccontextmanager
+    async def take(self, seconds: float = CALL_SECONDS) -> AsyncIterator[None]:
+        """Wait for a place, in order, for at most so many seconds. Raises BusyError."""
+        if self._waiting >= self._most_waiting:
+            raise BusyError(f"{self._waiting} calls wait already; try again later.")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise BusyError(f"no place came free in {seconds:.0f} s; try again later.") from None
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._places.release()
 
 
 class Turns:
