@@ -101,7 +101,10 @@ def read(path: Path, folder: Path) -> dataset.Dataset:
 def fitted(data: dataset.Dataset, recipe: str) -> train.Trained:
     """Fit a recipe without the cross-validation that only its figures need."""
     model = pipeline.build(recipe).fit(data.texts, data.labels)
-    return train.Trained(model, 0.5, np.zeros(len(data)), {})
+    scores = np.full((len(data), 1), 0.5)
+    return train.Trained(
+        model, (train.attribute(data.names[0], np.array(data.labels, float), scores[:, 0]),), scores
+    )
 
 
 def compiled(made: Artifact) -> Compiled:
