@@ -41,11 +41,15 @@ _PERSON: Final = re.compile(r"(?<![A-Za-z])i(?![A-Za-z])")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[a-z]")
 _AROUND: Final = ">#^.,!?;:\"'()[]*_~…“”‘’"
 _LETTER_LIKE: Final = "!("
+# What `_quick_suspicion` says of most words, by one expression: more than a fragment's letters.
+_PLAIN: Final = re.compile(r"(?!.*([a-z])\1\1)[A-Za-z][a-z]{4,}[.,!?;:)]*")
 _TRIPLE: Final = re.compile(r"([A-Za-z])\1\1")
 _ENDINGS: Final = frozenset(["s", "t", "re", "ve", "ll", "d", "m", ""])
 _LONG_PART: Final = 5
+_SHORT_PART: Final = 2
+_JOINT: Final = re.compile(r"[-/]|\.{2,}")
 _ADDRESS: Final = re.compile(r"https?://|www\.|/?[ru]/|(?:doi:)?10\.\d{4}")
-_NUMBER: Final = re.compile(r"[$£€<>=+-]*\d[\d.,:/%+x-]*[A-Za-z]{0,2}")
+_NUMBER: Final = re.compile(r"[A-Za-z][a-z]{4,}\d{1,3}|[$£€<>=+-]*\d[\d.,:/%+x-]*[A-Za-z]{0,2}")
 _NAME: Final = re.compile("[A-Z][a-z]{2,}")
 _SHOUTED: Final = re.compile(r"[^\w]*[A-Z]+(?:['’][A-Z]+)?[^\w]*")
 
@@ -106,6 +110,8 @@ def _bar(chunks: int) -> float:
 
 def suspicion(chunk: str) -> int:
     """Return how much a chunk says for looking at its text, 0 … SUSPECT."""
+    if _PLAIN.fullmatch(chunk):
+        return 0
     quick = _quick_suspicion(chunk)
     if quick is not None:
         return quick
@@ -127,31 +133,34 @@ def _quick_suspicion(chunk: str) -> int | None:
     word, apostrophe, ending = core.replace("’", "'").partition("'")
     if apostrophe:
         return 0 if ending in _ENDINGS and _quick_word(word, word) == 0 else None
-    parts = core.replace("/", "-").split("-")
-    if len(parts) > 1 and all(map(_is_ordinary, parts)):
-        return 0
-    return None
+    parts = _JOINT.split(core)
+    odd = [part for part in parts if not _is_ordinary(part)]
+    short = len(odd) == 1 and len(odd[0]) <= _SHORT_PART and odd[0].isalnum()
+    return 0 if len(parts) > 1 and (short or not odd) else None
 
 
 def _quick_word(chunk: str, core: str) -> int | None:
     """Return what letters between marks say; None if it has to be looked at."""
     small = core.lower()
-    if core[1:].islower() or len(core) <= 1:
-        if is_word(small):
-            return 0
-        if not core or chunk[0] in _LETTER_LIKE or _TRIPLE.search(core):
-            return None
-        if len(core) > apart.LONGEST_FRAGMENT:
-            return 0
-        # With a mark beside it, it is joined with nothing: initials, "al."
-        return FRAGMENT if chunk == core and not _NAME.fullmatch(core) else 0
-    if core.isupper() and not _TRIPLE.search(core):
+    if core and is_word(small) and (core[1:].islower() or len(core) == 1):
+        return 0
+    if not core or _TRIPLE.search(core):
+        return None
+    if core.isupper() and len(core) > 1:
         return _SHOUTED_WEIGHT if len(chunk) >= _LEAST_SHOUTED and is_word(small) else 0
-    return None
+    if not core[1:].islower() and len(core) > 1:
+        return None  # capitals where nobody puts them
+    if chunk[0] in _LETTER_LIKE and core[0].islower():
+        return None  # what stands before it may be its first letter
+    # With a mark beside it, a fragment is joined with nothing: initials, "al."
+    is_alone = chunk == core and len(core) <= apart.LONGEST_FRAGMENT
+    return FRAGMENT if is_alone and not _NAME.fullmatch(core) else 0
 
 
 def _is_ordinary(part: str) -> bool:
-    """Tell whether a part of a compound is a word, or so long that it is likely one."""
+    """Tell whether a part of a compound is a number, a word, or so long that it is likely one."""
+    if part.isdigit():
+        return True
     if len(part) <= 2 or not part.isalpha() or not part[1:].islower():
         return False
     return is_word(part.lower()) or (len(part) > _LONG_PART and not _TRIPLE.search(part))
