@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
@@ -46,8 +47,8 @@ class LiveReader:
 
     Use as a context manager; `reading` stays afterwards.
 
-    A record keeps the timestamp of the comment that it answers, so the time from there to here is
-    what a consumer of verdicts waits for: from the producer's call to the verdict in our hands.
+    A verdict's header has the timestamp of the comment that it answers. The time from there to here
+    is what a consumer of verdicts waits for: from the producer's call to the verdict in our hands.
     """
 
     def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
@@ -82,7 +83,7 @@ class LiveReader:
             return
         self.reading.verdicts += 1
         self.reading.arrivals.append(time.monotonic())
-        self.reading.latencies_ms.append(time.time() * 1000 - message.timestamp()[1])
+        self.reading.latencies_ms.append(time.time() * 1000 - _sent_ms(message))
         self.reading.last.append(value)
 
 
@@ -220,3 +221,14 @@ def _headers(message: Message) -> dict[str, str]:
         name: value.decode(errors="replace") if isinstance(value, bytes) else str(value)
         for name, value in dict(message.headers() or []).items()
     }
+
+
+def _sent_ms(message: Message) -> float:
+    """When the comment of a verdict was sent, in milliseconds since the epoch.
+
+    The topic's own time is when the verdict was written; its header has the comment's.
+    """
+    sent = dict(message.headers() or []).get("textmod.source.timestamp")
+    if isinstance(sent, bytes):
+        return datetime.fromisoformat(sent.decode()).timestamp() * 1000
+    return float(message.timestamp()[1])
