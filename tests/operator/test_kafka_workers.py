@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -223,6 +224,46 @@ def test_a_lane_raises_what_its_call_raises_and_is_free_again() -> None:
         assert await lane.run(lambda: 5) == 5
 
     asyncio.run(main())
+
+
+def test_a_lane_is_free_again_when_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        lane = Lane("test", 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            with pytest.raises(RuntimeError, match="can't start"):
+                await lane.run(lambda: 5)
+        async with asyncio.timeout(5):
+            assert await lane.run(lambda: 5) == 5
+
+    asyncio.run(main())
+
+
+def test_a_worker_goes_on_after_a_look_that_could_not_be_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(workers: KafkaWorkers, world: World, asked: Asked) -> None:
+        begun = asyncio.Event()
+
+        def failing(_: threading.Thread) -> None:
+            begun.set()
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", failing)
+            workers.wait_for(KEY, world.connection)
+            await begun.wait()
+        async with asyncio.timeout(5):
+            await asked.first.wait()
+
+    run(test)
+
+
+def no_thread(_: threading.Thread) -> None:
+    """What CPython does at the process's limit of threads."""
+    raise RuntimeError("can't start new thread")
 
 
 def test_a_reading_is_known_again_after_a_failed_poll() -> None:

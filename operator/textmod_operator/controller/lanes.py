@@ -45,7 +45,11 @@ class Lane:
             except RuntimeError:
                 return  # the loop is closed: the process is ending
 
-        threading.Thread(target=work, name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=work, name=self._name, daemon=True).start()
+        except RuntimeError:  # the process may not have another thread now
+            self._free.release()
+            raise
         return await done
 
 
