@@ -101,10 +101,10 @@ bench-limits: setup ## a storm of rebalances, memory of the worst texts, calls b
 
 bench-evasion: setup ## texts written to evade, recipes seed and default (some minutes; RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.evasion $(if $(DATA),--data $(DATA)) \
-	    --json $(if $(RECORD),bench/results,.state)/evasion.json
+	    --json $(if $(filter 1,$(RECORD)),bench/results,.state)/evasion.json
 
 bench-training: setup ## a training by the number of rows, up to 200,000 (RECORD=1 keeps the figures)
-	$(BIN)/python -m bench.training --json $(if $(RECORD),bench/results,.state)/training.json
+	$(BIN)/python -m bench.training --json $(if $(filter 1,$(RECORD)),bench/results,.state)/training.json
 
 bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
 	$(BIN)/python bench/operator/run.py

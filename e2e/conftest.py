@@ -17,11 +17,11 @@ from figures import Figures
 from installation import Images
 from moderation import Moderation
 
+from textmod_dev.figures import figures_dir
 from textmod_dev.kind.cluster import KindCluster
 from textmod_dev.kind.engine import Engine, NoEngineError
 from textmod_dev.kubectl import Kubectl
 from textmod_dev.model_image import training_data
-from textmod_dev.paths import figures_dir
 from textmod_dev.processes import ProcessKeeper, free_port
 from textmod_dev.progress import Progress
 

@@ -26,9 +26,9 @@ from faults.checker import check
 from faults.history import History
 from faults.scenarios import SCENARIOS, Scenario, restore
 from faults.world import Stage, World
+from textmod_dev.figures import figures_dir
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.model_image import trained_model, training_data
-from textmod_dev.paths import figures_dir
 from textmod_dev.processes import ProcessKeeper
 from textmod_dev.progress import Progress
 

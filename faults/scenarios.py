@@ -148,19 +148,13 @@ def brokers_down(world: World) -> None:
 @scenario("output-limit", poison=0.02, bare=True)
 def output_limit(world: World) -> None:
     """Shrink what the output takes below some verdicts, then restore it."""
-    world.pause(0.5, 1)
-    world.configure(world.output, "max.message.bytes", "900")
-    world.pause(5, 8)
-    world.configure(world.output, "max.message.bytes", None)
+    _shrink(world, world.output, 900)
 
 
 @scenario("letters-refused", poison=0.05, bare=True)
 def letters_refused(world: World) -> None:
     """Let the dead-letter topic refuse everything, which stops the stream, then restore it."""
-    world.pause(0.5, 1)
-    world.configure(world.letters, "max.message.bytes", "100")
-    world.pause(5, 8)
-    world.configure(world.letters, "max.message.bytes", None)
+    _shrink(world, world.letters, 100)
 
 
 @scenario("insync-lost", brokers=3)
@@ -210,6 +204,14 @@ def _replace(world: World, how: signal.Signals) -> ManagedProcess:
     world.end_worker(world.random.choice(world.workers), how)
     world.pause(0, 1)
     return world.start_worker()
+
+
+def _shrink(world: World, topic: str, size: int) -> None:
+    """Let a topic take so many bytes for some seconds."""
+    world.pause(0.5, 1)
+    world.configure(topic, "max.message.bytes", str(size))
+    world.pause(5, 8)
+    world.configure(topic, "max.message.bytes", None)
 
 
 def _some_broker(world: World) -> int:

@@ -28,7 +28,8 @@ from autoscaling import plots, unseen
 from autoscaling.policies import Clairvoyant, Cpu, Fixed, Keda, Ours, OursPerfect, Prompt
 from autoscaling.simulator import Policy, Run, World, simulate, simulate_all
 from autoscaling.traces import ALL, trace
-from textmod_dev.paths import cache_dir, figures_dir
+from textmod_dev.figures import figures_dir
+from textmod_dev.paths import cache_dir
 from textmod_operator import scaling
 from textmod_operator.scaling import reserve
 

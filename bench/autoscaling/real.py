@@ -33,9 +33,9 @@ from autoscaling.simulator import World, simulate
 from autoscaling.traces import Trace
 from textmod_dev import supervisor
 from textmod_dev.errors import LocalClusterError
+from textmod_dev.figures import figures_dir
 from textmod_dev.kubectl import Kubectl
 from textmod_dev.model_image import IMAGE, trained_model, training_data
-from textmod_dev.paths import figures_dir
 from textmod_dev.processes import wait_until
 from textmod_dev.progress import Progress
 from textmod_operator.kafka.offsets import GroupOffsets

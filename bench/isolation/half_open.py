@@ -14,7 +14,7 @@ from typing import Self
 
 
 class HalfOpenProxy:
-    """One for each process that is told apart: its connections have a source address of their own.
+    """One for each process to tell apart: its connections have a source address of their own.
 
     Args:
         target: port on 127.0.0.1.

@@ -49,8 +49,8 @@ import httpx
 from half_open import HalfOpenProxy
 
 from textmod_dev.errors import LocalClusterError
+from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.local_cluster import LocalCluster
-from textmod_dev.paths import figures_dir
 from textmod_dev.processes import ManagedProcess, free_port, wait_until
 from textmod_dev.progress import Progress
 
@@ -431,10 +431,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     figures = run(args.trials, args.seed, Progress())
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps({**known, **figures}, indent=2, sort_keys=True) + "\n")
-    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    merge_figures(RESULTS, figures)
     return 1 if figures["writes_by_two_leaders"] else 0
 
 

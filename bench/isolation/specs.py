@@ -22,9 +22,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.generated_specs import SpecGenerator
 from textmod_dev.local_cluster import LocalCluster
-from textmod_dev.paths import figures_dir, repository_root
+from textmod_dev.paths import repository_root
 from textmod_dev.progress import Progress
 from textmod_dev.spec_trial import Trial, try_specs
 
@@ -41,8 +42,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         trial, tracebacks = run(Path(folder), args.specs, args.seed)
     found = figures(trial, tracebacks)
-    merge_into(RESULTS, found)
-    json.dump({**found, "reasons": trial.reasons}, sys.stdout, indent=2)
+    merge_figures(RESULTS, found)
+    sys.stdout.write(json.dumps({"reasons": trial.reasons}, indent=2))
     for body in trial.unanswered[:5]:
         sys.stdout.write(f"\nunanswered: {json.dumps(body)}")
     for error in trial.internal_errors[:5]:
@@ -76,13 +77,6 @@ def figures(trial: Trial, tracebacks: int) -> dict[str, Any]:
         "specs_tracebacks": tracebacks + len(trial.internal_errors),
         "specs_slowest_seconds": round(max(trial.seconds, default=0.0), 1),
     }
-
-
-def merge_into(file: Path, found: dict[str, Any]) -> None:
-    """Put figures beside those that other programs wrote into the same file."""
-    before = json.loads(file.read_text()) if file.exists() else {}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(before | found, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

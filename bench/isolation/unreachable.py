@@ -35,8 +35,8 @@ from typing import Any, Final, Self
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.local_cluster import LocalCluster
-from textmod_dev.paths import figures_dir
 from textmod_dev.processes import free_port, wait_until
 from textmod_dev.progress import Progress
 
@@ -282,10 +282,7 @@ def main(arguments: list[str] | None = None) -> int:
         cluster.install_operator()
         cluster.start_operator()
         figures = measure(cluster, args.seconds, progress)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps({**known, **figures}, indent=2, sort_keys=True) + "\n")
-    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    merge_figures(RESULTS, figures)
     return 0
 
 

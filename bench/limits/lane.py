@@ -1,7 +1,6 @@
 """Topics that take 64 MiB, a worker with the default memory limit, and the file of the figures."""
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from textmod_dev.paths import figures_dir
+from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.processes import free_port
 from textmod_model.training import sample
 
@@ -110,10 +109,7 @@ def train(folder: Path) -> Path:
 
 def merge(figures: dict[str, object]) -> None:
     """Write figures beside those that other commands measured."""
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(known | figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+    merge_figures(RESULTS, figures)
 
 
 def in_thread(target: object, *args: object) -> threading.Thread:

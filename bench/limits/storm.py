@@ -11,7 +11,6 @@ without KIP-848, with static members. Merges `storm_*` into limits.json.
 import argparse
 import collections
 import contextlib
-import json
 import os
 import random
 import signal
@@ -28,8 +27,8 @@ from pathlib import Path
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_dev.paths import figures_dir
 from textmod_model.training import sample
 
 RESULTS = figures_dir(Path(__file__).parents[1] / "results") / "limits.json"
@@ -226,8 +225,7 @@ def main() -> None:
             counts = Storm(broker.bootstrap_servers, model, seed, logs).run(args.messages)
             totals.update(counts)
             print(f"seed {seed}: {counts}, {time.monotonic() - began:.0f} s", flush=True)
-    figures = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    figures |= {
+    figures = {
         "storm_seeds": args.seeds,
         "storm_messages": args.seeds * args.messages,
         "storm_kills": totals["kills"],
@@ -235,9 +233,7 @@ def main() -> None:
         "storm_missing": totals["missing"],
         "storm_stalls": totals["stalls"],
     }
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+    merge_figures(RESULTS, figures)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ from kubernetes.config import new_client_from_config
 from prometheus_client.parser import text_string_to_metric_families
 from urllib3.exceptions import HTTPError
 
+from textmod_dev.figures import figures_dir
 from textmod_dev.local_cluster import LocalCluster
-from textmod_dev.paths import figures_dir
 from textmod_dev.processes import free_port, wait_until
 from textmod_dev.progress import Progress
 

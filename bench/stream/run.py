@@ -33,8 +33,8 @@ from calls import grpc_call, latencies, rest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from textmod_dev.figures import figures_dir
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_dev.paths import figures_dir
 from textmod_model import artifact
 from textmod_model.serving.servers import listen
 from textmod_model.training import dataset

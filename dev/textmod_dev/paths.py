@@ -30,20 +30,3 @@ def default_state_dir() -> Path:
     if own := os.environ.get("TEXTMOD_STATE"):
         return Path(own).resolve()
     return repository_root() / ".state"
-
-
-def figures_dir(recorded: Path) -> Path:
-    """The folder for what a measurement writes: `recorded`, in the tree, only with RECORD=1.
-
-    Else the same path below ``.state/``, so that anybody's run leaves the tree as it was. What is
-    recorded is copied there first: a run may replace some figures and keep the others.
-    """
-    root = repository_root()
-    if os.environ.get("RECORD") == "1":
-        return recorded
-    beside = root / ".state" / recorded.resolve().relative_to(root)
-    beside.mkdir(parents=True, exist_ok=True)
-    for file in recorded.iterdir():
-        if file.suffix == ".json" and not (beside / file.name).exists():
-            (beside / file.name).write_bytes(file.read_bytes())
-    return beside

@@ -9,9 +9,11 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import small_model
 from confluent_kafka.admin import AdminClient
 from objects import merged
 
@@ -49,6 +51,12 @@ def operator(cluster: LocalCluster) -> LocalCluster:
     url = f"http://127.0.0.1:{cluster.operator_health_port}"
     cluster.start_operator("--lease-namespace=kube-system", f"--keda-url={url}")
     return cluster
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small real artifact. Tests must not change it."""
+    return small_model.train(tmp_path_factory.mktemp("model"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

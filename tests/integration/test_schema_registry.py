@@ -263,20 +263,6 @@ def broker(tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    rows = ["text,label"]
-    rows += [
-        f"{'stupid idiot' if i % 3 == 0 else 'lovely paper'} {i},{int(i % 3 == 0)}"
-        for i in range(120)
-    ]
-    (folder / "comments.csv").write_text("\n".join(rows))
-    command = [sys.executable, "-m", "textmod_model", "train", folder / "comments.csv"]
-    subprocess.run([*command, "--out", folder / "artifact"], check=True, capture_output=True)
-    return folder / "artifact"
-
-
 def test_a_stream_waits_for_its_registry_and_says_so(broker, model, tmp_path, opened):
     """Messages in Avro, verdicts in Avro; the registry is away when the first message comes."""
     topics = {role: f"{role}-registry" for role in ("in", "out", "dead")}

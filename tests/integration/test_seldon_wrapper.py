@@ -49,20 +49,6 @@ def wrapper_python():
     return python
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    rows = ["text,label"]
-    rows += [
-        f"{'stupid idiot' if i % 3 == 0 else 'lovely paper'} {i},{int(i % 3 == 0)}"
-        for i in range(120)
-    ]
-    (folder / "comments.csv").write_text("\n".join(rows))
-    command = [sys.executable, "-m", "textmod_model", "train", folder / "comments.csv"]
-    subprocess.run([*command, "--out", folder / "artifact"], check=True, capture_output=True)
-    return folder / "artifact"
-
-
 WRAPPED = "textmod_model.seldon.TextModeration"
 
 

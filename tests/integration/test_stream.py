@@ -6,7 +6,6 @@ counted by it: a verdict or a dead letter each, never neither.
 
 import collections
 import contextlib
-import csv
 import ctypes
 import json
 import os
@@ -32,6 +31,7 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+from small_model import BENCHMARK
 
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.kafka_security import Security
@@ -48,8 +48,6 @@ pytestmark = pytest.mark.integration
 
 DELIVERIES = ["AtLeastOnce", "ExactlyOnce"]
 SECONDS = 60
-BENCHMARK = 1234.5
-"""Messages/s that the artifact claims."""
 
 
 @pytest.fixture(scope="module")
@@ -64,26 +62,6 @@ def broker(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kafka") / "kafka"
     with KafkaBroker(folder, properties=properties) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A small real artifact."""
-    folder = tmp_path_factory.mktemp("model")
-    data, packaged = folder / "comments.csv", folder / "artifact"
-    with data.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["text", "label"])
-        for number in range(120):
-            rude = number % 3 == 0
-            rows.writerow([f"{'stupid idiot' if rude else 'lovely paper'} {number}", int(rude)])
-    subprocess.run(
-        [sys.executable, "-m", "textmod_model", "train", data, "--out", packaged],
-        check=True,
-        capture_output=True,
-    )
-    artifact.write_benchmark(packaged, BENCHMARK)
-    return packaged
 
 
 class Stream:

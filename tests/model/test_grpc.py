@@ -84,6 +84,15 @@ def test_refuses_what_holds_no_text(channel, request_):
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_refuses_a_metric_that_its_own_type_cannot_hold_again(channel):
+    """JSON rounds the largest float up, and the answer repeats the request's metrics."""
+    request = pb.SeldonMessage(strData="a")
+    request.meta.metrics.add(key="k", value=3.4028234663852886e38)
+    with pytest.raises(grpc.RpcError) as raised:
+        call(channel, "Model/Predict", request)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_says_what_the_model_is(channel):
     for method, request in (
         ("Model/Metadata", Empty()),

@@ -1,9 +1,7 @@
 """One model, asked by the stream and by synchronous calls alike."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +14,7 @@ from textmod_model.formats.encoders.seldon import seldon_answer
 from textmod_model.formats.message import CLASS_NAMES, RefusedError
 from textmod_model.serving.turns import (
     CALL_SECONDS,
-    CALLS,
     LONGEST_TEXT,
-    BusyError,
     TooLargeError,
     Turns,
     slices,
@@ -89,7 +85,6 @@ class Predictor:
         self.mismatches = mismatches
         self.largest = largest
         self._turns = Turns()
-        self._calls = threading.BoundedSemaphore(CALLS)
         self._longest = LONGEST_TEXT if beside_stream else None
         self._path = tuple(text_field.split("."))
         self.info = info
@@ -115,16 +110,6 @@ class Predictor:
             with self._turns.call(deadline):
                 parts.append(self._score(part))
         return np.concatenate(parts)
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Wait for a place of gRPC's calls, before a request is read. Raises BusyError."""
-        if not self._calls.acquire(timeout=CALL_SECONDS):
-            raise BusyError(f"{CALLS} calls are being answered; try again later.")
-        try:
-            yield
-        finally:
-            self._calls.release()
 
     def answer(self, document: object) -> dict[str, Any]:
         """Answer a Seldon v1 request as Seldon's wrapper would.

@@ -55,9 +55,6 @@ _ADDRESS: Final = re.compile(
 )
 _CORE: Final = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
 _SIGNED_CORE: Final = re.compile(r"([^\w$€|+@!(]*)(.*?)([^\w$€|+@!]*)", re.DOTALL)
-# Two words or more with marks between them: well-known, and/or, it...no.
-_COMPOUND: Final = re.compile(r"[\"'(]*(?:[A-Z]?[a-z]{3,}(?:[-/,.;:]|\.{2,}))+[A-Z]?[a-z]{3,}\W*")
-_PARTS: Final = re.compile(r"[A-Za-z]+")
 _GROUP: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _BETWEEN: Final = re.compile(r"[^\w'’]+|_+|['’](?=['’])")
 _SUFFIX: Final = re.compile(r"(?:['’](?:s|t|re|ve|ll|d|m|em|all)|['’])$")
@@ -94,7 +91,7 @@ def _reading(chunk: str, *, eager: bool) -> Reading | None:
         return _address(chunk) if eager else None
     if _is_ordinary(chunk) and not (chunk[0] == "(" and chunk[-1] != ")"):
         return None
-    if not eager and (_NO_LETTERS.fullmatch(chunk) or _is_compound(chunk)):
+    if not eager and _NO_LETTERS.fullmatch(chunk):
         return None
     best = None
     for shape in (_CORE, _SIGNED_CORE):
@@ -127,13 +124,6 @@ def _address(chunk: str) -> Reading | None:
 
 def _is_ordinary(chunk: str) -> bool:
     return bool(_ORDINARY.fullmatch(chunk)) and not _REPEATED.search(chunk)
-
-
-def _is_compound(chunk: str) -> bool:
-    """Tell whether a chunk is several words with marks between them: read as they are."""
-    return bool(_COMPOUND.fullmatch(chunk)) and all(
-        is_word(part.lower()) for part in _PARTS.findall(chunk)
-    )
 
 
 def _read(core: str, *, eager: bool) -> Reading | None:
