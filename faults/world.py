@@ -265,7 +265,7 @@ class World:
                 for one in partitions
             }
             deadline = time.monotonic() + VISIBLE_SECONDS
-            for one in partitions:  # a reader of committed records is told the last stable offset
+            for one in partitions:  # for read_committed the end is the last stable offset
                 while (
                     reader.get_watermark_offsets(one, timeout=ANSWER_SECONDS)[1]
                     < ends[one.partition]

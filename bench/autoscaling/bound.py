@@ -5,7 +5,7 @@ the difference between partitions and between replicas: arrivals are a fluid, an
 at the speed that n even ones have. It keeps what costs: a pod is paid from the moment it is asked
 for, which is its start time before it reads, and a change of size stops the group for a rebalance.
 
-The promise is kept at t as long as the backlog is no more than what arrived within it:
+The promise D is kept at time t if the backlog is at most what arrived in the last D seconds:
 q(t) ≤ A(t) - A(t - D). Each second over it costs more than any replica.
 """
 

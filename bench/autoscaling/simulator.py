@@ -79,8 +79,8 @@ class State:
     """Messages read, by partition."""
     committed: Floats
     """Messages whose offsets are committed, by partition, as they can be seen."""
-    told: Floats
-    """The speed that was told with each partition's last commit; 0 before the first."""
+    reported: Floats
+    """The speed that was reported with each partition's last commit; 0 before the first."""
     pods: list[Pod] = field(default_factory=list)
     asked: int = 1
     busy: float = 0.0
@@ -213,7 +213,7 @@ class _Consumers:
         seconds = len(trace.arrivals)
         self.trace, self.world = trace, world
         self.arrived = np.cumsum(trace.arrivals, axis=0)
-        self.read, self.committed, self.told = np.zeros((3, groups, count))
+        self.read, self.committed, self.reported = np.zeros((3, groups, count))
         self.busy = np.zeros(groups)
         self.regroup = True
         """A group's members changed, or died."""
@@ -241,12 +241,12 @@ class _Consumers:
         self.busy = self._used[: now + 1].mean(axis=0)
         left = np.bincount(self._owner, waiting - done, minlength=len(capacity))
         self._measured |= active[self._group] & (left >= FULL_BATCH)
-        told = np.where(self._measured, self._speeds, world.benchmark * world.rate)
+        reported = np.where(self._measured, self._speeds, world.benchmark * world.rate)
         if self.trace.speed is not None:
-            told = told * np.where(self._measured, self.trace.speed[now], 1.0)
+            reported = reported * np.where(self._measured, self.trace.speed[now], 1.0)
         active = active & self._manned
         np.copyto(self.committed, self.read, where=active[:, None])
-        np.copyto(self.told, told[self._owner].reshape(shape), where=active[:, None])
+        np.copyto(self.reported, reported[self._owner].reshape(shape), where=active[:, None])
 
     def _regroup(self, now: int, groups: list[_Group]) -> None:
         """Deal every group's partitions to its members."""
@@ -289,7 +289,7 @@ class _Group:
         self._rng.bit_generator.state = consumers.after_pace
         maximum = min(world.maximum or count, count)
         self._hpa = policy.hpa(minimum, maximum)
-        arrays = (a[row] for a in (consumers.read, consumers.committed, consumers.told))
+        arrays = (a[row] for a in (consumers.read, consumers.committed, consumers.reported))
         self.state = State(0, world, trace, consumers.arrived, *arrays)
         self.members: list[Pod] = []
         self.ready = 0

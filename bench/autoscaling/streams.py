@@ -1,4 +1,4 @@
-"""Streams that nobody tuned for: families with parameters, drawn from a seed.
+"""Unseen streams: families of arrival patterns with parameters, drawn from a seed.
 
 A family is a function of a generator and of a height, in messages a second; its parameters
 (periods, tails, correlations, lengths) are drawn. The same arguments give the same stream. Three

@@ -106,7 +106,7 @@ class InputFormat:
 
     name: str
     content_type: str | None
-    """None: told from each message."""
+    """None: detected for each message."""
     parser: Callable[[Reading], Parse]
     takes_text: bool = False
     """Whether a bare string is a text to score; else texts are inside a document."""

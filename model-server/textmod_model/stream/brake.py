@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 SHARE = 0.5
-"""Of the texts of late: more failures than this are the model's fault."""
+"""Share of recent texts. More failures than this are the model's fault."""
 
 ENOUGH = 10
 """Fewer failures than this say nothing about a share."""

@@ -1,4 +1,4 @@
-"""Dead letters: the original untouched, and headers that say whence it came and what is wrong."""
+"""Dead letters: the original untouched, with its origin and the error in headers."""
 
 from textmod_model.formats.dead_letter import dead_letter_headers
 from textmod_model.formats.message import Headers, Refused

@@ -1,4 +1,4 @@
-"""How far a training is, told to whoever waits for it."""
+"""Progress of a training, with the time left."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ def quiet(step: str, done: float | None = None) -> None:
 
 
 MOST_DONE: Final = 0.99
-"""Shown at most: shares are estimates, and the end is told by the command's own figures."""
+"""The largest share that is shown: shares are estimates."""
 
 
 def part(progress: Progress, begin: float, end: float) -> Progress:
@@ -68,7 +68,7 @@ def shown() -> Iterator[Progress]:
 
 
 class _Lines:
-    """A line for each step, with the time left where it can be told."""
+    """A line for each step, with the time left where it can be estimated."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()

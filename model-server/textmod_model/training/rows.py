@@ -1,6 +1,6 @@
 """Read the rows of a file, whatever its kind: CSV, JSON Lines or Parquet.
 
-A row keeps the place it has in the file, so that whoever finds fault with a value can say where.
+A row keeps its place in the file, so that an error can name it.
 What is damaged is an error that names its line. What could be repaired is a note.
 """
 

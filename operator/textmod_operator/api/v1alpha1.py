@@ -225,7 +225,7 @@ class Message(Strict):
         description="Format of the input messages. Seldon: the v1 protocol's JSON. Json: an "
         "object that holds the text at textField. Text: the whole value is the text (UTF-8). "
         "SchemaRegistry: Avro, Protobuf or JSON Schema, framed as Confluent's serializers do; "
-        "needs kafka.schemaRegistry. Auto: told from each message. Default: Auto.",
+        "needs kafka.schemaRegistry. Auto: detected for each message. Default: Auto.",
     )
     text_field: str = Field(
         default="body",

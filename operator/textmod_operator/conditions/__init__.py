@@ -1,6 +1,6 @@
 """The status of a TextModeration, from what was wanted, what was seen and what went wrong. Pure.
 
-The rules of conditions, which all stand here and nowhere else:
+The rules of conditions, all in one place:
 
 1. Every condition is always there, with reason, message and observedGeneration.
 2. `lastTransitionTime` moves only when `status` changes.

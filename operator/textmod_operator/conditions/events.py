@@ -20,17 +20,17 @@ class Notice:
 def notices(before: Manifest, after: Manifest) -> list[Notice]:
     """The Events of a change of status: each transition of a condition once."""
     old = {item["type"]: item for item in before.get("conditions") or ()}
-    told = []
+    result = []
     for new in after["conditions"]:
         was = old.get(new["type"], {})
         if (was.get("status"), was.get("reason")) == (new["status"], new["reason"]):
             continue
         if new["type"] == "Ready" and new["status"] == "True":
-            told.append(Notice("Normal", "Ready", new["message"]))
+            result.append(Notice("Normal", "Ready", new["message"]))
         elif (
             new["type"] in PARTS
             and new["status"] == "False"
             and new["reason"] not in PASSING | {"MetricsUnavailable"}
         ):
-            told.append(Notice("Warning", new["reason"], new["message"]))
-    return told
+            result.append(Notice("Warning", new["reason"], new["message"]))
+    return result

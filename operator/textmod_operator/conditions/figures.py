@@ -19,15 +19,15 @@ def figures(scaling: ScalingSeen | None) -> Manifest:
     """
     if scaling is None:
         return {"lag": None, "rates": None, "scaling": None}
-    told = {"desiredReplicas": scaling.desired, "reason": scaling.reason}
+    decided = {"desiredReplicas": scaling.desired, "reason": scaling.reason}
     if scaling.observed_by is not None:
         read = datetime.fromtimestamp(scaling.reading.at, UTC)
-        told |= {
+        decided |= {
             "observedAt": read.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "observedBy": scaling.observed_by,
         }
     if isinstance(scaling.reading, LagUnknown):
-        return {"lag": None, "rates": None, "scaling": told}
+        return {"lag": None, "rates": None, "scaling": decided}
     behind = scaling.seconds_behind
     lag = {
         "messages": _rounded(scaling.reading.messages),
@@ -42,7 +42,7 @@ def figures(scaling: ScalingSeen | None) -> Manifest:
     return {
         "lag": {key: value for key, value in lag.items() if value is not None},
         "rates": {key: value for key, value in rates.items() if value is not None} or None,
-        "scaling": told,
+        "scaling": decided,
     }
 
 

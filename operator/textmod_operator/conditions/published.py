@@ -16,13 +16,13 @@ def published(body: Manifest, leader: LeaderSeen, now: float) -> ScalingSeen | N
         leader: who holds the Lease.
         now: Unix time.
     """
-    told = body.get("status") or {}
-    if "scaling" not in told:
+    status = body.get("status") or {}
+    if "scaling" not in status:
         return None
-    scaling = told["scaling"]
-    conditions = {item["type"]: item for item in told.get("conditions") or ()}
+    scaling = status["scaling"]
+    conditions = {item["type"]: item for item in status.get("conditions") or ()}
     autoscaling = conditions.get("AutoscalingReady", {})
-    if "lag" not in told or autoscaling.get("reason") == "LagUnknown":
+    if "lag" not in status or autoscaling.get("reason") == "LagUnknown":
         return unknown(scaling["reason"], now)
     if scaling.get("observedBy") != leader.identity:
         since = scaling.get("observedAt", "an unknown time")

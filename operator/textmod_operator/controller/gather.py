@@ -73,7 +73,7 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
     bad = bad_credential(connection.ca_pem, connection.certificate_pem, connection.key_pem)
     if bad is not None:
         raise NotAccepted("SecretInvalid", _bad_secret(bad, tm))
-    if registry := kafka.schema_registry:  # the pods read it; a missing key is told here
+    if registry := kafka.schema_registry:  # the pods read it; a missing key is reported here
         if login := registry.secret_ref:
             value(login.name, login.username_key)
             value(login.name, login.password_key)

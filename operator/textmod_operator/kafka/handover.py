@@ -34,13 +34,13 @@ class Handover:
 
 def pending(tm: TextModeration, body: Manifest) -> Handover | None:
     """Return the handover that the object asks for, judged by its status, or None. Pure."""
-    told = body.get("status") or {}
-    source, target = told.get("consumerGroup"), naming.consumer_group(tm)
+    status = body.get("status") or {}
+    source, target = status.get("consumerGroup"), naming.consumer_group(tm)
     if source in (None, target):
         return None
     if tm.metadata.annotations.get(naming.OFFSETS_ANNOTATION) == naming.OFFSETS_ABANDONED:
         return None
-    workload = told.get("workload") or {}
+    workload = status.get("workload") or {}
     executor = source == naming.executor_group(tm)
     change = {
         "platform": "Deployment" if workload.get("kind") == "Deployment" else "Seldon",

@@ -218,7 +218,7 @@ class KafkaLagSource:
                     "isolation.level": "read_committed",
                     "auto.offset.reset": "error",
                     "queued.min.messages": 1,
-                    "fetch.wait.max.ms": 50,  # the end is told without waiting for more
+                    "fetch.wait.max.ms": 50,  # report the end without waiting for more
                     "fetch.message.max.bytes": 1024,  # one record is wanted, not what follows it
                 }
             )

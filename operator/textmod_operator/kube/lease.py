@@ -199,11 +199,11 @@ class Election:
 
     def _note(self, spec: Manifest) -> None:
         """Remember when the Lease changed, by our own clock."""
-        told = tuple(spec.get(name) for name in ("holderIdentity", "renewTime", "acquireTime"))
-        if told != self._seen:
-            if self._seen is not None and told[0] and told[1]:
+        current = tuple(spec.get(name) for name in ("holderIdentity", "renewTime", "acquireTime"))
+        if current != self._seen:
+            if self._seen is not None and current[0] and current[1]:
                 self._renewed_at = self._clock()
-            self._seen, self._seen_at = told, self._clock()
+            self._seen, self._seen_at = current, self._clock()
 
     def _claim(self, spec: Manifest, *, ours: bool) -> Manifest:
         now = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")

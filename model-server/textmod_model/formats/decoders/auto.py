@@ -1,4 +1,4 @@
-"""Auto: told from each message.
+"""Auto: detected for each message.
 
 A JSON object is read as one: by the text field if it is there, else by Seldon's payloads. A value
 that is framed for a schema registry is read by its schema. Everything else in UTF-8 is a text: a
