@@ -22,7 +22,6 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 from spacy.language import Language
-from spacy.tokens import Token
 
 from textmod_model import latent
 from textmod_model.scoring import vectors
@@ -91,11 +90,6 @@ class SpacyTokenTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mi
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-
-def _word(token: Token) -> str:
-    """Return what a token counts as, empty if it is no word; the text where nothing lemmatizes."""
-    return URL_WORD if token.like_url else word(token.lemma_ or token.text)
 
 
 class RootNormalizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped base

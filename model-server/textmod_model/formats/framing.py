@@ -6,10 +6,8 @@ schema's GUID in the header `__value_schema_id`.
 
 from textmod_model.formats.message import Headers
 
-MAGIC = 0
 PREFIX_BYTES = 5
 VALUE_SCHEMA_HEADER = "__value_schema_id"
-KEY_SCHEMA_HEADER = "__key_schema_id"
 
 
 def framed(raw: bytes, headers: Headers | None = None) -> bool:

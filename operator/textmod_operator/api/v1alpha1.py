@@ -550,12 +550,12 @@ def _executor_has_both_or_no_certificates(spec: Spec) -> bool:
     return (tls.ca_secret_ref is None) == (tls.certificate_secret_ref is None)
 
 
-_FORMATS_OF_A_REGISTRY = ("SchemaRegistry", "Avro", "JsonSchema")
+FORMATS_OF_A_REGISTRY = ("SchemaRegistry", "Avro", "JsonSchema")
 
 
 def _has_the_registry_it_needs(spec: Spec) -> bool:
     asked = (spec.message.format, spec.message.output_format)
-    return spec.kafka.schema_registry is not None or not set(asked) & set(_FORMATS_OF_A_REGISTRY)
+    return spec.kafka.schema_registry is not None or not set(asked) & set(FORMATS_OF_A_REGISTRY)
 
 
 def _requests_cpu(spec: Spec) -> bool:
