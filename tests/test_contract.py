@@ -12,8 +12,7 @@ from objects import moderation
 
 from textmod_model.formats import catalog
 from textmod_model.settings import Settings, load
-from textmod_operator.api import v1alpha1
-from textmod_operator.api.v1alpha1 import Message
+from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
 from textmod_operator.desired import desired
 from textmod_operator.naming import ENV_REVISION
 from textmod_operator.state import Capabilities, KafkaConnection
@@ -113,4 +112,4 @@ def test_every_registered_format_can_be_asked_for(
 def test_the_formats_that_need_a_registry_are_those_that_the_object_asks_one_for() -> None:
     registered = [*catalog.input_formats().values(), *catalog.output_formats().values()]
     needing = {one.name for one in registered if one.needs_registry}
-    assert needing == set(v1alpha1.FORMATS_OF_A_REGISTRY)
+    assert needing == set(FORMATS_OF_A_REGISTRY)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from textmod_operator.api.v1alpha1 import DataTopic, TextModeration
+from textmod_operator.api.topics import DataTopic
+from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.state import Role, Topic
 
 _OWN_TIME: Final = {"message.timestamp.type": "LogAppendTime"}

@@ -1,0 +1,17 @@
+"""Types of field that several parts of the spec share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+FreeForm = Annotated[dict[str, Any], Field(json_schema_extra={"x-preserve": True})]
+"""A part of another API's schema that is passed through unread."""
+UNIQUE_NAMES: dict[str, Any] = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["name"],
+}
+"""The API server refuses a list in which two entries have the same name."""

@@ -1,0 +1,63 @@
+"""`spec.serving`: how the model is run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from textmod_operator.api.rules import Rule, Strict, part
+
+
+class Batch(Strict):
+    """Micro-batches of Native streaming."""
+
+    max_messages: int = Field(
+        default=256, ge=1, le=10000, description="Most messages scored at once. Default: 256."
+    )
+    max_wait_milliseconds: int = Field(
+        default=20,
+        ge=0,
+        le=10000,
+        description="Longest that a message waits for others, in milliseconds. Default: 20.",
+    )
+
+
+class Serving(Strict):
+    """How the model is run."""
+
+    rules = (
+        Rule(
+            "self.delivery != 'ExactlyOnce' || self.streaming == 'Native'",
+            "serving.delivery ExactlyOnce needs serving.streaming Native: Seldon's executor has no "
+            "transactions",
+            lambda serving: serving.delivery != "ExactlyOnce" or serving.streaming == "Native",
+        ),
+        Rule(
+            "self.streaming != 'SeldonExecutor' || self.platform == 'Seldon'",
+            "serving.streaming SeldonExecutor needs serving.platform Seldon: without Seldon Core "
+            "there is no executor",
+            lambda serving: serving.streaming != "SeldonExecutor" or serving.platform == "Seldon",
+        ),
+    )
+
+    platform: Literal["Seldon", "Deployment"] = Field(
+        default="Seldon",
+        description="Seldon: a SeldonDeployment. Deployment: a plain Deployment and Service, for "
+        "clusters without Seldon Core. Default: Seldon.",
+    )
+    streaming: Literal["Native", "SeldonExecutor"] = Field(
+        default="Native",
+        description="Native: the model image reads Kafka itself, in micro-batches, and loses "
+        "nothing. SeldonExecutor: Seldon's executor pumps each message over REST or gRPC, and "
+        "drops what fails. Default: Native.",
+    )
+    protocol: Literal["Rest", "Grpc"] = Field(
+        default="Rest", description="Protocol of synchronous calls. Default: Rest."
+    )
+    delivery: Literal["AtLeastOnce", "ExactlyOnce"] = Field(
+        default="AtLeastOnce",
+        description="AtLeastOnce: a crash may repeat verdicts. ExactlyOnce: verdicts and offsets "
+        "in one Kafka transaction (Native only). Default: AtLeastOnce.",
+    )
+    batch: Batch = part(Batch(), "Micro-batches of Native streaming.")
