@@ -19,6 +19,11 @@ class Bad(NamedTuple):
     """The API server can't judge it: the object is stored, and a condition says it."""
 
 
+def _policy(*rules: dict[str, Any], name: str = "spam") -> dict[str, Any]:
+    """A spec with one policy of these rules."""
+    return {"policies": [{"name": name, "rules": list(rules)}]}
+
+
 BAD_SPECS = (
     Bad("no servers", {"kafka": {"bootstrapServers": ""}}, "bootstrapServers", "at least 1"),
     Bad(
@@ -204,4 +209,71 @@ BAD_SPECS = (
     Bad("a batch of none", {"serving": {"batch": {"maxMessages": 0}}}, "maxMessages", "greater"),
     Bad("an unknown field", {"serving": {"replicas": 3}}, "unknown field", "Extra inputs"),
     Bad("an unknown field above", {"topic": {}}, "unknown field", "Extra inputs"),
+    Bad(
+        "a rule of a policy without a threshold",
+        _policy({"action": "Remove"}),
+        "exactly one of precision, atLeast and budgetPerDay",
+    ),
+    Bad(
+        "a rule of a policy with two thresholds",
+        _policy({"action": "Remove", "precision": 0.9, "atLeast": 0.5}),
+        "exactly one of precision, atLeast and budgetPerDay",
+    ),
+    Bad(
+        "a hold of what is removed anyway",
+        _policy({"action": "Remove", "atLeast": 0.5, "hold": True}),
+        "hold needs action Review",
+    ),
+    Bad("an unknown action", _policy({"action": "Ban", "atLeast": 0.5}), "Allow", "Allow"),
+    Bad(
+        "a precision in percent",
+        _policy({"action": "Remove", "precision": 95}),
+        "precision",
+        "less than",
+    ),
+    Bad(
+        "a budget of nothing",
+        _policy({"action": "Review", "budgetPerDay": 0}),
+        "budgetPerDay",
+        "greater",
+    ),
+    Bad("a policy without rules", _policy(), "rules", "at least 1"),
+    Bad(
+        "more rules than the API server can judge",
+        _policy(*[{"action": "Review", "atLeast": 0.5}] * 9),
+        "rules",
+        "at most 8",
+    ),
+    Bad(
+        "two policies of one name",
+        {"policies": 2 * _policy({"action": "Remove", "atLeast": 0.5})["policies"]},
+        "Duplicate value",
+        "name every policy once",
+    ),
+    Bad(
+        "a policy's name in capitals",
+        _policy({"action": "Remove", "atLeast": 0.5}, name="Spam"),
+        "policies[0].name",
+        "pattern",
+    ),
+    Bad(
+        "policies behind the executor",
+        {
+            **_policy({"action": "Remove", "atLeast": 0.5}),
+            "serving": {"streaming": "SeldonExecutor"},
+        },
+        "policies need serving.streaming Native",
+    ),
+    Bad(
+        "an action explained twice",
+        {"explanation": {"actions": ["Remove", "Remove"]}},
+        "Duplicate value",
+        "every action once",
+    ),
+    Bad(
+        "no spans in an explanation",
+        {"explanation": {"maxSpans": 0}},
+        "maxSpans",
+        "greater",
+    ),
 )

@@ -94,6 +94,57 @@ class ScalingStatus(Strict):
     )
 
 
+class PolicyRuleStatus(Strict):
+    action: str = Field(description="Allow, Review or Remove.")
+    hold: bool = Field(description="Whether the text is kept back until somebody has looked.")
+    threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="The rule holds from this score on. Left out: it never holds, because no score "
+        "reaches its precision, or what it is worked out of is not known yet.",
+    )
+    source: Literal["Artifact", "Feedback", "Asked"] = Field(
+        description="Where the threshold comes from. Artifact: the scores of the model's training. "
+        "Feedback: people's decisions. Asked: the rule's own atLeast."
+    )
+    expected_precision: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share, from 0 to 1, of the texts at or above the threshold that have the "
+        "label, as the artifact's held-out scores have it. Left out while it is not known, and "
+        "where no such score is there.",
+    )
+    expected_recall: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share, from 0 to 1, of the texts with the label that are at or above the "
+        "threshold; from the same scores.",
+    )
+
+
+class PolicyStatus(Strict):
+    name: str = Field(description="Name of the policy.")
+    label: str | None = Field(
+        default=None, description="The label that decides; left out while it is not known."
+    )
+    mode: Literal["Enforce", "Observe"] = Field(description="Enforce or Observe.")
+    policy_rules: list[PolicyRuleStatus] = Field(
+        alias="rules",
+        description="The policy's rules, in its order.",
+        json_schema_extra={"maxItems": 8},
+    )
+    actions_per_hour: dict[str, float] | None = Field(
+        default=None,
+        description="Texts an hour for each action of this policy alone, rounded: expected, not "
+        "measured, from the artifact's held-out scores and rates.inPerSecond. Left out while "
+        "either is not known. (textmod_actions_total counts what was done.)",
+        json_schema_extra={"maxProperties": 3},
+    )
+
+
 class Status(Strict):
     """What the operator last saw."""
 
@@ -103,7 +154,8 @@ class Status(Strict):
     conditions: list[ConditionStatus] | None = Field(
         default=None,
         description="Accepted, TopicsReady, WorkloadReady, AutoscalingReady, their summary Ready, "
-        "and Reconciling and Stalled as kstatus reads them.",
+        "and Reconciling and Stalled as kstatus reads them; with policies, PoliciesReady, which is "
+        "no part of Ready.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
@@ -129,5 +181,15 @@ class Status(Strict):
     rates: RatesStatus | None = Field(default=None, description="Messages per second.")
     scaling: ScalingStatus | None = Field(
         default=None, description="What the scaling law decided last."
+    )
+    policies: list[PolicyStatus] | None = Field(
+        default=None,
+        description="What became of each policy.",
+        json_schema_extra={"maxItems": 16},
+    )
+    policy_version: str | None = Field(
+        default=None,
+        description="Digest of the policies as handed to the pods. Verdicts carry the version that "
+        "they were decided by.",
     )
     endpoint: str | None = Field(default=None, description="URL for synchronous predictions.")

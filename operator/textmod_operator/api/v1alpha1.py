@@ -14,9 +14,11 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from textmod_operator.api.autoscaling import Autoscaling
+from textmod_operator.api.fields import UNIQUE_NAMES
 from textmod_operator.api.kafka import Kafka
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
 from textmod_operator.api.model import Model
+from textmod_operator.api.policies import MOST_POLICIES, Explanation, Policy
 from textmod_operator.api.rules import Rule, Strict, part
 from textmod_operator.api.serving import Serving
 from textmod_operator.api.topics import Topics
@@ -118,6 +120,17 @@ class Spec(Strict):
             _has_the_registry_it_needs,
         ),
         Rule(
+            f"{_NOT_ON_THE_EXECUTOR} || !has(self.policies) || size(self.policies) == 0",
+            "policies need serving.streaming Native: Seldon's executor writes the answers of the "
+            "model, which decides nothing there",
+            lambda spec: spec.serving.streaming != "SeldonExecutor" or not spec.policies,
+        ),
+        Rule(
+            None,  # the list's type says it to the API server
+            "policies must name every policy once",
+            lambda spec: len({policy.name for policy in spec.policies}) == len(spec.policies),
+        ),
+        Rule(
             "!has(oldSelf.topics.input.partitions) || (has(self.topics.input.partitions) ? "
             f"self.topics.input.partitions : {DEFAULT_PARTITIONS}) >= "
             "oldSelf.topics.input.partitions",
@@ -149,6 +162,17 @@ class Spec(Strict):
     model: Model = Field(description="The packaged model and its pods.")
     serving: Serving = part(Serving(), "How the model is run.")
     autoscaling: Autoscaling = part(Autoscaling(), "How many replicas run.")
+    policies: list[Policy] = Field(
+        default_factory=list,
+        max_length=MOST_POLICIES,
+        description="What is done with a text by its scores. The strictest action of all policies "
+        "counts: Remove, then Review with hold, then Review, then Allow. Native streaming only. "
+        "Default: none, and verdicts hold scores alone.",
+        json_schema_extra=UNIQUE_NAMES,
+    )
+    explanation: Explanation = part(
+        Explanation(), "Which verdicts say why, and how. Only with policies."
+    )
 
 
 def _topic_cel(role: str, suffix: str, root: str = "self") -> str:
