@@ -1,0 +1,31 @@
+"""From the policies of a spec to thresholds: pure functions, no I/O and no clock.
+
+`solve` works out from which score on each rule holds, from the histograms of held-out scores that
+the model's manifest carries and the rate at which texts arrive, and writes the form that the pods
+read.
+"""
+
+from textmod_operator.policies.histogram import MINIMUM_ROWS, Expected, Histogram
+from textmod_operator.policies.model import ModelAnswer, ModelSeen, answered, model_of
+from textmod_operator.policies.record import Decided, Record
+from textmod_operator.policies.solved import Finding, Solution, SolvedPolicy, SolvedRule
+from textmod_operator.policies.solver import HYSTERESIS, Known, solve
+
+__all__ = [
+    "HYSTERESIS",
+    "MINIMUM_ROWS",
+    "Decided",
+    "Expected",
+    "Finding",
+    "Histogram",
+    "Known",
+    "ModelAnswer",
+    "ModelSeen",
+    "Record",
+    "Solution",
+    "SolvedPolicy",
+    "SolvedRule",
+    "answered",
+    "model_of",
+    "solve",
+]

@@ -1,0 +1,203 @@
+"""Works out from which score on each rule of each policy holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from textmod_operator.api.policies import Explanation, Policy, PolicyRule
+from textmod_operator.policies.histogram import Histogram
+from textmod_operator.policies.model import ModelSeen
+from textmod_operator.policies.record import Decided, Record
+from textmod_operator.policies.solved import (
+    Finding,
+    FindingReason,
+    Solution,
+    SolvedPolicy,
+    SolvedRule,
+)
+
+HYSTERESIS: Final = timedelta(hours=1)
+"""A threshold whose rule and model stay the same moves at most once in this time."""
+_DAY: Final = 86_400
+
+
+@dataclass(frozen=True)
+class Known:
+    """What thresholds are worked out of."""
+
+    model: ModelSeen | None
+    """None: not known yet."""
+    rate: float | None
+    """Texts a second that arrive; None: not known. 0 says nothing of tomorrow: it moves nothing."""
+    before: Record
+    """What was decided last."""
+    now: float
+    """Unix time in seconds."""
+
+
+def solve(policies: Sequence[Policy], explanation: Explanation, known: Known) -> Solution:
+    """The policies with a threshold for each rule that can have one."""
+    works = [_Work(policy, known) for policy in policies]
+    solved = tuple(work.solved() for work in works)
+    record = {key: one for work in works for key, one in work.record.items()}
+    return Solution(
+        policies=solved,
+        model=next((decided.model for decided in record.values()), None),
+        explanation=explanation,
+        record=Record(record),
+        findings=tuple(finding for work in works for finding in work.findings),
+        complete=not any(work.waits for work in works),
+    )
+
+
+class _Work:
+    """One policy on its way to a solution.
+
+    Args:
+        asked: the policy as the spec has it.
+    """
+
+    def __init__(self, asked: Policy, known: Known) -> None:
+        self.findings: list[Finding] = []
+        self.record: dict[tuple[str, int], Decided] = {}
+        self.waits = False
+        """A rule needs the model's scores, and the model is not known."""
+        self._policy = asked
+        self._known = known
+        self._label = self._effective_label()
+        self._histogram: Histogram | None = None
+        if known.model is not None and self._label is not None:
+            self._histogram = known.model.histogram(self._label)
+        self._below = self._histogram.bins if self._histogram else 0
+        """The bin from which on an earlier rule holds."""
+
+    def solved(self) -> SolvedPolicy:
+        """The policy with its thresholds."""
+        rules = tuple(self._solved(place) for place in range(len(self._policy.policy_rules)))
+        asked = self._policy
+        return SolvedPolicy(
+            asked.name, asked.label, self._label, asked.mode, asked.otherwise, rules
+        )
+
+    def _effective_label(self) -> str | None:
+        model, label = self._known.model, self._policy.label
+        if model is None or label in model.labels:
+            return label
+        if label is None:
+            return model.labels[0]
+        self._find(
+            "UnknownLabel",
+            f"policy {self._policy.name} is about label {label}, which the model does not have, so "
+            f"it decides nothing: name one of {', '.join(model.labels)}",
+        )
+        return None
+
+    def _solved(self, place: int) -> SolvedRule:
+        rule = self._policy.policy_rules[place]
+        asked_for = rule.at_least is not None
+        at_least = rule.at_least if asked_for else self._decided(place)
+        solved = SolvedRule(
+            action=rule.action,
+            hold=rule.hold,
+            at_least=at_least,
+            budget_per_day=rule.budget_per_day,
+            source="Asked" if asked_for else "Artifact",
+            asked=_asked(rule),
+        )
+        if self._histogram is None or at_least is None:
+            return solved
+        edge = self._histogram.edge(at_least)
+        share = self._histogram.between(min(edge, self._below), self._below)
+        self._below = min(edge, self._below)
+        return replace(solved, expected=self._histogram.at(edge), share=share)
+
+    def _decided(self, place: int) -> float | None:
+        """The threshold of a rule that does not name one; None: it has none."""
+        key = (self._policy.name, place)
+        # The earlier rules count: a budget is spent on what they leave.
+        rules = self._policy.policy_rules[: place + 1]
+        asked = f"{self._policy.label or ''}: {'; '.join(_asked(rule) for rule in rules)}"
+        last = self._known.before.rules.get(key)
+        if last is not None and last.asked != asked:
+            last = None
+        model = self._known.model
+        if model is None:  # the one that it was worked out for serves on, as far as anybody knows
+            self.waits = self.waits or last is None
+        elif self._label is not None:
+            if last is not None and last.model != model.digest:
+                last = None
+            at_least = self._worked_out(place, last)
+            moved = Decided(asked, model.digest, at_least, self._known.now)
+            last = last if last is not None and self._stays(last, at_least) else moved
+        else:
+            return None
+        if last is None:
+            return None
+        self.record[key] = last
+        return last.at_least
+
+    def _stays(self, last: Decided, at_least: float | None) -> bool:
+        if last.at_least is None:
+            return False
+        recent = self._known.now - last.since < HYSTERESIS.total_seconds()
+        return recent or last.at_least == at_least
+
+    def _worked_out(self, place: int, last: Decided | None) -> float | None:
+        rule, histogram = self._policy.policy_rules[place], self._histogram
+        start = f"policy {self._policy.name}, rule {place + 1}: "
+        if histogram is None:
+            self._find(
+                "ModelUnknown",
+                f"{start}the artifact holds no scores of label {self._label} to work a threshold "
+                "out of: package the model again, or use atLeast",
+            )
+            return None
+        if rule.precision is not None:
+            edge = histogram.lowest_with_precision(rule.precision)
+            if edge is None:
+                self._find(
+                    "PrecisionUnreachable",
+                    f"{start}{_best(rule.precision, self._label, histogram)}; the rule never holds",
+                )
+            return None if edge is None else histogram.threshold(edge)
+        if self._known.rate:
+            share = (rule.budget_per_day or 0) / (self._known.rate * _DAY)
+            return histogram.threshold(histogram.lowest_within(share, self._below))
+        if last is not None and last.at_least is not None:
+            return last.at_least
+        self._find(
+            "RateUnknown",
+            f"{start}it is not known yet how many texts arrive, and until then the rule does not "
+            "hold",
+        )
+        return None
+
+    def _find(self, reason: FindingReason, message: str) -> None:
+        self.findings.append(Finding(reason, message))
+
+
+def _best(asked: float, label: str | None, histogram: Histogram) -> str:
+    """Why a precision can't be promised, and what can."""
+    edge = histogram.best()
+    if edge is None:
+        return (
+            f"the artifact holds too few scores of label {label} to promise a precision: train it "
+            "on more texts, or use atLeast"
+        )
+    expected = histogram.at(edge)
+    return (
+        f"no score of label {label} reaches precision {asked:g}; the best is "
+        f"{expected.precision or 0:.3g} from {histogram.threshold(edge):g} on (recall "
+        f"{expected.recall or 0:.2g}): ask for less, or use atLeast"
+    )
+
+
+def _asked(rule: PolicyRule) -> str:
+    if rule.precision is not None:
+        return f"precision {rule.precision}"
+    if rule.at_least is not None:
+        return f"atLeast {rule.at_least}"
+    return f"budgetPerDay {rule.budget_per_day}"
