@@ -24,6 +24,7 @@ from random import Random
 
 from faults.checker import check
 from faults.history import History
+from faults.network import Network
 from faults.scenarios import SCENARIOS, Scenario, restore
 from faults.world import Stage, World
 from textmod_dev.figures import figures_dir
@@ -35,6 +36,10 @@ from textmod_dev.progress import Progress
 HERE = Path(__file__).resolve().parent
 DELIVERIES = ("AtLeastOnce", "ExactlyOnce")
 WORKERS = 2
+COMMANDS = {
+    "textmod": (sys.executable, "-m", "textmod_model", "stream"),
+    "bare": (sys.executable, "-m", "faults.bare"),
+}
 RATE = 400.0
 """Messages a second."""
 SESSION = {
@@ -57,8 +62,8 @@ def main() -> int:
         model = trained_model(training_data(None, Progress()), Progress())
         for count in sorted({SCENARIOS[name].brokers for name in args.scenario}):
             chosen = [SCENARIOS[n] for n in args.scenario if SCENARIOS[n].brokers == count]
-            with _brokers(folder / f"kafka-{count}", count) as brokers:
-                stage = Stage(brokers, keeper, model)
+            with _brokers(folder / f"kafka-{count}", count) as (brokers, network):
+                stage = Stage(brokers, keeper, model, network, COMMANDS[args.worker])
                 rows += [
                     _run(stage, one, delivery, seed, args)
                     for one, delivery, seed in _runs(chosen, args, deadline)
@@ -80,9 +85,13 @@ def _runs(
 
 
 @contextlib.contextmanager
-def _brokers(folder: Path, count: int) -> Iterator[KafkaBroker]:
-    with KafkaBroker(folder, brokers=count, properties=SESSION) as brokers:
-        yield brokers
+def _brokers(folder: Path, count: int) -> Iterator[tuple[KafkaBroker, Network]]:
+    with (
+        Network(count, Random(0)) as network,  # noqa: S311 - nothing secret
+        KafkaBroker(folder, brokers=count, properties=SESSION, behind=network.ports) as brokers,
+    ):
+        network.connect(brokers.own_ports)
+        yield brokers, network
 
 
 def _run(
@@ -90,7 +99,7 @@ def _run(
 ) -> dict[str, object]:
     """Run one scenario; return its row."""
     random = Random(f"{one.name} {delivery} {seed}")  # noqa: S311 - a seeded run
-    world = World(stage, delivery, random, replicas=min(3, one.brokers))
+    world = World(stage, delivery, random, min(3, one.brokers), proxied=one.proxied)
     world.history.bare = one.bare
     begun = time.monotonic()
     row: dict[str, object] = {"scenario": one.name, "delivery": delivery, "seed": seed}
@@ -129,6 +138,7 @@ def _bundle(out: Path, row: dict[str, object], history: History, world: World) -
                 file.write(f"missing {sent.number} at {sent.partition}/{sent.offset}\n")
         for progress in history.progress:
             file.write(f"{progress.at:8.1f} s {progress.results} committed\n")
+        file.writelines(f"group: {line}\n" for line in history.group)
         file.write(f"the last fault was over after {history.last_fault:.1f} s\n")
         file.writelines(f"{result}\n" for result in history.results)
     for log in world.logs():
@@ -163,6 +173,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__.splitlines()[0])
     parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--delivery", nargs="+", choices=DELIVERIES, default=list(DELIVERIES))
+    parser.add_argument(
+        "--worker",
+        choices=COMMANDS,
+        default="textmod",
+        help="bare: a consumer and a producer alone",
+    )
     parser.add_argument("--seeds", type=_seeds, default=[1], help="such as 7, or 1-20")
     parser.add_argument("--messages", type=int, default=4000, help="of each run")
     parser.add_argument("--out", type=Path, default=figures_dir(HERE), help="folder of the results")

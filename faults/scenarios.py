@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from faults.network import BOTH, Way
 from faults.world import PARTITIONS, World
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.processes import ManagedProcess
@@ -27,18 +28,25 @@ class Scenario:
     """The share of hostile messages."""
     bare: bool = False
     """Whether dead letters may come without their original."""
+    proxied: bool = False
+    """Whether the workers reach the brokers over the network that a scenario can break."""
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, *, brokers: int = 1, poison: float = 0.0, bare: bool = False
+    name: str,
+    *,
+    brokers: int = 1,
+    poison: float = 0.0,
+    bare: bool = False,
+    proxied: bool = False,
 ) -> Callable[[Fault], Fault]:
     """Register a fault under a name."""
 
     def register(fault: Fault) -> Fault:
-        SCENARIOS[name] = Scenario(name, fault, brokers, poison, bare)
+        SCENARIOS[name] = Scenario(name, fault, brokers, poison, bare, proxied)
         return fault
 
     return register
@@ -178,6 +186,67 @@ def poison(world: World) -> None:
     _replace(world, signal.SIGKILL)
 
 
+# --- network ----------------------------------------------------------------------------------
+
+
+@scenario("net-reset", proxied=True)
+def net_reset(world: World) -> None:
+    """Close connections again and again, all or some."""
+    for _ in range(12):
+        world.pause(0.05, 1)
+        world.network.reset(0, world.random.choice([0.3, 0.6, 1.0]))
+
+
+@scenario("net-cut", brokers=3, proxied=True)
+def net_cut(world: World) -> None:
+    """Cut the workers off from one broker, then from two others at once."""
+    first, *others = _brokers_in_turn(world)
+    with world.network.cut(first):
+        world.pause(3, 8)
+    world.pause(0, 2)
+    with world.network.cut(others[0]), world.network.cut(others[1]):
+        world.pause(3, 15)
+
+
+@scenario("net-half-open", brokers=3, proxied=True)
+def net_half_open(world: World) -> None:
+    """Leave connections half-open: nobody is told, and nothing arrives."""
+    for broker in _brokers_in_turn(world):
+        world.pause(0.5, 3)
+        world.network.half_open(broker, world.random.choice([0.3, 0.6, 1.0]))
+
+
+@scenario("net-answers-lost", proxied=True)
+def net_answers_lost(world: World) -> None:
+    """Requests are carried out, and their answers never come."""
+    for _ in range(3):
+        world.pause(0.5, 3)
+        world.network.half_open(0, world.random.choice([0.5, 1.0]), frozenset({Way.ANSWERS}))
+        world.pause(2, 12)
+
+
+@scenario("net-stall", proxied=True)
+def net_stall(world: World) -> None:
+    """Everything is held back, below the session's time and above it, then arrives at once."""
+    for low, high in ((1, 4), (8, 25)):
+        world.pause(0.5, 2)
+        ways = world.random.choice([BOTH, frozenset({Way.REQUESTS}), frozenset({Way.ANSWERS})])
+        with world.network.stalled(0, ways):
+            world.pause(low, high)
+
+
+@scenario("net-slow", brokers=3, proxied=True)
+def net_slow(world: World) -> None:
+    """One broker is slow and loses packets, then all are."""
+    broker = _some_broker(world)
+    with world.network.slow(broker, (0.05, 0.3), 0.1):
+        world.pause(4, 8)
+    with contextlib.ExitStack() as stack:
+        for number in range(3):
+            stack.enter_context(world.network.slow(number, (0.01, 0.1), 0.05))
+        world.pause(3, 6)
+
+
 # --- pairs ----------------------------------------------------------------------------------------
 
 
@@ -200,6 +269,41 @@ def storm_and_freeze(world: World) -> None:
     world.brokers.wait()
 
 
+@scenario("storm+net-stall", proxied=True)
+def storm_and_stall(world: World) -> None:
+    """A storm of members whose writes and commits are held back now and then."""
+    for _ in range(5):
+        world.start_worker()
+        ways = world.random.choice([BOTH, frozenset({Way.REQUESTS}), frozenset({Way.ANSWERS})])
+        with world.network.stalled(0, ways):
+            world.pause(0.5, 3)
+            world.end_worker(world.random.choice(world.workers), signal.SIGKILL)
+        world.pause(0.1, 1)
+
+
+@scenario("storm+net-answers-lost", proxied=True)
+def storm_and_answers_lost(world: World) -> None:
+    """A storm of members that don't hear what came of their commits."""
+    for _ in range(5):
+        world.start_worker()
+        world.network.half_open(0, 0.5, frozenset({Way.ANSWERS}))
+        world.pause(0.2, 3)
+        how = world.random.choice([signal.SIGKILL, signal.SIGTERM])
+        world.end_worker(world.random.choice(world.workers), how)
+
+
+@scenario("broker-sigkill+net-half-open", brokers=3, proxied=True)
+def broker_and_half_open(world: World) -> None:
+    """Connections are half-open while another broker dies and comes back."""
+    first, second, _ = _brokers_in_turn(world)
+    world.pause(0.5, 2)
+    world.network.half_open(first, 0.6)
+    world.brokers.stop_broker(second, kill=True)
+    world.pause(2, 10)
+    world.brokers.start_broker(second)
+    world.brokers.wait()
+
+
 def _replace(world: World, how: signal.Signals) -> ManagedProcess:
     world.end_worker(world.random.choice(world.workers), how)
     world.pause(0, 1)
@@ -216,6 +320,10 @@ def _shrink(world: World, topic: str, size: int) -> None:
 
 def _some_broker(world: World) -> int:
     return world.random.randrange(3)
+
+
+def _brokers_in_turn(world: World) -> list[int]:
+    return world.random.sample(range(3), 3)
 
 
 @contextlib.contextmanager

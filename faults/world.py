@@ -26,12 +26,14 @@ from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    MemberAssignment,
     NewPartitions,
     NewTopic,
     ResourceType,
 )
 
 from faults.history import History, Progress, Result, Sent
+from faults.network import Network
 from faults.poison import payload
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, wait_until
@@ -54,13 +56,20 @@ class Stage:
     keeper: ProcessKeeper
     model: Path
     """The artifact's folder."""
+    network: Network
+    """Between the brokers and those workers whose scenario asks for it."""
+    command: tuple[str, ...] = (sys.executable, "-m", "textmod_model", "stream")
+    """The worker's; another one is measured beside it."""
 
 
 class World:
     """A stream of its own."""
 
-    def __init__(self, stage: Stage, delivery: str, random: Random, replicas: int) -> None:
-        self.brokers, self.random = stage.brokers, random
+    def __init__(
+        self, stage: Stage, delivery: str, random: Random, replicas: int, *, proxied: bool = False
+    ) -> None:
+        self.brokers, self.random, self.network = stage.brokers, random, stage.network
+        self._command = stage.command
         self._keeper = stage.keeper
         name = uuid.uuid4().hex[:8]
         self.input, self.output, self.letters = f"in-{name}", f"out-{name}", f"dead-{name}"
@@ -72,7 +81,9 @@ class World:
         self._begun = time.monotonic()
         self.history = History(delivery, PROMISE_SECONDS)
         self._environment = {
-            "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": servers,
+            "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": (
+                stage.network.bootstrap_servers if proxied else servers
+            ),
             "TEXTMOD_INPUT_TOPIC": self.input,
             "TEXTMOD_OUTPUT_TOPIC": self.output,
             "TEXTMOD_DEAD_LETTER_TOPIC": self.letters,
@@ -112,7 +123,7 @@ class World:
         pod = {"TEXTMOD_POD_NAME": f"{self.group}-{self._started}"}
         worker = self._keeper.start(
             f"{self.group}-{self._started}",
-            [sys.executable, "-m", "textmod_model", "stream"],
+            list(self._command),
             env=self._environment | ports | pod,
         )
         self.workers.append(worker)
@@ -175,6 +186,8 @@ class World:
                 last, since = seen, time.monotonic()
             self._revive()
             time.sleep(SAMPLE_SECONDS)
+        else:
+            self.history.group = self._described()
         self._watching.set()
         self._watcher.join()
         for worker in list(self.workers):
@@ -240,6 +253,19 @@ class World:
         except KafkaException:
             return None
         return {one.partition: one.offset for one in found if one.offset >= 0}
+
+    def _described(self) -> list[str]:
+        """Return what the broker says of the group: a line a member."""
+        [future] = self._admin.describe_consumer_groups([self.group]).values()
+        try:
+            group = future.result(ANSWER_SECONDS)
+        except KafkaException as error:
+            return [str(error)]
+        return [f"{group.state}"] + [
+            f"{member.client_id} {member.member_id}"
+            f" has {_numbers(member.assignment)}, is to have {_numbers(member.target_assignment)}"
+            for member in group.members
+        ]
 
     def _read(self, topic: str, *, dead: bool) -> list[Result]:
         """Read a topic to its end as of now.
@@ -357,6 +383,10 @@ class Sender(threading.Thread):
             on_delivery=acknowledged,
         )
         self._producer.poll(0)
+
+
+def _numbers(assignment: MemberAssignment | None) -> list[int] | None:
+    return assignment and sorted(one.partition for one in assignment.topic_partitions)
 
 
 def _result(message: Message, *, dead: bool) -> Result:

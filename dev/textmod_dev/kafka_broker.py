@@ -15,7 +15,7 @@ import base64
 import contextlib
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -39,6 +39,7 @@ class KafkaBroker:
         bootstrap_servers: all brokers, ``127.0.0.1:port,…``, known before the start.
         internal_bootstrap_servers: the same over the brokers' own plaintext listener, whose clients
             may do everything; for setting up what a secured client then finds.
+        own_ports: the brokers' own ports of the listener `behind`.
 
     Args:
         folder: data and configuration; made if absent. Logs go to ``<folder>/logs`` unless the
@@ -48,6 +49,11 @@ class KafkaBroker:
         keeper: who stops the processes. None: this object does, as a context manager.
         security: what clients have to bring; the default is nothing.
         properties: added to every ``server.properties``, over the defaults.
+        behind: ports of what stands in front of the brokers, one each: they get a third listener,
+            plaintext, at `own_ports`, whose clients are sent there.
+
+    Raises:
+        ValueError: `behind` has another number of ports than there are brokers.
     """
 
     def __init__(
@@ -59,8 +65,11 @@ class KafkaBroker:
         keeper: ProcessKeeper | None = None,
         security: Security | None = None,
         properties: Mapping[str, str] | None = None,
+        behind: Sequence[int] = (),
         progress: Progress | None = None,
     ) -> None:
+        if behind and len(behind) != brokers:
+            raise ValueError(f"{len(behind)} ports in front of {brokers} brokers")
         self._folder = folder
         self._properties = dict(properties or {})
         self._security = security or Security()
@@ -72,6 +81,8 @@ class KafkaBroker:
             self._ports[0] = port
         self._internal_ports = [free_port() for _ in range(brokers)]
         self._controller_ports = [free_port() for _ in range(brokers)]
+        self._behind = list(behind)
+        self.own_ports = [free_port() for _ in behind]
         self._processes: dict[int, ManagedProcess] = {}
         self._jars: Path | None = None
         self.bootstrap_servers = ",".join(f"127.0.0.1:{port}" for port in self._ports)
@@ -192,7 +203,12 @@ class KafkaBroker:
             "CONTROLLER": self._controller_ports[number],
         }
         listeners = {name: f"{name}://127.0.0.1:{port}" for name, port in ports.items()}
+        advertised = [listeners[LISTENER], listeners["BROKER"]]
         protocols = f"{LISTENER}:{self._security.protocol},BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT"
+        if self._behind:
+            listeners["BEHIND"] = f"BEHIND://127.0.0.1:{self.own_ports[number]}"
+            advertised.append(f"BEHIND://127.0.0.1:{self._behind[number]}")
+            protocols += ",BEHIND:PLAINTEXT"
         return {
             "process.roles": "broker,controller",
             "node.id": str(number),
@@ -200,7 +216,7 @@ class KafkaBroker:
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "BROKER",
             "listeners": ",".join(listeners.values()),
-            "advertised.listeners": f"{listeners[LISTENER]},{listeners['BROKER']}",
+            "advertised.listeners": ",".join(advertised),
             "listener.security.protocol.map": protocols,
             "log.dirs": str(self._folder / f"data-{number}"),
             "auto.create.topics.enable": "false",
