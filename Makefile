@@ -90,8 +90,9 @@ $(PYSPY):
 bench-profile: setup $(PYSPY) ## a flame graph of the stream worker, and its shares
 	$(BIN)/python bench/stream/flame.py --py-spy $(PYSPY)
 
-bench-scorer: setup ## the scorer alone: warm memo, unseen text, memory, start
-	$(BIN)/python -m bench.scorer speed
+bench-scorer: setup ## the scorer alone: warm memo, unseen text, several labels (RECORD=1 keeps the figures)
+	$(BIN)/python -m bench.scorer speed labels --recipe default \
+	    --json $(if $(filter 1,$(RECORD)),bench/results,.state)/scorer.json
 
 bench-limits: setup ## a storm of rebalances, memory of the worst texts, calls beside the stream, redrive (half an hour)
 	$(BIN)/python bench/limits/storm.py

@@ -1,6 +1,7 @@
 """Measure the scorer: speed, start, memory, and how cost grows with the length of a text.
 
-    python -m bench.scorer [speed] [start] [memory] [growth] [profile] [--data CSV] [--recipe R]
+    python -m bench.scorer [speed] [labels] [start] [memory] [growth] [profile]
+        [--data CSV] [--recipe R] [--json FILE]
 
 Half of the comments train a model, the other half is scored, so that the texts are new to it.
 CPU time of one process; the pipeline and the compiled scorer take turns in the same run, because
@@ -18,12 +19,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from textmod_model import pipeline
 from textmod_model.artifact import Artifact
+from textmod_model.formats.encoders import verdict
+from textmod_model.formats.message import Decoded, Encoder, Verdicts, Writing
 from textmod_model.scoring.compiled import Compiled
 from textmod_model.scoring.scorer import CompiledBackend
 from textmod_model.text.cleaning import clean
@@ -32,6 +36,7 @@ from textmod_model.training import dataset, sample, train
 DATA = Path(__file__).parents[3] / "shared" / "data" / "reddit_science_comments.csv"
 BATCH = 256
 ROUNDS = 3
+LABELS = (1, 2, 4)
 MEBIBYTE = 2**20
 
 PEAK_PROGRAM = """
@@ -86,6 +91,7 @@ def main() -> int:
             figures[what] = MEASUREMENTS[what](made, data.texts[half:])
     print(json.dumps(figures, indent=2))
     if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0
 
@@ -148,6 +154,63 @@ def speed(made: Artifact, texts: list[str]) -> dict[str, float]:
         "misses_per_text": round(backend.new_chunks / len(texts), 2),
         "max_score_difference": difference,
     }
+
+
+def labels(made: Artifact, texts: list[str]) -> dict[str, object]:
+    """CPU µs a text with its verdict written, and times of one label's, for 1, 2 and 4 labels.
+
+    The models differ in nothing but how often they have the one label; each batch goes through all
+    in turn, in several rounds; the least time of each batch counts.
+    """
+    forms = {count: of_labels(compiled(made), count) for count in LABELS}
+    parts = list(batches(texts))
+    best = {
+        (name, count): [math.inf] * len(parts) for name in ("unseen", "warm") for count in forms
+    }
+    for turn in range(ROUNDS):
+        backends = {count: CompiledBackend(form) for count, form in forms.items()}
+        writers = {count: verdict_writer(count) for count in forms}
+        for backend in backends.values():
+            backend.score(["(Compile) the regular expressions, e.g. these."])
+        for at, batch in enumerate(parts):
+            decoded = [Decoded((text,)) for text in batch]
+            for count in LABELS if (at + turn) % 2 else LABELS[::-1]:
+                for name in ("unseen", "warm"):
+                    started = time.process_time()
+                    rows = backends[count].score(batch).tolist()
+                    for place, one in enumerate(decoded):
+                        writers[count](one, rows[place : place + 1], "topic/0/1")
+                    took = time.process_time() - started
+                    best[name, count][at] = min(best[name, count][at], took)
+    micros = {key: sum(times) / len(texts) * 1e6 for key, times in best.items()}
+    return {
+        name: {
+            str(count): {
+                "us": round(micros[name, count], 1),
+                "times_one": round(micros[name, count] / micros[name, 1], 3),
+            }
+            for count in forms
+        }
+        for name in ("unseen", "warm")
+    }
+
+
+def of_labels(form: Compiled, count: int) -> Compiled:
+    """Return a model that has the one label of `form` so often."""
+    if count == 1:
+        return form
+    own = ("intercept", "weights", "gram_weights", "straight", "bend", "quadratic")
+    weights = np.column_stack([form.memory.weights] * count)
+    return replace(
+        form,
+        memory=replace(form.memory, weights=weights),
+        **{name: np.stack([np.asarray(getattr(form, name))] * count) for name in own},
+    )
+
+
+def verdict_writer(count: int) -> Encoder:
+    names = tuple(f"label-{number}" for number in range(count)) if count > 1 else ()
+    return verdict.encoder(Writing(Verdicts(("kept", "removed"), 0.5, "bench:0", names)))
 
 
 def start(made: Artifact, texts: list[str]) -> dict[str, float]:  # noqa: ARG001  # one signature
@@ -241,6 +304,7 @@ def run(program: str, made: Artifact, *arguments: str) -> list[str]:
 
 MEASUREMENTS: dict[str, Callable[[Artifact, list[str]], object]] = {
     "speed": speed,
+    "labels": labels,
     "start": start,
     "memory": memory,
     "growth": growth,

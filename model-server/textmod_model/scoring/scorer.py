@@ -18,7 +18,7 @@ from textmod_model.scoring.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, M
 from textmod_model.scoring.packed import Chunks
 from textmod_model.scoring.self_check import SelfChecked
 from textmod_model.scoring.shortcut import Shortcut
-from textmod_model.scoring.vectors import mean_of_root, squashed
+from textmod_model.scoring.vectors import mean_of_root, product, squashed
 from textmod_model.text.cleaning import tidy
 from textmod_model.text.evasion import FRAGMENT, says_enough, undisguise
 from textmod_model.text.features import shape
@@ -243,8 +243,7 @@ class CompiledBackend:
         bent = squashed(standardized)
         return _beside(
             [
-                standardized @ head.straight
-                + ((bent @ head.quadratic + head.bend) * bent).sum(axis=1)
+                product(standardized, head.straight) + _form(bent, head.bend, head.quadratic)
                 for head in self._heads
             ]
         )
@@ -330,6 +329,14 @@ class _Grams:
 def _beside(labels: list[Floats]) -> Floats:
     """Return what there is of each label: one's as it is, several side by side."""
     return labels[0] if len(labels) == 1 else np.column_stack(labels)
+
+
+def _form(bent: Floats, bend: Floats, quadratic: Floats) -> Floats:
+    """Return s·Q·s + r·s of each row s."""
+    terms = product(bent, quadratic)
+    terms += bend
+    terms *= bent
+    return np.asarray(terms.sum(axis=1))
 
 
 def _spaced(text: str) -> str:

@@ -6,6 +6,7 @@ come in; a fitted model carries those of its own words.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIMENSIONS: Final = 50
+_ONE_THREAD: Final = {1: 9_000, 2: 1 << 18}
+"""Multiplications up to which OpenBLAS starts no thread: by a vector, and by a matrix."""
+_KERNEL: Final = 8
+"""Rows that OpenBLAS takes at once: in multiples of them blocks change no digit."""
 SQUASH: Final = 3.0
 """Standard deviations at which a text's numbers level off, see `squashed`."""
 
@@ -54,3 +59,17 @@ def mean_of_root(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def squashed(standardized: NDArray[np.float64]) -> NDArray[np.float64]:
     """Keep numbers of mean 0 and variance 1 within ±SQUASH, as they are near 0."""
     return np.asarray(np.tanh(standardized / SQUASH) * SQUASH)
+
+
+def product(rows: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Multiply rows by a matrix or a vector, in blocks too small for OpenBLAS to start threads.
+
+    Threads wait for each other busily, which costs more than such a product, and the digits of a
+    sum that they share depend on how many there are.
+    """
+    block = max(_ONE_THREAD[right.ndim] // right.size // _KERNEL, 1) * _KERNEL
+    cuts = [*range(0, max(len(rows) - 1, 1), block), len(rows)]  # a single row is not left over
+    result = np.empty((len(rows), *right.shape[1:]))
+    for start, end in pairwise(cuts):
+        np.matmul(rows[start:end], right, out=result[start:end])
+    return result

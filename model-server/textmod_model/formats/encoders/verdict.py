@@ -23,14 +23,10 @@ def verdict_objects(
     `id` is the message's own (a JSON object's `id`, Seldon's `meta.puid`), else `fallback_id`.
     """
     name = fallback_id if decoded.id is None else decoded.id
-    if says.names:
-        first = says._replace(names=())
-        verdicts = verdict_objects(decoded, [row[0] for row in scores], fallback_id, first)
-        for verdict, row in zip(verdicts, scores, strict=True):
-            verdict["scores"] = dict(zip(says.names, row, strict=True))
-        return verdicts
-    return [
-        {
+    verdicts = []
+    for row in scores:
+        score = row[0] if says.names else row
+        verdict = {
             "id": name,
             "label": says.labels[score >= says.threshold],
             "score": score,
@@ -38,8 +34,10 @@ def verdict_objects(
             "threshold": says.threshold,
             "model": says.model,
         }
-        for score in scores
-    ]
+        if says.names:
+            verdict["scores"] = dict(zip(says.names, row, strict=True))
+        verdicts.append(verdict)
+    return verdicts
 
 
 def encoder(writing: Writing) -> Encoder:
