@@ -7,7 +7,7 @@ BIN := .venv/bin
 # A run of tests ends with make, even when make is killed (tests/conftest.py).
 PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 
-.PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e faults images sbom \
+.PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e faults fuzz images sbom \
 	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator \
 	bench-isolation bench-autoscaling \
 	bench-autoscaling-real \
@@ -60,6 +60,20 @@ e2e: setup ## the chart and the images on a real kind cluster (a Docker engine, 
 
 faults: setup ## break what a cluster breaks and count every message (FAULTS="--scenario storm --seeds 1-20")
 	$(BIN)/python -m faults $(FAULTS)
+
+# Coverage-guided fuzzing needs a wheel that nothing else does, so it has a folder of its own.
+ATHERIS = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/atheris-3.0.0
+TARGETS = message-auto message-json message-seldon message-text cleaning csv-rows json-lines manifest settings \
+	text-moderation pem reported-rate learned
+
+$(ATHERIS):
+	$(BIN)/pip install --quiet --no-deps --target $@ atheris==3.0.0
+
+fuzz: setup $(ATHERIS) ## coverage-guided fuzzing of every decoder, loader and parser (SECONDS_EACH=60)
+	for target in $(TARGETS); do \
+	  PYTHONPATH=$(ATHERIS) $(BIN)/python -m faults.fuzz $$target --seconds $(or $(SECONDS_EACH),60) \
+	    --corpus .state/fuzz/$$target || exit 1; \
+	done
 
 # --- what is shipped ---------------------------------------------------------------------------
 images: setup ## the images of the operator and a model (MODEL=sample, a CSV, or an artifact's folder)

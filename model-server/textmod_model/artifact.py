@@ -313,7 +313,7 @@ def _read_manifest(path: Path) -> Manifest:
         raise ArtifactError(f"{path / MANIFEST} cannot be read: {error.strerror}.") from error
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path / MANIFEST} is not JSON: {error}.") from error
     if isinstance(document, dict) and document.get("format") != FORMAT:
         raise ArtifactError(
@@ -366,7 +366,7 @@ def _speed(path: Path) -> float | None:
     try:
         value = json.loads((path / BENCHMARK).read_bytes())["messages_per_second"]
         speed = float(value)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
     return speed if math.isfinite(speed) and speed > 0 else None
 

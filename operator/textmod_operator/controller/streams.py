@@ -134,7 +134,7 @@ class Streams:
                     table.pop(stream.key, None)
             if old is not None and old.way != stream.way:
                 self._memories[stream.key] = Memory.empty()
-            self._memories.setdefault(stream.key, _remembered(learned, stream.way))
+            self._memories.setdefault(stream.key, remembered(learned, stream.way))
         if old is not None and old.connection != stream.connection:
             self._unwatch(old)
         self._clusters.to(stream.connection).monitor.watch(stream.key, stream.topic, stream.group)
@@ -251,7 +251,7 @@ class Streams:
         return True
 
 
-def _remembered(learned: str | None, way: str) -> Memory:
+def remembered(learned: str | None, way: str) -> Memory:
     """The law's memory from its annotation, which anybody may have edited: nonsense is nothing, and
     so is what was learned of another image, other resources or another way of reading."""
     try:
@@ -259,7 +259,7 @@ def _remembered(learned: str | None, way: str) -> Memory:
         if figures.get("of", way) != way:
             return Memory.empty()
         return Memory.from_learned(figures)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return Memory.empty()
 
 

@@ -205,5 +205,5 @@ def connect(kubeconfig: str | None, context: str | None = None) -> Client:
 def _message(text: bytes) -> str:
     try:
         return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text[:300].decode(errors="replace")

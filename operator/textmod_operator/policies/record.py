@@ -53,7 +53,7 @@ class Record:
         try:
             entries = json.loads(text or "[]")
             return cls({(entry["policy"], entry["rule"]): _decided(entry) for entry in entries})
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             return cls()
 
 

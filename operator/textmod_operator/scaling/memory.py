@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -192,5 +193,5 @@ def _rounded(value: float) -> float:
 
 def _positive(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if 0 < value < math.inf else None
+        return float(value) if 0 < value <= sys.float_info.max else None
     return None

@@ -1,0 +1,37 @@
+"""The targets of fuzzing hold what they promise, on all inputs that are kept in the tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from faults.fuzz import CORPUS, TARGETS
+from faults.poison import payload
+
+INPUTS = [
+    pytest.param(target, file, id=f"{target}-{file.name}")
+    for target in TARGETS
+    for file in sorted((CORPUS / target).glob("*"))
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_takes_hostile_bytes(target: str) -> None:
+    random = Random(1)  # noqa: S311 - nothing secret
+    for value in [b"", *(payload(random)[0] or b"" for _ in range(60))]:
+        TARGETS[target](value[:4096])
+
+
+@pytest.mark.parametrize(("target", "file"), INPUTS)
+def test_kept_inputs(target: str, file: Path) -> None:
+    TARGETS[target](file.read_bytes())
+
+
+def test_a_target_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textmod_operator.kafka import backlog
+
+    monkeypatch.setattr(backlog, "reported_rate", lambda _notes: -1.0)
+    with pytest.raises(AssertionError):
+        TARGETS["reported-rate"](b"rate=1")
