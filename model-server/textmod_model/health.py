@@ -36,6 +36,8 @@ class Health:
     """When a broker was last known to be connected; None if never."""
     kafka_error: str | None = None
     """What the client last complained of; tells why no broker is reached."""
+    undecided: str | None = None
+    """Why no policies are in force although they are configured: nothing is consumed meanwhile."""
     blocked: str | None = None
     """Why nothing is consumed although it could be: a topic can't be written."""
     stalled: str | None = None
@@ -65,6 +67,8 @@ class Health:
             return "The server is stopping."
         if self.model is None:
             return "The model is not loaded yet."
+        if self.undecided is not None:
+            return self.undecided
         return self._missing_stream(now) if self.streaming else None
 
     def _missing_stream(self, now: float) -> str | None:

@@ -1,5 +1,6 @@
 """The figures on /prometheus and /metrics. Filled once per batch, never once per message."""
 
+from collections import Counter as TextCounter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from prometheus_client import (
 )
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from textmod_model.policies.evaluate import Ruling
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -89,6 +92,36 @@ class Metrics:
             "Texts whose score was wrong when a sample of all texts was scored a second time.",
             registry=self.registry,
         )
+        self.actions = Counter(
+            "textmod_actions_total",
+            "Texts by what each policy says of them, counted once their verdict was acknowledged;"
+            " mode Observe is acted on by nobody.",
+            ["policy", "action", "mode"],
+            registry=self.registry,
+        )
+        self.decisions = Counter(
+            "textmod_decisions_total",
+            "Texts by the action of their verdict, the strictest of all policies in force.",
+            ["action", "hold"],
+            registry=self.registry,
+        )
+        self.over_budget = Counter(
+            "textmod_policy_over_budget_total",
+            "Texts that a rule held for, but not as the day's budget was spent.",
+            ["policy"],
+            registry=self.registry,
+        )
+        self.policy_info = Gauge(
+            "textmod_policy_info",
+            "1 for the version of the policies in force.",
+            ["version"],
+            registry=self.registry,
+        )
+        self.policies_invalid = Gauge(
+            "textmod_policies_invalid",
+            "1 while the file of the policies cannot be used; what was in force stays so.",
+            registry=self.registry,
+        )
         self.lag = Gauge(
             "kafka_consumergroup_lag",
             "Messages between the end of a partition and this consumer; its own partitions only.",
@@ -118,6 +151,22 @@ class Metrics:
         """Bring the counter of wrong scores to the scorer's own count."""
         self.score_mismatches.inc(total - self._mismatches)
         self._mismatches = total
+
+    def count_actions(self, rulings: Iterable[Ruling]) -> None:
+        """Count what the policies said of texts."""
+        for ruling, texts in TextCounter(rulings).items():
+            self.decisions.labels(ruling.action, str(ruling.hold).lower()).inc(texts)
+            for said in ruling.said:
+                self.actions.labels(said.name, said.action, said.mode).inc(texts)
+                if said.over_budget:
+                    self.over_budget.labels(said.name).inc(texts)
+
+    def show_policies(self, version: str | None, error: str | None) -> None:
+        """Show the version in force, None for none, and whether the file has an error."""
+        self.policy_info.clear()
+        if version is not None:
+            self.policy_info.labels(version).set(1)
+        self.policies_invalid.set(error is not None)
 
     def show_lag(self, group: str, topic: str, lags: Iterable[tuple[int, int]]) -> None:
         """Replace the lags by those of the partitions that are ours now; unknown ones left out."""

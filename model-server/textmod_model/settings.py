@@ -71,6 +71,9 @@ class Settings(BaseModel):
     model_digest: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
     model_threshold: float | None = Field(None, ge=0, le=1)
 
+    policies_file: Path | None = None
+    """The solved policies; None: verdicts have no action."""
+
     memory_limit: int | None = Field(None, gt=0)
     """Bytes; a Kubernetes quantity such as 512Mi is taken too. None: the control group's."""
 

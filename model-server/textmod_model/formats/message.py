@@ -1,8 +1,10 @@
 """The words that decoders, encoders and the stream share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from textmod_model.policies.evaluate import Ruling
 
 Headers = list[tuple[str, str | bytes | None]]
 """As Kafka's client takes them; those it gives are bytes or None."""
@@ -51,6 +53,11 @@ class Verdicts(NamedTuple):
     names: tuple[str, ...] = ()
     """Of a model's several labels; none for a model of one."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The labels that there are scores of, in their order."""
+        return self.names or (self.labels[1],)
+
 
 class Schemas(Protocol):
     """A schema registry, as decoders and encoders use it."""
@@ -88,16 +95,40 @@ class Writing(NamedTuple):
 
     verdicts: Verdicts
     schemas: Schemas | None = None
+    decided: bool = False
+    """Whether policies are configured, so that every verdict has an action."""
 
+
+Explained = Mapping[str, Any]
+"""An explanation of one text, ready for JSON."""
 
 Parse = Callable[[bytes, Headers | None], Decoded]
 """The texts of a value; raises RefusedError."""
 
 Decoder = Callable[[bytes | None, Headers | None], Decoded | Refused]
 
-Encoder = Callable[[Decoded, Sequence[Any], str], bytes]
-"""The value of a verdict, from one score a text, or a list of scores a text of several labels; the
-last argument is the id of a message that has none of its own. Raises RefusedError."""
+
+class Encoder(Protocol):
+    """Makes the value of a verdict."""
+
+    def __call__(
+        self,
+        decoded: Decoded,
+        scores: Sequence[Any],
+        fallback_id: str,
+        rulings: Sequence[Ruling] = (),
+        explanations: Sequence[Explained | None] = (),
+    ) -> bytes:
+        """Return the value; raises RefusedError.
+
+        Args:
+            decoded: the message.
+            scores: a score for each text, or a list of scores for each text of several labels.
+            fallback_id: the id of a message that has none of its own.
+            rulings: what the policies say of each text; none without policies.
+            explanations: of each text, as JSON; none if no text is explained.
+        """
+        ...
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from textmod_model.formats.moment import timestamp, timestamp_of
 SOURCE_TIMESTAMP = "textmod.source.timestamp"
 
 EVENT_TYPE = b"dev.textmoderation.verdict.v1"
+DECIDED_EVENT_TYPE = b"dev.textmoderation.verdict.v2"
+"""Of a verdict with an action."""
 
 _REPLACED = frozenset(
     {
@@ -60,15 +62,18 @@ class VerdictHeaders:
         self._constant: Headers = [
             ("ce_specversion", b"1.0"),
             ("ce_source", source.encode()),
-            ("ce_type", EVENT_TYPE),
             ("content-type", content_type.encode()),
             ("textmod.model.version", version.encode()),
             ("textmod.model.digest", digest.encode()),
         ]
 
-    def for_batch(self, now: float) -> Headers:
-        """Return the headers that all verdicts of one moment share; `now` in epoch seconds."""
-        return [*self._constant, ("ce_time", timestamp(now).encode())]
+    def for_batch(self, now: float, *, decided: bool = False) -> Headers:
+        """Return the headers that all verdicts of one moment share; `now` in epoch seconds.
+
+        `decided` says that the verdicts have actions.
+        """
+        event_type = DECIDED_EVENT_TYPE if decided else EVENT_TYPE
+        return [*self._constant, ("ce_type", event_type), ("ce_time", timestamp(now).encode())]
 
     def of(
         self, original: Headers | None, ce_id: str, shared: Headers, milliseconds: int | None = None

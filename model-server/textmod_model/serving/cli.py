@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textmod_model import settings as settings_module
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from textmod_model.artifact import Manifest
     from textmod_model.formats.message import Schemas
     from textmod_model.metrics import Metrics
+    from textmod_model.serving.policies import PolicyFile
     from textmod_model.serving.predictor import Predictor
     from textmod_model.stream.consumer import GroupConsumer
     from textmod_model.stream.judge import Judge
@@ -30,6 +32,8 @@ log = logging.getLogger("textmod_model")
 
 GC_OBJECTS = 50_000
 """New containers before a collection: a batch makes thousands, and none of them is garbage yet."""
+
+AWAIT_SECONDS = 0.2
 
 Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
@@ -102,7 +106,11 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     those that serve."""
     health = Health(streaming=settings.streaming == "Native")
     predictor = load_predictor(settings)
-    source = _source(settings, health, predictor) if health.streaming else None
+    policies = open_policies(settings, predictor)
+    health.undecided = None if policies is None else policies.missing()
+    source = None
+    if health.streaming and health.undecided is None:
+        source = _source(settings, health, predictor)
     from textmod_model.metrics import Metrics
     from textmod_model.serving.servers import Servers
 
@@ -112,6 +120,8 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     def refresh() -> None:
         metrics.show_mismatches(predictor.mismatches())
         metrics.blocked.set(health.blocked is not None or health.stalled is not None)
+        if policies is not None:
+            metrics.show_policies(policies.version, policies.error)
         if source is not None:
             metrics.show_lag(settings.consumer_group, settings.input_topic, source.lags().items())
 
@@ -120,23 +130,61 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
         stop.set()
 
     worker = _worker(settings, source, predictor, health, metrics) if source else None
-    if worker is not None and synchronous:
+    if health.streaming and synchronous:
         from textmod_model.serving.turns import SWITCH_SECONDS
 
         sys.setswitchinterval(SWITCH_SECONDS)
-    servers = Servers(settings, predictor, health, metrics, refresh, fail, synchronous=synchronous)
+    describe = partial(describe_model, predictor, policies)
+    servers = Servers(
+        settings, predictor, health, metrics, refresh, fail, describe, synchronous=synchronous
+    )
     servers.start()
     health.model = predictor.info.label
     gc.freeze()  # what is loaded by now stays; no use in looking through it again and again
     gc.set_threshold(GC_OBJECTS)
     log.info("Serving %s.", predictor.info.label)
     try:
+        _await_policies(policies, health, stop)
+        if health.streaming and source is None and not stop.is_set():
+            source = _source(settings, health, predictor)
+            worker = _worker(settings, source, predictor, health, metrics)
         _until_stopped(worker, stop)
     finally:
         health.stopping = True
         servers.stop()
     if failed.is_set():
         raise ServingError("A server ended by itself; the log says why.")
+
+
+def open_policies(settings: Settings, predictor: "Predictor") -> "PolicyFile | None":
+    """Have a predictor decide by the policies of the settings' file; None without a file."""
+    if settings.policies_file is None:
+        return None
+    from textmod_model.serving.policies import PolicyFile
+
+    policies = PolicyFile(settings.policies_file, predictor.info.columns)
+    predictor.policies = policies.evaluator
+    policies.check()
+    return policies
+
+
+def describe_model(predictor: "Predictor", policies: "PolicyFile | None") -> dict[str, object]:
+    """Say what the model is and which policies are in force, for the operator."""
+    said = {
+        "version": None if policies is None else policies.version,
+        "error": None if policies is None else policies.error,
+    }
+    return predictor.info.manifest() | {"policies": said}
+
+
+def _await_policies(policies: "PolicyFile | None", health: Health, stop: threading.Event) -> None:
+    """Watch the policies, and wait for the first ones: a verdict without an action would say that
+    nothing is to be done. Until then the process has no part in the consumer group."""
+    if policies is None:
+        return
+    policies.start(stop)
+    while health.undecided is not None and not stop.wait(AWAIT_SECONDS):
+        health.undecided = policies.missing()
 
 
 def _until_stopped(worker: "Worker | None", stop: threading.Event) -> None:
@@ -174,6 +222,7 @@ def load_predictor(settings: Settings) -> "Predictor":
         messages_per_second=manifest.messages_per_second,
         names=manifest.labels if manifest.several else (),
         thresholds=tuple(attribute.threshold for attribute in manifest.attributes[1:]),
+        attributes=manifest.attributes,
     )
     return Predictor(
         scorer.score,
@@ -256,7 +305,7 @@ def make_judge(settings: Settings, predictor: "Predictor") -> "Judge":
     return Judge(
         decode=catalog.decoder(settings.message_format, Reading(path, schemas, predictor.largest)),
         score=predictor.score,
-        encode=output.encoder(Writing(verdicts, schemas)),
+        encode=output.encoder(Writing(verdicts, schemas, settings.policies_file is not None)),
         headers=VerdictHeaders(
             f"/textmoderation/{settings.consumer_group}",
             info.version,
@@ -265,6 +314,7 @@ def make_judge(settings: Settings, predictor: "Predictor") -> "Judge":
         ),
         letters=letters,
         labels=max(len(info.names), 1),
+        policies=predictor.policies,
         forward_tombstones=settings.message_tombstones == "Forward",
     )
 

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model import budget
+from textmod_model.artifact import Attribute
 from textmod_model.formats.decoders.seldon import SELDON_PAYLOADS, seldon_request
 from textmod_model.formats.encoders.seldon import seldon_answer
 from textmod_model.formats.message import CLASS_NAMES, RefusedError
+from textmod_model.policies.evaluate import Evaluator
 from textmod_model.serving.turns import (
     CALL_SECONDS,
     LONGEST_TEXT,
@@ -40,11 +42,29 @@ class ModelInfo:
     """Of several labels; none for a model of one."""
     thresholds: tuple[float, ...] = ()
     """Of each of several labels."""
+    attributes: tuple[Attribute, ...] = ()
+    """Figures and histograms of each label; none in artifacts from before there were any."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The labels that there are scores of, in their order."""
+        return self.names or (self.labels[1],)
 
     @property
     def label(self) -> str:
         """Name and version in one word."""
         return f"{self.name}:{self.version}"
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what the operator needs to solve policies for this model."""
+        return {
+            "digest": self.digest,
+            "labels": list(self.columns),
+            "attributes": [
+                one.model_dump(mode="json", include={"name", "threshold", "without", "having"})
+                for one in self.attributes
+            ],
+        }
 
     def metadata(self) -> dict[str, Any]:
         """Return Seldon's v1 model metadata."""
@@ -82,6 +102,9 @@ class Predictor:
         stream, calls are held to short texts.
         """
         self._score = score
+        self.policies: Callable[[], Evaluator | None] = lambda: None
+        """Returns the policies in force. A call's answer has what they say in its tags, and it
+        spends no budget."""
         self.mismatches = mismatches
         self.largest = largest
         self._turns = Turns()
@@ -123,8 +146,15 @@ class Predictor:
             raise RefusedError("WrongSchema", f"Invalid request data type: {document!s:.200}")
         decoded = seldon_request(document, self._path)
         tensor = decoded.tensor or "data" not in document
-        scores = self._score_for_call(decoded.texts).tolist()
-        return seldon_answer(decoded, scores, tensor=tensor, names=self.info.names)
+        scores = self._score_for_call(decoded.texts)
+        policies = self.policies()
+        return seldon_answer(
+            decoded,
+            scores.tolist(),
+            tensor=tensor,
+            names=self.info.names,
+            rulings=() if policies is None else policies.rule(scores),
+        )
 
 
 def _tensor(kind: str, names: list[str]) -> dict[str, Any]:

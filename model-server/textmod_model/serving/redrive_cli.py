@@ -54,9 +54,14 @@ def run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
         settings = settings_module.load({**environment, "TEXTMOD_STREAMING": "Native"})
         answer = redrive.to_input(settings.input_topic)
         if args.to == "output" and not args.dry_run:
-            from textmod_model.serving.cli import load_predictor, make_judge
+            from textmod_model.serving.cli import load_predictor, make_judge, open_policies
 
-            judge = make_judge(settings, load_predictor(settings))
+            predictor = load_predictor(settings)
+            policies = open_policies(settings, predictor)
+            missing = None if policies is None else policies.missing()
+            if missing is not None:
+                raise ConfigurationError(missing)
+            judge = make_judge(settings, predictor)
             answer = redrive.through_model(
                 lambda letters: judge.judge(letters).records,
                 settings.output_topic,

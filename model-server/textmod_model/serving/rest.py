@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -81,9 +82,15 @@ def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
 
 
 def operations_app(
-    health: Health, metrics: Metrics, refresh: Callable[[], None] = lambda: None
+    health: Health,
+    metrics: Metrics,
+    refresh: Callable[[], None] = lambda: None,
+    model: Callable[[], dict[str, Any]] = dict,
 ) -> Starlette:
-    """The application for port 6000; `refresh` brings the gauges up to date before a scrape."""
+    """The application for port 6000; `refresh` brings the gauges up to date before a scrape.
+
+    `model` says what the model is and which policies are in force.
+    """
 
     async def prometheus(_request: Request) -> Response:
         refresh()
@@ -95,12 +102,16 @@ def operations_app(
     async def ready(_request: Request) -> Response:
         return _probe(health.ready(time.monotonic()))
 
+    async def describe(_request: Request) -> Response:
+        return _json(model())
+
     return Starlette(
         routes=[
             Route("/prometheus", prometheus),
             Route("/metrics", prometheus),
             Route("/health/live", live),
             Route("/health/ready", ready),
+            Route("/model", describe),
         ]
     )
 

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textmod_model.errors import ConfigurationError
 from textmod_model.health import Health
@@ -66,6 +66,8 @@ class Servers:
     """Brings the gauges up to date before a scrape."""
     failed: Callable[[], None]
     """Called if a server ends by itself."""
+    model: Callable[[], dict[str, Any]]
+    """Says what the model is and which policies are in force."""
     synchronous: bool = True
     _http: "list[uvicorn.Server]" = field(default_factory=list)
     _grpc: "grpc.Server | None" = None
@@ -98,7 +100,7 @@ class Servers:
     async def _serve(self) -> None:
         from textmod_model.serving import rest
 
-        apps = [rest.operations_app(self.health, self.metrics, self.refresh)]
+        apps = [rest.operations_app(self.health, self.metrics, self.refresh, self.model)]
         if self.synchronous:
             apps.append(rest.seldon_app(self.predictor, self.metrics))
         self._http = [_uvicorn(app) for app in apps]

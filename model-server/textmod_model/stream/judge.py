@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from textmod_model.formats.message import Decoded, Decoder, Encoder, Headers, Refused, RefusedError
 from textmod_model.formats.verdict_headers import VerdictHeaders
+from textmod_model.policies.evaluate import Evaluator, Ruling
 from textmod_model.stream.brake import Brake
 from textmod_model.stream.letters import DeadLetters
 from textmod_model.stream.records import (
@@ -40,6 +41,7 @@ class Judge:
     """Decodes, scores and answers; what can't be becomes a dead letter.
 
     Only a broken model is an error: it would turn the whole stream into dead letters.
+    `policies` returns those in force, None without any.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Judge:
         headers: VerdictHeaders,
         letters: DeadLetters,
         labels: int = 1,
+        policies: Callable[[], Evaluator | None] = lambda: None,
         forward_tombstones: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -60,6 +63,7 @@ class Judge:
         self._headers = headers
         self._letters = letters
         self._labels = labels
+        self._policies = policies
         self._brake = Brake()
         self._forward_tombstones = forward_tombstones
         self._clock = clock
@@ -76,7 +80,9 @@ class Judge:
             for message in messages
         ]
         scores, failures = self._scores(decoded)
-        shared = self._headers.for_batch(self._clock())
+        policies = self._policies()  # once, so that a batch has one version
+        rulings = [] if policies is None else policies.rule(scores)
+        shared = self._headers.for_batch(self._clock(), decided=policies is not None)
         rows = scores.tolist()
         records = []
         offsets = {}
@@ -89,9 +95,10 @@ class Judge:
                 continue
             count = len(one.texts)
             score = rows[place : place + count]
+            ruled = rulings[place : place + count]
             where = f"{topic}/{partition}/{offset}"
             errors = _errors_of(failures, place, count) if failures else None
-            value = _failed(errors[0]) if errors else self._answer(one, score, where)
+            value = _failed(errors[0]) if errors else self._answer(one, score, where, ruled)
             place += count
             if isinstance(value, Refused):
                 records.append(self._letters.whole(message, value))
@@ -105,6 +112,7 @@ class Judge:
                     value,
                     self._headers.of(message.headers(), where, shared, milliseconds),
                     milliseconds,
+                    rulings=ruled,
                 )
             )
         first = scores if scores.ndim == 1 else scores[:, 0]
@@ -121,9 +129,11 @@ class Judge:
         headers = self._headers.of(message.headers(), where, shared, milliseconds)
         return Record(None, message, message.key(), None, headers, milliseconds)
 
-    def _answer(self, decoded: Decoded, scores: Sequence[Any], where: str) -> bytes | Refused:
+    def _answer(
+        self, decoded: Decoded, scores: Sequence[Any], where: str, rulings: Sequence[Ruling]
+    ) -> bytes | Refused:
         try:
-            return self._encode(decoded, scores, where)
+            return self._encode(decoded, scores, where, rulings)
         except RefusedError as error:
             return error.refused
 

@@ -33,6 +33,9 @@ class Observer:
             for letter in letters:
                 metrics.refusals.labels(letter.reason).inc()
             records = [record for record in records if record.refused is None]
+        rulings = [ruling for record in records for ruling in record.rulings]
+        if rulings:
+            metrics.count_actions(rulings)
         times = [r.milliseconds for r in records if r.milliseconds is not None]
         if times:
             metrics.end_to_end.observe(np.maximum(0.0, now - np.asarray(times) / 1000))

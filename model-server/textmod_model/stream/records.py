@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model.formats.message import Headers, Refused
+from textmod_model.policies.evaluate import Ruling
 
 
 class Message(Protocol):
@@ -57,6 +58,8 @@ class Record(NamedTuple):
     """Time stamp; None lets the producer take its own."""
     bare: bool = False
     """A dead letter without the original, which was too large for the dead-letter topic."""
+    rulings: Sequence[Ruling] = ()
+    """What the policies say of each text of a verdict; none without policies."""
 
 
 @dataclass(frozen=True, slots=True)

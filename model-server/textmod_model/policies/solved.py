@@ -1,0 +1,132 @@
+"""The solved form of an object's policies, as the operator writes it: every rule has a score.
+
+PoliciesInvalid (a ValueError): the document is not such a form; one sentence per fault.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+Action = Literal["Allow", "Review", "Remove"]
+Mode = Literal["Enforce", "Observe"]
+Offsets = Literal["CodePoint", "Utf16"]
+
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
+_LARGEST = 1 << 20
+"""Bytes; a ConfigMap holds no more."""
+
+
+class PoliciesInvalid(ValueError):  # noqa: N818 - a state of the file
+    """The document is not a solved policy set; one sentence per fault."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class Rule(_Strict):
+    """An action for texts with a score of at least `at_least`."""
+
+    action: Action
+    hold: bool = False
+    """Whether a text under review is kept back until somebody looked at it."""
+    at_least: float | None = Field(None, ge=0, le=1)
+    """None: the rule was not solved, or cannot be, and never fires."""
+    budget_per_day: int | None = Field(None, ge=1)
+    """The most texts in any 24 hours, over all replicas; None: any number."""
+
+    @model_validator(mode="after")
+    def _only_reviews_hold(self) -> Self:
+        if self.hold and self.action != "Review":
+            message = f"hold belongs to the action Review, not to {self.action}"
+            raise ValueError(message)
+        return self
+
+
+class Policy(_Strict):
+    """Rules about one label; the first that holds decides, else `otherwise`."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
+    label: str | None = None
+    """None: the model's first."""
+    mode: Mode = "Enforce"
+    """Observe: named in verdicts, acted on by nobody."""
+    otherwise: Action = "Allow"
+    rules: tuple[Rule, ...] = Field(strict=False)
+
+
+class ExplanationOptions(_Strict):
+    """Which verdicts carry an explanation, and how."""
+
+    actions: tuple[Action, ...] = Field(("Remove", "Review"), strict=False)
+    max_spans: int = Field(5, ge=0)
+    offsets: Offsets = "CodePoint"
+
+
+class PolicySet(_Strict):
+    """All policies of one object, and the version that names them in every verdict."""
+
+    version: Annotated[str, Field(pattern=_DIGEST)]
+    model: Annotated[str, Field(pattern=_DIGEST)] | None = None
+    """The digest of the model that it was solved for; None if nothing had to be solved."""
+    policies: tuple[Policy, ...] = Field(strict=False)
+    explanation: ExplanationOptions = ExplanationOptions()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [policy.name for policy in self.policies]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            message = f"the policy {twice[0]} is there twice; give each a name of its own"
+            raise ValueError(message)
+        return self
+
+
+def version_of(document: dict[str, Any]) -> str:
+    """Return the version of a solved form: the digest of all of it but the version itself."""
+    rest = {name: value for name, value in document.items() if name != "version"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def parse(raw: bytes, *, versioned: bool = True) -> PolicySet:
+    """Read a solved form. Raises PoliciesInvalid.
+
+    The version must be the digest of the rest, or verdicts would name a set that nobody can find
+    again; with `versioned=False` a document without a version gets its own.
+    """
+    if len(raw) > _LARGEST:
+        raise PoliciesInvalid(f"The policies have {len(raw)} bytes, more than {_LARGEST}.")
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise PoliciesInvalid(f"The policies are not JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise PoliciesInvalid("The policies must be a JSON object.")
+    expected = version_of(document)
+    if not versioned:
+        document.setdefault("version", expected)
+    try:
+        found = PolicySet.model_validate(document)
+    except ValidationError as error:
+        raise PoliciesInvalid(" ".join(_sentences(error))) from None
+    if versioned and found.version != expected:
+        raise PoliciesInvalid(
+            f"version: the content has the digest {expected}, not {found.version}."
+        )
+    return found
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    sentences = []
+    for fault in error.errors(include_input=False, include_url=False):
+        what = fault["msg"].removeprefix("Value error, ")
+        where = ".".join(str(part) for part in fault["loc"])
+        subject = f"{where}: " if where else ""
+        sentences.append(f"{subject}{what[:1].lower() if where else what[:1]}{what[1:]}.")
+    return sentences
