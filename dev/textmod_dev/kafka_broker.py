@@ -186,6 +186,7 @@ class KafkaBroker:
             "-XX:TieredStopAtLevel=1",  # starts in half the time; a laptop's broker lives minutes
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            *self._security.java_options(),
             "-cp", f"{self._jars}/*",
             main_class, *arguments,
         ]  # fmt: skip

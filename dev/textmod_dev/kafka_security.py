@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from textmod_dev.certificates import CertificateAuthority, write_private
+from textmod_dev.identity_provider import AUDIENCE
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
 LISTENER = "CLIENT"
 
@@ -29,6 +30,8 @@ class Security:
         users: name -> password, for SASL.
         mutual: TLS clients need a certificate (`client_files` makes one).
         acls: nothing is allowed to anybody without an ACL, but to `super_users`.
+        provider: URL of the `IdentityProvider` whose tokens count, for OAUTHBEARER; `users` are its
+            clients.
     """
 
     protocol: Protocol = "PLAINTEXT"
@@ -37,6 +40,7 @@ class Security:
     mutual: bool = False
     acls: bool = False
     super_users: tuple[str, ...] = ()
+    provider: str = ""
 
     @property
     def sasl(self) -> bool:
@@ -68,17 +72,33 @@ class Security:
         """librdkafka's settings for one user; `folder` is where `make_files` wrote."""
         config: dict[str, str] = {"security.protocol": self.protocol}
         if self.sasl:
-            config |= {
-                "sasl.mechanism": self.mechanism,
-                "sasl.username": user,
-                "sasl.password": self.users[user],
-            }
+            config |= {"sasl.mechanism": self.mechanism, **self._login(user)}
         if self.tls:
             config["ssl.ca.location"] = str(folder / "ca.crt")
         if self.tls and self.mutual:
             config["ssl.certificate.location"] = str(folder / f"{user}.crt")
             config["ssl.key.location"] = str(folder / f"{user}.key")
         return config
+
+    def _login(self, user: str) -> dict[str, str]:
+        if self.mechanism != "OAUTHBEARER":
+            return {"sasl.username": user, "sasl.password": self.users[user]}
+        return {
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": f"{self.provider}/token",
+            "sasl.oauthbearer.client.id": user,
+            "sasl.oauthbearer.client.secret": self.users[user],
+        }
+
+    def java_options(self) -> list[str]:
+        """Options of the broker's Java: a URL has to be allowed before Kafka (4.0 on) reads it."""
+        if not self.provider:
+            return []
+        return [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self._keys_url}"]
+
+    @property
+    def _keys_url(self) -> str:
+        return f"{self.provider}/keys"
 
     def make_files(self, folder: Path) -> None:
         """The certificates that the listener needs: ``ca.crt``, ``broker.pem``, ``<user>.crt``."""
@@ -106,6 +126,7 @@ class Security:
             result |= {
                 f"{prefix}.sasl.enabled.mechanisms": self.mechanism,
                 f"{prefix}.{self.mechanism.lower()}.sasl.jaas.config": self._login_module(),
+                **self._tokens(prefix),
             }
         if self.tls:
             result |= {
@@ -118,8 +139,22 @@ class Security:
             }
         return result
 
+    def _tokens(self, prefix: str) -> dict[str, str]:
+        """How the listener judges tokens: by Kafka's own validator and the provider's keys."""
+        if self.mechanism != "OAUTHBEARER":
+            return {}
+        handler = "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler"
+        return {
+            f"{prefix}.oauthbearer.sasl.server.callback.handler.class": handler,
+            f"{prefix}.sasl.oauthbearer.jwks.endpoint.url": self._keys_url,
+            f"{prefix}.sasl.oauthbearer.expected.audience": AUDIENCE,
+            f"{prefix}.sasl.oauthbearer.expected.issuer": self.provider,
+        }
+
     def _login_module(self) -> str:
         package = "org.apache.kafka.common.security"
+        if self.mechanism == "OAUTHBEARER":
+            return f"{package}.oauthbearer.OAuthBearerLoginModule required;"
         if self.mechanism != "PLAIN":
             return f"{package}.scram.ScramLoginModule required;"
         users = " ".join(f'user_{name}="{password}"' for name, password in self.users.items())

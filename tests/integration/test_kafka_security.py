@@ -14,6 +14,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from textmod_dev.identity_provider import IdentityProvider
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.kafka_security import Security
 
@@ -75,3 +76,12 @@ def test_certificates_on_both_sides(tmp_path):
         assert topics(anna) == set()
         nobody = {k: v for k, v in anna.items() if not k.startswith(("ssl.cert", "ssl.key"))}
         refused(nobody)
+
+
+def test_a_token_of_an_identity_provider(tmp_path):
+    with IdentityProvider(USERS) as provider:
+        asked = Security("SASL_PLAINTEXT", "OAUTHBEARER", USERS, provider=provider.url)
+        with KafkaBroker(tmp_path, security=asked) as kafka:
+            anna = kafka.client_config("anna")
+            assert topics(anna) == set()
+            refused({**anna, "sasl.oauthbearer.client.secret": "wrong"})
