@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command "make lock" "$@"; }
 compile pyproject.toml --all-extras --output-file requirements/dev.txt
-compile pyproject.toml --extra operator --constraint requirements/dev.txt --output-file requirements/operator.txt
-compile pyproject.toml --extra model --constraint requirements/dev.txt --output-file requirements/model.txt
+compile pyproject.toml --extra operator --extra aws --constraint requirements/dev.txt --output-file requirements/operator.txt
+compile pyproject.toml --extra model --extra aws --constraint requirements/dev.txt --output-file requirements/model.txt
 compile pyproject.toml --extra model --extra train --constraint requirements/dev.txt --output-file requirements/train.txt
 echo uv | compile - --constraint requirements/dev.txt --output-file requirements/installer.txt
 echo hatchling | compile - --constraint requirements/dev.txt --output-file requirements/build.txt

@@ -1,7 +1,7 @@
 """An OpenID Connect provider on loopback: it hands out tokens for client credentials.
 
-What a Kafka broker with SASL/OAUTHBEARER and its clients need of Keycloak, Okta or Entra ID: a token
-endpoint, and the public key that the tokens are signed with.
+It offers what a Kafka broker with SASL/OAUTHBEARER and its clients need of Keycloak, Okta or Entra
+ID: a token endpoint, and the public key that the tokens are signed with.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -122,10 +122,10 @@ class IdentityProvider:
 
 def _handler(provider: IdentityProvider) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             self._send(200, provider.keys())
 
-        def do_POST(self) -> None:  # noqa: N802 - the base class's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             form = {name: values[0] for name, values in parse_qs(body).items()}
             self._send(*provider.answer(self.headers.get("Authorization", ""), form))
@@ -145,12 +145,13 @@ def _handler(provider: IdentityProvider) -> type[BaseHTTPRequestHandler]:
 
 
 def _basic(authorization: str) -> tuple[str, str]:
-    """Client id and secret of HTTP basic authentication (RFC 6749, 2.3.1: form-encoded)."""
+    """Client id and secret of HTTP basic authentication, as they are: neither librdkafka nor
+    Kafka's own client encodes them first, as RFC 6749 (2.3.1) wants."""
     kind, _, encoded = authorization.partition(" ")
     if kind.lower() != "basic":
         return "", ""
     client, _, secret = base64.b64decode(encoded).decode().partition(":")
-    return unquote(client), unquote(secret)
+    return client, secret
 
 
 def _base64(raw: bytes) -> str:

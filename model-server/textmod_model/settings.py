@@ -25,6 +25,7 @@ from pydantic import (
 from textmod_model.errors import ConfigurationError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
 MessageFormat = Literal["Auto", "Seldon", "Json", "Text", "SchemaRegistry"]
 OutputFormat = Literal["Seldon", "Verdict", "Avro", "JsonSchema"]
 
@@ -40,9 +41,15 @@ class Settings(BaseModel):
 
     kafka_bootstrap_servers: str = ""
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    kafka_sasl_mechanism: SaslMechanism | None = None
     kafka_sasl_username: str | None = None
     kafka_sasl_password: SecretStr | None = None
+    kafka_oauth_token_endpoint_url: str | None = Field(None, pattern=r"^https?://[^\s@]+$")
+    kafka_oauth_scope: str | None = None
+    kafka_oauth_client_id: str | None = None
+    kafka_oauth_client_secret: SecretStr | None = None
+    kafka_oauth_ca_file: Path | None = None
+    kafka_aws_region: str | None = None
     kafka_ssl_ca_file: Path | None = None
     kafka_ssl_certificate_file: Path | None = None
     kafka_ssl_key_file: Path | None = None
@@ -127,12 +134,7 @@ class Settings(BaseModel):
         if self.streaming == "Native":
             self._require_stream()
         if self.kafka_security_protocol.startswith("SASL_"):
-            self._require(
-                f"TEXTMOD_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}",
-                TEXTMOD_KAFKA_SASL_MECHANISM=self.kafka_sasl_mechanism,
-                TEXTMOD_KAFKA_SASL_USERNAME=self.kafka_sasl_username,
-                TEXTMOD_KAFKA_SASL_PASSWORD=self.kafka_sasl_password,
-            )
+            self._require_login()
         if (self.kafka_ssl_certificate_file is None) != (self.kafka_ssl_key_file is None):
             message = (
                 "TEXTMOD_KAFKA_SSL_CERTIFICATE_FILE and TEXTMOD_KAFKA_SSL_KEY_FILE belong together:"
@@ -140,6 +142,29 @@ class Settings(BaseModel):
             )
             raise ValueError(message)
         return self
+
+    def _require_login(self) -> None:
+        mechanism = self.kafka_sasl_mechanism
+        self._require(
+            f"TEXTMOD_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}",
+            TEXTMOD_KAFKA_SASL_MECHANISM=mechanism,
+        )
+        because = f"TEXTMOD_KAFKA_SASL_MECHANISM={mechanism}"
+        if mechanism == "OAUTHBEARER":
+            self._require(
+                because,
+                TEXTMOD_KAFKA_OAUTH_TOKEN_ENDPOINT_URL=self.kafka_oauth_token_endpoint_url,
+                TEXTMOD_KAFKA_OAUTH_CLIENT_ID=self.kafka_oauth_client_id,
+                TEXTMOD_KAFKA_OAUTH_CLIENT_SECRET=self.kafka_oauth_client_secret,
+            )
+        elif mechanism == "AWS_MSK_IAM":
+            self._require(because, TEXTMOD_KAFKA_AWS_REGION=self.kafka_aws_region)
+        else:
+            self._require(
+                because,
+                TEXTMOD_KAFKA_SASL_USERNAME=self.kafka_sasl_username,
+                TEXTMOD_KAFKA_SASL_PASSWORD=self.kafka_sasl_password,
+            )
 
     def _require_stream(self) -> None:
         self._require(

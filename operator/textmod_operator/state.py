@@ -23,6 +23,18 @@ class ObjectKey:
 
 
 @dataclass(frozen=True)
+class OAuthClient:
+    """Client credentials of an OpenID Connect provider; the secret is left out of `repr`."""
+
+    token_endpoint_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str | None = None
+    ca_pem: str | None = field(default=None, repr=False)
+    """The CA of the provider's certificate; None: those that the system trusts."""
+
+
+@dataclass(frozen=True)
 class KafkaConnection:
     """How to reach one Kafka cluster; equal values share one client.
 
@@ -32,12 +44,15 @@ class KafkaConnection:
 
     bootstrap_servers: str
     sasl_mechanism: str | None = None
+    """As in the spec; AWS_MSK_IAM is OAUTHBEARER to the brokers."""
     sasl_username: str | None = None
     sasl_password: str | None = field(default=None, repr=False)
     tls: bool = False
     ca_pem: str | None = field(default=None, repr=False)
     certificate_pem: str | None = field(default=None, repr=False)
     key_pem: str | None = field(default=None, repr=False)
+    oauth: OAuthClient | None = None
+    aws_region: str | None = None
 
     @property
     def security_protocol(self) -> str:
@@ -46,19 +61,43 @@ class KafkaConnection:
             return "SASL_SSL" if self.tls else "SASL_PLAINTEXT"
         return "SSL" if self.tls else "PLAINTEXT"
 
+    @property
+    def login(self) -> str:
+        """Who logs in, in words for a condition; no secret."""
+        if self.oauth is not None:
+            return f"of OAuth client {self.oauth.client_id}"
+        if self.aws_region is not None:
+            return "of the operator's AWS role"
+        return self.sasl_username or "of the client certificate"
+
     def librdkafka(self) -> dict[str, str]:
-        """The connection as librdkafka's configuration keys."""
+        """The connection as librdkafka's configuration keys. `sasl.oauthbearer.config` is what an
+        `oauth_cb` gets, where the client needs one."""
+        tokens = self.sasl_mechanism in {"OAUTHBEARER", "AWS_MSK_IAM"}
         config = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
-            "sasl.mechanism": self.sasl_mechanism,
+            "sasl.mechanism": "OAUTHBEARER" if tokens else self.sasl_mechanism,
             "sasl.username": self.sasl_username,
             "sasl.password": self.sasl_password,
             "ssl.ca.pem": self.ca_pem,
             "ssl.certificate.pem": self.certificate_pem,
             "ssl.key.pem": self.key_pem,
+            "sasl.oauthbearer.config": self.aws_region,
+            **(self._oidc(self.oauth) if self.oauth else {}),
         }
         return {key: value for key, value in config.items() if value is not None}
+
+    @staticmethod
+    def _oidc(client: OAuthClient) -> dict[str, str | None]:
+        return {
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": client.token_endpoint_url,
+            "sasl.oauthbearer.client.id": client.client_id,
+            "sasl.oauthbearer.client.secret": client.client_secret,
+            "sasl.oauthbearer.scope": client.scope,
+            "https.ca.pem": client.ca_pem,
+        }
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def science(
     read one message."""
     shell = DocumentShell(operator, tmp_path_factory.mktemp("documents"))
     (shell.folder / "password.txt").write_text("open-sesame")
+    (shell.folder / "secret.txt").write_text("open-sesame")
     operator.kubectl("apply", "-f", str(shell.folder / "examples" / "minimal.yaml"))
     operator.kubectl("wait", "--for=condition=Ready", "tm/science", "--timeout=120s")
     producer = Producer({"bootstrap.servers": operator.bootstrap_servers})
@@ -87,6 +88,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocumentShell]
         shell = DocumentShell(cluster, folder / "documents")
         admin = cluster.kafka.client_config("admin")
         (shell.folder / "password.txt").write_text("open-sesame")
+        (shell.folder / "secret.txt").write_text("open-sesame")
         (shell.folder / "ca.crt").write_text(Path(admin["ssl.ca.location"]).read_text())
         (shell.folder / "admin.properties").write_text(
             "security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nssl.truststore.type=PEM\n"

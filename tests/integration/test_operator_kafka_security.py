@@ -24,6 +24,7 @@ from confluent_kafka.admin import (
 )
 from live import Kubectl, WaitFor, condition
 
+from textmod_dev.identity_provider import IdentityProvider
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.kafka_security import Security
 from textmod_dev.model_image import IMAGE
@@ -125,6 +126,28 @@ def answered(config: dict[str, str]) -> bool:
             answer = message
     consumer.close()
     return answer is not None
+
+
+def test_everybody_gets_in_with_tokens_of_an_identity_provider(
+    broker: Callable[[Security], KafkaBroker],
+    secret: Callable[..., None],
+    apply: Callable[[KafkaBroker, dict[str, Any]], None],
+    kubectl: Kubectl,
+) -> None:
+    with IdentityProvider(USERS) as provider:
+        security = Security("SASL_PLAINTEXT", "OAUTHBEARER", USERS, provider=provider.url)
+        kafka = broker(security)
+        secret()
+        keys = {"clientIdKey": "username", "clientSecretKey": "password"}
+        oauth = {
+            "tokenEndpointUrl": provider.token_url,
+            "secretRef": {"name": "kafka", **keys},
+        }
+        apply(kafka, {"sasl": {"mechanism": "OAUTHBEARER", "oauth": oauth}})
+        kubectl("wait", "--for=condition=Ready", "tm/science", "--timeout=90s")
+        assert answered(kafka.client_config(USER))
+        shown = kubectl("get", "deployment,tm", "science", "-o", "yaml")
+        assert PASSWORD not in shown
 
 
 @pytest.mark.parametrize("way", WAYS)

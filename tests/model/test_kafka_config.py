@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from textmod_model import settings
+from textmod_model.errors import ConfigurationError
 from textmod_model.serving import cli as serving_cli
 from textmod_model.stream import kafka_config
 
@@ -30,6 +33,58 @@ def test_the_cluster_is_reached_as_asked():
     assert (options["sasl.username"], options["sasl.password"]) == ("moderator", "hunter2")
     assert options["ssl.ca.location"] == "/etc/kafka/ca.crt"
     assert "ssl.key.location" not in options
+
+
+OAUTH = STREAM | {
+    "TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "TEXTMOD_KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+    "TEXTMOD_KAFKA_OAUTH_TOKEN_ENDPOINT_URL": "https://login.example.com/token",
+    "TEXTMOD_KAFKA_OAUTH_CLIENT_ID": "anna",
+    "TEXTMOD_KAFKA_OAUTH_CLIENT_SECRET": "hunter2",
+    "TEXTMOD_KAFKA_OAUTH_SCOPE": "kafka",
+    "TEXTMOD_KAFKA_OAUTH_CA_FILE": "/etc/oauth/ca.crt",
+}
+
+
+def test_the_client_gets_its_tokens_from_the_provider():
+    options = kafka_config.client(settings.load(OAUTH))
+    assert options["sasl.mechanism"] == "OAUTHBEARER"
+    assert options["sasl.oauthbearer.method"] == "oidc"
+    assert options["sasl.oauthbearer.client.secret"] == "hunter2"
+    assert options["sasl.oauthbearer.scope"] == "kafka"
+    assert options["https.ca.location"] == "/etc/oauth/ca.crt"
+    assert "hunter2" not in str(kafka_config.masked(options))
+
+
+def test_an_aws_login_is_oauthbearer_with_a_region_for_the_callback():
+    found = settings.load(
+        STREAM
+        | {
+            "TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "TEXTMOD_KAFKA_SASL_MECHANISM": "AWS_MSK_IAM",
+            "TEXTMOD_KAFKA_AWS_REGION": "eu-central-1",
+        }
+    )
+    options = kafka_config.client(found)
+    assert options["sasl.mechanism"] == "OAUTHBEARER"
+    assert options["sasl.oauthbearer.config"] == "eu-central-1"
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "missing"),
+    [
+        ("OAUTHBEARER", "TEXTMOD_KAFKA_OAUTH_CLIENT_SECRET"),
+        ("AWS_MSK_IAM", "TEXTMOD_KAFKA_AWS_REGION"),
+        ("PLAIN", "TEXTMOD_KAFKA_SASL_PASSWORD"),
+    ],
+)
+def test_a_login_that_lacks_something_is_refused_with_its_name(mechanism, missing):
+    asked = {
+        "TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "TEXTMOD_KAFKA_SASL_MECHANISM": mechanism,
+    }
+    with pytest.raises(ConfigurationError, match=missing):
+        settings.load(STREAM | asked)
 
 
 def test_reading_alone_never_stores_an_offset():

@@ -103,6 +103,42 @@ def test_credentials_reach_the_pod_by_reference_and_by_file() -> None:
     assert {"/etc/textmod/kafka-ca", "/etc/textmod/kafka-certificate", "/tmp"} == mounts
 
 
+OAUTH = {
+    "tokenEndpointUrl": "https://login.example.com/token",
+    "scope": "kafka",
+    "secretRef": {"name": "client"},
+    "caSecretRef": {"name": "provider"},
+}
+
+
+def test_a_client_of_an_identity_provider_reaches_the_pod_by_reference_and_by_file() -> None:
+    made = objects({"kafka": {"sasl": {"mechanism": "OAUTHBEARER", "oauth": OAUTH}}})
+    env = environment(made)
+    assert env["TEXTMOD_KAFKA_SASL_MECHANISM"] == "OAUTHBEARER"
+    assert env["TEXTMOD_KAFKA_OAUTH_SCOPE"] == "kafka"
+    assert env["TEXTMOD_KAFKA_OAUTH_CLIENT_ID"]["valueFrom"]["secretKeyRef"] == {
+        "name": "client",
+        "key": "client-id",
+    }
+    assert env["TEXTMOD_KAFKA_OAUTH_CLIENT_SECRET"]["valueFrom"]["secretKeyRef"] == {
+        "name": "client",
+        "key": "client-secret",
+    }
+    assert env["TEXTMOD_KAFKA_OAUTH_CA_FILE"] == "/etc/textmod/kafka-oauth-ca/ca.crt"
+    mounts = {mount["mountPath"] for mount in container(made)["volumeMounts"]}
+    assert "/etc/textmod/kafka-oauth-ca" in mounts
+    assert "TEXTMOD_KAFKA_SASL_PASSWORD" not in env
+
+
+def test_an_aws_role_reaches_the_pod_with_its_service_account() -> None:
+    aws = {"mechanism": "AWS_MSK_IAM", "aws": {"region": "eu-central-1"}}
+    model = {"image": "x", "serviceAccountName": "moderator"}
+    made = objects({"kafka": {"sasl": aws, "tls": {}}, "model": model})
+    assert environment(made)["TEXTMOD_KAFKA_AWS_REGION"] == "eu-central-1"
+    assert pod(made)["serviceAccountName"] == "moderator"
+    assert pod(made)["automountServiceAccountToken"] is False
+
+
 def test_another_secret_is_another_pod_template() -> None:
     one, other = (objects(SECURED, SECRET_CONNECTION, digest=d) for d in ("1", "2"))
     assert pod(one) != pod(other)

@@ -24,6 +24,11 @@ def _policy(*rules: dict[str, Any], name: str = "spam") -> dict[str, Any]:
     return {"policies": [{"name": name, "rules": list(rules)}]}
 
 
+OAUTH: dict[str, Any] = {
+    "tokenEndpointUrl": "https://login.example.com/token",
+    "secretRef": {"name": "s"},
+}
+
 BAD_SPECS = (
     Bad("no servers", {"kafka": {"bootstrapServers": ""}}, "bootstrapServers", "at least 1"),
     Bad(
@@ -67,8 +72,57 @@ BAD_SPECS = (
     Bad(
         "sasl without a secret",
         {"kafka": {"sasl": {"mechanism": "PLAIN"}}},
-        "secretRef",
-        "required",
+        "kafka.sasl.secretRef is required for PLAIN",
+    ),
+    Bad(
+        "tokens without a provider",
+        {"kafka": {"sasl": {"mechanism": "OAUTHBEARER"}}},
+        "kafka.sasl.oauth is required for OAUTHBEARER",
+    ),
+    Bad(
+        "a provider for a password",
+        {"kafka": {"sasl": {"mechanism": "PLAIN", "secretRef": {"name": "s"}, "oauth": OAUTH}}},
+        "kafka.sasl.oauth is required for OAUTHBEARER, and must be left out for other",
+    ),
+    Bad(
+        "a password for tokens",
+        {
+            "kafka": {
+                "sasl": {"mechanism": "OAUTHBEARER", "secretRef": {"name": "s"}, "oauth": OAUTH}
+            }
+        },
+        "must be left out for other mechanisms: it holds a user name and a password",
+    ),
+    Bad(
+        "a provider that is a file",
+        {
+            "kafka": {
+                "sasl": {
+                    "mechanism": "OAUTHBEARER",
+                    "oauth": {**OAUTH, "tokenEndpointUrl": "file:///etc/passwd"},
+                }
+            }
+        },
+        "tokenEndpointUrl",
+        "tokenEndpointUrl",
+    ),
+    Bad(
+        "AWS without a region",
+        {"kafka": {"tls": {}, "sasl": {"mechanism": "AWS_MSK_IAM"}}},
+        "kafka.sasl.aws is required for AWS_MSK_IAM",
+    ),
+    Bad(
+        "AWS without TLS",
+        {"kafka": {"sasl": {"mechanism": "AWS_MSK_IAM", "aws": {"region": "eu-central-1"}}}},
+        "AWS_MSK_IAM needs kafka.tls",
+    ),
+    Bad(
+        "executor with tokens",
+        {
+            "serving": {"streaming": "SeldonExecutor"},
+            "kafka": {"tls": {}, "sasl": {"mechanism": "OAUTHBEARER", "oauth": OAUTH}},
+        },
+        "executor knows a user name and a password only",
     ),
     Bad(
         "input is output",

@@ -18,7 +18,7 @@ from confluent_kafka import Message as ClientMessage
 
 from textmod_model.errors import ConfigurationError
 from textmod_model.settings import Settings
-from textmod_model.stream import kafka_config
+from textmod_model.stream import aws, kafka_config
 
 __all__ = [
     "OFFSET_BEGINNING",
@@ -122,6 +122,8 @@ def partition_counts(producer: Producer, topics: Iterable[str]) -> dict[str, int
 
 def _open(kind: Callable[[dict[str, Any]], Client], options: dict[str, Any]) -> Client:
     """Make a client; librdkafka's complaints about its configuration become ours."""
+    if kafka_config.AWS_REGION in options:
+        options |= {"oauth_cb": aws.token}
     try:
         return kind(options | {"logger": _client_log})
     except KafkaException as exception:

@@ -2,12 +2,17 @@
 
 import os
 import socket
+from pathlib import Path
+
+from pydantic import SecretStr
 
 from textmod_model.settings import Settings
 
 Configuration = dict[str, str | int | float | bool]
 
-SECRETS = frozenset({"sasl.password"})
+SECRETS = frozenset({"sasl.password", "sasl.oauthbearer.client.secret"})
+AWS_REGION = "sasl.oauthbearer.config"
+"""librdkafka hands this to the callback that gets tokens: the region, for Amazon MSK."""
 
 
 def client(settings: Settings) -> Configuration:
@@ -16,10 +21,7 @@ def client(settings: Settings) -> Configuration:
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "client.id": settings.pod_name or "textmod-model",
         "security.protocol": settings.kafka_security_protocol,
-        "sasl.mechanism": settings.kafka_sasl_mechanism,
-        "sasl.username": settings.kafka_sasl_username,
-        "sasl.password": settings.kafka_sasl_password
-        and settings.kafka_sasl_password.get_secret_value(),
+        **_login(settings),
         "ssl.ca.location": settings.kafka_ssl_ca_file,
         "ssl.certificate.location": settings.kafka_ssl_certificate_file,
         "ssl.key.location": settings.kafka_ssl_key_file,
@@ -34,6 +36,33 @@ def client(settings: Settings) -> Configuration:
         "socket.timeout.ms": 10_000,
         "socket.connection.setup.timeout.ms": 10_000,  # 30 s by default
     }
+
+
+def _login(settings: Settings) -> dict[str, str | Path | None]:
+    """Who we are. AWS_MSK_IAM is OAUTHBEARER with a token that `aws` signs; other tokens librdkafka
+    gets itself."""
+    mechanism = settings.kafka_sasl_mechanism
+    if mechanism == "AWS_MSK_IAM":
+        return {"sasl.mechanism": "OAUTHBEARER", AWS_REGION: settings.kafka_aws_region}
+    if mechanism == "OAUTHBEARER":
+        return {
+            "sasl.mechanism": mechanism,
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": settings.kafka_oauth_token_endpoint_url,
+            "sasl.oauthbearer.client.id": settings.kafka_oauth_client_id,
+            "sasl.oauthbearer.client.secret": _secret(settings.kafka_oauth_client_secret),
+            "sasl.oauthbearer.scope": settings.kafka_oauth_scope,
+            "https.ca.location": settings.kafka_oauth_ca_file,
+        }
+    return {
+        "sasl.mechanism": mechanism,
+        "sasl.username": settings.kafka_sasl_username,
+        "sasl.password": _secret(settings.kafka_sasl_password),
+    }
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
 
 
 def consumer(settings: Settings, group_protocol: str) -> Configuration:

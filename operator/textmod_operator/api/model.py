@@ -123,6 +123,12 @@ class Model(Strict):
         description="Secrets to pull the image with, as in a Pod. Default: none.",
         json_schema_extra=UNIQUE_NAMES,
     )
+    service_account_name: ObjectName | None = Field(
+        default=None,
+        description="ServiceAccount of the pods, as in a Pod: the one whose AWS role logs in to "
+        "Amazon MSK, for instance. The pods get no token for the Kubernetes API. Default: the "
+        "namespace's own, default.",
+    )
     node_selector: dict[str, str] = Field(
         default_factory=dict,
         description="Labels that a node must have, as in a Pod. Default: any node.",

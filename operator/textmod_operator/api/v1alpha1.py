@@ -105,6 +105,16 @@ class Spec(Strict):
             ),
         ),
         Rule(
+            f"{_NOT_ON_THE_EXECUTOR} || !has(self.kafka.sasl) || has(self.kafka.sasl.secretRef)",
+            "serving.streaming SeldonExecutor with kafka.sasl needs PLAIN or SCRAM: Seldon's "
+            "executor knows a user name and a password only; use Native otherwise",
+            lambda spec: (
+                spec.serving.streaming != "SeldonExecutor"
+                or spec.kafka.sasl is None
+                or spec.kafka.sasl.secret_ref is not None
+            ),
+        ),
+        Rule(
             f"{_NOT_ON_THE_EXECUTOR} || !has(self.kafka.tls) || "
             "has(self.kafka.tls.caSecretRef) == has(self.kafka.tls.certificateSecretRef)",
             "serving.streaming SeldonExecutor needs both of kafka.tls.caSecretRef and "

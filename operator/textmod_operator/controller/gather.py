@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from textmod_operator.api.kafka import OAuth
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
 from textmod_operator.errors import NotAccepted
@@ -15,6 +16,7 @@ from textmod_operator.state import (
     Desired,
     KafkaConnection,
     Manifest,
+    OAuthClient,
     ObjectKey,
     PodSeen,
     Ref,
@@ -52,18 +54,18 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
         return raw.decode(errors="replace")
 
     sasl, tls = kafka.sasl, kafka.tls
+    password = sasl.secret_ref if sasl else None
+    oauth = sasl.oauth if sasl else None
     ca = tls.ca_secret_ref if tls else None
     pair = tls.certificate_secret_ref if tls else None
     connection = with_plain_pem(
         KafkaConnection(
             bootstrap_servers=kafka.bootstrap_servers,
             sasl_mechanism=sasl.mechanism if sasl else None,
-            sasl_username=value(sasl.secret_ref.name, sasl.secret_ref.username_key)
-            if sasl
-            else None,
-            sasl_password=value(sasl.secret_ref.name, sasl.secret_ref.password_key)
-            if sasl
-            else None,
+            sasl_username=value(password.name, password.username_key) if password else None,
+            sasl_password=value(password.name, password.password_key) if password else None,
+            oauth=_oauth_client(oauth, value) if oauth else None,
+            aws_region=sasl.aws.region if sasl and sasl.aws else None,
             tls=tls is not None,
             ca_pem=value(ca.name, ca.key) if ca else None,
             certificate_pem=value(pair.name, pair.cert_key) if pair else None,
@@ -73,6 +75,8 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
     bad = bad_credential(connection.ca_pem, connection.certificate_pem, connection.key_pem)
     if bad is not None:
         raise NotAccepted("SecretInvalid", _bad_secret(bad, tm))
+    if (client := connection.oauth) and bad_credential(client.ca_pem, None, None) is not None:
+        raise NotAccepted("SecretInvalid", _bad_provider_ca(tm))
     if registry := kafka.schema_registry:  # the pods read it; a missing key is reported here
         if login := registry.secret_ref:
             value(login.name, login.username_key)
@@ -80,6 +84,28 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
         if registry_ca := registry.ca_secret_ref:
             value(registry_ca.name, registry_ca.key)
     return connection, digest.hexdigest()[:16] if read else None
+
+
+def _oauth_client(oauth: OAuth, value: Callable[[str, str], str]) -> OAuthClient:
+    secret, ca = oauth.secret_ref, oauth.ca_secret_ref
+    return OAuthClient(
+        oauth.token_endpoint_url,
+        value(secret.name, secret.client_id_key),
+        value(secret.name, secret.client_secret_key),
+        oauth.scope,
+        value(ca.name, ca.key) if ca else None,
+    )
+
+
+def _bad_provider_ca(tm: TextModeration) -> str:
+    sasl = tm.spec.kafka.sasl
+    ca = sasl.oauth.ca_secret_ref if sasl and sasl.oauth else None
+    key, name = (ca.key, ca.name) if ca else ("", "")
+    return (
+        f"key {key} of Secret {name} can't be used for TLS to the token endpoint: it holds no PEM "
+        "certificate that can be read; put the right one there, or name another in "
+        "spec.kafka.sasl.oauth"
+    )
 
 
 def _bad_secret(bad: BadCredential, tm: TextModeration) -> str:

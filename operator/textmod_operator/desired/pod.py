@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from textmod_operator import naming
+from textmod_operator.api.kafka import Sasl
 from textmod_operator.api.quantity import quantity_text
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.state import KafkaConnection, Manifest
@@ -23,6 +24,7 @@ SPARE_SECONDS = 8
 """terminationGracePeriodSeconds beyond what the container takes at most."""
 CA_FOLDER = "/etc/textmod/kafka-ca"
 CERTIFICATE_FOLDER = "/etc/textmod/kafka-certificate"
+OAUTH_CA_FOLDER = "/etc/textmod/kafka-oauth-ca"
 REGISTRY_CA_FOLDER = "/etc/textmod/schema-registry-ca"
 
 
@@ -43,6 +45,7 @@ def pod_spec(tm: TextModeration, connection: KafkaConnection, revision: str) -> 
     }
     optional: Manifest = {
         "imagePullSecrets": [{"name": secret.name} for secret in model.image_pull_secrets],
+        "serviceAccountName": model.service_account_name,
         "nodeSelector": model.node_selector,
         "tolerations": model.tolerations,
         "affinity": model.affinity,
@@ -168,18 +171,7 @@ def _credentials(tm: TextModeration) -> list[Manifest]:
     """The way to the Secrets, never what is in them."""
     entries: list[Manifest] = []
     if sasl := tm.spec.kafka.sasl:
-        ref = sasl.secret_ref
-        entries += [
-            {"name": naming.ENV_SASL_MECHANISM, "value": sasl.mechanism},
-            {
-                "name": naming.ENV_SASL_USERNAME,
-                "valueFrom": _secret_key(ref.name, ref.username_key),
-            },
-            {
-                "name": naming.ENV_SASL_PASSWORD,
-                "valueFrom": _secret_key(ref.name, ref.password_key),
-            },
-        ]
+        entries += _login(sasl)
     if tls := tm.spec.kafka.tls:
         files: dict[str, str] = {}
         if tls.ca_secret_ref:
@@ -189,6 +181,29 @@ def _credentials(tm: TextModeration) -> list[Manifest]:
             files[naming.ENV_SSL_KEY_FILE] = f"{CERTIFICATE_FOLDER}/{pair.key_key}"
         entries += [{"name": name, "value": path} for name, path in files.items()]
     return entries + _registry(tm)
+
+
+def _login(sasl: Sasl) -> list[Manifest]:
+    values: dict[str, str | None] = {naming.ENV_SASL_MECHANISM: sasl.mechanism}
+    secrets: dict[str, tuple[str, str]] = {}
+    if ref := sasl.secret_ref:
+        secrets[naming.ENV_SASL_USERNAME] = (ref.name, ref.username_key)
+        secrets[naming.ENV_SASL_PASSWORD] = (ref.name, ref.password_key)
+    if oauth := sasl.oauth:
+        client, ca = oauth.secret_ref, oauth.ca_secret_ref
+        secrets[naming.ENV_OAUTH_CLIENT_ID] = (client.name, client.client_id_key)
+        secrets[naming.ENV_OAUTH_CLIENT_SECRET] = (client.name, client.client_secret_key)
+        values |= {
+            naming.ENV_OAUTH_TOKEN_ENDPOINT_URL: oauth.token_endpoint_url,
+            naming.ENV_OAUTH_SCOPE: oauth.scope,
+            naming.ENV_OAUTH_CA_FILE: f"{OAUTH_CA_FOLDER}/{ca.key}" if ca else None,
+        }
+    if sasl.aws:
+        values[naming.ENV_AWS_REGION] = sasl.aws.region
+    return [
+        *({"name": name, "value": value} for name, value in values.items() if value is not None),
+        *({"name": name, "valueFrom": _secret_key(*at)} for name, at in secrets.items()),
+    ]
 
 
 def _registry(tm: TextModeration) -> list[Manifest]:
@@ -225,6 +240,9 @@ def _tls_secrets(tm: TextModeration) -> list[tuple[str, str, str]]:
         mounted.append(("kafka-ca", tls.ca_secret_ref.name, CA_FOLDER))
     if tls and tls.certificate_secret_ref:
         mounted.append(("kafka-certificate", tls.certificate_secret_ref.name, CERTIFICATE_FOLDER))
+    oauth = tm.spec.kafka.sasl.oauth if tm.spec.kafka.sasl else None
+    if oauth and oauth.ca_secret_ref:
+        mounted.append(("kafka-oauth-ca", oauth.ca_secret_ref.name, OAUTH_CA_FOLDER))
     registry = tm.spec.kafka.schema_registry
     if registry and registry.ca_secret_ref:
         mounted.append(("schema-registry-ca", registry.ca_secret_ref.name, REGISTRY_CA_FOLDER))

@@ -89,10 +89,10 @@ def _executor_credentials(tm: TextModeration) -> list[Manifest]:
     """The way to the Secrets. Certificates go as text: the executor's container has no volumes."""
     secrets: dict[str, tuple[str, str]] = {}
     entries: list[Manifest] = []
-    if sasl := tm.spec.kafka.sasl:
+    if (sasl := tm.spec.kafka.sasl) and (login := sasl.secret_ref):  # it knows nothing else
         entries.append({"name": "KAFKA_SASL_MECHANISM", "value": sasl.mechanism})
-        secrets["KAFKA_SASL_USERNAME"] = (sasl.secret_ref.name, sasl.secret_ref.username_key)
-        secrets["KAFKA_SASL_PASSWORD"] = (sasl.secret_ref.name, sasl.secret_ref.password_key)
+        secrets["KAFKA_SASL_USERNAME"] = (login.name, login.username_key)
+        secrets["KAFKA_SASL_PASSWORD"] = (login.name, login.password_key)
     tls = tm.spec.kafka.tls
     if tls and (ca := tls.ca_secret_ref) and (pair := tls.certificate_secret_ref):
         secrets["KAFKA_SSL_CA_CERT"] = (ca.name, ca.key)

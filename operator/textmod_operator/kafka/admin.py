@@ -31,10 +31,12 @@ from textmod_operator.kafka.connection import (
     REQUEST_SECONDS,
     Causes,
     client_config,
+    no_token,
     problem,
     unreachable,
     words,
 )
+from textmod_operator.kafka.tokens import TokenError, ask_aws
 from textmod_operator.kafka.topic_rules import check_live, check_shape, warnings
 from textmod_operator.state import KafkaConnection, Topic, TopicSeen
 
@@ -77,6 +79,7 @@ class KafkaAdmin:
             **client_config(connection, "textmod-operator"),
             "topic.metadata.refresh.interval.ms": -1,  # the topics are listed anyway
         }
+        _require_aws(connection)
         try:
             self._client = make_client({**config, "error_cb": self._causes.note})
         except KafkaException as exception:
@@ -350,6 +353,16 @@ class KafkaAdmin:
         metrics.KAFKA_ERRORS.inc()
         self._client.poll(0)  # hands the client's own errors to error_cb
         return problem(self._connection, error, doing, self._causes)
+
+
+def _require_aws(connection: KafkaConnection) -> None:
+    """Ask for a token before the client does, which then waits ten seconds and keeps the reason."""
+    if connection.aws_region is None:
+        return
+    try:
+        ask_aws(connection.aws_region)
+    except TokenError as error:
+        raise no_token(connection, str(error)) from error
 
 
 _ALLOWED: Final = object()

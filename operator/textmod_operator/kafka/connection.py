@@ -17,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from textmod_operator.errors import TopicsNotReady
+from textmod_operator.kafka.tokens import librdkafka_callback
 from textmod_operator.state import KafkaConnection
 
 REQUEST_SECONDS: Final = 6.0
@@ -80,8 +81,10 @@ def pem_blocks(text: str) -> str:
 
 def with_plain_pem(connection: KafkaConnection) -> KafkaConnection:
     """Return the connection with nothing but PEM blocks in its PEM texts."""
+    oauth = connection.oauth
     return replace(
         connection,
+        oauth=oauth and replace(oauth, ca_pem=oauth.ca_pem and pem_blocks(oauth.ca_pem)),
         ca_pem=connection.ca_pem and pem_blocks(connection.ca_pem),
         certificate_pem=connection.certificate_pem and pem_blocks(connection.certificate_pem),
         key_pem=connection.key_pem and pem_blocks(connection.key_pem),
@@ -155,6 +158,7 @@ def client_config(connection: KafkaConnection, client_id: str) -> dict[str, Any]
     """Return the configuration that every librdkafka client of the operator starts from."""
     return {
         **connection.librdkafka(),
+        **({"oauth_cb": librdkafka_callback} if connection.aws_region else {}),
         "client.id": client_id,
         "log_level": 0,  # errors arrive through error_cb, with their code
         "socket.timeout.ms": int(REQUEST_SECONDS * 1000),
@@ -170,26 +174,42 @@ _REPORTED: Final = re.compile(
 _STATE: Final = re.compile(r" \(after \d+ms in state [A-Z0-9_]+(?:, [^)]*)?\)")
 
 
+_NO_TOKEN: Final = "Failed to acquire SASL OAUTHBEARER token: "  # noqa: S105 - librdkafka's words
+_PROVIDER_ERROR: Final = re.compile(r'"error"\s*:\s*"([A-Za-z0-9_.-]{1,64})"', re.ASCII)
+_PROVIDER_UNREACHABLE: Final = re.compile(
+    r"^(Failed to connect|Could not (resolve|connect)|SSL|Connection timed|Operation timed|"
+    r"Timeout|Failed sending|Recv failure|Empty reply)",
+    re.IGNORECASE,
+)
+
+
 class Causes:
     """What a librdkafka client reported about each server since it last got an answer."""
 
     def __init__(self, connection: KafkaConnection) -> None:
         self._servers = tuple(connection.bootstrap_servers.split(","))
         self._noted: dict[str, KafkaError] = {}
+        self._no_token: KafkaError | None = None
 
     def note(self, error: KafkaError) -> None:
         """Note an error; the client's `error_cb`."""
         found = _REPORTED.match(error.str())
         if found is not None:
             self._noted[found["server"]] = error
+        elif error.str().startswith(_NO_TOKEN):
+            self._no_token = error
 
     def clear(self) -> None:
         """Forget all errors: a server answered."""
         self._noted.clear()
+        self._no_token = None
 
     @property
     def refused_login(self) -> KafkaError | None:
-        """The error of a server that refused our credentials, or whose certificate we refused."""
+        """The error of a server that refused our credentials, or whose certificate we refused; or
+        of the provider that gave no token to log in with."""
+        if self._no_token is not None:
+            return self._no_token
         refused = (e for e in self._noted.values() if e.code() in UNAUTHENTICATED)
         return next(refused, None)
 
@@ -221,6 +241,16 @@ def cause(error: KafkaError) -> str:
     return text
 
 
+def _no_token_words(text: str) -> str:
+    """Why the token endpoint gave no token. What it answered is not repeated but for its error
+    code: the address is a user's, and the answer to it may be for nobody's eyes."""
+    if found := _PROVIDER_ERROR.search(text):
+        return f"the token endpoint answered {found[1]}"
+    if _PROVIDER_UNREACHABLE.search(text) and len(text) < 300:
+        return f"the token endpoint can't be reached: {text.rstrip('.')}"
+    return "the token endpoint's answer holds no token"
+
+
 def words(error: BaseException) -> str:
     """Return a client's own words for an error, without a full stop."""
     inner = error.args[0] if isinstance(error, KafkaException) and error.args else None
@@ -250,16 +280,11 @@ def problem(
         # A refused login shows only as a time-out here; the client itself was told why.
         error, code = refused, refused.code()
     if code in UNAUTHENTICATED:
-        return TopicsNotReady(
-            "AuthenticationFailed",
-            f"Kafka at {connection.bootstrap_servers} refused the login: "
-            f"{error.str()}; check spec.kafka.sasl, spec.kafka.tls and their Secrets",
-        )
+        return _refused_login(connection, error)
     if code in UNAUTHORIZED:
         return TopicsNotReady(
             "AuthorizationFailed",
-            f"{doing}: {error.str()}; allow it to user "
-            f"{connection.sasl_username or 'of the client certificate'}",
+            f"{doing}: {error.str()}; allow it to user {connection.login}",
         )
     if code == KafkaError.INVALID_REPLICATION_FACTOR:
         return TopicsNotReady(
@@ -271,6 +296,26 @@ def problem(
     if code in UNREACHABLE:
         return unreachable(doing, causes.sentence())
     return TopicsNotReady("KafkaUnreachable", f"{doing}: {error.str()}")
+
+
+def _refused_login(connection: KafkaConnection, error: KafkaError) -> TopicsNotReady:
+    text = error.str()
+    if text.startswith(_NO_TOKEN):
+        return no_token(connection, _no_token_words(text.removeprefix(_NO_TOKEN)))
+    return TopicsNotReady(
+        "AuthenticationFailed",
+        f"Kafka at {connection.bootstrap_servers} refused the login: {text}; check "
+        "spec.kafka.sasl, spec.kafka.tls and their Secrets",
+    )
+
+
+def no_token(connection: KafkaConnection, why: str) -> TopicsNotReady:
+    """Return the condition of a login for which nobody gives a token."""
+    return TopicsNotReady(
+        "AuthenticationFailed",
+        f"no token to log in to Kafka at {connection.bootstrap_servers} with: {why}; check "
+        "spec.kafka.sasl and its Secrets",
+    )
 
 
 def unreachable(doing: str, why: str) -> TopicsNotReady:

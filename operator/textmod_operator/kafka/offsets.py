@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, NoError
+from kafka.errors import KafkaError, NoError, SaslAuthenticationFailedError
+from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from textmod_operator import metrics
 from textmod_operator.kafka.connection import pem_blocks
+from textmod_operator.kafka.tokens import TokenError, TokenSource, ask_aws, ask_provider
 from textmod_operator.state import KafkaConnection
 
 Partition = tuple[str, int]
@@ -49,6 +51,7 @@ class GroupOffsets:
     def __init__(self, connection: KafkaConnection, *, request_seconds: float) -> None:
         self._connection = connection
         self._milliseconds = int(request_seconds * 1000)
+        self._tokens = _token_source(connection, request_seconds)
         self._client: KafkaAdminClient | None = None
         self._refused: set[str] = set()
         """Groups that may not be read. They are asked alone, so that they spoil no batch."""
@@ -146,8 +149,10 @@ class GroupOffsets:
 
     def _connected(self) -> KafkaAdminClient:
         if self._client is None:
+            if self._tokens is not None:
+                _give(self._tokens)  # the library shows a refused one as brokers out of reach
             self._client = _Client(
-                **_settings(self._connection),
+                **_settings(self._connection, self._tokens),
                 client_id="textmod-lag",
                 request_timeout_ms=self._milliseconds,
                 bootstrap_timeout_ms=self._milliseconds,
@@ -169,13 +174,42 @@ class _Client(KafkaAdminClient):  # type: ignore[misc]  # the library ships no t
             raise
 
 
-def _settings(connection: KafkaConnection) -> dict[str, Any]:
+def _give(tokens: TokenSource) -> str:
+    try:
+        return tokens.token()
+    except TokenError as error:
+        raise SaslAuthenticationFailedError(str(error)) from None
+
+
+class _Tokens(AbstractTokenProvider):  # type: ignore[misc]  # the library ships no types
+    """The library's way to ask for a token, at every login."""
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+
+    def token(self) -> str:
+        return _give(self._source)
+
+
+def _token_source(connection: KafkaConnection, seconds: float) -> TokenSource | None:
+    oauth, region = connection.oauth, connection.aws_region
+    if oauth is not None:
+        return TokenSource(lambda: ask_provider(oauth, seconds))
+    return None if region is None else TokenSource(lambda: ask_aws(region))
+
+
+def _settings(connection: KafkaConnection, tokens: TokenSource | None) -> dict[str, Any]:
     """The connection as kafka-python's settings."""
     settings: dict[str, Any] = {
         "bootstrap_servers": connection.bootstrap_servers.split(","),
         "security_protocol": connection.security_protocol,
     }
-    if connection.sasl_mechanism:
+    if tokens is not None:
+        settings |= {
+            "sasl_mechanism": "OAUTHBEARER",
+            "sasl_oauth_token_provider": _Tokens(tokens),
+        }
+    elif connection.sasl_mechanism:
         settings |= {
             "sasl_mechanism": connection.sasl_mechanism,
             "sasl_plain_username": connection.sasl_username,

@@ -1,0 +1,108 @@
+"""Logins with tokens: kept for most of their life; why there is none becomes the condition."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError
+
+from textmod_operator.kafka.connection import Causes, client_config, problem
+from textmod_operator.kafka.tokens import Token, TokenError, TokenSource, librdkafka_callback
+from textmod_operator.state import KafkaConnection, OAuthClient
+
+URL = "https://login.example.com/token"
+OAUTH = KafkaConnection(
+    "kafka:9092", "OAUTHBEARER", tls=True, oauth=OAuthClient(URL, "anna", "s3cret", "kafka", "CA")
+)
+AWS = KafkaConnection("kafka:9098", "AWS_MSK_IAM", tls=True, aws_region="eu-central-1")
+
+
+class Provider:
+    """Gives numbered tokens, or none."""
+
+    def __init__(self, seconds: float) -> None:
+        self.asked = 0
+        self.refuses = False
+        self._seconds = seconds
+
+    def __call__(self) -> Token:
+        self.asked += 1
+        if self.refuses:
+            raise TokenError("no")
+        return Token(f"token-{self.asked}", self._seconds)
+
+
+def test_a_token_is_kept_for_most_of_its_life() -> None:
+    now, provider = [0.0], Provider(100)
+    source = TokenSource(provider, lambda: now[0])
+    given = []
+    for now[0] in (0.0, 79.0, 80.0, 120.0, 161.0):
+        given.append(source.token())
+    assert given == ["token-1", "token-1", "token-2", "token-2", "token-3"]
+
+
+def test_a_refusal_is_not_kept_and_an_old_token_is_not_used_instead() -> None:
+    now, provider = [0.0], Provider(100)
+    source = TokenSource(provider, lambda: now[0])
+    source.token()
+    now[0], provider.refuses = 90.0, True
+    with pytest.raises(TokenError):
+        source.token()
+    provider.refuses = False
+    assert source.token() == "token-3"
+
+
+def test_librdkafka_asks_the_provider_itself() -> None:
+    config = client_config(OAUTH, "test")
+    assert config["security.protocol"] == "SASL_SSL"
+    assert config["sasl.mechanism"] == "OAUTHBEARER"
+    assert config["sasl.oauthbearer.method"] == "oidc"
+    assert config["sasl.oauthbearer.token.endpoint.url"] == URL
+    assert config["sasl.oauthbearer.client.id"] == "anna"
+    assert config["sasl.oauthbearer.client.secret"] == "s3cret"
+    assert config["sasl.oauthbearer.scope"] == "kafka"
+    assert config["https.ca.pem"] == "CA"
+    assert "oauth_cb" not in config
+
+
+def test_an_aws_login_is_oauthbearer_to_the_brokers_with_a_signed_token() -> None:
+    config = client_config(AWS, "test")
+    assert config["sasl.mechanism"] == "OAUTHBEARER"
+    assert config["sasl.oauthbearer.config"] == "eu-central-1"
+    assert config["oauth_cb"] is librdkafka_callback
+
+
+def test_no_secret_is_shown() -> None:
+    assert "s3cret" not in repr(OAUTH)
+
+
+@pytest.mark.parametrize(
+    ("librdkafka", "says"),
+    [
+        ('{"error": "invalid_client", "error_description": "x"}', "answered invalid_client;"),
+        ("Failed to connect to 127.0.0.1:1: Could not connect to server", "can't be reached: Fail"),
+        ("Could not resolve host: login.example.com", "can't be reached: Could not resolve host"),
+        ('{"AccessKeyId": "AKIA", "SecretAccessKey": "x"}', "answer holds no token;"),
+        ("<html>intranet</html>", "answer holds no token;"),
+        ('{"error": "see <b>the intranet</b>"}', "answer holds no token;"),
+    ],
+)
+def test_why_there_is_no_token_is_told_and_not_what_else_the_address_answers(
+    librdkafka: str, says: str
+) -> None:
+    causes = Causes(OAUTH)
+    text = f"Failed to acquire SASL OAUTHBEARER token: {librdkafka}"
+    causes.note(KafkaError(KafkaError._AUTHENTICATION, text))
+    timed_out = KafkaError(KafkaError._TRANSPORT, "Failed to get metadata")
+    found = problem(OAUTH, timed_out, "listing the topics", causes)
+    assert found.reason == "AuthenticationFailed"
+    assert says in str(found)
+    assert "intranet" not in str(found)
+    assert "AKIA" not in str(found)
+    causes.clear()
+    assert problem(OAUTH, timed_out, "listing", causes).reason == "KafkaUnreachable"
+
+
+def test_who_has_to_be_allowed_is_named() -> None:
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no")
+    assert "OAuth client anna" in str(problem(OAUTH, refused, "creating x", Causes(OAUTH)))
+    assert "operator's AWS role" in str(problem(AWS, refused, "creating x", Causes(AWS)))
