@@ -74,7 +74,7 @@ def test_clean_is_tidy_with_long_chunks_cut(raw: str) -> None:
     st.one_of(ANY_TEXT, st.text(st.sampled_from("aâ€™é’\x92\xad\u200b\u2060\ufeff\ud83d\ude00 ")))
 )
 def test_characters_that_need_no_repair_are_told_from_those_that_do(raw: str) -> None:
-    repaired = text._INVISIBLE.sub("", text._repair_encoding(raw))
+    repaired = text.INVISIBLE.sub("", text._repair_encoding(raw))
     assert raw.isascii() or text._repair_characters(raw) == repaired
 
 

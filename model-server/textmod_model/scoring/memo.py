@@ -128,6 +128,23 @@ class Analyzer:
         tokens = self.token_ids(self._tokenizer.text(cut(text)))
         return Known(tokens, chunks=0)
 
+    def words_of_chunks(self, text: str) -> tuple[list[int], list[int]]:
+        """Return the ids of a whole tidy text's words, and which of its chunks each is in.
+
+        No token reaches across white space, and all of a chunk's joined are the chunk.
+        """
+        ends = list(accumulate(map(len, text.split())))
+        ids: list[int] = []
+        owners: list[int] = []
+        chunk = done = 0
+        for token in self._tokenizer.text(cut(text)):
+            found = self.token_ids((token,))
+            ids += found
+            owners += [chunk] * len(found)
+            done += len(token)
+            chunk += done >= ends[chunk]
+        return ids, owners
+
     def gram_sums(self, entries: Sequence[Known]) -> NDArray[np.float64]:
         """Return each label's weight and the mass of each entry, (len(entries), labels + 1)."""
         if self._grams is None:

@@ -7,12 +7,15 @@ one sum a text. The result is the scikit-learn pipeline's to 1e-9; tests hold it
 
 import copy
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from textmod_model.scoring.compiled import UNKNOWN, Compiled, Floats, Integers, Memory
+from textmod_model.scoring.explaining import Explainer, Pass
+from textmod_model.scoring.explanation import Explanation
 from textmod_model.scoring.lookup import Indices, Lookup
 from textmod_model.scoring.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
 from textmod_model.scoring.packed import Chunks
@@ -30,6 +33,8 @@ MEMO_LIMIT: Final = 100_000
 """Chunks remembered beyond the artifact's own, about 200 bytes each."""
 _SLICE_CHARACTERS: Final = 1 << 18
 _SLICE_TEXTS: Final = 512
+_KEPT_CHARACTERS: Final = 1 << 20
+"""Of a part of a batch: what a longer one was found to be is not kept until it is explained."""
 _BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
 # Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
 # which gives the same and costs no more.
@@ -43,6 +48,15 @@ class Backend(Protocol):
     """What turns texts into probabilities."""
 
     def score(self, texts: Sequence[str]) -> Floats: ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A backend that can say exactly why."""
+
+    def explain(
+        self, texts: Sequence[str], label: int = 0, most: int | None = None
+    ) -> Sequence[Explanation]: ...
 
 
 class Scorer:
@@ -72,6 +86,26 @@ class Scorer:
         if not texts:
             return np.zeros(0) if self._labels == 1 else np.zeros((0, self._labels))
         return self._backend.score(texts)
+
+    def explain(self, text: str, label: int = 0) -> Explanation | None:
+        """Return what each part of a text added to the logit of a label's score.
+
+        None if the model is not one whose score can be taken apart exactly (a whole spaCy
+        pipeline, a kind of model of your own). Never raises on a str.
+        """
+        return self.explanations([text], label)[0]
+
+    def explanations(
+        self, texts: Sequence[str], label: int = 0, most: int | None = None
+    ) -> Sequence[Explanation | None]:
+        """Explain several texts; those that were scored last cost the least.
+
+        `most` is how many spans, and how many features, an explanation holds at most, those of the
+        largest weights; None for all.
+        """
+        if not isinstance(self._backend, Explains) or not texts:
+            return [None] * len(texts)
+        return self._backend.explain(texts, label, most)
 
 
 class PipelineBackend:
@@ -113,6 +147,8 @@ class CompiledBackend:
         self._between = f"{self._end} {self._begin}"
         self.memo = Memo(compiled, limit=memo_limit)
         self.shortcut: Shortcut | None = Shortcut(self.memo)
+        self._explainer: Explainer | None = None
+        self._last: list[tuple[Sequence[str], Pass]] = []
 
     @property
     def new_chunks(self) -> int:
@@ -121,6 +157,7 @@ class CompiledBackend:
 
     def score(self, texts: Sequence[str]) -> Floats:
         """Return the probability of each text; an error leaves the backend as good as new."""
+        self._last.clear()
         try:
             return np.concatenate([self._score(part) for part in _slices(texts)])
         except BaseException:
@@ -137,7 +174,29 @@ class CompiledBackend:
         nothing = replace(self._model, memory=Memory.empty(self._model.labels))
         other.memo = Memo(nothing, limit=0, analyzer=self.memo.analyzer)
         other.shortcut = None
+        other._explainer, other._last = None, []  # noqa: SLF001  # its own kind
         return other
+
+    def explain(
+        self, texts: Sequence[str], label: int = 0, most: int | None = None
+    ) -> list[Explanation]:
+        """Return each text's explanation; those of the batch scored last cost the least.
+
+        `most` is how many spans, and how many features, they hold at most, None for all.
+        """
+        if self._explainer is None:
+            self._explainer = Explainer(self._model, self.memo, self._grams, self._table)
+        wanted = set(texts)
+        found: dict[str, Explanation] = {}
+        for sent, done in self._last:
+            if done.generation == self.memo.generation:
+                rows = {text: row for row, text in enumerate(sent) if text in wanted}
+                made = self._explainer.explain(done, [*rows.values()], [*rows], label, most)
+                found.update(zip(rows, made, strict=True))
+        for text in wanted - found.keys():
+            done = self._pass([text])
+            [found[text]] = self._explainer.explain(done, [0], [text], label, most)
+        return [found[text] for text in texts]
 
     def forget(self) -> None:
         """Drop all that was remembered."""
@@ -149,12 +208,19 @@ class CompiledBackend:
         return self.shortcut.find(chunks)
 
     def _score(self, texts: Sequence[str]) -> Floats:
-        decisions = self._decisions(list(map(tidy, texts)), as_written=self._model.undisguises)
+        done = self._pass(texts)
+        decisions = done.decisions
+        if sum(map(len, texts)) <= _KEPT_CHARACTERS:
+            self._last.append((texts, done))
         with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
             return 1 / (1 + np.exp(-decisions))
 
-    def _decisions(self, texts: Sequence[str], *, as_written: bool) -> Floats:
-        """Return the decision values of tidy texts; `as_written`, some may be disguised."""
+    def _pass(self, texts: Sequence[str]) -> Pass:
+        """Go over texts as they were sent."""
+        return self._tidy_pass(list(map(tidy, texts)), as_written=self._model.undisguises)
+
+    def _tidy_pass(self, texts: Sequence[str], *, as_written: bool) -> Pass:
+        """Go over tidy texts; `as_written`, some may be disguised."""
         self.memo.trim()
         chunks = Chunks(self._begin + self._between.join(map(_spaced, texts)) + self._end)
         indices = self._find(chunks)
@@ -163,12 +229,14 @@ class CompiledBackend:
         starts = np.concatenate(([0], breaks[:-1] + 1))
         notes = self.memo.columns().notes[indices]
         noted = np.flatnonzero(notes)
-        self._correct(words, texts, chunks, indices, noted[notes[noted] & 1 == 1])
+        corrected = self._correct(words, texts, chunks, indices, noted[notes[noted] & 1 == 1])
         decisions = self._intercept + words.decisions
         if self._model.grams:
             decisions += self._letters(indices, starts)
         if len(self._model.means):
             decisions += self._curve(indices, starts, words.vectors)
+        again: Pass | None = None
+        rest: dict[int, str] = {}
         if as_written and len(noted):
             rest = {
                 row: instead
@@ -176,8 +244,11 @@ class CompiledBackend:
                 if (instead := undisguise(texts[row])) != texts[row]
             }
             if rest:
-                decisions[list(rest)] = self._decisions(list(rest.values()), as_written=False)
-        return decisions
+                again = self._tidy_pass(list(rest.values()), as_written=False)
+                decisions[list(rest)] = again.decisions
+        reread = {row: at for at, row in enumerate(rest)}
+        generation = self.memo.generation
+        return Pass(texts, chunks, indices, starts, decisions, corrected, reread, again, generation)
 
     def _suspects(
         self, said: Integers, places: Indices, breaks: Indices, starts: Indices
@@ -203,10 +274,13 @@ class CompiledBackend:
         chunks: Sequence[str],
         indices: Indices,
         fragile: Indices,
-    ) -> None:
-        """Replace what neighbours make of the tokens of fragile chunks (rare, see `chunks`)."""
+    ) -> AbstractSet[int]:
+        """Replace what neighbours make of the tokens of fragile chunks (rare, see `chunks`).
+
+        Return the texts whose words were replaced.
+        """
         if not len(fragile):
-            return
+            return frozenset()
         analyzer = self.memo.analyzer
         is_break = indices == BREAK_INDEX
         rows = np.cumsum(is_break) - is_break
@@ -221,6 +295,7 @@ class CompiledBackend:
             instead = self._words(np.array([*edges, whole, BREAK_INDEX]))
             words.decisions[row] = instead.decisions[0]
             words.vectors[row] = instead.vectors[0]
+        return changed
 
     def _letters(self, indices: Indices, starts: Indices) -> Floats:
         """Return the part of the decision values that comes from character n-grams.
@@ -309,6 +384,11 @@ class _Grams:
 
     def find(self, tokens: Integers) -> tuple[Integers, Indices]:
         """Return the features found and the place of each one's first token."""
+        found = self.by_size(tokens)
+        return np.concatenate([one for one, _ in found]), np.concatenate([at for _, at in found])
+
+    def by_size(self, tokens: Integers) -> list[tuple[Integers, Indices]]:
+        """Return the same of n-grams of one word, of two and of three."""
         model = self._model
         # Words with a vector alone are part of no n-gram; their ids come last.
         tokens = np.where(tokens < self._base, tokens, UNKNOWN)
@@ -318,12 +398,17 @@ class _Grams:
         third = pair_at[inside]
         keys = pairs[inside].astype(np.int32) * self._base + tokens[third + 2]
         at, triples = self._triples.find(keys)
-        features = np.concatenate(
-            (model.unigrams[tokens], model.bigrams[pairs], model.trigrams[triples])
-        )
-        places = np.concatenate((np.arange(len(tokens)), pair_at, third[at]))
-        known = features >= 0
-        return features[known], places[known]
+        return [
+            _known(model.unigrams[tokens], np.arange(len(tokens))),
+            _known(model.bigrams[pairs], pair_at),
+            _known(model.trigrams[triples], third[at]),
+        ]
+
+
+def _known(features: Integers, places: Indices) -> tuple[Integers, Indices]:
+    """Return those that are features, and their places."""
+    known = features >= 0
+    return features[known], places[known]
 
 
 def _beside(labels: list[Floats]) -> Floats:

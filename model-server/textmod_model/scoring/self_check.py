@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from textmod_model.scoring.compiled import Floats
+from textmod_model.scoring.explanation import Explanation
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ class Checkable(Protocol):
     def score(self, texts: Sequence[str]) -> Floats: ...
     def cold(self) -> "Checkable": ...
     def forget(self) -> None: ...
+    def explain(
+        self, texts: Sequence[str], label: int = 0, most: int | None = None
+    ) -> Sequence[Explanation]: ...
 
 
 class SelfChecked:
@@ -51,6 +55,12 @@ class SelfChecked:
                 self._until_next = self._every
                 self._check(texts[at], scores, at)
         return scores
+
+    def explain(
+        self, texts: Sequence[str], label: int = 0, most: int | None = None
+    ) -> Sequence[Explanation]:
+        """Return each text's explanation, from memory."""
+        return self._fast.explain(texts, label, most)
 
     def _check(self, text: str, scores: Floats, at: int) -> None:
         """Score one text again, and correct its score if it was wrong."""

@@ -29,20 +29,20 @@ LAST_WORD: Final = "END"
 
 # A numeric entity of eight digits or more names no character, and thousands of digits would make
 # int() raise inside html.unescape.
-_HUGE_ENTITY: Final = re.compile(r"&#[0-9]{8,};?")
-_ESCAPED_CHARACTER: Final = re.compile(r"<[uU]\+([0-9a-fA-F]{4,6})>")
+HUGE_ENTITY: Final = re.compile(r"&#[0-9]{8,};?")
+ESCAPED_CHARACTER: Final = re.compile(r"<[uU]\+([0-9a-fA-F]{4,6})>")
 # Zero width space, word joiner, byte order mark, soft hyphen: seen by nobody, they split words.
 _INVISIBLE_BEYOND_LATIN: Final = "\u200b\u2060\ufeff"
-_INVISIBLE: Final = re.compile(f"[{_INVISIBLE_BEYOND_LATIN}\u00ad]")
+INVISIBLE: Final = re.compile(f"[{_INVISIBLE_BEYOND_LATIN}\u00ad]")
 _LONG_CHUNK: Final = re.compile(rf"\S{{{MAX_CHUNK + 1},}}")
 # What browsers do too (WHATWG, "numeric character reference end state"): the C1 controls are
 # never meant, the characters of Windows-1252 at the same places are.
-_C1_CONTROLS: Final = {
+C1_CONTROLS: Final = {
     code: bytes([code]).decode("cp1252", errors="replace").replace("\ufffd", " ")
     for code in range(0x80, 0xA0)
 }
 _C1_CONTROL: Final = re.compile("[\x80-\x9f]")
-_UNESCAPE_PASSES: Final = 3
+UNESCAPE_PASSES: Final = 3
 
 
 def clean(text: str, *, undisguises: bool = True) -> str:
@@ -67,7 +67,7 @@ def tidy(text: str) -> str:
     if "&" in text:
         text = _unescape(text)
     if "<" in text and ("<U+" in text or "<u+" in text):
-        text = _ESCAPED_CHARACTER.sub(_character, text)
+        text = ESCAPED_CHARACTER.sub(escaped_character, text)
     if not text.isascii():
         text = _repair_characters(text)
     if "\0" in text:
@@ -93,16 +93,17 @@ def word(lemma: str) -> str:
 
 
 def _unescape(text: str) -> str:
-    """Undo HTML entities, nested ones (``&amp;gt;``) too, to a depth of `_UNESCAPE_PASSES`."""
-    for _ in range(_UNESCAPE_PASSES):
+    """Undo HTML entities, nested ones (``&amp;gt;``) too, to a depth of `UNESCAPE_PASSES`."""
+    for _ in range(UNESCAPE_PASSES):
         before = text
-        text = html.unescape(_HUGE_ENTITY.sub("\ufffd", text))
+        text = html.unescape(HUGE_ENTITY.sub("\ufffd", text))
         if text == before or "&" not in text:
             break
     return text
 
 
-def _character(match: re.Match[str]) -> str:
+def escaped_character(match: re.Match[str]) -> str:
+    """Return the character that a match of ESCAPED_CHARACTER names."""
     code = int(match[1], 16)
     return chr(code) if code <= 0x10FFFF else "\ufffd"
 
@@ -118,7 +119,7 @@ def _repair_characters(text: str) -> str:
         # one of these bytes. Curly quotes, dashes, emoji and most scripts do not.
         suspect = b"\xc3" in encoded or b"\xc2" in encoded
     if suspect:
-        return _INVISIBLE.sub("", _repair_encoding(text))
+        return INVISIBLE.sub("", _repair_encoding(text))
     for character in _INVISIBLE_BEYOND_LATIN:
         if character in text:
             text = text.replace(character, "")
@@ -137,5 +138,5 @@ def _repair_encoding(text: str) -> str:
     except UnicodeEncodeError:  # surrogates: join pairs, replace lone ones
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if _C1_CONTROL.search(text):  # str.translate takes long, and hardly any text has one
-        text = text.translate(_C1_CONTROLS)
+        text = text.translate(C1_CONTROLS)
     return text

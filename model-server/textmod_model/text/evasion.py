@@ -75,6 +75,14 @@ def origins(text: str) -> tuple[str, list[int]]:
     return draft.text, draft.origins or []
 
 
+def rewrite(draft: Draft) -> None:
+    """Do what `undisguise` does to a draft of at most LONGEST_TEXT characters.
+
+    All of it is `Draft.sub`, so that a draft may record the steps.
+    """
+    _undisguised(draft)
+
+
 def is_suspect(text: str) -> bool:
     """Tell whether a text is to be undisguised: what a scorer tells by remembered chunks."""
     said = list(map(suspicion, text.split()))
