@@ -6,6 +6,7 @@
 ``compiled.npz``          plain arrays for the scorer, if the recipe can be compiled
 ``benchmark.json``        measured speed; varies from run to run, so no part of the digest
 ``report.html``           the training report; the same
+``model.onnx``            instead of the pipeline and its compiled form: an ONNX graph (`kinds`)
 ========================  ========================================================================
 
 The same data, recipe, seed and versions give the same bytes, and so the same digest.
@@ -148,6 +149,10 @@ class Artifact:
         """Return a listed file's bytes. Raises ArtifactError unless they match its digest."""
         return _read_checked(self.path, name, self.manifest.files[name])
 
+    def refusal(self, name: str, why: str) -> ArtifactError:
+        """Return the error of a file that is not loaded; `why` follows its path."""
+        return ArtifactError(f"{self.path / name} {why}")
+
     def compiled(self) -> "Compiled | None":
         """Load the compiled form, None if the artifact has none. Raises ArtifactError."""
         from textmod_model.scoring.compiled import Compiled
@@ -159,30 +164,35 @@ class Artifact:
         except ArtifactError:
             raise
         except ValueError as error:
-            raise ArtifactError(
-                f"{self.path / COMPILED} cannot be loaded ({error}); package the model again."
+            raise self.refusal(
+                COMPILED, f"cannot be loaded ({error}); package the model again."
             ) from error
 
     def pipeline(self) -> "Pipeline":
         """Load the fitted scikit-learn pipeline.
 
-        Raises ArtifactError if the file names a type outside `TRUSTED_TYPES` or is damaged.
+        Raises ArtifactError if there is none, or if the file names a type outside `TRUSTED_TYPES`
+        or is damaged.
         """
         import skops.io
         from skops.io.exceptions import UntrustedTypesFoundException
 
+        if not self.has(MODEL):
+            raise ArtifactError(
+                f"{self.path} is a model of the kind {self.manifest.kind} and has no scikit-learn "
+                "pipeline: give the artifact that it was made from."
+            )
         data = self.read(MODEL)
         try:
             return skops.io.loads(data, trusted=list(TRUSTED_TYPES))
         except UntrustedTypesFoundException as error:
-            raise ArtifactError(
-                f"{self.path / MODEL} names types that no model of ours has, so it was not "
-                f"loaded: {error}"
+            raise self.refusal(
+                MODEL, f"names types that no model of ours has, so it was not loaded: {error}"
             ) from error
         except Exception as error:  # a damaged file fails in any of skops' loaders
-            raise ArtifactError(
-                f"{self.path / MODEL} cannot be loaded ({type(error).__name__}: {error}); "
-                "package the model again."
+            raise self.refusal(
+                MODEL,
+                f"cannot be loaded ({type(error).__name__}: {error}); package the model again.",
             ) from error
 
 

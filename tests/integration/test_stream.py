@@ -22,6 +22,7 @@ from pathlib import Path
 
 import confluent_kafka
 import pytest
+import small_model
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
@@ -716,6 +717,37 @@ def test_the_wrong_model_never_serves(stream, tmp_path):
     assert worker.process.wait(30) == 65
     assert log.read_text().startswith("ModelDigestMismatch: ")
     assert one.read(one.output) == []
+
+
+def test_an_onnx_model_serves_the_stream_and_rest(stream, tmp_path):
+    made = small_model.train(tmp_path, "--recipe", "seed", "--no-report")
+    exported = tmp_path / "onnx"
+    command = [sys.executable, "-m", "textmod_model", "export", made, "--out", exported]
+    subprocess.run(command, check=True, capture_output=True)
+    one = stream(TEXTMOD_ARTIFACT=str(exported), TEXTMOD_MESSAGE_OUTPUT_FORMAT="Verdict")
+    texts = ["you stupid idiot", "a lovely paper", "🙂 漢字", "x" * 100_000, "s t u p i d"]
+    one.send(values=[*(json.dumps({"body": text}).encode() for text in texts), *BAD])
+    worker = one.start()
+    verdicts, letters = one.results()
+    assert len(letters) == len(BAD)
+    expected = Scorer.from_artifact(artifact.load(made)).score(texts)
+    scores = {
+        int(dict(message.headers())["number"]): json.loads(message.value())["score"]
+        for message in verdicts
+    }
+    assert [scores[at] for at in range(len(texts))] == pytest.approx(expected, abs=1e-9)
+
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{worker.ports[0]}/api/v1.0/predictions",
+        json.dumps({"data": {"ndarray": texts[:1]}}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - a server of this test's own
+        [[_, removed]] = json.load(answer)["data"]["ndarray"]
+    assert removed == pytest.approx(expected[0], abs=1e-9)
+    code, errors = worker.terminate()
+    assert code == 0, errors
+    assert "Traceback" not in errors
 
 
 def test_an_outage_of_the_broker_is_waited_out(tmp_path, model, delivery):

@@ -12,8 +12,11 @@ BENCHMARK = 1234.5
 """Messages/s that the artifact claims."""
 
 
-def train(folder: Path) -> Path:
-    """Train on 120 invented comments, a third of them rude; return the artifact's folder."""
+def train(folder: Path, *options: str) -> Path:
+    """Train on 120 invented comments, a third of them rude; return the artifact's folder.
+
+    `options` are further ones of `textmod-model train`.
+    """
     rows = ["text,label"]
     rows += [
         f"{'stupid idiot' if number % 3 == 0 else 'lovely paper'} {number},{int(number % 3 == 0)}"
@@ -21,6 +24,7 @@ def train(folder: Path) -> Path:
     ]
     (folder / "comments.csv").write_text("\n".join(rows))
     command = [sys.executable, "-m", "textmod_model", "train", folder / "comments.csv"]
-    subprocess.run([*command, "--out", folder / "artifact"], check=True, capture_output=True)
+    command += ["--out", folder / "artifact", *options]
+    subprocess.run(command, check=True, capture_output=True)
     artifact.write_benchmark(folder / "artifact", BENCHMARK)
     return folder / "artifact"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -109,7 +110,7 @@ def build_model(
     """
     name = f"{MODEL}:{tag or version()}"
     progress.step(f"Building {name} with the model {model}")
-    arguments = base.arguments() | {"MODEL": _staged(model)} | (options or {})
+    arguments = base.arguments() | {"MODEL": _staged(model), "KIND": _kind(model)} | (options or {})
     _build(engine, "Dockerfile.model", name, arguments, fresh=fresh)
     return name
 
@@ -117,6 +118,17 @@ def build_model(
 def layers(engine: Engine, image: str) -> list[str]:
     """The digests of an image's layers, uncompressed, from the base's up."""
     return list(engine.inspect(image)["RootFS"]["Layers"])
+
+
+def _kind(model: str) -> str:
+    """Return the kind of an artifact, which decides what the image needs."""
+    manifest = Path(model) / "manifest.json"
+    if not manifest.is_file():
+        return "pipeline"
+    try:
+        return str(json.loads(manifest.read_bytes()).get("kind", "pipeline"))
+    except (ValueError, AttributeError):  # the build says what is wrong with it
+        return "pipeline"
 
 
 def _staged(model: str) -> str:

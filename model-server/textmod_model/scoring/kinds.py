@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Final = {
+    "onnx": Kind("model.onnx", "textmod_model.scoring.onnx_model:load"),
     "pipeline": Kind("model.skops", "textmod_model.scoring.kinds:pipeline"),
 }
 

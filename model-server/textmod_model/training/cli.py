@@ -35,6 +35,7 @@ def add_commands(subparsers: "Subparsers") -> None:
     _add_compare(subparsers)
     _add_inspect(subparsers)
     _add_package(subparsers)
+    _add_export(subparsers)
     _add_sample(subparsers)
 
 
@@ -87,6 +88,14 @@ def _add_package(subparsers: "Subparsers") -> None:
     )
     parser.add_argument("artifact", type=Path, help="folder of the artifact")
     parser.set_defaults(run=_guarded(run_package))
+
+
+def _add_export(subparsers: "Subparsers") -> None:
+    parser = subparsers.add_parser("export", help="write a model of the recipe seed as ONNX")
+    parser.add_argument("artifact", type=Path, help="folder of the trained model")
+    parser.add_argument("--kind", choices=("onnx",), default="onnx")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the exported artifact")
+    parser.set_defaults(run=_guarded(run_export))
 
 
 def _add_sample(subparsers: "Subparsers") -> None:
@@ -264,6 +273,17 @@ def run_package(arguments: argparse.Namespace) -> int:
     speed = _speed(Scorer.from_artifact(made))
     write_benchmark(arguments.artifact, speed)
     _say(f"{arguments.artifact}: {made.manifest.digest}, {speed:,.0f} messages/s on one core")
+    return 0
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Write the artifact as another kind, and say how near its scores are."""
+    from textmod_model.artifact import load
+    from textmod_model.training.export import export
+
+    written, difference = export(load(arguments.artifact), arguments.out)
+    digest = written.manifest.digest
+    _say(f"{arguments.out}: {digest}, scores within {difference:.1g} of the pipeline's")
     return 0
 
 
