@@ -16,8 +16,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Final, Literal, Self
 
-ConditionType = Literal["Accepted", "TopicsReady", "WorkloadReady", "AutoscalingReady"]
-"""The conditions that stand for a part of the work; the summary conditions follow from them."""
+ConditionType = Literal[
+    "Accepted", "TopicsReady", "WorkloadReady", "AutoscalingReady", "PoliciesReady"
+]
+"""The conditions that stand for a part of the work; the summary conditions follow from them, but
+for PoliciesReady: a stream whose policies wait for something serves all the same."""
 
 REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
     "Accepted": (
@@ -63,6 +66,14 @@ REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
         "AtMaximum",
         "HotPartition",
         "HpaLimited",
+    ),
+    "PoliciesReady": (
+        "PoliciesInvalid",
+        "UnknownLabel",
+        "PrecisionUnreachable",
+        "ModelUnknown",
+        "RateUnknown",
+        "Propagating",
     ),
 }
 """Every reason of a condition that is not True, by the condition that it is documented under. Each

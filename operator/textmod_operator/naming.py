@@ -31,6 +31,14 @@ OFFSETS_ANNOTATION: Final = f"{GROUP}/offsets"
 without what the one before it has committed."""
 OFFSETS_ABANDONED: Final = "Abandon"
 
+POLICIES_ANNOTATION: Final = f"{GROUP}/policies"
+"""On the model pods: the version of the policies that they are to read. The kubelet reads a pod's
+volumes again as soon as its annotations change, and without that once a minute."""
+DECIDED_ANNOTATION: Final = f"{GROUP}/decided"
+"""On the ConfigMap of the policies: when each threshold moved last, and for which model."""
+POLICIES_KEY: Final = "policies.json"
+"""In the ConfigMap of the policies: their solved form."""
+
 # --- Seldon -------------------------------------------------------------------------------------
 PREDICTOR: Final = "default"
 CONTAINER: Final = "classifier"
@@ -89,6 +97,7 @@ ENV_MODEL_THRESHOLD: Final = "TEXTMOD_MODEL_THRESHOLD"
 ENV_PROTOCOL: Final = "TEXTMOD_PROTOCOL"
 ENV_POD_NAME: Final = "TEXTMOD_POD_NAME"
 ENV_SHUTDOWN_SECONDS: Final = "TEXTMOD_SHUTDOWN_SECONDS"
+ENV_POLICIES_FILE: Final = "TEXTMOD_POLICIES_FILE"
 ENV_REVISION: Final = "TEXTMOD_REVISION"
 """Read by no process: it changes with all that a pod is made of, the content of the Secrets
 included, so that the pods are rolled, and by it the operator knows the new ones from the old. (An
@@ -101,6 +110,11 @@ def child(tm: TextModeration) -> str:
     """Name of each object made for `tm`. It is no name that Seldon gives (Seldon deletes an HPA or
     a PodDisruptionBudget that is called like its Deployment)."""
     return tm.metadata.name
+
+
+def policies_config_map(tm: TextModeration) -> str:
+    """Name of the ConfigMap that hands the policies of `tm` to its pods."""
+    return f"{tm.metadata.name}-policies"
 
 
 def labels(tm: TextModeration) -> dict[str, str]:

@@ -94,6 +94,11 @@ def pod_seen(pod: Manifest) -> PodSeen:
         unscheduled=_unscheduled(conditions.get("PodScheduled", {})),
         refused=_refused(status),
         address=status.get("podIP"),
+        policies=(
+            (pod["metadata"].get("annotations") or {}).get(naming.POLICIES_ANNOTATION, "")
+            if naming.ENV_POLICIES_FILE in environment
+            else None
+        ),
     )
 
 

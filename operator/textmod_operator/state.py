@@ -281,6 +281,9 @@ class PodSeen:
     """The kubelet's own words, when it did not admit the pod."""
     address: str | None = None
     """Its IP, once it has one."""
+    policies: str | None = None
+    """The version of the policies that it was told to read; empty before the first, None for a pod
+    that reads none."""
     says: str | None = None
     """What its readiness endpoint answered when it was asked why it does not read or serve."""
 

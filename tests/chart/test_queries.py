@@ -161,6 +161,9 @@ FIRING: dict[str, dict[str, str]] = {
         f'textmod_score_mismatch_total{{{STREAM}, pod="a"}}': "0x10 1x40",
     },
     "TextModerationNotReady": {f'textmoderation_condition{{{STREAM}, type="Ready"}}': "0x40"},
+    "TextModerationPoliciesNotInForce": {
+        f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "0x40"
+    },
     "TextModerationOperatorNotLeading": {'textmod_operator_leader{pod="a"}': "0x40"},
     "TextModerationOperatorErrors": {
         "textmod_operator_reconcile_errors_total": "0+2x40",
@@ -194,6 +197,9 @@ QUIET: dict[str, dict[str, str]] = {
         f'textmod_score_mismatch_total{{{STREAM}, pod="a"}}': "0x40",
     },
     "TextModerationNotReady": {f'textmoderation_condition{{{STREAM}, type="Ready"}}': "1x40"},
+    "TextModerationPoliciesNotInForce": {  # while a change is on its way
+        f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "1x10 0x5 1x30"
+    },
     "TextModerationOperatorNotLeading": {
         'textmod_operator_leader{pod="a"}': "0x40",
         'textmod_operator_leader{pod="b"}': "1x40",

@@ -2,93 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fake_cluster import NEWEST, FakeCluster, conditions
-from fake_topics import FakeTopics
-from objects import IMAGE, body, moderation, scaling_seen
+from fake_cluster import NEWEST, FakeCluster
+from objects import body, moderation, scaling_seen
+from world import DEPLOYMENT, SERVING, World, pod, serving
 
-from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.decisions import changes_condition
-from textmod_operator.controller.inventory import Inventory
-from textmod_operator.controller.passes import Passes, next_pass
+from textmod_operator.controller.passes import next_pass
 from textmod_operator.controller.pod_health import with_answers
-from textmod_operator.controller.reconcile import Edges, Outcome
-from textmod_operator.controller.status_writer import StatusWriter
+from textmod_operator.controller.reconcile import Outcome
 from textmod_operator.errors import ClusterError, TopicsNotReady
 from textmod_operator.settings import Settings
-from textmod_operator.state import Capabilities, Manifest, ObjectKey, PodSeen, ScalingSeen
-
-SCIENCE = ObjectKey("reddit", "science")
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-DEPLOYMENT = {"serving": {"platform": "Deployment"}}
-SERVING: dict[str, Manifest] = {
-    "Deployment": {
-        "observedGeneration": None,
-        "replicas": 1,
-        "updatedReplicas": 1,
-        "availableReplicas": 1,
-    },
-    "HorizontalPodAutoscaler": {
-        "conditions": [{"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}]
-    },
-}
-
-
-@dataclass
-class World:
-    """What a pass meets, and what it leaves."""
-
-    cluster: FakeCluster = field(default_factory=FakeCluster)
-    kafka: FakeTopics = field(default_factory=FakeTopics)
-    claims: Claims = field(default_factory=Claims)
-    scaling: ScalingSeen | None = field(default_factory=scaling_seen)
-    says: dict[str, str] = field(default_factory=dict)
-    """Address of a pod → the sentence of its readiness endpoint."""
-
-    def run(self, spec: dict[str, Any], **metadata: Any) -> Outcome | None:
-        """One pass over an object with this spec and the status that the last pass left."""
-        status = self.cluster.body.get("status", {}) if self.cluster.body else {}
-        asked = body(spec, **{"resourceVersion": "1", **metadata})
-        self.cluster.body = {**asked, "status": status}
-        inventory = Inventory()
-        inventory.note(SCIENCE, self.cluster.body)
-        self.claims.note(SCIENCE, self.cluster.body)
-        edges = Edges(
-            self.cluster,
-            self.kafka,
-            Capabilities,
-            self.claims,
-            write_status=self.cluster.patch_status,
-            ask_pod=self.says.get,
-        )
-        writer = StatusWriter(self.cluster, 10.0, lambda key, body: None, clock=lambda: 0.0)
-        passes = Passes(inventory, edges, lambda key: self.scaling, writer, lambda: NOW)
-        return passes.run(SCIENCE)
-
-    @property
-    def told(self) -> dict[str, tuple[str, str]]:
-        assert self.cluster.body is not None
-        return conditions(self.cluster.body)
-
-    def wrote(self) -> list[tuple[str, str]]:
-        """What was written to the world since the last call, but for the status."""
-        writes = [w for w in self.cluster.writes if w[1] != "status"] + self.kafka.writes
-        self.cluster.writes.clear()
-        self.kafka.writes.clear()
-        return writes
-
-
-def serving() -> World:
-    """A world in which a replica of whatever is asked for serves."""
-    return World(FakeCluster(status=SERVING, pods_of=(pod(ready=True, revision=NEWEST),)))
-
-
-def pod(**changes: Any) -> PodSeen:
-    return PodSeen(**{"name": "science-1", "image": IMAGE, "ready": False, **changes})
+from textmod_operator.state import Manifest, ObjectKey, PodSeen
 
 
 def refusal(status: int, message: str) -> ClusterError:

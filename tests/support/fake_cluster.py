@@ -12,7 +12,7 @@ from typing import Any
 
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.errors import ClusterError
-from textmod_operator.naming import ENV_REVISION, FINALIZER
+from textmod_operator.naming import ENV_REVISION, FINALIZER, POLICIES_ANNOTATION
 from textmod_operator.state import Capabilities, Manifest, ObjectKey, PodSeen, Ref
 
 NEWEST = "newest"
@@ -76,6 +76,22 @@ class FakeCluster:
         self._meets("get", ref.kind)
         return self.live.get(ref)
 
+    def known(self, ref: Ref) -> Manifest | None:
+        self._meets("get", ref.kind)
+        body = self.live.get(ref)
+        if body is None:
+            return None
+        owned_by = [{"kind": "TextModeration", "uid": body["owner"]}]
+        return {**body, "metadata": {**body["metadata"], "ownerReferences": owned_by}}
+
+    def annotate_pod(self, namespace: str, name: str, annotations: Manifest) -> None:
+        self._meets("patch", "Pod")
+        self.writes.append(("annotate", name))
+        version = annotations[POLICIES_ANNOTATION]
+        self.pods_of = tuple(
+            replace(pod, policies=version) if pod.name == name else pod for pod in self.pods_of
+        )
+
     def owned(self, owner_uid: str, namespace: str) -> list[Ref]:
         return [ref for ref, body in self.live.items() if body["owner"] == owner_uid]
 
@@ -89,7 +105,7 @@ class FakeCluster:
     def _revision(self) -> str:
         """Of the pods that were applied last."""
         for body in self.live.values():
-            spec = body["spec"]
+            spec = body.get("spec", {})
             if body["kind"] == "SeldonDeployment":
                 pod = spec["predictors"][0]["componentSpecs"][0]["spec"]
             elif body["kind"] == "Deployment":

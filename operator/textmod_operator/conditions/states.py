@@ -13,8 +13,8 @@ PARTS: Final[tuple[ConditionType, ...]] = (
     "WorkloadReady",
     "AutoscalingReady",
 )
-ORDER: Final = ("Ready", *PARTS, "Reconciling", "Stalled")
-PASSING: Final = frozenset({"Creating", "RollingOut", "LagUnknown"})
+ORDER: Final = ("Ready", *PARTS, "PoliciesReady", "Reconciling", "Stalled")
+PASSING: Final = frozenset({"Creating", "RollingOut", "LagUnknown", "Propagating", "RateUnknown"})
 """Reasons of work under way: Reconciling, and no event of their own."""
 NEEDS_A_PERSON: Final = frozenset(
     {

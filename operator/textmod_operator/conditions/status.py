@@ -11,6 +11,7 @@ from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions.autoscaling import autoscaling_state
 from textmod_operator.conditions.figures import FIGURES, figures
+from textmod_operator.conditions.policies import CONDITION, policies_state, policies_status
 from textmod_operator.conditions.states import (
     NEEDS_A_PERSON,
     ORDER,
@@ -20,6 +21,7 @@ from textmod_operator.conditions.states import (
 )
 from textmod_operator.conditions.workload import workload_state
 from textmod_operator.errors import Problem
+from textmod_operator.policies import PoliciesSeen
 from textmod_operator.state import Desired, Manifest, Observed, WorkloadSeen
 
 _VALID = ConditionState("True", "Valid", "the spec is valid and its Secrets are there")
@@ -37,7 +39,7 @@ def refused_status(body: Manifest, problem: Problem, now: datetime) -> Manifest:
             "Unknown", "NotLookedAt", f"not looked at while {problem.condition} is False"
         )
     )
-    parts: dict[str, ConditionState] = dict.fromkeys(PARTS, unseen)
+    parts: dict[str, ConditionState] = dict.fromkeys(_parts(body), unseen)
     if problem.condition != "Accepted":
         parts["Accepted"] = _VALID
     parts[problem.condition] = ConditionState("False", problem.reason, problem.message)
@@ -60,12 +62,18 @@ def failed_status(body: Manifest, reason: str, message: str, now: datetime) -> M
         message: what failed, and what happens next.
     """
     unseen = ConditionState("Unknown", reason, message)
-    parts: dict[str, ConditionState] = dict.fromkeys(PARTS, unseen)
+    parts: dict[str, ConditionState] = dict.fromkeys(_parts(body), unseen)
     return {
         **(body.get("status") or {}),
         "observedGeneration": body["metadata"].get("generation", 0),
         "conditions": _dated(parts, body, now),
     }
+
+
+def _parts(body: Manifest) -> tuple[str, ...]:
+    """The conditions of parts that this object has."""
+    has_policies = bool((body.get("spec") or {}).get("policies"))
+    return (*PARTS, CONDITION) if has_policies else PARTS
 
 
 def held_status(body: Manifest, problem: Problem, now: datetime) -> Manifest:
@@ -93,6 +101,7 @@ def status(
     seen: Observed,
     problems: Sequence[Problem],
     now: datetime,
+    policies: PoliciesSeen | None = None,
 ) -> Manifest:
     """The whole status, in the API's JSON form.
 
@@ -103,6 +112,7 @@ def status(
         seen: what is there.
         problems: what was raised on the way, at most one for each part.
         now: with a time zone.
+        policies: None: the object has none.
     """
     failed = {problem.condition: problem for problem in problems}
     states = {
@@ -117,6 +127,8 @@ def status(
         else states[part]
         for part in PARTS
     }
+    if policies is not None:
+        parts[CONDITION] = policies_state(policies)
     result: Manifest = {
         "observedGeneration": tm.metadata.generation,
         "conditions": _dated(parts, body, now),
@@ -125,6 +137,7 @@ def status(
         "endpoint": naming.endpoint(tm),
         "topics": _topics(body, seen),
         **(_replicas(want, seen.workload) or _known(body)),
+        **policies_status(policies, body.get("status") or {}),
         **figures(seen.scaling),
     }
     return {key: value for key, value in result.items() if value is not None}
@@ -206,7 +219,11 @@ def _dated(parts: Mapping[str, ConditionState], body: Manifest, now: datetime) -
     old = {item["type"]: item for item in (body.get("status") or {}).get("conditions") or ()}
     stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     generation = body["metadata"].get("generation", 0)
-    return [_condition(name, states[name], generation, old.get(name, {}), stamp) for name in ORDER]
+    return [
+        _condition(name, states[name], generation, old.get(name, {}), stamp)
+        for name in ORDER
+        if name in states
+    ]
 
 
 def _condition(

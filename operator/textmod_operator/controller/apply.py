@@ -97,15 +97,23 @@ def apply_all(
 def prune(want: Desired, live: dict[Ref, Manifest], tm: TextModeration, cluster: Cluster) -> None:
     """Delete what was made for this object once and is no longer wanted.
 
-    A workload of the other platform serves until its successor does.
+    A workload of the other platform serves until its successor does, and policies stay until the
+    last pod that reads them is gone.
     """
     wanted = {Ref.of(manifest) for manifest in want.objects}
     if wanted - live.keys():
         return
     kept = () if serves(live[want.workload]) else _SERVING_KINDS
     for ref in cluster.owned(tm.metadata.uid, tm.metadata.namespace):
-        if ref not in wanted and ref.kind not in kept:
-            cluster.delete(ref)
+        if ref in wanted or ref.kind in kept or (ref.kind == "ConfigMap" and _is_read(tm, cluster)):
+            continue
+        cluster.delete(ref)
+
+
+def _is_read(tm: TextModeration, cluster: Cluster) -> bool:
+    """Whether a pod still reads policies: one that starts waits for them."""
+    pods = cluster.pods(ObjectKey(tm.metadata.namespace, tm.metadata.name))
+    return any(pod.policies is not None for pod in pods)
 
 
 def workload_exists(want: Desired, tm: TextModeration, cluster: Cluster) -> bool:

@@ -20,6 +20,7 @@ from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.decisions import Decisions
 from textmod_operator.controller.inventory import Inventory, key_of, needs_pass
 from textmod_operator.controller.kafka_workers import KafkaWorkers
+from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.passes import Passes, next_pass
 from textmod_operator.controller.reconcile import Edges, Outcome
 from textmod_operator.controller.status_writer import StatusWriter
@@ -46,6 +47,7 @@ class Controller:
         self._queue: WorkQueue[ObjectKey] = WorkQueue()
         self._inventory = Inventory()
         self._claims = Claims()
+        self._model_pods = ModelPods()
         self._kafka = KafkaClusters()
         self._threads = ThreadPoolExecutor(settings.workers, "reconcile")
         self._tasks: list[asyncio.Task[None]] = []
@@ -81,6 +83,7 @@ class Controller:
             lambda: replace(self._cluster.capabilities(), keda_url=self._settings.keda_url),
             self._claims,
             self._writer.merge,
+            model_pods=self._model_pods,
         )
         self._passes = Passes(self._inventory, edges, self.streams.scaling, self._writer)
 
@@ -203,6 +206,7 @@ class Controller:
         self._writer.forget(key)
         self._unfollow(key)
         self._cluster.forget(key)
+        self._model_pods.forget(key)
         for other in self._claims.forget(key):
             self._enqueue_known(other)
         metrics.OBJECTS.set(len(self._inventory))

@@ -106,6 +106,8 @@ class Passes:
 def next_pass(outcome: Outcome, scaling: ScalingSeen | None, settings: Settings) -> NextPass:
     """When the object of a pass is due again, without any event. Pure."""
     seconds = settings.resync_interval
+    if outcome.again is not None:
+        seconds = min(seconds, outcome.again)
     if outcome.uses_secrets:
         in_doubt = scaling is not None and isinstance(scaling.reading, LagUnknown)
         interval = settings.secrets_doubt_interval if in_doubt else settings.secrets_interval

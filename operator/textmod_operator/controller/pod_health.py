@@ -3,6 +3,7 @@ sentence. A pod that can't be reached from here (a network policy, a mesh) says 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
@@ -25,16 +26,29 @@ nothing."""
 
 def why_not_ready(address: str) -> str | None:
     """The sentence with which the pod at `address` says that it is not ready."""
+    answer = get(address, "/health/ready", 4 * MOST_CHARACTERS)
+    if answer is None or answer[0] != 503:
+        return None
+    return answer[1].decode(errors="replace").strip()[:MOST_CHARACTERS] or None
+
+
+def get(address: str, path: str, most_bytes: int) -> tuple[int, bytes] | None:
+    """The status and the first bytes of a model pod's answer; None without one in time."""
     connection = HTTPConnection(address, naming.METRICS_PORT, timeout=SECONDS)
+    deadline = time.monotonic() + 2 * SECONDS  # of an answer that comes drop by drop
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", path)
         answer = connection.getresponse()
-        text = answer.read(4 * MOST_CHARACTERS).decode(errors="replace").strip()
+        body = b""
+        while len(body) < most_bytes and (chunk := answer.read1(1 << 16)):
+            body += chunk
+            if time.monotonic() > deadline:
+                return None
     except (OSError, HTTPException):
         return None
     finally:
         connection.close()
-    return text[:MOST_CHARACTERS] if answer.status == 503 and text else None
+    return answer.status, body[:most_bytes]
 
 
 def with_answers(

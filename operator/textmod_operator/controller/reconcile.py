@@ -6,7 +6,7 @@ What must be remembered lives in Kubernetes (the object, its status, what it own
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from textmod_operator.api.v1alpha1 import TextModeration
@@ -23,7 +23,9 @@ from textmod_operator.controller.apply import (
 )
 from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.gather import autoscaler_seen, connect_to_kafka, workload_seen
+from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.pod_health import AskPod, why_not_ready, with_answers
+from textmod_operator.controller.policies import hand_out, settle, with_config_map
 from textmod_operator.controller.restart import restart, restart_due
 from textmod_operator.desired import desired, stopped
 from textmod_operator.errors import AutoscalingNotReady, Problem, TopicsNotReady
@@ -57,6 +59,7 @@ class Edges:
     claims: Claims
     write_status: StatusWriter
     ask_pod: AskPod = why_not_ready
+    model_pods: ModelPods = field(default_factory=ModelPods)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Outcome:
     uses_secrets: bool = False
     finished: bool = True
     """False: the pass failed midway, and says nothing about whether to follow the lag."""
+    again: float | None = None
+    """Seconds after which something is looked at that no watch reports; None: nothing is."""
 
 
 def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: datetime) -> Outcome:
@@ -102,6 +107,10 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     if (move := handover.pending(tm, body)) is not None:
         tm = move.before
         want = desired(tm, connection, edges.capabilities(), secrets_digest)
+    policies = settle(
+        tm, want, cluster=edges.cluster, pods=edges.model_pods, scaling=scaling, now=now
+    )
+    want = with_config_map(want, policies)
     problems: list[Problem] = []
     topics: tuple[TopicSeen, ...] = ()
     live: dict[Ref, Manifest] = {}
@@ -124,6 +133,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         live = apply_all(want, tm, edges.cluster, problems)
         prune(want, live, tm, edges.cluster)
         step_over_zero(tm, scaling, edges.cluster)
+        policies = hand_out(tm, policies, live, edges.cluster, edges.model_pods)
     workload = workload_seen(
         tm, want, live, edges.cluster, lambda pods: with_answers(pods, scaling, edges.ask_pod)
     )
@@ -135,13 +145,16 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     if move is not None and topics and not _hindered(problems):
         with noted(problems):
             _hand_over(move, connection, seen, edges)
-    result = status(tm, body, want=want, seen=seen, problems=problems, now=now)
+    decided = policies.seen if policies is not None else None
+    result = status(tm, body, want=want, seen=seen, problems=problems, now=now, policies=decided)
+    key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
     return Outcome(
         result,
         tm,
         connection,
         retry=any(problem.retry for problem in problems) or _may_turn_out_foreign(tm, seen),
         uses_secrets=secrets_digest is not None,
+        again=edges.model_pods.wait(key) if policies is not None and policies.waits else None,
     )
 
 

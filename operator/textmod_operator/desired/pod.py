@@ -10,6 +10,7 @@ from textmod_operator import naming
 from textmod_operator.api.kafka import Sasl
 from textmod_operator.api.quantity import quantity_text
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired import policies
 from textmod_operator.state import KafkaConnection, Manifest
 
 SHUTDOWN_SECONDS = 30
@@ -38,7 +39,7 @@ def pod_spec(tm: TextModeration, connection: KafkaConnection, revision: str) -> 
     model = tm.spec.model
     spec: Manifest = {
         "containers": [_container(tm, connection, revision)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, *_secret_volumes(tm)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *_secret_volumes(tm), *policies.volumes(tm)],
         "terminationGracePeriodSeconds": _pre_stop(tm) + SHUTDOWN_SECONDS + SPARE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -95,7 +96,11 @@ def _container(tm: TextModeration, connection: KafkaConnection, revision: str) -
             for part, quantities in (("requests", resources.requests), ("limits", resources.limits))
             if quantities
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *_secret_mounts(tm)],  # noqa: S108
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            *_secret_mounts(tm),
+            *policies.mounts(tm),
+        ],
         # All of it here and nothing in the pod's, which Seldon's controller sets where it is empty.
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -154,6 +159,7 @@ def _environment(tm: TextModeration, connection: KafkaConnection, revision: str)
             "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
         },
         *_credentials(tm),
+        *policies.environment(tm),
         *(entry.model_dump(by_alias=True, exclude_none=True) for entry in spec.model.env),
     ]
 

@@ -195,6 +195,7 @@ def _relevant(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only com
         metadata.get("ownerReferences"),
         metadata.get("deletionTimestamp"),
         body.get("spec"),
+        body.get("data"),
         reported,
     )
 

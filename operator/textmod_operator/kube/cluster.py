@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
+from textmod_operator.errors import ClusterError
 from textmod_operator.kube.apply import Applier
 from textmod_operator.kube.cache import OwnedObjects
-from textmod_operator.kube.client import Api, connect
+from textmod_operator.kube.client import Api, connect, patch
 from textmod_operator.kube.discovery import Discovery
 from textmod_operator.kube.events import post_event
 from textmod_operator.kube.lease import LEASE_SECONDS, Election, Guarded, campaign, dead_man
@@ -103,6 +104,23 @@ class Cluster:
     def get(self, ref: Ref) -> Manifest | None:
         """Read one object from the API server, or None."""
         return self._applier.get(ref)
+
+    def known(self, ref: Ref) -> Manifest | None:
+        """An owned object as cached or, before it was listed, as the API server has it."""
+        return self._cache.live(ref) or self._applier.get(ref)
+
+    def annotate_pod(self, namespace: str, name: str, annotations: Manifest) -> None:
+        """Set annotations of a model pod; one that is gone is passed over.
+
+        Raises:
+            ClusterError: the API server refused.
+        """
+        body = {"metadata": {"annotations": annotations}}
+        try:
+            patch(self._guarded, Ref("v1", "Pod", namespace, name), body)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
 
     # --- TextModerations --------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ PLURALS: Final = {
     "PodDisruptionBudget": "poddisruptionbudgets",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     SCALED_OBJECT: "scaledobjects",
+    "ConfigMap": "configmaps",
+    "Pod": "pods",
 }
 """The resource of every kind that the operator writes."""
 
@@ -28,6 +30,7 @@ OWNED_KINDS: Final = (
     ("policy/v1", "PodDisruptionBudget"),
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
     (SCALED_OBJECT_API_VERSION, SCALED_OBJECT),
+    ("v1", "ConfigMap"),
 )
 """(apiVersion, kind) of everything that is made for a TextModeration: watched, repaired, pruned."""
 

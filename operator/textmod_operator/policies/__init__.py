@@ -8,20 +8,31 @@ read.
 from textmod_operator.policies.histogram import MINIMUM_ROWS, Expected, Histogram
 from textmod_operator.policies.model import ModelAnswer, ModelSeen, answered, model_of
 from textmod_operator.policies.record import Decided, Record
-from textmod_operator.policies.solved import Finding, Solution, SolvedPolicy, SolvedRule
+from textmod_operator.policies.rollout import LONG_SECONDS, PoliciesSeen, Rollout
+from textmod_operator.policies.solved import (
+    Finding,
+    FindingReason,
+    Solution,
+    SolvedPolicy,
+    SolvedRule,
+)
 from textmod_operator.policies.solver import HYSTERESIS, Known, solve
 
 __all__ = [
     "HYSTERESIS",
+    "LONG_SECONDS",
     "MINIMUM_ROWS",
     "Decided",
     "Expected",
     "Finding",
+    "FindingReason",
     "Histogram",
     "Known",
     "ModelAnswer",
     "ModelSeen",
+    "PoliciesSeen",
     "Record",
+    "Rollout",
     "Solution",
     "SolvedPolicy",
     "SolvedRule",

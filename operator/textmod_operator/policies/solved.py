@@ -99,6 +99,20 @@ class Solution:
         }
         return {"version": version_of(rest), **rest}
 
+    @property
+    def version(self) -> str:
+        """The digest of all that the solved form says."""
+        return str(self.document()["version"])
+
+    @staticmethod
+    def version_in(written: str | None) -> str | None:
+        """The version of a solved form as text; None where it is none."""
+        try:
+            version = json.loads(written or "null")["version"]
+        except (ValueError, TypeError, KeyError):
+            return None
+        return version if isinstance(version, str) else None
+
     def written(self) -> str:
         """The solved form as text, the same for equal solutions."""
         return json.dumps(self.document(), sort_keys=True, indent=1) + "\n"

@@ -1,0 +1,119 @@
+"""The policies of one object in one pass: solved, handed to the pods, followed until in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from textmod_operator import naming
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.controller.model_pods import ModelPods
+from textmod_operator.desired.policies import config_map, config_map_ref
+from textmod_operator.kube.cluster import Cluster
+from textmod_operator.policies import Known, PoliciesSeen, Record, Solution, solve
+from textmod_operator.state import (
+    Desired,
+    LagUnknown,
+    Manifest,
+    ObjectKey,
+    Ref,
+    ScalingSeen,
+)
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What is to be handed to the pods."""
+
+    seen: PoliciesSeen
+    config_map: Manifest | None
+    """None: nothing can be handed out yet."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is waited for that no watch reports."""
+        rollout, solution = self.seen.rollout, self.seen.solution
+        behind = rollout is None or bool(rollout.behind) or bool(rollout.errors)
+        return behind or bool(solution.findings) or not solution.complete
+
+
+def settle(
+    tm: TextModeration,
+    want: Desired,
+    *,
+    cluster: Cluster,
+    pods: ModelPods,
+    scaling: ScalingSeen | None,
+    now: datetime,
+) -> Policies | None:
+    """The policies with their thresholds, and the ConfigMap that holds them; None without policies.
+
+    Raises:
+        ClusterError: the API server refused, or the pods have not been listed yet.
+    """
+    if not tm.spec.policies:
+        return None
+    key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
+    before = _ours(cluster.known(config_map_ref(tm)), tm)
+    annotations = before.get("metadata", {}).get("annotations") or {}
+    record = Record.read(annotations.get(naming.DECIDED_ANNOTATION))
+    model = pods.model(key, cluster.pods(key), want.revision)
+    rate = _rate(scaling)
+    known = Known(model, rate, record, now.timestamp())
+    solution = solve(tm.spec.policies, tm.spec.explanation, known)
+    wanted: Manifest | None
+    version: str | None
+    if solution.complete:
+        wanted = config_map(tm, solution.written(), solution.record.written())
+        version = solution.version
+    else:  # what is there stays as it is
+        written = (before.get("data") or {}).get(naming.POLICIES_KEY)
+        version = Solution.version_in(written)
+        wanted = config_map(tm, written, record.written()) if written and version else None
+    seen = PoliciesSeen(solution, rate, version, model_known=model is not None)
+    return Policies(seen, wanted)
+
+
+def with_config_map(want: Desired, policies: Policies | None) -> Desired:
+    """The same, and the ConfigMap first: a pod that starts finds it."""
+    if policies is None or policies.config_map is None:
+        return want
+    return replace(want, objects=(policies.config_map, *want.objects))
+
+
+def hand_out(
+    tm: TextModeration,
+    policies: Policies | None,
+    live: dict[Ref, Manifest],
+    cluster: Cluster,
+    pods: ModelPods,
+) -> Policies | None:
+    """Have the kubelets read the ConfigMap now, and see how far the version has come.
+
+    Raises:
+        ClusterError: a pod could not be annotated.
+    """
+    if policies is None or config_map_ref(tm) not in live or policies.seen.version is None:
+        return policies
+    key, version = ObjectKey(tm.metadata.namespace, tm.metadata.name), policies.seen.version
+    here = cluster.pods(key)
+    late = [pod for pod in here if pod.policies not in (None, version)]
+    for pod in late:
+        cluster.annotate_pod(key.namespace, pod.name, {naming.POLICIES_ANNOTATION: version})
+    rollout = pods.rollout(key, here, version)
+    return replace(policies, seen=replace(policies.seen, rollout=rollout))
+
+
+def _ours(body: Manifest | None, tm: TextModeration) -> Manifest:
+    """The ConfigMap if it was made for `tm`; the apply refuses any other."""
+    references = ((body or {}).get("metadata") or {}).get("ownerReferences") or ()
+    is_ours = any(reference.get("uid") == tm.metadata.uid for reference in references)
+    return body if body is not None and is_ours else {}
+
+
+def _rate(scaling: ScalingSeen | None) -> float | None:
+    """Texts a second that arrive, rounded so that noise is no change; None: not known."""
+    if scaling is None or isinstance(scaling.reading, LagUnknown):
+        return None
+    rate = scaling.in_per_second
+    return None if rate is None else float(f"{rate:.2g}")
