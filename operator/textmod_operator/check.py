@@ -86,7 +86,7 @@ def rendered(want: Desired) -> str:
         + (f", {topic.replication_factor} copies" if topic.replication_factor else "")
         + "".join(f", {key}={value}" for key, value in sorted(topic.config.items()))
         + ("" if topic.create else " (checked, not made)")
-        for topic in want.topics
+        for topic in want.topics.values()
     ]
     objects = [_yaml(manifest) for manifest in want.objects]
     return "\n".join(topics) + "\n---\n" + "---\n".join(objects)

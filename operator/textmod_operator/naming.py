@@ -39,6 +39,10 @@ DECIDED_ANNOTATION: Final = f"{GROUP}/decided"
 POLICIES_KEY: Final = "policies.json"
 """In the ConfigMap of the policies: their solved form."""
 
+# --- readers -------------------------------------------------------------------------------------
+MAIN_READER: Final = "main"
+"""The reader whose verdicts count. Every object has it, and today no other."""
+
 # --- Seldon -------------------------------------------------------------------------------------
 PREDICTOR: Final = "default"
 CONTAINER: Final = "classifier"
@@ -137,8 +141,12 @@ def selector(tm: TextModeration) -> str:
     return ",".join(f"{key}={value}" for key, value in pod_labels(tm).items())
 
 
-def consumer_group(tm: TextModeration) -> str:
-    """The group that reads the input: ours, or the one that Seldon's executor forms."""
+def consumer_group(tm: TextModeration, reader: str = MAIN_READER) -> str:
+    """The group of a reader of the input: ours, or the main one's that Seldon's executor forms. The
+    group of another reader is `.<reader>` longer: no name has a dot, so no two objects share one.
+    """
+    if reader != MAIN_READER:
+        return f"textmod.{tm.metadata.namespace}.{tm.metadata.name}.{reader}"
     if tm.spec.serving.streaming == "SeldonExecutor":
         return executor_group(tm)
     return f"textmod.{tm.metadata.namespace}.{tm.metadata.name}"

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from textmod_operator.naming import MAIN_READER
+
 
 @dataclass(frozen=True)
 class ObjectKey:
@@ -20,6 +22,17 @@ class ObjectKey:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class ReaderKey:
+    """One reader of a TextModeration's input; its lag is read apart from any other's."""
+
+    object: ObjectKey
+    reader: str = MAIN_READER
+
+    def __str__(self) -> str:
+        return str(self.object) if self.reader == MAIN_READER else f"{self.object} ({self.reader})"
 
 
 @dataclass(frozen=True)
@@ -249,14 +262,43 @@ class FrontProxy:
 
 
 @dataclass(frozen=True)
-class Desired:
-    """All that one TextModeration asks for."""
+class Reader:
+    """Who reads the input: a consumer group, the workload whose pods are its members, and what they
+    write. An object may have several: each reads everything."""
 
-    topics: tuple[Topic, ...]
-    objects: tuple[Manifest, ...]
+    name: str
+    group: str
     workload: Ref
     revision: str
     """Of the model pods: those of another one are on their way out."""
+    reads: Role = "input"
+    writes: tuple[Role, ...] = ("output", "deadLetter")
+
+
+@dataclass(frozen=True)
+class Desired:
+    """All that one TextModeration asks for."""
+
+    topics: Mapping[Role, Topic]
+    objects: tuple[Manifest, ...]
+    """Of all readers, and what they share."""
+    readers: tuple[Reader, ...]
+    """The main one first."""
+
+    @property
+    def main(self) -> Reader:
+        """The reader whose verdicts count: conditions, replicas and status speak of it."""
+        return self.readers[0]
+
+    @property
+    def workload(self) -> Ref:
+        """The main reader's workload."""
+        return self.main.workload
+
+    @property
+    def revision(self) -> str:
+        """Of the main reader's pods."""
+        return self.main.revision
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -202,3 +203,14 @@ def test_the_contract_of_an_image_names_every_setting() -> None:
     ports = {name for name in read if name.endswith("_SERVICE_PORT")}
     missing = [name for name in sorted((read | written) - ports) if f"`{name}`" not in text]
     assert missing == []
+
+
+def test_the_pictures_of_the_packages_are_the_import_law() -> None:
+    """Every contract of layers is drawn in ARCHITECTURE.md as it is enforced."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    law = [one for one in settings["contracts"] if one["type"] == "layers"]
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for contract in law:
+        picture = "\n".join(["```", *contract["layers"], "```"])
+        drawn = f"{contract['name']} (`{contract['containers'][0]}`):\n\n{picture}\n"
+        assert drawn in text, contract["name"]

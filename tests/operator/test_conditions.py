@@ -58,10 +58,11 @@ def told(
         "autoscaler": autoscaler_seen(),
         "scaling": scaling_seen(),
     }
+    want = desired(tm, PLAINTEXT, Capabilities())
     return status(
         tm,
         body(spec) | {"status": before or {}},
-        want=replace(desired(tm, PLAINTEXT, Capabilities()), revision=REVISION),
+        want=replace(want, readers=(replace(want.main, revision=REVISION),)),
         seen=Observed(**{**well, **seen}),
         problems=problems,
         now=now,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from objects import PLAINTEXT, moderation
 
+from textmod_operator import naming
 from textmod_operator.desired import desired
 from textmod_operator.state import Capabilities, KafkaConnection, Manifest
 
@@ -53,7 +54,7 @@ def environment(made: dict[str, Manifest]) -> dict[str, Any]:
 
 def test_the_topics_have_their_defaults() -> None:
     want = desired(moderation({"topics": {"input": {"partitions": 5}}}), PLAINTEXT, Capabilities())
-    assert [(topic.name, topic.partitions, topic.exact) for topic in want.topics] == [
+    assert [(topic.name, topic.partitions, topic.exact) for topic in want.topics.values()] == [
         ("science-input", 5, True),
         ("science-output", 5, False),
         ("science-dead-letter", 1, False),
@@ -329,3 +330,16 @@ def test_the_model_outlives_seldons_executor_which_pumps_on_until_it_has_ended()
     hook = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     assert int(hook[1]) > 10
     assert spec["terminationGracePeriodSeconds"] > int(hook[1]) + 30
+
+
+def test_a_second_reader_has_a_group_of_its_own_that_no_other_object_has() -> None:
+    one, other = moderation(), moderation(name="science-b")
+    groups = [
+        naming.consumer_group(tm, reader)
+        for tm in (one, other)
+        for reader in (naming.MAIN_READER, "shadow", "b")
+    ]
+    assert len(set(groups)) == len(groups)
+    want = desired(one, PLAINTEXT, Capabilities())
+    assert [(reader.name, reader.group) for reader in want.readers] == [("main", groups[0])]
+    assert {want.main.reads, *want.main.writes} == set(want.topics)

@@ -9,9 +9,9 @@ from kafka_admin_fake import FakeKafka
 from objects import PLAINTEXT
 
 from textmod_operator.kafka.lag import LagMonitor
-from textmod_operator.state import LagReading, LagUnknown, ObjectKey
+from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ReaderKey
 
-KEY = ObjectKey("reddit", "science")
+KEY = ReaderKey(ObjectKey("reddit", "science"))
 OWN_TIME = {"message.timestamp.type": "LogAppendTime"}
 
 
@@ -110,7 +110,7 @@ def test_partitions_that_fail_alone_are_named_and_spoil_nobody_else() -> None:
     kafka = cluster(partitions=2)
     kafka.create("other")
     monitor = watched(kafka)
-    other = ObjectKey("reddit", "other")
+    other = ReaderKey(ObjectKey("reddit", "other"))
     monitor.watch(other, "other", "other")
     kafka.refuse["end", "input/1"] = KafkaError.LEADER_NOT_AVAILABLE
     assert "Partition 1 of topic input" in why(monitor, 1000.0)
@@ -153,3 +153,18 @@ def test_a_closed_monitor_asks_nothing() -> None:
     monitor.close()
     assert monitor.poll(1000.0) == {}
     assert "list_offsets" not in kafka.requests
+
+
+def test_two_readers_of_one_object_have_a_lag_each() -> None:
+    kafka = cluster()
+    monitor = watched(kafka)
+    shadow = ReaderKey(KEY.object, "shadow")
+    monitor.watch(shadow, "input", "group.shadow")
+    kafka.groups["group"] = {("input", 0): 10}
+    kafka.groups["group.shadow"] = {("input", 0): 4}
+    assert reading(monitor, 1000.0).messages == 0
+    found = monitor.poll(1002.0)[shadow]
+    assert isinstance(found, LagReading)
+    assert found.messages == 6
+    monitor.forget(shadow)
+    assert set(monitor.poll(1004.0)) == {KEY}

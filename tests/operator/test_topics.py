@@ -38,7 +38,7 @@ class World:
         return self.now
 
     def ensure(self) -> tuple[TopicSeen, ...]:
-        asked = topics(moderation(self.spec))
+        asked = topics(moderation(self.spec)).values()
         record = ownership.recorder(self.body, asked, self.write)
         seen = self.admin.ensure(asked, ownership.owned(self.body), record)
         found = [

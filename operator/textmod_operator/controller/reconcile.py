@@ -118,9 +118,9 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     with noted(problems):
         edges.cluster.check_leading()
         topics = edges.kafka.to(connection).ensure(
-            want.topics,
+            want.topics.values(),
             ownership.owned(body),
-            ownership.recorder(body, want.topics, edges.write_status),
+            ownership.recorder(body, want.topics.values(), edges.write_status),
         )
     if move is not None and topics:
         with noted(problems):

@@ -25,6 +25,7 @@ from textmod_operator.state import (
     LagUnknown,
     Manifest,
     ObjectKey,
+    ReaderKey,
     ScalingSeen,
 )
 
@@ -137,7 +138,9 @@ class Streams:
             self._memories.setdefault(stream.key, remembered(learned, stream.way))
         if old is not None and old.connection != stream.connection:
             self._unwatch(old)
-        self._clusters.to(stream.connection).monitor.watch(stream.key, stream.topic, stream.group)
+        self._clusters.to(stream.connection).monitor.watch(
+            ReaderKey(stream.key), stream.topic, stream.group
+        )
 
     def forget(self, key: ObjectKey) -> None:
         """Stop reading a stream that is gone, or no longer accepted."""
@@ -160,7 +163,11 @@ class Streams:
                 for key, stream in self._streams.items()
                 if stream.connection == cluster.connection
             }
-        readings = cluster.read_lag(now)
+        readings = {
+            reader.object: reading  # the law scales the main reader: verdicts are what is promised
+            for reader, reading in cluster.read_lag(now).items()
+            if reader.reader == naming.MAIN_READER
+        }
         return [key for key, one in readings.items() if self._take(key, asked.get(key), one, now)]
 
     def fail(self, connection: KafkaConnection, why: str, now: float) -> list[ObjectKey]:
@@ -202,7 +209,7 @@ class Streams:
     def _unwatch(self, stream: Stream) -> None:
         cluster = self._clusters.get(stream.connection)
         if cluster is not None:
-            cluster.monitor.forget(stream.key)
+            cluster.monitor.forget(ReaderKey(stream.key))
 
     def _with_progress(
         self, stream: Stream, reading: Reading, seen: ScalingSeen, now: float

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.autoscaler import autoscaler
 from textmod_operator.desired.deployment import deployment, service
@@ -15,7 +16,7 @@ from textmod_operator.desired.pod import revision
 from textmod_operator.desired.scaled_object import scaled_object
 from textmod_operator.desired.seldon import seldon_deployment
 from textmod_operator.desired.topics import topics
-from textmod_operator.state import Capabilities, Desired, KafkaConnection, Manifest, Ref
+from textmod_operator.state import Capabilities, Desired, KafkaConnection, Manifest, Reader, Ref
 
 __all__ = ["desired", "stopped"]
 
@@ -45,13 +46,20 @@ def desired(
         objects.append(hpa)
     if tm.spec.autoscaling.metrics_provider == "Keda" and capabilities.keda_url:
         objects.append(scaled_object(tm, capabilities.keda_url))
-    return Desired(topics(tm), tuple(objects), Ref.of(objects[0]), pods)
+    reader = Reader(
+        name=naming.MAIN_READER,
+        group=naming.consumer_group(tm),
+        workload=Ref.of(objects[0]),
+        revision=pods,
+    )
+    return Desired(topics(tm), tuple(objects), (reader,))
 
 
 def stopped(want: Desired) -> Desired:
     """The same with no replica running."""
+    workloads = {reader.workload for reader in want.readers}
     objects = (
-        _without_replicas(manifest) if Ref.of(manifest) == want.workload else manifest
+        _without_replicas(manifest) if Ref.of(manifest) in workloads else manifest
         for manifest in want.objects
     )
     return replace(want, objects=tuple(objects))

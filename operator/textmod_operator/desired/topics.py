@@ -12,7 +12,7 @@ _OWN_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 """Retention of results counts from when they are written, not from the time of an old input."""
 
 
-def topics(tm: TextModeration) -> tuple[Topic, ...]:
+def topics(tm: TextModeration) -> dict[Role, Topic]:
     """Input, output and dead letter, with the defaults that need the object's name or each other.
 
     The output has the input's number of partitions unless it says otherwise: the same key then
@@ -20,11 +20,12 @@ def topics(tm: TextModeration) -> tuple[Topic, ...]:
     """
     spec = tm.spec.topics
     inputs = tm.input_partitions
-    return (
+    asked = (
         _topic(tm, "input", tm.input_topic, spec.input, inputs),
         _topic(tm, "output", tm.output_topic, spec.output, inputs),
         _topic(tm, "deadLetter", tm.dead_letter_topic, spec.dead_letter, 1),
     )
+    return {topic.role: topic for topic in asked}
 
 
 def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitions: int) -> Topic:

@@ -20,7 +20,7 @@ from textmod_operator.state import (
     KafkaConnection,
     LagReading,
     LagUnknown,
-    ObjectKey,
+    ReaderKey,
     Topic,
     TopicSeen,
 )
@@ -73,8 +73,8 @@ class KafkaCluster:
         with self._client() as client:
             return client.partitions()
 
-    def read_lag(self, now: float) -> dict[ObjectKey, LagReading | LagUnknown]:
-        """Read the lag of every watched object once; `now` is Unix time in seconds."""
+    def read_lag(self, now: float) -> dict[ReaderKey, LagReading | LagUnknown]:
+        """Read the lag of every watched reader once; `now` is Unix time in seconds."""
         readings = self.monitor.poll(now)
         if self.monitor.problem is not None:
             self.breaker.failed(self.monitor.problem, self._clock())

@@ -26,7 +26,7 @@ from textmod_operator.kafka.backlog import Backlog
 from textmod_operator.kafka.connection import REQUEST_SECONDS
 from textmod_operator.kafka.lag_source import KafkaLagSource, LagSource, Missing, TopicShape
 from textmod_operator.kafka.offsets import Committed, OffsetsError, Partition
-from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, ObjectKey, PartitionLag
+from textmod_operator.state import KafkaConnection, LagReading, LagUnknown, PartitionLag, ReaderKey
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ Lags = tuple[PartitionLag, ...]
 
 
 class LagMonitor:
-    """Reads the lag of every watched object on one Kafka cluster. Thread-safe.
+    """Reads the lag of every watched reader on one Kafka cluster. Thread-safe.
 
     Nothing is asked before the first `poll`.
 
@@ -61,7 +61,7 @@ class LagMonitor:
         source: LagSource | None = None,
     ) -> None:
         self._source = source or KafkaLagSource(connection, request_seconds=request_seconds)
-        self._backlogs: dict[ObjectKey, Backlog] = {}
+        self._backlogs: dict[ReaderKey, Backlog] = {}
         self._lock = threading.Lock()
         """Guards `_backlogs`; never held while the broker is asked."""
         self._polling = threading.Lock()
@@ -75,14 +75,14 @@ class LagMonitor:
         self.problem: TopicsNotReady | None = None
         """Why the last poll got no answer from the cluster at all; None: it got some."""
 
-    def watch(self, key: ObjectKey, topic: str, group: str) -> None:
+    def watch(self, key: ReaderKey, topic: str, group: str) -> None:
         """Read the lag of `group` on `topic` for `key` from the next poll on. Idempotent."""
         with self._lock:
             known = self._backlogs.get(key)
             if known is None or (known.topic, known.group) != (topic, group):
                 self._backlogs[key] = Backlog(topic, group)
 
-    def forget(self, key: ObjectKey) -> None:
+    def forget(self, key: ReaderKey) -> None:
         """Stop reading for `key`. Idempotent."""
         with self._lock:
             self._backlogs.pop(key, None)
@@ -94,7 +94,7 @@ class LagMonitor:
         with self._polling:
             self._source.close()
 
-    def poll(self, now: float) -> dict[ObjectKey, LagReading | LagUnknown]:
+    def poll(self, now: float) -> dict[ReaderKey, LagReading | LagUnknown]:
         """Read every watched object once. `now` is Unix time in seconds.
 
         Never raises for what a broker may answer: that is a `LagUnknown` of the objects concerned.
@@ -115,8 +115,8 @@ class LagMonitor:
     # --- One poll, step by step -------------------------------------------------------------
 
     def _read(
-        self, backlogs: dict[ObjectKey, Backlog], now: float
-    ) -> dict[ObjectKey, LagReading | LagUnknown]:
+        self, backlogs: dict[ReaderKey, Backlog], now: float
+    ) -> dict[ReaderKey, LagReading | LagUnknown]:
         topics = {backlog.topic for backlog in backlogs.values()}
         self._refresh(topics, backlogs.values(), now)
         partitions = [(topic, p) for topic in topics for p in self._partitions(topic)]
@@ -137,7 +137,7 @@ class LagMonitor:
         ends.update(again)
         self._read_starts(backlogs.values())
 
-        states: dict[ObjectKey, Lags | LagUnknown] = {
+        states: dict[ReaderKey, Lags | LagUnknown] = {
             key: LagUnknown(now, failed[key]) if key in failed else self._lags(backlog, ends, now)
             for key, backlog in backlogs.items()
         }
@@ -215,8 +215,8 @@ class LagMonitor:
                 self._starts.pop(at, None)
 
     def _fetch_committed(
-        self, backlogs: Mapping[ObjectKey, Backlog], now: float
-    ) -> dict[ObjectKey, str]:
+        self, backlogs: Mapping[ReaderKey, Backlog], now: float
+    ) -> dict[ReaderKey, str]:
         """Read the committed offsets that can have changed; returns why it failed, where it did."""
         due = {key: one for key, one in backlogs.items() if one.may_have_moved(now)}
         wanted: dict[str, set[Partition]] = {}
@@ -225,7 +225,7 @@ class LagMonitor:
             if at and backlog.ends:
                 wanted.setdefault(backlog.group, set()).update(at)
         answers = self._source.committed(wanted) if wanted else {}
-        failed: dict[ObjectKey, str] = {}
+        failed: dict[ReaderKey, str] = {}
         for key, backlog in due.items():
             answer = answers.get(backlog.group)
             if isinstance(answer, str):
@@ -237,7 +237,7 @@ class LagMonitor:
         return failed
 
     def _restored(
-        self, key: ObjectKey, backlog: Backlog, found: Mapping[int, Committed]
+        self, key: ReaderKey, backlog: Backlog, found: Mapping[int, Committed]
     ) -> dict[int, Committed]:
         """Put back the committed offsets that expired while the group was idle, so that a stream
         that was scaled to zero goes on where it stopped. Not in a topic made again, where they
