@@ -5,9 +5,11 @@ import json
 import pytest
 from confluent_kafka import KafkaError
 from fake_kafka import Clock, FakeCluster, FakeConsumer, by_partition
+from policy_sets import policy, raw, rule
 
 from textmod_model import settings
 from textmod_model.health import Health
+from textmod_model.policies.solved import parse
 from textmod_model.stream import kafka_config
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.speed import Speed
@@ -331,3 +333,56 @@ def test_closing_on_a_broker_without_the_protocol_is_no_traceback(member):
 def merged(into, more):
     for partition, offsets in more.items():
         into.setdefault(partition, []).extend(offsets)
+
+
+# --- budgets of policies --------------------------------------------------------------------------
+
+REVIEWS = parse(raw(policy(rule("Review", 0.5, budgetPerDay=6))))
+
+
+def written(member, offsets):
+    """Commit as the delivery does; in a transaction the offsets go along."""
+    for one in member.consumer.topic_partitions(offsets):
+        member.cluster.notes[one.partition] = one.metadata
+    member.done(offsets)
+
+
+def test_what_was_spent_goes_with_the_partition(member):
+    member.client.rebalance(assigned=[0])
+    member.fetch()
+    take = member.consumer.allowance.for_batch(REVIEWS)
+    assert [take("off-topic", 0, 0) for _ in range(3)] == [True, True, False]
+    written(member, {0: 1})
+    rate, _, spent = member.cluster.notes[0].partition(";")
+    assert (rate, spent[:6]) == ("rate=812.5", "spent=")
+    member.move([], lose=[0])
+    member.fetch()
+    assert member.consumer.allowance.note(0) == ""
+    member.move([], gain=[0])
+    member.fetch()
+    assert member.consumer.allowance.note(0) == spent
+
+
+def test_what_an_idle_partition_lent_is_written_beside_its_offset(member):
+    member.cluster.committed |= {1: 0}
+    member.client.rebalance(assigned=[0, 1, 2])
+    member.turn_for(2)
+    take = member.consumer.allowance.for_batch(REVIEWS)
+    asked = [take("off-topic", 0, 0) for _ in range(5)]
+    assert asked == [True] * 4 + [False], "partition 2 has no offset to write beside yet"
+    for one in member.consumer.topic_partitions({0: 1}):
+        if member.consumer._settings.delivery == "ExactlyOnce":
+            member.cluster.notes[one.partition] = one.metadata
+    member.done({0: 1})
+    assert "spent=" in member.cluster.notes[1]
+    assert member.cluster.committed[1] == 0
+    assert not member.consumer.allowance.lent
+
+
+def test_while_no_broker_says_how_large_the_topic_is_nothing_is_spent(member):
+    member.client.rebalance(assigned=[0])
+    member.fetch()
+    member.cluster.unreachable = True
+    assert not member.consumer.allowance.for_batch(REVIEWS)("off-topic", 0, 0)
+    member.cluster.unreachable = False
+    assert member.consumer.allowance.for_batch(REVIEWS)("off-topic", 0, 0)

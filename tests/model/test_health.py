@@ -26,6 +26,7 @@ def test_live_while_it_starts_and_without_a_stream():
         ({"kafka_seen": 60.0}, "No Kafka broker has been reached for 40 s."),
         ({"kafka_seen": None, "kafka_error": "no"}, "No Kafka broker has been reached yet: no."),
         ({"blocked": "The topic dead can't be written: gone."}, "The topic dead can't be written"),
+        ({"undecided": "No policies are in force: x."}, "No policies are in force: x."),
         ({"stopping": True}, "The server is stopping."),
     ],
 )

@@ -2,14 +2,21 @@
 
 import json
 import math
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from app_client import AppClient
+from policy_sets import document, policy, raw, rule
 
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
+from textmod_model.policies.evaluate import Evaluator
+from textmod_model.policies.solved import parse
 from textmod_model.serving import rest
+from textmod_model.serving.cli import describe_model
+from textmod_model.serving.policies import PolicyFile
 from textmod_model.serving.predictor import ModelInfo, Predictor
 from textmod_model.serving.turns import LONGEST_TEXT
 
@@ -158,6 +165,52 @@ def test_a_failing_model_is_a_500_that_says_nothing_of_the_text():
     assert "hunter2" not in answer.text
     line = 'textmod_predictions_total{outcome="failed",protocol="rest"} 1.0'
     assert line in metrics.text().decode()
+
+
+def test_an_answer_has_the_action_in_its_tags_where_there_are_policies():
+    predictor = Predictor(lambda texts: np.array([0.95, 0.1])[: len(texts)], INFO)
+    asking = AppClient(rest.seldon_app(predictor, Metrics()))
+    request = {"data": {"ndarray": ["a", "b"]}, "meta": {"tags": {"own": 1}}}
+    assert asking.post("/predict", json=request).json()["meta"] == {"tags": {"own": 1}}
+    found = parse(raw(policy(rule(budgetPerDay=1))))
+    predictor.policies = lambda: Evaluator(found, INFO.columns)
+    for _ in range(3):  # a call spends no budget
+        assert asking.post("/predict", json=request).json()["meta"]["tags"] == {
+            "own": 1,
+            "action": "Remove",
+            "hold": False,
+            "policyVersion": found.version,
+            "actions": ["Remove", "Allow"],
+            "holds": [False, False],
+        }
+
+
+def test_the_operator_can_ask_what_the_model_is(tmp_path, default_artifact):
+    info = replace(
+        INFO,
+        digest=default_artifact.manifest.digest,
+        attributes=default_artifact.manifest.attributes,
+    )
+    predictor = Predictor(quarter, info)
+
+    def asked(policies):
+        describe = partial(describe_model, predictor, policies)
+        app = rest.operations_app(Health(streaming=True), Metrics(), model=describe)
+        return AppClient(app).get("/model").json()
+
+    answer = asked(None)
+    assert (answer["digest"], answer["labels"]) == (info.digest, ["removed"])
+    [label] = answer["attributes"]
+    assert label["name"] == "removed"
+    assert len(label["without"]) == len(label["having"]) == 200
+    assert sum(label["having"]) > 0
+    assert answer["policies"] == {"version": None, "error": None}
+    file = PolicyFile(tmp_path / "policies.json", info.columns)
+    file.check()
+    assert "No such file" in asked(file)["policies"]["error"]
+    (tmp_path / "policies.json").write_bytes(raw())
+    file.check()
+    assert asked(file)["policies"] == {"version": document()["version"], "error": None}
 
 
 def test_ping_status_and_metadata(seldon):

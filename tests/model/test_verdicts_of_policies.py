@@ -12,7 +12,7 @@ from policy_sets import policy, raw, rule
 from textmod_model.formats import catalog
 from textmod_model.formats.encoders import avro, json_schema
 from textmod_model.formats.encoders.verdict import verdict_objects
-from textmod_model.formats.message import Decoded, Reading, Verdicts, Writing
+from textmod_model.formats.message import Decoded, Reading, RegistryUnavailable, Verdicts, Writing
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.metrics import Metrics
 from textmod_model.policies.evaluate import Evaluator
@@ -249,6 +249,62 @@ def test_one_batch_has_one_version_however_fast_the_policies_change():
     versions = iter([Evaluator(POLICIES, ("removed",))] + [None] * 9)
     batch = judge(lambda: next(versions)).judge(of_length(10, 60, 99))
     assert {json.loads(r.value)["policyVersion"] for r in batch.records} == {POLICIES.version}
+
+
+class Purse:
+    """Budgets that say yes so many times."""
+
+    def __init__(self, left):
+        self.left = left
+        self.asked = []
+        self.undone = 0
+
+    def for_batch(self, policies):
+        def take(policy, rule, partition):
+            self.asked.append(partition)
+            self.left -= 1
+            return self.left >= 0
+
+        return take
+
+    def undo(self):
+        self.undone += 1
+
+
+REVIEWS = Evaluator(parse(raw(policy(rule("Review", 0.5, budgetPerDay=9)))), ("removed",))
+
+
+def test_budgets_are_spent_on_the_partition_of_each_text():
+    several = json.dumps({"data": {"ndarray": ["x" * 95, "x", "x" * 95]}}).encode()
+    messages = [
+        FakeMessage(b"\xff", partition=7),
+        FakeMessage(b"x" * 60, partition=1),
+        FakeMessage(several, partition=2),
+    ]
+    purse = Purse(2)
+    batch = judge(lambda: REVIEWS, budgets=purse).judge(messages)
+    assert purse.asked == [1, 2, 2]
+    assert json.loads(batch.records[1].value)["action"] == "Review"
+    verdicts = json.loads(batch.records[2].value)
+    assert [one["action"] for one in verdicts] == ["Review", "Allow", "Allow"]
+    assert [one["policies"][0].get("overBudget") for one in verdicts] == [None, None, [0]]
+    metrics = Metrics()
+    Observer(metrics).done([batch])
+    line = 'textmod_policy_over_budget_total{policy="off-topic"} 1.0'
+    assert line in metrics.text().decode()
+    assert purse.undone == 0
+
+
+def test_a_batch_that_could_not_be_answered_has_its_budgets_back():
+    def no_registry(*_):
+        raise RegistryUnavailable("away")
+
+    purse = Purse(9)
+    waiting = judge(lambda: REVIEWS, budgets=purse)
+    waiting._encode = no_registry
+    with pytest.raises(RegistryUnavailable):
+        waiting.judge(of_length(60))
+    assert purse.undone == 1
 
 
 def test_what_was_acknowledged_is_counted_by_policy_and_by_decision():

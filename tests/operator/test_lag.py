@@ -77,6 +77,8 @@ def test_arrivals_are_in_order_and_memory_is_bounded(steps: list[tuple[float, in
         (["rate=812.5"], 812.5),
         (["rate=3"], 3.0),
         (["rate=100.0", "", "rate=300.0", "rate=120.0"], 120.0),
+        (["rate=812.5;spent=1a2b3c4d:l4x2:3,0,1"], 812.5),
+        (["spent=1a2b3c4d:l4x2:3,0,1"], None),
         (["rate=0", "rate=0.0"], None),
         (["rate=9999999"], None),
         (["rate=-5", "rate=nan", "rate=inf", "rate=1e3", "RATE=5", "rate=5 ", "rate=٥"], None),

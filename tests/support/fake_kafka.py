@@ -85,6 +85,8 @@ class FakeCluster:
         self.topic = topic
         self.logs = {number: FakePartition() for number in range(partitions)}
         self.committed = {}
+        self.notes = {}
+        """What stands beside the committed offsets."""
         self.unstable = set()
         """Partitions with offsets of an open transaction."""
         self.unreachable = False
@@ -235,7 +237,13 @@ class FakeConsumer:
         self.lookups += 1
         if self.cluster.unreachable or self.cluster.unstable & {p.partition for p in partitions}:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return [self._where(p, self.cluster.committed.get(p.partition, UNSET)) for p in partitions]
+        cluster, numbers = self.cluster, [one.partition for one in partitions]
+        return [
+            TopicPartition(
+                cluster.topic, at, cluster.committed.get(at, UNSET), cluster.notes.get(at, "")
+            )
+            for at in numbers
+        ]
 
     def position(self, partitions):
         return [self._where(p, self.read.get(p.partition, UNSET)) for p in partitions]
@@ -245,6 +253,12 @@ class FakeConsumer:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         assert all(one.offset == OFFSET_END for one in partitions)
         return [self._where(p, self.cluster.logs[p.partition].end) for p in partitions]
+
+    def list_topics(self, topic, timeout):
+        if self.cluster.unreachable:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        found = SimpleNamespace(partitions=dict.fromkeys(self.cluster.logs))
+        return SimpleNamespace(topics={topic: found})
 
     def get_watermark_offsets(self, partition, timeout):
         if self.cluster.unreachable:
@@ -269,7 +283,11 @@ class FakeConsumer:
                 raise KafkaException(KafkaError(KafkaError._STATE))
             self.stored[one.partition] = one.offset
 
-    def commit(self, asynchronous):
+    def commit(self, asynchronous, offsets=None):
+        if offsets is not None:
+            self.cluster.committed |= {one.partition: one.offset for one in offsets}
+            self.cluster.notes |= {one.partition: one.metadata for one in offsets}
+            return
         if not self.stored:
             raise KafkaException(KafkaError(KafkaError._NO_OFFSET))
         self.cluster.committed |= self.stored

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from textmod_model.serving.policies import PolicyFile
     from textmod_model.serving.predictor import Predictor
     from textmod_model.stream.consumer import GroupConsumer
-    from textmod_model.stream.judge import Judge
+    from textmod_model.stream.judge import Budgets, Judge
     from textmod_model.stream.worker import Worker
 
 log = logging.getLogger("textmod_model")
@@ -288,8 +288,8 @@ def _schemas(settings: Settings) -> "Schemas | None":
     return SchemaRegistry(client, settings.input_topic, settings.output_topic)
 
 
-def make_judge(settings: Settings, predictor: "Predictor") -> "Judge":
-    """Make what turns messages into records, from the settings and a model."""
+def make_judge(settings: Settings, predictor: "Predictor", budgets: "Budgets") -> "Judge":
+    """Make what turns messages into records, from the settings, a model and what may be spent."""
     from textmod_model.formats import catalog
     from textmod_model.formats.message import Reading, Verdicts, Writing
     from textmod_model.formats.verdict_headers import VerdictHeaders
@@ -315,6 +315,7 @@ def make_judge(settings: Settings, predictor: "Predictor") -> "Judge":
         letters=letters,
         labels=max(len(info.names), 1),
         policies=predictor.policies,
+        budgets=budgets,
         forward_tombstones=settings.message_tombstones == "Forward",
     )
 
@@ -335,7 +336,7 @@ def _worker(
     from textmod_model.stream.topics import TopicRulesLookup
     from textmod_model.stream.worker import Worker
 
-    judge = make_judge(settings, predictor)
+    judge = make_judge(settings, predictor, source.allowance)
     letters = DeadLetters(predictor.info.label)
     rules = TopicRulesLookup(settings)
     writer = Writer(settings, lambda size: open_producer(settings, size), letters, rules)

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
         settings = settings_module.load({**environment, "TEXTMOD_STREAMING": "Native"})
         answer = redrive.to_input(settings.input_topic)
         if args.to == "output" and not args.dry_run:
+            from textmod_model.policies.allowance import NoAllowance
             from textmod_model.serving.cli import load_predictor, make_judge, open_policies
 
             predictor = load_predictor(settings)
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
             missing = None if policies is None else policies.missing()
             if missing is not None:
                 raise ConfigurationError(missing)
-            judge = make_judge(settings, predictor)
+            judge = make_judge(settings, predictor, NoAllowance())
             answer = redrive.through_model(
                 lambda letters: judge.judge(letters).records,
                 settings.output_topic,

@@ -14,6 +14,7 @@ import orjson
 
 from textmod_model.errors import StreamError
 from textmod_model.health import Health
+from textmod_model.policies.allowance import Allowance
 from textmod_model.settings import Settings
 from textmod_model.stream import kafka_config
 from textmod_model.stream.kafka import (
@@ -42,6 +43,8 @@ MESSAGE_BYTES = 256
 
 LEAVE_SECONDS = 2.0
 CHECK_SECONDS = 1.0
+LIST_SECONDS = 0.25
+"""The longest wait for the number of partitions; asked only where policies have budgets."""
 PENDING_SECONDS = 0.1
 """The longest wait for messages while a partition still waits for its start offset."""
 
@@ -72,6 +75,7 @@ class GroupConsumer:
         speed: reported in the metadata of every offset.
         connect: opens the client.
         clock: monotonic seconds.
+        wall: Unix seconds, by which budgets a day are counted.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class GroupConsumer:
         *,
         connect: Callable[[dict[str, Any]], Consumer] = open_consumer,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self.speed = speed
@@ -97,6 +102,10 @@ class GroupConsumer:
         self._settled: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         """Where our partitions end, as of the last statistics."""
+        self._topic_size: int | None = None
+        """How many partitions the topic has, as of the last statistics."""
+        self.allowance = Allowance(self._lenders, self._partitions, wall)
+        """Of the budgets of policies; what was spent is written beside every offset."""
         self._protocols = list(PROTOCOLS)
         self._watchdog = Watchdog(settings.input_topic, health)
         self._check_at = 0.0
@@ -175,20 +184,58 @@ class GroupConsumer:
         """Mark offsets as done; they're committed soon, and before a partition is given up."""
         self._settled.update(offsets)
         if self._settings.delivery == "ExactlyOnce":
+            self.allowance.lent.clear()  # the transaction had their notes
             return
         owned = self.topic_partitions(offsets)
         if owned:
             self._consumer.store_offsets(offsets=owned)
+        if self.allowance.lent:
+            self._write_lenders([one for one in owned if one.partition not in offsets])
 
     def topic_partitions(self, offsets: dict[int, int]) -> list[TopicPartition]:
-        """Return the offsets of partitions that are still ours, as the client takes them."""
+        """Return the offsets of partitions that are still ours, as the client takes them.
+
+        Partitions whose share of a budget was lent are among them, for the note beside theirs.
+        """
+        lenders = self.allowance.lent & self._lenders() - offsets.keys()
+        offsets = offsets | {partition: self._settled[partition] for partition in lenders}
         topic, reported = self._settings.input_topic, self.speed.metadata
         owned = self._membership.partitions
         return [
-            TopicPartition(topic, partition, offset, reported)
+            TopicPartition(topic, partition, offset, self._beside(partition, reported))
             for partition, offset in offsets.items()
             if partition in owned
         ]
+
+    def _beside(self, partition: int, reported: str) -> str:
+        """Return what to write beside an offset."""
+        spent = self.allowance.note(partition)
+        return f"{reported};{spent}" if reported and spent else reported or spent
+
+    def _lenders(self) -> set[int]:
+        """Return our partitions with an offset to write beside."""
+        owned = self._membership.partitions
+        return {p for p, offset in self._settled.items() if offset >= 0 and p in owned}
+
+    def _write_lenders(self, lenders: list[TopicPartition]) -> None:
+        """Commit offsets for their notes alone: the client commits by itself what has moved."""
+        try:
+            if lenders:
+                self._consumer.commit(offsets=lenders, asynchronous=True)
+            self.allowance.lent.clear()
+        except KafkaException as exception:
+            log.info("commit spent budgets: %s; retrying", exception.args[0].str())
+
+    def _partitions(self) -> int | None:
+        """Return how many partitions the topic has, None while no broker says it."""
+        if self._topic_size is None:
+            topic = self._settings.input_topic
+            try:
+                listed = self._consumer.list_topics(topic, timeout=LIST_SECONDS)
+            except KafkaException:
+                return None
+            self._topic_size = len(listed.topics[topic].partitions) or None
+        return self._topic_size
 
     def group_metadata(self) -> object:
         """Return this member's identity in the group, for a transaction's offsets."""
@@ -268,6 +315,7 @@ class GroupConsumer:
             self._settings.input_topic,
             cooperative=kafka_config.is_cooperative(options),
             clock=self._clock,
+            noted=self.allowance.load,
         )
         consumer = self._connect(options | {"error_cb": self._error, "stats_cb": self._statistics})
         consumer.subscribe(
@@ -309,6 +357,7 @@ class GroupConsumer:
     def _drop(self, consumer: Consumer, partitions: set[int]) -> None:
         self._membership.unassign(consumer, partitions)
         self._lost |= partitions
+        self.allowance.drop(partitions)
         for partition in partitions:
             self._settled.pop(partition, None)
         if self._revocation is not None:
@@ -330,6 +379,8 @@ class GroupConsumer:
             if number in owned:
                 ends[number] = partition.get("ls_offset", -1)
         self._ends = ends
+        known = sum(name != "-1" for name in topic.get("partitions", ()))
+        self._topic_size = known or self._topic_size
 
 
 _headers = methodcaller("headers")

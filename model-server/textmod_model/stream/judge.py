@@ -7,14 +7,15 @@ objects. Reading is `consumer`'s, writing is `delivery`'s, the loop is `worker`'
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model.formats.message import Decoded, Decoder, Encoder, Headers, Refused, RefusedError
 from textmod_model.formats.verdict_headers import VerdictHeaders
-from textmod_model.policies.evaluate import Evaluator, Ruling
+from textmod_model.policies.evaluate import Evaluator, Ruling, Take
+from textmod_model.policies.solved import PolicySet
 from textmod_model.stream.brake import Brake
 from textmod_model.stream.letters import DeadLetters
 from textmod_model.stream.records import (
@@ -37,11 +38,24 @@ PROBE = "The paper is interesting."
 """Scored when others fail: if the model can't score this, it is broken."""
 
 
+class Budgets(Protocol):
+    """Budgets a day, spent a batch at a time."""
+
+    def for_batch(self, policies: PolicySet) -> Take:
+        """Return what spends them for the texts of one batch."""
+        ...
+
+    def undo(self) -> None:
+        """Take back what the last batch spent."""
+        ...
+
+
 class Judge:
     """Decodes, scores and answers; what can't be becomes a dead letter.
 
     Only a broken model is an error: it would turn the whole stream into dead letters.
-    `policies` returns those in force, None without any.
+    `policies` returns those in force, None without any; `budgets` are their budgets a day, None
+    where nothing keeps account of them.
     """
 
     def __init__(
@@ -54,6 +68,7 @@ class Judge:
         letters: DeadLetters,
         labels: int = 1,
         policies: Callable[[], Evaluator | None] = lambda: None,
+        budgets: Budgets | None = None,
         forward_tombstones: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -64,6 +79,7 @@ class Judge:
         self._letters = letters
         self._labels = labels
         self._policies = policies
+        self._budgets = budgets
         self._brake = Brake()
         self._forward_tombstones = forward_tombstones
         self._clock = clock
@@ -81,8 +97,44 @@ class Judge:
         ]
         scores, failures = self._scores(decoded)
         policies = self._policies()  # once, so that a batch has one version
-        rulings = [] if policies is None else policies.rule(scores)
-        shared = self._headers.for_batch(self._clock(), decided=policies is not None)
+        rulings = [] if policies is None else self._rulings(policies, messages, decoded, scores)
+        try:
+            shared = self._headers.for_batch(self._clock(), decided=policies is not None)
+            return self._batch(messages, decoded, scores, failures, rulings=rulings, shared=shared)
+        except BaseException:  # the messages will be judged again
+            if self._budgets is not None:
+                self._budgets.undo()
+            raise
+
+    def _rulings(
+        self,
+        policies: Evaluator,
+        messages: Sequence[Message],
+        decoded: Sequence[Decoded | Refused],
+        scores: NDArray[np.float64],
+    ) -> Sequence[Ruling]:
+        """Return what the policies say of every text."""
+        if not policies.budgeted or self._budgets is None:
+            return policies.rule(scores)
+        partitions = [
+            message.partition() or 0
+            for message, one in zip(messages, decoded, strict=True)
+            if isinstance(one, Decoded)
+            for _ in one.texts
+        ]
+        return policies.rule(scores, partitions, self._budgets.for_batch(policies.policies))
+
+    def _batch(
+        self,
+        messages: Sequence[Message],
+        decoded: Sequence[Decoded | Refused],
+        scores: NDArray[np.float64],
+        failures: dict[int, str],
+        *,
+        rulings: Sequence[Ruling],
+        shared: Headers,
+    ) -> Batch:
+        """Return the records: a verdict for every message that has scores."""
         rows = scores.tolist()
         records = []
         offsets = {}

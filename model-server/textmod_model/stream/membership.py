@@ -52,10 +52,19 @@ class Membership:
         topic: the input topic.
         cooperative: whether the rebalance protocol is cooperative (KIP-848, cooperative-sticky);
             otherwise eager, where every change replaces the whole assignment.
+        noted: called with a partition and with what stands beside its committed offset.
         clock: monotonic seconds.
     """
 
-    def __init__(self, topic: str, *, cooperative: bool, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        topic: str,
+        *,
+        cooperative: bool,
+        clock: Callable[[], float],
+        noted: Callable[[int, str], None] = lambda _partition, _note: None,
+    ) -> None:
+        self._noted = noted
         self._topic = topic
         self._cooperative = cooperative
         self._clock = clock
@@ -176,6 +185,8 @@ class Membership:
         for one in answers:
             if one.error is not None:
                 self._failed([one.partition], one.error.str())
+            else:
+                self._noted(one.partition, one.metadata or "")
         return {
             one.partition: one.offset if one.offset >= 0 else OFFSET_BEGINNING
             for one in answers

@@ -24,7 +24,7 @@ DESCRIBE_SECONDS: Final = 10.0
 
 MOST_RATE: Final = 1e6
 """Messages/s. No consumer reports a higher one in earnest."""
-_RATE: Final = re.compile(r"rate=(\d{1,7}(?:\.\d{1,6})?)", re.ASCII)
+_RATE: Final = re.compile(r"rate=(\d{1,7}(?:\.\d{1,6})?)(?:;.*)?", re.ASCII)
 
 
 def reported_rate(notes: Iterable[str]) -> float | None:

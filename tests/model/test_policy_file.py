@@ -1,0 +1,93 @@
+"""The file of the policies: read when it changes, kept in force when it cannot be used."""
+
+import logging
+import os
+
+import pytest
+from policy_sets import document, policy, raw, rule
+
+from textmod_model.serving.policies import PolicyFile
+
+
+class ConfigMap:
+    """A mounted ConfigMap: files behind a symbolic link that an update replaces."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._generation = 0
+        self.path = folder / "policies.json"
+
+    def write(self, content):
+        self._generation += 1
+        behind = self._folder / f"..{self._generation}"
+        behind.mkdir()
+        (behind / "policies.json").write_bytes(content)
+        os.utime(behind / "policies.json", (1, 1))  # a kubelet may keep the time
+        link = self._folder / "..data_tmp"
+        link.symlink_to(behind.name)
+        link.replace(self._folder / "..data")
+        if not self.path.is_symlink():
+            self.path.symlink_to("..data/policies.json")
+
+
+@pytest.fixture
+def config_map(tmp_path):
+    return ConfigMap(tmp_path)
+
+
+@pytest.fixture
+def file(config_map):
+    return PolicyFile(config_map.path, ("removed",))
+
+
+def test_an_update_of_the_config_map_is_read(config_map, file):
+    config_map.write(raw())
+    assert file.check()
+    first = file.version
+    assert first == document()["version"]
+    assert not file.check()
+    config_map.write(raw(policy(rule(at_least=0.8))))
+    assert file.check()
+    assert file.version != first
+    assert (file.error, file.missing()) == (None, None)
+
+
+def test_a_file_that_cannot_be_used_keeps_what_is_in_force_and_says_so_once(
+    config_map, file, caplog
+):
+    caplog.set_level(logging.ERROR)
+    config_map.write(raw())
+    file.check()
+    in_force = file.evaluator()
+    config_map.write(b"{")
+    for _ in range(3):
+        assert not file.check()
+    assert file.evaluator() is in_force
+    assert "not JSON" in file.error
+    assert len(caplog.records) == 1
+    assert "the policies in force stay" in caplog.text
+    config_map.write(raw())
+    file.check()
+    assert file.error is None
+    assert file.evaluator() is in_force, "the same policies are not taken for others"
+
+
+def test_a_file_that_goes_away_keeps_what_is_in_force(config_map, file):
+    config_map.write(raw())
+    file.check()
+    config_map.path.unlink()
+    assert not file.check()
+    assert file.version == document()["version"]
+    assert "No such file" in file.error
+
+
+def test_none_at_the_start_is_a_sentence_until_there_are_some(config_map, file):
+    file.check()
+    assert "No policies are in force" in file.missing()
+    assert str(config_map.path) in file.missing()
+    config_map.write(raw(policy(rule("Delete"))))
+    file.check()
+    assert "action" in file.missing()
+    config_map.write(raw())
+    file.check()
+    assert file.missing() is None
