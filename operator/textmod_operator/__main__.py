@@ -73,11 +73,25 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check",
         help="say what would be made of a TextModeration file",
-        description="Exit code 0: fine; 1: differs from the cluster; 2: refused.",
+        description="Exit code 0: fine; 1: differs from the cluster; 2: refused. With --artifact: "
+        "what becomes of its policies with that model, which needs no cluster.",
     )
     check.set_defaults(run=_check)
     check.add_argument("file", type=Path, help="YAML file with TextModerations")
     check.add_argument("--diff", action="store_true", help="compare with the cluster")
+    check.add_argument(
+        "--artifact",
+        type=Path,
+        help="a model's folder or manifest.json: print the thresholds of the policies instead",
+    )
+    check.add_argument(
+        "--rate", help="texts that arrive, as 12/s, 700/min, 5000/h or 100000/d; for --artifact"
+    )
+    check.add_argument(
+        "--solved",
+        type=Path,
+        help="write the policies as the pods get them to this file; for --artifact",
+    )
     _flag(check, "kubeconfig", None, "kubeconfig file, for --diff")
     _flag(check, "keda-url", None, "the operator's --keda-url, for metricsProvider Keda")
 
@@ -135,6 +149,10 @@ def _check(args: argparse.Namespace) -> int:
     different = False
     try:
         moderations = check.read(args.file)
+        if args.artifact is not None:
+            return _check_policies(args, moderations)
+        if args.rate or args.solved:
+            return _refuse("--rate and --solved need --artifact", check.REFUSED)
         if not args.diff:
             newest = Capabilities(hpa_tolerance=True, keda_url=args.keda_url or None)
             for moderation in moderations:
@@ -153,6 +171,31 @@ def _check(args: argparse.Namespace) -> int:
     except (OSError, yaml.YAMLError, ClusterError) as error:
         return _refuse(str(error), check.REFUSED)
     return check.DIFFERENT if different else check.FINE
+
+
+def _check_policies(args: argparse.Namespace, moderations: list[Any]) -> int:
+    from textmod_operator import check, check_policies
+
+    with_policies = [moderation for moderation in moderations if moderation.spec.policies]
+    if not with_policies:
+        return _refuse(f"{args.file} holds no policies", check.REFUSED)
+    if args.solved and len(with_policies) > 1:
+        return _refuse(
+            f"--solved takes one object with policies, and {args.file} holds {len(with_policies)}",
+            check.REFUSED,
+        )
+    try:
+        rate = check_policies.rate_per_second(args.rate) if args.rate else None
+    except ValueError as error:
+        return _refuse(f"--rate {error}", check.REFUSED)
+    model = check_policies.read_model(args.artifact)
+    for moderation in with_policies:
+        solution = check_policies.solution(moderation, model, rate)
+        lines = check_policies.table(moderation, solution, rate)
+        sys.stdout.write("\n".join(lines) + "\n")
+        if args.solved:
+            args.solved.write_text(solution.written())
+    return check.FINE
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from textmod_dev.process_node.atomic_files import replace_files
 from textmod_dev.process_node.environment import (
     PodView,
     container_environment,
@@ -135,8 +136,26 @@ def test_volumes_hold_what_they_name(tmp_path):
     write_volumes(seen, tmp_path)  # as before a restart
     assert (folders["tmp"] / "kept").exists()
     assert not (folders["all"] / "stale").exists()
+    names = {path.name for path in folders["all"].iterdir() if path.is_symlink()}
+    assert names == {"..data", "password", "user"}
     container = {"volumeMounts": [{"name": "all", "mountPath": "/s", "subPath": "user"}]}
     assert mounts(container, folders)["/s"].read_text() == "anna"
+
+
+def test_a_volume_changes_all_at_once_and_only_if_something_changed(tmp_path):
+    assert replace_files(tmp_path, {"a": b"1", "deep/b": b"2"})
+    before = (tmp_path / "..data").resolve()
+    assert not replace_files(tmp_path, {"a": b"1", "deep/b": b"2"})
+    assert (tmp_path / "..data").resolve() == before
+    opened = (tmp_path / "a").open()
+    assert replace_files(tmp_path, {"a": b"3", "c": b"4"})
+    assert {name: (tmp_path / name).read_bytes() for name in "ac"} == {"a": b"3", "c": b"4"}
+    assert not before.exists()
+    assert opened.read() == "1"
+    opened.close()
+    assert not (tmp_path / "deep").is_symlink()
+    assert replace_files(tmp_path, {})  # an optional ConfigMap that is gone
+    assert [path for path in tmp_path.iterdir() if not path.name.startswith("..")] == []
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ def test_a_change_of_policies_reaches_the_same_pods(
     kubectl("patch", "tm", "science", "--type=json", "-p", removal)
     gone = ("get", "configmap", "science-policies", "--ignore-not-found", "-o", "name")
     wait_for(lambda: not kubectl(*gone), 90, "the ConfigMap is pruned")
+    wait_for(lambda: not pods(kubectl).keys() & before.keys(), 60, "the old pod is gone")
     produce(operator, f"{topic_prefix}-input", COMMENTS)
     verdicts = [json.loads(value) for value in consume(operator, f"{topic_prefix}-output", 6)]
     plain = [verdict for verdict in verdicts if "policyVersion" not in verdict]

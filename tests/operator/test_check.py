@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,92 @@ def test_a_file_without_one_is_refused(
 def test_a_file_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "no/such/file.yaml"]) == 2
     assert "no/such/file.yaml" in capsys.readouterr().err
+
+
+# --- policies -------------------------------------------------------------------------------------
+
+REMOVE = {"action": "Remove", "precision": 0.75}
+REVIEW = {"action": "Review", "hold": True, "budgetPerDay": 200}
+
+
+def with_policies(*rules: dict[str, object]) -> dict[str, object]:
+    return body({"policies": [{"name": "off-topic", "rules": list(rules)}]})
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    """A folder with a manifest of one label with rising scores."""
+    label = {"name": "removed", "threshold": 0.5, "metrics": {}, "without": [50] * 200}
+    manifest = {
+        "digest": "sha256:" + "a" * 64,
+        "labels": ["kept", "removed"],
+        "attributes": [label | {"having": list(range(200))}],
+    }
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["", "manifest.json"])
+def test_policies_are_solved_from_an_artifact(
+    tmp_path: Path, artifact: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    file, solved = written(tmp_path, with_policies(REMOVE, REVIEW)), tmp_path / "solved.json"
+    path = str(artifact / name)
+    flags = ["--artifact", path, "--rate", "2/s", "--solved", str(solved)]
+    assert main(["check", file, *flags]) == 0
+    out = capsys.readouterr().out
+    document = json.loads(solved.read_text())
+    assert f"science: version {document['version']}, at 172,800 texts a day" in out
+    (policy,) = document["policies"]
+    remove, review = policy["rules"]
+    (line,) = (line for line in out.splitlines() if "Remove" in line)
+    assert line.split()[:6] == [
+        *("off-topic", "(removed)", "Remove", "precision", "0.75"),
+        f"{remove['atLeast']:g}",
+    ]
+    assert 0 < review["atLeast"] < remove["atLeast"]
+    lines = [line for line in out.splitlines() if "Review, held" in line]
+    assert [line.split()[-1] for line in lines] == ["200"]
+
+
+def test_without_a_rate_a_budget_is_not_solved(
+    tmp_path: Path, artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, with_policies(REVIEW))
+    assert main(["check", file, "--artifact", str(artifact)]) == 0
+    assert "RateUnknown: policy off-topic, rule 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--rate", "2"], "--rate and --solved need --artifact"),
+        (["--artifact", "MODEL", "--rate", "2"], "as 12/s"),
+        (["--artifact", "MODEL", "--rate", "0/s"], "is no rate"),
+        (["--artifact", "no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(
+    tmp_path: Path,
+    artifact: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    says: str,
+) -> None:
+    flags = [str(artifact) if flag == "MODEL" else flag for flag in flags]
+    assert main(["check", written(tmp_path, with_policies(REVIEW)), *flags]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_an_artifact_that_is_none_is_refused(
+    tmp_path: Path, artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, with_policies(REVIEW))
+    for text in ("{", "[]", '{"digest": "sha256:1"}'):
+        (artifact / "manifest.json").write_text(text)
+        assert main(["check", file, "--artifact", str(artifact)]) == 2
+        assert "is no manifest of a model" in capsys.readouterr().err
+    assert main(["check", written(tmp_path, body()), "--artifact", str(artifact)]) == 2
+    assert "holds no policies" in capsys.readouterr().err

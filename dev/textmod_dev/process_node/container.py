@@ -29,7 +29,7 @@ from textmod_dev.process_node.probes import Prober
 from textmod_dev.process_node.quantities import parse
 from textmod_dev.process_node.runtime import Runtime
 from textmod_dev.process_node.status import ContainerRecord, Running, Terminated, Waiting
-from textmod_dev.process_node.volumes import mounts, references, write_volumes
+from textmod_dev.process_node.volumes import VOLUMES, mounts, references, write_volumes
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class ContainerRunner:
     def _prepare(self, lookup: Lookup, image_environment: Mapping[str, str]) -> None:
         """Writes the volumes and works out the environment; raises NotYet."""
         view = PodView(self._pod, self._ip, lookup)
-        folders = write_volumes(view, self._folder / "volumes")
+        folders = write_volumes(view, self._folder / VOLUMES)
         termination = self._termination_file()
         termination.parent.mkdir(parents=True, exist_ok=True)
         termination.write_bytes(b"")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import logging
+import random
 import shutil
 from collections.abc import Coroutine
 from typing import Any
@@ -13,9 +15,11 @@ import aiohttp
 
 from textmod_dev.kube_client import ApiError, Json
 from textmod_dev.process_node.container import ContainerRunner
-from textmod_dev.process_node.environment import HOST_IP
+from textmod_dev.process_node.environment import HOST_IP, PodView
+from textmod_dev.process_node.errors import NotYet
 from textmod_dev.process_node.runtime import Runtime
 from textmod_dev.process_node.status import failed, pod_status
+from textmod_dev.process_node.volumes import VOLUMES, references, write_volumes
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ class PodRunner:
         self._started_at = datetime.datetime.now(datetime.UTC)
         self._stop_asked = asyncio.Event()
         self._dirty = asyncio.Event()
+        self._look_at_volumes = asyncio.Event()
         self._gone = False
         self._grace = 0.0
         self._written: Json = {}
@@ -51,7 +56,9 @@ class PodRunner:
         return {runner.record.name: runner for runner in [*self._init, *self._main]}
 
     def update(self, pod: Json) -> None:
-        """The object has changed; only its deletion matters here."""
+        """The object has changed: its annotations, or it is to be deleted."""
+        if _annotations(pod) != _annotations(self.pod):
+            self._look_at_volumes.set()
         self.pod = pod
         if "deletionTimestamp" in pod["metadata"]:
             self._grace = pod["metadata"].get("deletionGracePeriodSeconds", 30)
@@ -66,6 +73,7 @@ class PodRunner:
     async def run(self) -> None:
         """Does it all; returns when nothing of the pod is left."""
         writer = asyncio.create_task(self._write_statuses())
+        volumes = asyncio.create_task(self._keep_volumes())
         over = self.pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
         try:
             self.update(self.pod)
@@ -75,7 +83,8 @@ class PodRunner:
             await self._stop_asked.wait()
         finally:
             writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            volumes.cancel()
+            await asyncio.gather(writer, volumes, return_exceptions=True)
             shutil.rmtree(self._folder, ignore_errors=True)
             self._runtime.addresses.give_back(self._ip)
         if not self._gone:
@@ -137,6 +146,26 @@ class PodRunner:
     def _changed(self) -> None:
         self._dirty.set()
 
+    async def _keep_volumes(self) -> None:
+        """Brings changed Secrets, ConfigMaps and annotations into the volumes of a running pod.
+
+        As the kubelet does: once in a while, and at once when the pod's annotations change.
+        """
+        period = self._runtime.volume_period
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period * random.uniform(0.9, 1.1)):  # noqa: S311
+                    await self._look_at_volumes.wait()
+            self._look_at_volumes.clear()
+            if not (self._folder / VOLUMES).is_dir():
+                continue  # no container has been started yet; that writes them
+            try:
+                namespace = self.pod["metadata"]["namespace"]
+                lookup = await self._runtime.lookup(namespace, references(self.pod))
+                write_volumes(PodView(self.pod, self._ip, lookup), self._folder / VOLUMES)
+            except (ApiError, aiohttp.ClientError, TimeoutError, NotYet) as error:
+                log.warning("volumes of %s: %s; they stay as they are", self._path, error)
+
     async def _write_statuses(self) -> None:
         """Writes the status after every change; several quick changes become one write."""
         while True:
@@ -189,3 +218,7 @@ class PodRunner:
             else:
                 return
             await asyncio.sleep(1)
+
+
+def _annotations(pod: Json) -> dict[str, str]:
+    return pod["metadata"].get("annotations") or {}

@@ -59,6 +59,8 @@ class Runtime:
         restart_backoff: seconds before a container's second restart; each later one doubles, to
             at most five minutes, as the kubelet's 10 s does.
         image_retry: seconds between looks for an image that is not in the table.
+        volume_period: seconds between two looks at what a pod's volumes are made of; the kubelet's
+            own is about a minute, and a change of the pod's annotations brings one at once.
     """
 
     client: KubeClient
@@ -70,6 +72,7 @@ class Runtime:
     base_environment: Mapping[str, str]
     restart_backoff: float = 10
     image_retry: float = 2
+    volume_period: float = 60
     addresses: Addresses = field(default_factory=Addresses)
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 

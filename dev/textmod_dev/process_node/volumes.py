@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from textmod_dev.certificates import write_private
+from textmod_dev.process_node.atomic_files import replace_files
 from textmod_dev.process_node.environment import Lookup, PodView, field_value, resource_value
 from textmod_dev.process_node.errors import NotYet
 
 Json = dict[str, Any]
+VOLUMES = "volumes"
+"""Below the pod's folder."""
 
 
 def write_volumes(view: PodView, folder: Path) -> dict[str, Path]:
     """Volume name → its folder (or file, for a hostPath to one).
 
-    Secrets, ConfigMaps, projections of them and the downward API are written anew; an emptyDir
-    stays as it is, so that it outlives a container's restart.
+    Secrets, ConfigMaps, projections of them and the downward API are written again, all files of a
+    volume at once and only if one changed; an emptyDir stays as it is, so that it outlives a
+    container's restart.
 
     Raises:
         NotYet: something that a volume names is not there, or the volume's type is not supported.
@@ -34,12 +36,12 @@ def write_volumes(view: PodView, folder: Path) -> dict[str, Path]:
         if "emptyDir" in volume:
             continue
         sources = volume["projected"].get("sources", []) if "projected" in volume else [volume]
-        for old in target.iterdir():
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-        for source in sources:
-            for path, content in _files(source, name, view):
-                (target / path).parent.mkdir(parents=True, exist_ok=True)
-                write_private(target / path, content.encode(errors="surrogateescape"))
+        files = {
+            path: content.encode(errors="surrogateescape")
+            for source in sources
+            for path, content in _files(source, name, view)
+        }
+        replace_files(target, files)
     return folders
 
 
