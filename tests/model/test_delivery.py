@@ -9,7 +9,7 @@ from fake_kafka import FakeBrokers, FakeMessage, FakeProducer
 
 from textmod_model import settings
 from textmod_model.errors import StreamError
-from textmod_model.stream.delivery import at_least_once, exactly_once
+from textmod_model.stream.delivery import at_least_once, exactly_once, writer
 from textmod_model.stream.delivery.at_least_once import BATCHES_IN_FLIGHT, AtLeastOnce
 from textmod_model.stream.delivery.exactly_once import ExactlyOnce
 from textmod_model.stream.delivery.rules import TopicRules
@@ -137,6 +137,29 @@ def test_batches_are_delivered_in_order(parts):
     batches = parts.submit(batch(b"a", b"b"), batch(b"c", start=2))
     assert parts.run() == batches
     assert parts.written() == [b"a", b"b", b"c"]
+
+
+def test_nothing_is_written_before_it_is_known_where_it_goes(parts, monkeypatch):
+    """By its key's hash a verdict could go to another partition than the next of the same key."""
+    monkeypatch.setattr(writer, "LOOKUP_RETRY_SECONDS", 0)
+    parts.brokers.unknown = True
+    batches = parts.submit(batch(b"a", b"b", partition=1))
+    assert parts.run(turns=5) == []
+    assert parts.written() == []
+    assert parts.delivery.busy
+    parts.brokers.unknown = False
+    assert parts.run() == batches
+    assert [one["partition"] for one in parts.brokers.topics["out"].records] == [1, 1]
+
+
+def test_what_is_known_of_the_partitions_stands_while_nobody_answers(parts, monkeypatch):
+    monkeypatch.setattr(writer, "ROUTES_SECONDS", 0)
+    parts.submit(batch(b"a", partition=1))
+    parts.run()
+    parts.brokers.unknown = True
+    parts.submit(batch(b"b", start=1, partition=1))
+    parts.run()
+    assert [one["partition"] for one in parts.brokers.topics["out"].records] == [1, 1]
 
 
 def test_a_record_that_its_topic_does_not_take_is_a_dead_letter_before_it_is_sent(parts):

@@ -387,6 +387,8 @@ class FakeBrokers:
         self.topics = {name: FakeTopic() for name in topics}
         self.silent = False
         """Nothing is acknowledged: requests wait."""
+        self.unknown = False
+        """Nobody answers what partitions the topics have."""
         self.commit_errors = deque()
         """Errors that the next calls of `commit_transaction` raise."""
         self.offsets = {}
@@ -422,6 +424,7 @@ class FakeProducer:
         if len(self) >= self.capacity:
             raise BufferError
         record = {"value": value, "key": key, "headers": headers, "timestamp": timestamp}
+        record["partition"] = partition
         self.queue.append((topic, record, on_delivery))
 
     def flush(self, wait):
@@ -441,6 +444,8 @@ class FakeProducer:
         self.queue = []
 
     def list_topics(self, topic, timeout):
+        if self.brokers.unknown:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None, 1: None})})
 
     def init_transactions(self, timeout):

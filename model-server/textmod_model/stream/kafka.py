@@ -115,7 +115,7 @@ def is_unsupported(error: KafkaError) -> bool:
 def partition_counts(producer: Producer, topics: Iterable[str]) -> dict[str, int]:
     """How many partitions each topic has, 0 for one that doesn't exist. Raises KafkaException."""
     return {
-        topic: len(producer.list_topics(topic, timeout=5).topics[topic].partitions)
+        topic: len(producer.list_topics(topic, timeout=2).topics[topic].partitions)
         for topic in topics
     }
 

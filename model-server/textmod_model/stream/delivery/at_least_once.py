@@ -54,14 +54,18 @@ class AtLeastOnce:
         if self._again:
             self._write_next()
         elif self._waiting and not self._in_flight:
-            self._in_flight, self._waiting = self._waiting, []
             self._writer.refresh(time.monotonic())
+            if not self._writer.routed:
+                return
+            self._in_flight, self._waiting = self._waiting, []
             if self._writer.outdated:
                 self._writer.reopen()
             self._write_in_flight()
 
     def collect(self, wait: float) -> list[Batch]:
         if not self._in_flight:
+            if self._waiting and not self._writer.routed:
+                self._writer.producer.poll(wait)
             return []
         pause = self._retry_at - time.monotonic()
         if self._again and pause > 0:

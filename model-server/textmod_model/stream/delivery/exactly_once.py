@@ -100,6 +100,9 @@ class ExactlyOnce:
         if self._commit is not None or not self._waiting or self._retry_at > time.monotonic():
             return
         self._writer.refresh(time.monotonic(), force=self.blocked is not None)
+        if not self._writer.routed:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            return
         if self._writer.outdated:
             self._writer.reopen()
             self._prepared = False

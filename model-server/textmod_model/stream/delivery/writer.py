@@ -77,6 +77,10 @@ class Writer:
         self._lookup = rules
         self._rules: Mapping[str, TopicRules] = {}
         self._asking = True
+        self.routed = False
+        """Whether it is known to which partitions verdicts go. Until then nothing may be written:
+        a verdict that went by its key's hash could overtake, or be overtaken by, one that goes to
+        its message's own partition."""
         self._same_partition = False
         self._refresh_at = 0.0
         self._now_ms = 0
@@ -163,6 +167,7 @@ class Writer:
             self._refresh_at = now + LOOKUP_RETRY_SECONDS
             return
         self._same_partition = counts[names[0]] == counts[names[1]]
+        self.routed = True
         self._refresh_at = now + ROUTES_SECONDS
 
     @property
