@@ -10,7 +10,7 @@ PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 .PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e faults fuzz images sbom \
 	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator \
 	bench-isolation bench-autoscaling \
-	bench-autoscaling-real \
+	bench-autoscaling-real bench-policies \
 	picture generate install-yaml lock clean
 
 help: ## this list
@@ -117,6 +117,9 @@ bench-limits: setup ## a storm of rebalances, memory of the worst texts, calls b
 bench-evasion: setup ## texts written to evade, recipes seed and default (some minutes; RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.evasion $(if $(DATA),--data $(DATA)) \
 	    --json $(if $(filter 1,$(RECORD)),bench/results,.state)/evasion.json
+
+bench-policies: setup ## how fast changed policies reach 12 replicas under load (five minutes)
+	$(BIN)/python bench/policies/propagation.py
 
 bench-training: setup ## a training by the number of rows, up to 200,000 (RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.training --json $(if $(filter 1,$(RECORD)),bench/results,.state)/training.json

@@ -87,7 +87,10 @@ def exercised(
     and topics deleted."""
     operator.kubectl("apply", "-f", str(SCALED_OBJECTS))
     deleted = {"topics": {"deletionPolicy": "Delete"}}
-    ready({**deleted, "serving": {"platform": "Deployment"}})
+    rule = {"action": "Review", "atLeast": 0.5}
+    policies = {"policies": [{"name": "off-topic", "rules": [rule]}]}
+    ready({**deleted, **policies, "serving": {"platform": "Deployment"}})
+    wait_for(lambda: condition(kubectl, "PoliciesReady").get("status") == "True", 30, "in force")
     for kind, path, value in (
         ("deployment", "/spec/replicas", 2),
         ("service", "/spec/ports/0/port", 9999),
@@ -109,6 +112,7 @@ def exercised(
     edit_and_see_it_undone(kubectl, "so", "/spec/maxReplicaCount", 7, wait_for)
     edit_and_see_it_undone(kubectl, "sdep", "/spec/predictors/0/replicas", 3, wait_for)
     wait_for(lambda: gone(kubectl, "deployment,service,hpa,pdb"), 60, "the others are pruned")
+    wait_for(lambda: gone(kubectl, "configmap", "science-policies"), 60, "so are the policies")
 
     # Idle, scaled to zero by the operator itself, on another platform and without KEDA.
     zero = {"minReplicas": 0, "lag": {"maxSecondsBehind": 30}}
@@ -141,9 +145,9 @@ def test_the_operator_may_do_what_it_does_and_no_more(exercised: LocalCluster) -
     assert allowed - asked - NEVER_REQUESTED - ON_CONFLICT == set(), "granted and never used"
 
 
-def gone(kubectl: Kubectl, kinds: str) -> bool:
-    """Whether none of these is called science any more (what Seldon makes is called otherwise)."""
-    return not kubectl("get", kinds, "science", "--ignore-not-found", "-o", "name")
+def gone(kubectl: Kubectl, kinds: str, name: str = "science") -> bool:
+    """Whether none of these is called so any more (what Seldon makes is called otherwise)."""
+    return not kubectl("get", kinds, name, "--ignore-not-found", "-o", "name")
 
 
 def edit_and_see_it_undone(
