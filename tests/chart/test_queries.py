@@ -164,6 +164,10 @@ FIRING: dict[str, dict[str, str]] = {
     "TextModerationPoliciesNotInForce": {
         f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "0x40"
     },
+    "TextModerationPolicyBudgetSpent": {
+        f'textmod_policy_over_budget_total{{{STREAM}, pod="a", policy="spam"}}': "0+9x100",
+        f'textmod_actions_total{{{STREAM}, pod="a", policy="spam", action="Review"}}': "0+2x100",
+    },
     "TextModerationOperatorNotLeading": {'textmod_operator_leader{pod="a"}': "0x40"},
     "TextModerationOperatorErrors": {
         "textmod_operator_reconcile_errors_total": "0+2x40",
@@ -200,6 +204,10 @@ QUIET: dict[str, dict[str, str]] = {
     "TextModerationPoliciesNotInForce": {  # while a change is on its way
         f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "1x10 0x5 1x30"
     },
+    "TextModerationPolicyBudgetSpent": {
+        f'textmod_policy_over_budget_total{{{STREAM}, pod="a", policy="spam"}}': "0+1x100",
+        f'textmod_actions_total{{{STREAM}, pod="a", policy="spam", action="Review"}}': "0+2x100",
+    },
     "TextModerationOperatorNotLeading": {
         'textmod_operator_leader{pod="a"}': "0x40",
         'textmod_operator_leader{pod="b"}': "1x40",
@@ -212,7 +220,7 @@ QUIET: dict[str, dict[str, str]] = {
         "textmod_operator_certificate_expiry_timestamp_seconds": "7776000x100"
     },
 }
-AT = {"TextModerationCertificateExpiring": "70m"}
+AT = {"TextModerationCertificateExpiring": "70m", "TextModerationPolicyBudgetSpent": "80m"}
 """When to look; 35 minutes after the start, else."""
 
 
