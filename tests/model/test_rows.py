@@ -1,6 +1,7 @@
 """Every damaged file gets a sentence with its line; nothing is lost in silence."""
 
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
@@ -34,6 +35,8 @@ def write(folder: Path, data: bytes | str, name: str = "data.csv") -> Path:
         pytest.param("nan,a\n", "line 2: the label 'nan'", id="not a number"),
         pytest.param("-1,a\n", "line 2: the label '-1'", id="below 0"),
         pytest.param("1.5,a\n", "line 2: the label '1.5'", id="above 1"),
+        pytest.param("0_1,a\n", "line 2: the label '0_1'", id="Python's number"),
+        pytest.param("\x1b[2J,a\n", r"line 2: the label '\\x1b\[2J'", id="control characters"),
     ],
 )
 def test_what_is_damaged_is_named_with_its_line(tmp_path: Path, rows: str, message: str) -> None:
@@ -77,7 +80,29 @@ def test_windows_1252_is_read_as_a_whole(tmp_path: Path) -> None:
     assert data.notes == ()
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_another_encoding_is_read_aloud(tmp_path: Path) -> None:
+    rows = "label,text\n" + "0,这个研究很有意思\n1,你好笨啊请问来源\n" * 3
+    notes = read(write(tmp_path, rows.encode("gbk"))).notes
+    assert notes[0].startswith("the file is not UTF-8 and was read as Windows-1252")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(gzip.compress(GOOD.encode()), "compressed with gzip: unpack it", id="gzip"),
+        pytest.param(b"PK\x03\x04rest", "a ZIP archive or a spreadsheet", id="xlsx"),
+    ],
+)
+def test_files_of_another_kind_are_named(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read(write(tmp_path, data))
+
+
+def test_two_byte_order_marks_are_no_part_of_a_name(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "\ufeff\ufefftext,label\na,0\nb,1\n")).texts == ["a", "b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
 def test_byte_order_marks(tmp_path: Path, encoding: str) -> None:
     assert read(write(tmp_path, "text,label\n科学,0\nb,1\n".encode(encoding))).texts[0] == "科学"
 
@@ -169,6 +194,7 @@ def test_json_lines(tmp_path: Path) -> None:
         pytest.param("[1]", "line 3: not a JSON object", id="a list"),
         pytest.param('{"text": 1, "label": 0}', "line 3: the text 1 is no string", id="number"),
         pytest.param('{"text": "a"}', "line 3: the label ''", id="no label"),
+        pytest.param(f'{{"text": "a", "label": 1{"0" * 400}}}', "the label '1000", id="huge"),
     ],
 )
 def test_damaged_json_lines(tmp_path: Path, line: str, message: str) -> None:
@@ -190,6 +216,58 @@ def test_parquet(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DatasetError, match="is damaged"):
         read(path)
+
+
+def test_parquet_columns_that_nobody_reads_may_be_of_any_type(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table(
+        {
+            "when": pyarrow.array([1234567, None], pyarrow.timestamp("ns")),
+            "day": pyarrow.array([2**30, 0], pyarrow.date32()),
+            "more": pyarrow.array([{"a": 1}, None]),
+            "text": pyarrow.array(["a", "b"]).dictionary_encode(),
+            "label": pyarrow.array([0, 1], pyarrow.decimal128(3, 1)),
+        }
+    )
+    path = tmp_path / "data.parquet"
+    parquet.write_table(table, path)
+    assert read(path).texts == ["a", "b"]
+    with pytest.raises(DatasetError, match=r"row 1: the text of the type timestamp\[ns\] is no"):
+        read(path, text_column="when")
+    with pytest.raises(DatasetError, match="row 1: the label 'of the type date32"):
+        read(path, label_columns=["day"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    texts=st.lists(st.text(st.characters(exclude_categories=[]), max_size=20), max_size=8),
+    kind=st.sampled_from(["jsonl", "json", "parquet"]),
+)
+def test_what_others_wrote_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], kind: str
+) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    texts = ["first", *texts, "last"]
+    path = tmp_path_factory.mktemp("written") / f"data.{kind}"
+    rows = [{"text": text, "label": number % 2} for number, text in enumerate(texts)]
+    if kind == "parquet":
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]
+        rows = [row | {"text": text} for row, text in zip(rows, texts, strict=True)]
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)))
+    expected = [text for text in texts if text.strip() and text != "NA"]
+    try:
+        data = read(path)
+    except DatasetError as error:  # of one side
+        assert_sentence(error)
+        return
+    assert data.texts == expected
+    assert len(expected) == len(texts) or "without a text" in data.notes[0]
 
 
 # --- any file ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from textmod_model.training import rows
-from textmod_model.training.rows import DatasetError, Row, Table
+from textmod_model.training.rows import DatasetError, Row, Table, printable
 
 __all__ = ["Dataset", "DatasetError", "digest", "read"]
 
@@ -217,7 +217,7 @@ class _Columns:
                 return columns.index(name)
         raise DatasetError(
             f"{self._path} has no column {wanted or ' or '.join(known)}; it has "
-            f"{', '.join(columns)[:200]}: name the right one with {flag}."
+            f"{printable(', '.join(columns), 200)}: name the right one with {flag}."
         )
 
     def take(self, row: Row) -> tuple[str, tuple[float, ...], float]:
@@ -253,10 +253,10 @@ class _Columns:
     def _label(self, row: Row, at: int, limit: float) -> float:
         value = _value(row.values[at])
         if value is None or not 0 <= value <= max(limit, 1.0):
-            shown = "" if row.values[at] is None else str(row.values[at])[:40]
+            shown = "" if row.values[at] is None else printable(str(row.values[at]), 40)
             other = "" if limit == 1 else f", nor a count of up to {limit:g} votes"
             raise DatasetError(
-                f"{self._at(row, at)}: the label {shown!r} is neither 0/kept nor 1/removed, nor a "
+                f"{self._at(row, at)}: the label '{shown}' is neither 0/kept nor 1/removed, nor a "
                 f"share between them{other}."
             )
         return value
@@ -274,7 +274,10 @@ class _Columns:
 def _value(value: object) -> float | None:
     """Return the number that a label or a count is, None if it is none."""
     if isinstance(value, bool | int | float):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond 1e308
+            return None
     else:
         told = "" if value is None else str(value).strip().lower()
         if told in _LABELS:
@@ -282,6 +285,8 @@ def _value(value: object) -> float | None:
         try:
             number = float(told)
         except ValueError:
+            return None
+        if "_" in told:  # Python's way to write 1_000
             return None
     return number if math.isfinite(number) else None
 

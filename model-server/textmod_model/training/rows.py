@@ -13,18 +13,32 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pyarrow
 
 MAX_FIELD: Final = 16 * 1024 * 1024
 """Longest field of a CSV file, in characters."""
 _PARQUET_MAGIC: Final = b"PAR1"
-_JSON_SUFFIXES: Final = (".jsonl", ".ndjson")
+_JSON_SUFFIXES: Final = (".jsonl", ".ndjson", ".json")
 _PARQUET_ROWS: Final = 4096
+# What begins otherwise than text does, and what it then is.
+_OTHER_FILES: Final = {
+    b"\x1f\x8b": "compressed with gzip: unpack it first",
+    b"BZh": "compressed with bzip2: unpack it first",
+    b"\xfd7zXZ": "compressed with xz: unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet: unpack it, or save it as CSV in UTF-8",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV in UTF-8",
+    b"SQLite format 3": "a database: export the table as CSV in UTF-8",
+}
 _NAMED: Final = 3  # lines that a note names
 # One character in UTF-8 that is not ASCII, and any byte that ASCII lacks.
 _UTF8_CHARACTER: Final = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
+_MANY_FOREIGN: Final = 0.25  # share of the bytes beyond ASCII: languages of Windows-1252 have less
 _MANY_NULS: Final = 0.1  # share of the bytes: text in UTF-16 without a byte order mark has more
 
 
@@ -66,6 +80,9 @@ def read(path: Path) -> Table:
         raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
     if data.startswith(_PARQUET_MAGIC):
         return _parquet(path)
+    for magic, what in _OTHER_FILES.items():
+        if data.startswith(magic):
+            raise DatasetError(f"{path} is {what}.")
     notes: list[str] = []
     text = _decoded(path, data, notes)
     if path.suffix.lower() in _JSON_SUFFIXES:
@@ -78,12 +95,14 @@ def _decoded(path: Path, data: bytes, notes: list[str]) -> str:
 
     A file with more stray bytes than characters in UTF-8 is Windows-1252 as a whole.
     """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    wide = _wide(data)
+    if wide:
         try:
-            return data.decode("utf-16")
+            return data.decode(wide)
         except UnicodeDecodeError as error:
             raise DatasetError(
-                f"{path} begins as UTF-16 and is damaged at byte {error.start:,}: save it as UTF-8."
+                f"{path} begins as {wide.upper()} and is damaged at byte {error.start:,}: save it "
+                "as UTF-8."
             ) from error
     if data.count(0) > _MANY_NULS * len(data):
         raise DatasetError(
@@ -106,10 +125,27 @@ def _decoded(path: Path, data: bytes, notes: list[str]) -> str:
     codecs.register_error("textmod-cp1252", repair)
     text = data.decode("utf-8", errors="textmod-cp1252")
     if len(places) > characters:
+        if len(places) > _MANY_FOREIGN * len(data):
+            notes.append(
+                "the file is not UTF-8 and was read as Windows-1252, which has few such texts: "
+                "if it is in another encoding, save it as UTF-8"
+            )
         return data.decode("cp1252", errors="replace")
     lines = _some([f"{1 + _line_ends(data[:at]):,}" for at in places[:_NAMED]], len(places))
     notes.append(f"bytes that are not UTF-8 were read as Windows-1252 on line {lines}")
     return text
+
+
+def _wide(data: bytes) -> str:
+    """Return the encoding of more than a byte a character that a file begins with."""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    return "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+
+
+def printable(text: str, most: int) -> str:
+    """Return up to `most` characters, those that a terminal would not show as escapes."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[:most])
 
 
 def _line_ends(data: bytes) -> int:
@@ -145,7 +181,7 @@ def _csv(path: Path, text: str, notes: list[str]) -> Table:
     header = next(records, None)
     if header is None:
         raise DatasetError(f"{path} is empty: give a CSV file with a header row.")
-    columns = [name.strip() for name in header[1]]
+    columns = [name.strip().strip("\ufeff").strip() for name in header[1]]
     return Table(columns, _csv_rows(path, records, columns), notes, delimiter)
 
 
@@ -267,7 +303,9 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{path}, line {number}: not JSON: {error}.") from error
         if not isinstance(found, dict):
-            raise DatasetError(f"{path}, line {number}: not a JSON object: {line[:40]!r}.")
+            raise DatasetError(
+                f"{path}, line {number}: not a JSON object: {line[:40]!r}: give one object a line."
+            )
         yield number, found
 
 
@@ -280,16 +318,52 @@ def _parquet(path: Path) -> Table:
         file = parquet.ParquetFile(path)
         columns = list(file.schema_arrow.names)
     except (ArrowException, OSError) as error:
-        raise DatasetError(f"{path} is damaged: {error}.") from error
+        raise DatasetError(f"{path} is damaged: {_one_line(error)}.") from error
 
     def rows() -> Iterator[Row]:
         number = 0
         try:
             for batch in file.iter_batches(_PARQUET_ROWS):
-                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                for values in zip(*map(_python, batch.columns), strict=True):
                     number += 1
                     yield Row(values, _always(f"row {number}"))
         except (ArrowException, OSError, UnicodeDecodeError) as error:
-            raise DatasetError(f"{path} is damaged after row {number}: {error}.") from error
+            raise DatasetError(
+                f"{path} is damaged after row {number}: {_one_line(error)}."
+            ) from error
 
     return Table(columns, rows())
+
+
+class _Unread:
+    """A value of a type that is neither a text nor a number, such as a time; not None."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def __repr__(self) -> str:
+        return f"of the type {self._kind}"
+
+
+def _python(column: "pyarrow.Array") -> list[object]:
+    """Return a column's values; those of other types than texts and numbers only as `_Unread`.
+
+    Not all of them have a value in Python (dates after the year 9999, nanoseconds).
+    """
+    from pyarrow import types
+
+    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    if any(
+        is_kind(kind)
+        for is_kind in (
+            types.is_string, types.is_large_string, types.is_string_view, types.is_boolean,
+            types.is_integer, types.is_floating, types.is_decimal, types.is_null,
+        )
+    ):  # fmt: skip
+        return list(column.to_pylist())
+    unread = _Unread(str(column.type))
+    return [unread if there else None for there in column.is_valid().to_pylist()]
+
+
+def _one_line(error: Exception) -> str:
+    return printable(" ".join(str(error).split()).rstrip("."), 300)
