@@ -6,8 +6,12 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # A run of tests ends with make, even when make is killed (tests/conftest.py).
 PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
+# Most integration tests wait, so that more of them run side by side than there are cores: a file is
+# run by one worker (pytest-xdist), the files with slow tests first (tests/conftest.py).
+WORKERS ?= 3
+SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo up down status kubectl test lint types imports unit integration e2e faults fuzz images sbom \
+.PHONY: help setup demo up down status kubectl test lint types imports built unit integration e2e faults fuzz images sbom \
 	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator \
 	bench-isolation bench-autoscaling \
 	bench-autoscaling-real bench-policies \
@@ -36,8 +40,8 @@ kubectl: ## kubectl on the local cluster, such as: make kubectl ARGS="get tm"
 	@$(BIN)/textmod-dev kubectl $(ARGS)
 
 # --- checks ------------------------------------------------------------------------------------
-test: lint types imports ## every check: lint, types, import law, unit and integration tests
-	$(PYTEST)
+test: lint types imports built ## every check: lint, types, import law, unit and integration tests (WORKERS=3)
+	$(PYTEST) $(SIDE_BY_SIDE)
 
 lint: setup ## style and common mistakes
 	$(BIN)/ruff check .
@@ -50,10 +54,16 @@ imports: setup ## the import law
 	$(BIN)/lint-imports
 
 unit: setup ## tests of pure code, seconds in all
-	$(PYTEST) -m "not integration and not slow"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not integration and not slow"
 
-integration: setup ## tests on a real control plane and a real broker
-	$(PYTEST) -m integration
+unit: WORKERS = 2
+
+integration: setup built ## tests on a real control plane and a real broker
+	$(PYTEST) $(SIDE_BY_SIDE) -m integration
+
+# Before the tests, so that none of them waits beside a build, and where its progress is seen.
+built: setup
+	@$(BIN)/textmod-dev build --all
 
 e2e: setup ## the chart and the images on a real kind cluster (a Docker engine, or root to start one)
 	$(PYTEST) e2e --exitfirst --capture=no -v

@@ -25,6 +25,8 @@ settings.load_profile("untimed")
 END_WITH_PARENT = "TEXTMOD_END_WITH_PARENT"
 """Set by the Makefile: end when make does, even when make is killed."""
 PR_SET_PDEATHSIG = 1  # prctl(2)
+SLOW = ("integration", "slow")
+"""Markers of tests that take seconds to minutes."""
 LINGER_SECONDS = 5.0
 """How long a process may take to end after the tests have."""
 
@@ -70,6 +72,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         assert process.stdin is not None
         process.stdin.close()
         process.wait()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, where pytest-xdist has several workers.
+
+    The files of unit tests, many and short, come last and keep all workers busy to the end.
+    """
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if any(map(item.get_closest_marker, SLOW))}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 def _left_behind() -> list[str]:

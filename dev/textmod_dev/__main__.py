@@ -27,13 +27,24 @@ def main() -> int:
         return 130
 
 
-def build(_: argparse.Namespace) -> int:
+def build(arguments: argparse.Namespace) -> int:
     """Builds or fetches what the cluster runs."""
-    from textmod_dev.build import control_plane_binaries, kafka_jars
+    from textmod_dev.build import (
+        control_plane_binaries,
+        helm,
+        kafka_jars,
+        kind_tool,
+        schema_registry_folder,
+    )
 
     progress = Progress()
     _say(f"control plane: {control_plane_binaries(progress)}")
     _say(f"kafka: {kafka_jars(progress)}")
+    if arguments.all:
+        _say(f"schema registry: {schema_registry_folder(progress)}")
+        _say(f"Helm 3: {helm(3, progress)}")
+        _say(f"Helm 4: {helm(4, progress)}")
+        _say(f"kind: {kind_tool('kind', progress)}")
     return 0
 
 
@@ -212,6 +223,10 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=function)
         if function is kubectl:
             command.add_argument("arguments", nargs=argparse.REMAINDER)
+        if function is build:
+            command.add_argument(
+                "--all", action="store_true", help="and what the tests use beside it"
+            )
         if function is run:
             command.add_argument(
                 "--attached", action="store_true", help="stop when standard input ends"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -27,20 +28,34 @@ def test_that_hangs():
 """
 
 
-def inner(folder: Path, program: str, **environment: str) -> tuple[list[str], dict[str, str]]:
+WORKERS = pytest.mark.parametrize("workers", [0, 2], ids=["alone", "two workers"])
+
+
+def inner(
+    folder: Path, program: str, workers: int, **environment: str
+) -> tuple[list[str], dict[str, str]]:
     """Return the command of a run of tests in a session of its own, and its environment."""
     file = folder / "test_inner.py"
     file.write_text(program)
-    options = ["-q", "-p", "conftest", "-p", "no:cacheprovider", f"--rootdir={folder}", "-c"]
-    command = [sys.executable, "-m", "pytest", *options, os.devnull, str(file)]
-    kept = {name: value for name, value in os.environ.items() if name != SESSION}
+    options = ["-q", "-p", "conftest", "-p", "no:cacheprovider", f"--rootdir={folder}"]
+    if workers:
+        options += [f"--numprocesses={workers}", "--dist=loadfile"]
+    command = [sys.executable, "-m", "pytest", *options, "-c", os.devnull, str(file)]
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != SESSION and not name.startswith("PYTEST_XDIST")
+    }
     return command, kept | {"PYTHONPATH": str(TESTS), **environment}
 
 
-def test_what_a_test_leaves_behind_fails_the_session_and_is_ended(tmp_path: Path) -> None:
-    command, environment = inner(tmp_path, LEAVING)
+@WORKERS
+def test_what_a_test_leaves_behind_fails_the_session_and_is_ended(
+    tmp_path: Path, workers: int
+) -> None:
+    command, environment = inner(tmp_path, LEAVING, workers)
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     assert "1 passed" in done.stdout
@@ -50,15 +65,23 @@ def test_what_a_test_leaves_behind_fails_the_session_and_is_ended(tmp_path: Path
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_run_ends_with_what_it_started_when_make_is_killed(tmp_path: Path) -> None:
+@WORKERS
+def test_a_run_ends_with_what_it_started_when_make_is_killed(tmp_path: Path, workers: int) -> None:
     """As the Makefile starts it: a child of make, which says that it ends with make."""
     identity = uuid.uuid4().hex
-    command, environment = inner(tmp_path, HANGING, TEXTMOD_END_WITH_PARENT="1")
+    command, environment = inner(tmp_path, HANGING, workers, TEXTMOD_END_WITH_PARENT="1")
     mark = "TEXTMOD_TEST_OF_A_SESSION"
     make = ["/bin/sh", "-c", '"$@" & wait', "sh", *command]
+
+    def sleeps(identity: str) -> bool:
+        found = (psutil.Process(pid) for pid in marked(identity, mark))
+        with contextlib.suppress(psutil.Error):
+            return any(process.name() == "sleep" for process in found)
+        return False
+
     with subprocess.Popen(
         make, env=environment | {mark: identity}, stdout=subprocess.DEVNULL
     ) as parent:
-        wait_until(lambda: len(marked(identity, mark)) >= 4, "the test ran", timeout=30)
+        wait_until(lambda: sleeps(identity), "the test ran", timeout=60)
         parent.kill()
-    wait_until(lambda: marked(identity, mark) == [], "everything had ended", timeout=10)
+    wait_until(lambda: marked(identity, mark) == [], "everything had ended", timeout=30)

@@ -1,4 +1,5 @@
-"""One real cluster for the whole session; a namespace of its own for every test that asks.
+"""One real cluster for the session (of each worker, where several work side by side); a namespace
+of its own for every test that asks.
 
 Nothing is autouse: a test that names none of these fixtures starts nothing.
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import permissions
 import pytest
 import small_model
 from confluent_kafka.admin import AdminClient
@@ -42,26 +44,25 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: LocalCluster) -> LocalCluster:
-    """The same cluster with the operator running and the model's image on its node."""
+def operator(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """The same cluster with the operator running and the model's image on its node.
+
+    At its end every request of the operator has to have been allowed by the chart's rules.
+    """
     artifact = trained_model(training_data(None, Progress()), Progress())
     add_image(cluster.images, artifact)
     cluster.install_operator()
     # No Service leads to it here; KEDA's part is played by the tests, which ask the port itself.
     url = f"http://127.0.0.1:{cluster.operator_health_port}"
     cluster.start_operator("--lease-namespace=kube-system", f"--keda-url={url}")
-    return cluster
+    yield cluster
+    permissions.check_requests(cluster)
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small real artifact. Tests must not change it."""
     return small_model.train(tmp_path_factory.mktemp("model"))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Permissions come last: they are held against all that the operator asked before."""
-    items.sort(key=lambda item: item.path.name == "test_permissions.py")
 
 
 class Kubectl(Protocol):

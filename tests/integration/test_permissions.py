@@ -1,31 +1,24 @@
 """The operator's permissions are what it uses, and no more.
 
-Run after all other tests of the session: the API server's audit log holds every request that the
-operator made in them.
+The API server's audit log holds every request that the operator made. That none of the requests of
+all other tests was denied is checked when their cluster ends (conftest.py).
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from live import Kubectl, WaitFor, condition, produce
+from permissions import Permission, check_requests, granted, used
 
-from textmod_dev.local_cluster import LocalCluster, operator_rules
+from textmod_dev.local_cluster import LocalCluster
 
 pytestmark = pytest.mark.integration
 
 SCALED_OBJECTS = Path(__file__).parents[1] / "support" / "scaledobjects.yaml"
-
-
-class Permission(NamedTuple):
-    group: str
-    resource: str
-    verb: str
 
 
 NEVER_REQUESTED = {
@@ -43,35 +36,6 @@ ON_CONFLICT = {
     Permission("keda.sh", "scaledobjects", "get"),
     Permission("machinelearning.seldon.io", "seldondeployments", "get"),
 }
-BOUND_ELSEWHERE = {
-    # Role extension-apiserver-authentication-reader in kube-system.
-    Permission("", "configmaps", "get"),
-}
-
-
-def granted(rules: Iterable[dict[str, list[str]]]) -> Iterator[Permission]:
-    for rule in rules:
-        parts = (rule["apiGroups"], rule["resources"], rule["verbs"])
-        yield from itertools.starmap(Permission, itertools.product(*parts))
-
-
-def requests(cluster: LocalCluster) -> list[dict[str, Any]]:
-    """Audit events of the operator, those of discovery left out (everybody may look)."""
-    lines = cluster.control_plane.audit_log.read_text().splitlines()
-    return [event for event in map(json.loads, lines) if "objectRef" in event]
-
-
-def used(events: Iterable[dict[str, Any]]) -> set[Permission]:
-    found = set()
-    for event in events:
-        about = event["objectRef"]
-        resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
-        group = about.get("apiGroup", "")
-        found.add(Permission(group, resource, event["verb"]))
-        # A server-side apply that creates is authorized as both.
-        if event["verb"] == "patch" and event["responseStatus"]["code"] == 201:
-            found.add(Permission(group, resource, "create"))
-    return found
 
 
 @pytest.fixture
@@ -131,18 +95,9 @@ def exercised(
 
 
 def test_the_operator_may_do_what_it_does_and_no_more(exercised: LocalCluster) -> None:
-    events = requests(exercised)
-    denied = [
-        f"{event['verb']} {event['requestURI']}"
-        for event in events
-        if event["annotations"]["authorization.k8s.io/decision"] != "allow"
-    ]
-    assert not denied
-    rules = [*operator_rules("cluster-role-rules.yaml"), *operator_rules("lease-role-rules.yaml")]
-    allowed = set(granted(rules))
-    asked = used(events)
-    assert asked - BOUND_ELSEWHERE - allowed == set(), "bound by no rule of the chart"
-    assert allowed - asked - NEVER_REQUESTED - ON_CONFLICT == set(), "granted and never used"
+    check_requests(exercised)
+    never_used = granted() - used(exercised) - NEVER_REQUESTED - ON_CONFLICT
+    assert not never_used, "granted and never used"
 
 
 def gone(kubectl: Kubectl, kinds: str, name: str = "science") -> bool:

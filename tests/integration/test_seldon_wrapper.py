@@ -17,9 +17,8 @@ import httpx
 import pytest
 
 from textmod_dev.paths import cache_dir
-from textmod_dev.processes import ProcessKeeper
+from textmod_dev.processes import ProcessKeeper, free_port
 from textmod_model.protos import seldon_pb2 as pb
-from textmod_model.serving.servers import listen
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -56,8 +55,7 @@ class Running:
     """A server process, its REST and gRPC ports."""
 
     def __init__(self, keeper, name, command, model, **environment):
-        with listen("127.0.0.1", 0) as a, listen("127.0.0.1", 0) as b, listen("127.0.0.1", 0) as c:
-            self.ports = [sock.getsockname()[1] for sock in (a, b, c)]
+        self.ports = [free_port() for _ in range(3)]
         names = ("HTTP", "GRPC", "METRICS")
         ports = {
             f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port)

@@ -36,10 +36,10 @@ from small_model import BENCHMARK
 
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.kafka_security import Security
+from textmod_dev.processes import free_port
 from textmod_model import artifact, settings
 from textmod_model.health import Health
 from textmod_model.scoring.scorer import Scorer
-from textmod_model.serving.servers import listen
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.speed import Speed
 from textmod_operator.kafka.lag import LagMonitor
@@ -261,11 +261,6 @@ class Server:
             self.process.kill()
             self.process.wait()
         self._log.close()
-
-
-def free_port():
-    with listen("127.0.0.1", 0) as sock:
-        return sock.getsockname()[1]
 
 
 def until(condition, message, seconds=SECONDS):

@@ -65,15 +65,16 @@ KINDS = {
 }
 
 
+FEW_ROWS_THAT_TRAIN = {
+    (kind, "default") for kind in ("100 rows", "50 rows", "each five times", "oversampled")
+}
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_trains_or_refuses(kind: str, recipe: str, tmp_path: Path) -> None:
-    outcome(KINDS[kind], recipe, tmp_path)
-
-
-@pytest.mark.parametrize("kind", ["100 rows", "50 rows", "each five times", "oversampled"])
-def test_few_rows_train(kind: str, tmp_path: Path) -> None:
-    assert outcome(KINDS[kind], "default", tmp_path) is not None
+    trained = outcome(KINDS[kind], recipe, tmp_path)
+    assert trained is not None or (kind, recipe) not in FEW_ROWS_THAT_TRAIN
 
 
 @pytest.mark.slow
