@@ -273,6 +273,8 @@ class Reader:
     """Of the model pods: those of another one are on their way out."""
     reads: Role = "input"
     writes: tuple[Role, ...] = ("output", "deadLetter")
+    session_seconds: int | None = None
+    """How long a member that has died may keep its partitions; None: the brokers' own time."""
 
 
 @dataclass(frozen=True)

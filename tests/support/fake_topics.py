@@ -16,6 +16,8 @@ class FakeTopics:
     partitions_of: dict[str, int] = field(default_factory=dict)
     fault: TopicsNotReady | None = None
     writes: list[tuple[str, str]] = field(default_factory=list)
+    sessions: dict[str, int] = field(default_factory=dict)
+    """Group → seconds that a dead member keeps its partitions."""
 
     def to(self, connection: KafkaConnection) -> FakeTopics:
         return self
@@ -47,6 +49,9 @@ class FakeTopics:
                 )
             )
         return tuple(seen)
+
+    def ensure_group(self, group: str, session_seconds: int) -> None:
+        self.sessions[group] = session_seconds
 
     def delete(self, names: Iterable[str]) -> None:
         if self.fault is not None:

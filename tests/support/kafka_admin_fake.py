@@ -22,6 +22,7 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
 )
+from confluent_kafka.admin import ResourceType
 
 from textmod_operator.kafka.admin import KafkaAdmin
 from textmod_operator.kafka.clusters import KafkaCluster, KafkaClusters
@@ -36,6 +37,7 @@ DEFAULTS = {
     "min.insync.replicas": "1",
     "message.timestamp.type": "CreateTime",
 }
+GROUP_DEFAULTS = {"consumer.session.timeout.ms": "45000"}
 RESOLVE = KafkaError._RESOLVE
 TRANSPORT = KafkaError._TRANSPORT
 TIMED_OUT = KafkaError._TIMED_OUT
@@ -59,6 +61,9 @@ class FakeKafka:
     brokers: int = 3
     topics: dict[str, FakeTopic] = field(default_factory=dict)
     groups: dict[str, dict[Partition, int]] = field(default_factory=dict)
+    group_configs: dict[str, dict[str, str]] = field(default_factory=dict)
+    shortest_session: int = 6_000
+    """The brokers' group.consumer.min.session.timeout.ms."""
     members: set[str] = field(default_factory=set)
     rebalancing: set[str] = field(default_factory=set)
     down: bool = False
@@ -189,7 +194,10 @@ class FakeAdminClient:
         by_name = {resource.name: resource for resource in resources}
 
         def described(name: str) -> Any:
-            config = {**DEFAULTS, **self._topic(name).config}
+            if by_name[name].restype == ResourceType.GROUP:
+                config = GROUP_DEFAULTS | self.kafka.group_configs.get(name, {})
+            else:
+                config = {**DEFAULTS, **self._topic(name).config}
             return {key: SimpleNamespace(value=value) for key, value in config.items()}
 
         answers = self._each("describe_configs", by_name, described)
@@ -200,7 +208,12 @@ class FakeAdminClient:
 
         def alter(name: str) -> None:
             for entry in by_name[name].incremental_configs:
-                self._topic(name).config[entry.name] = entry.value
+                if by_name[name].restype != ResourceType.GROUP:
+                    self._topic(name).config[entry.name] = entry.value
+                elif int(entry.value) < self.kafka.shortest_session:
+                    raise _error(KafkaError.INVALID_CONFIG, f"{entry.name} must be greater than …")
+                else:
+                    self.kafka.group_configs.setdefault(name, {})[entry.name] = entry.value
 
         answers = self._each("alter_configs", by_name, alter)
         return {by_name[name]: future for name, future in answers.items()}

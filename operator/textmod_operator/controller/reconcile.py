@@ -122,6 +122,9 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
             ownership.owned(body),
             ownership.recorder(body, want.topics.values(), edges.write_status),
         )
+        for reader in want.readers:
+            if reader.session_seconds is not None:
+                edges.kafka.to(connection).ensure_group(reader.group, reader.session_seconds)
     if move is not None and topics:
         with noted(problems):
             handover.carry_offsets(move, connection, topics)  # refused before anything is stopped

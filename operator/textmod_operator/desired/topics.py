@@ -12,6 +12,23 @@ _OWN_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 """Retention of results counts from when they are written, not from the time of an old input."""
 
 
+_SHORTEST_SESSION: Final = 10
+"""Two heartbeats of a member, which the brokers ask for every 5 s."""
+_BROKERS_SESSION: Final = 45
+"""Kafka's own default."""
+
+
+def session_seconds(tm: TextModeration) -> int | None:
+    """How long a pod that has died may keep its partitions: half of the promise, so that the other
+    half is left to catch up. None where that is nobody's to set: topics that others manage, a group
+    that Seldon's executor forms, a promise that the brokers' own time keeps."""
+    promise = tm.spec.autoscaling.lag.max_seconds_behind
+    ours = tm.spec.topics.management == "Managed" and tm.spec.serving.streaming == "Native"
+    if promise is None or not ours or promise >= 2 * _BROKERS_SESSION:
+        return None
+    return max(_SHORTEST_SESSION, promise // 2)
+
+
 def topics(tm: TextModeration) -> dict[Role, Topic]:
     """Input, output and dead letter, with the defaults that need the object's name or each other.
 

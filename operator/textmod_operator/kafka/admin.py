@@ -9,34 +9,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
     NewPartitions,
     NewTopic,
-    ResourceType,
-    TopicDescription,
 )
 
 from textmod_operator import metrics
 from textmod_operator.errors import TopicsNotReady
+from textmod_operator.kafka.configs import GroupConfigs, TopicConfigs
 from textmod_operator.kafka.connection import (
     REQUEST_SECONDS,
-    Causes,
-    client_config,
-    no_token,
-    problem,
-    unreachable,
-    words,
 )
-from textmod_operator.kafka.tokens import TokenError, ask_aws
+from textmod_operator.kafka.requests import ALLOWED, AdminRequests, MakeClient
 from textmod_operator.kafka.topic_rules import check_live, check_shape, warnings
 from textmod_operator.state import KafkaConnection, Topic, TopicSeen
 
@@ -44,8 +33,7 @@ LISTED_SECONDS: Final = 15.0
 """A list of all topics counts for so long; one is read every ten seconds."""
 SETTLE_SECONDS: Final = 5.0
 """A created or grown topic reaches every broker's metadata well within this."""
-CONFIG_SECONDS: Final = 300.0
-"""The settings of a topic that the object names none of are read this often."""
+_UNKNOWN_TOPIC: Final = KafkaError.UNKNOWN_TOPIC_OR_PART
 
 Owned = Mapping[str, str]
 """Name → topic id of the topics that the object has on record as its own; an empty id: it was about
@@ -62,28 +50,18 @@ class KafkaAdmin:
     def __init__(
         self,
         connection: KafkaConnection,
-        make_client: Callable[[dict[str, Any]], AdminClient] = AdminClient,
+        make_client: MakeClient = AdminClient,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._connection = connection
+        self._requests = AdminRequests(connection, make_client)
+        self._configs = TopicConfigs(self._requests, clock)
+        self._groups = GroupConfigs(self._requests, clock)
         self._clock = clock
         self._sleep = sleep
-        self._causes = Causes(connection)
         self._listed: dict[str, Shape] = {}
         self._listed_at = -math.inf
         self._ids: dict[str, str] = {}
-        self._configs: dict[str, tuple[float, dict[str, str]]] = {}
-        """Topic → when its settings were read, and what they were."""
-        config = {
-            **client_config(connection, "textmod-operator"),
-            "topic.metadata.refresh.interval.ms": -1,  # the topics are listed anyway
-        }
-        _require_aws(connection)
-        try:
-            self._client = make_client({**config, "error_cb": self._causes.note})
-        except KafkaException as exception:
-            raise unreachable("making a Kafka client", words(exception)) from exception
 
     def ensure(
         self,
@@ -121,7 +99,7 @@ class KafkaAdmin:
             seen = self._settled(asked)
         for topic in asked:
             check_shape(topic, seen[topic.name].partitions, seen[topic.name].replication_factor)
-        live = self._configure(asked)
+        live = self._configs.ensure(asked)
         for topic in asked:
             check_live(topic, seen[topic.name].replication_factor, live.get(topic.name, {}))
         return tuple(
@@ -142,12 +120,7 @@ class KafkaAdmin:
 
         `ensure` goes by the same list for a moment, and asks only after what is not as asked there.
         """
-        metrics.KAFKA_REQUESTS.labels("list_topics").inc()
-        try:
-            listed = self._client.list_topics(timeout=REQUEST_SECONDS).topics
-        except KafkaException as exception:
-            raise self._problem(exception.args[0], "listing the topics") from exception
-        self._causes.clear()
+        listed = self._requests.list_topics()
         self._listed = {
             name: _shape(list(topic.partitions.values()), self._ids.get(name, ""))
             for name, topic in listed.items()
@@ -167,15 +140,18 @@ class KafkaAdmin:
             return
         self._listed = {name: shape for name, shape in self._listed.items() if name not in wanted}
         metrics.KAFKA_REQUESTS.labels("delete_topics").inc()
-        for name, future in self._client.delete_topics(
+        for name, future in self._requests.client.delete_topics(
             wanted, operation_timeout=REQUEST_SECONDS, request_timeout=REQUEST_SECONDS
         ).items():
-            self._result(future, f"deleting topic {name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
+            self._requests.result(future, f"deleting topic {name}", _UNKNOWN_TOPIC)
 
     def close(self) -> None:
-        """Close the connections, even while an error's frames still hold this object. Nothing may
-        be asked afterwards."""
-        vars(self).pop("_client", None)
+        """Close the connections. Nothing may be asked afterwards."""
+        self._requests.close()
+
+    def ensure_group(self, group: str, session_seconds: int) -> None:
+        """Set how long a dead member keeps its partitions; see `GroupConfigs`."""
+        self._groups.ensure(group, session_seconds)
 
     # --- steps ------------------------------------------------------------------------------
 
@@ -193,24 +169,24 @@ class KafkaAdmin:
 
     def _describe(self, names: list[str]) -> dict[str, Shape]:
         metrics.KAFKA_REQUESTS.labels("describe_topics").inc()
-        futures = self._client.describe_topics(
+        futures = self._requests.client.describe_topics(
             TopicCollection(names), request_timeout=REQUEST_SECONDS
         )
-        found: dict[str, TopicDescription | None] = {
-            name: self._result(future, f"describing topic {name}", KafkaError.UNKNOWN_TOPIC_OR_PART)
+        found: dict[str, Any] = {
+            name: self._requests.result(future, f"describing topic {name}", _UNKNOWN_TOPIC)
             for name, future in futures.items()
         }
         shapes = {
             name: _shape(description.partitions, str(description.topic_id or ""))
             for name, description in found.items()
-            if description is not None
+            if description is not ALLOWED
         }
         self._ids.update({name: shape.topic_id for name, shape in shapes.items()})
         return shapes
 
     def _create(self, topics: list[Topic]) -> _Created:
         metrics.KAFKA_REQUESTS.labels("create_topics").inc()
-        futures = self._client.create_topics(
+        futures = self._requests.client.create_topics(
             [
                 NewTopic(
                     topic.name,
@@ -226,7 +202,7 @@ class KafkaAdmin:
         result = _Created()
         for name, future in futures.items():
             try:
-                answer = self._result(
+                answer = self._requests.result(
                     future, f"creating topic {name}", KafkaError.TOPIC_ALREADY_EXISTS
                 )
             except TopicsNotReady as refused:
@@ -234,7 +210,7 @@ class KafkaAdmin:
                 if refused.reason == "KafkaUnreachable":
                     result.doubtful.add(name)
             else:
-                if answer is not _ALLOWED:
+                if answer is not ALLOWED:
                     result.created.add(name)
         return result
 
@@ -242,13 +218,13 @@ class KafkaAdmin:
         if not topics:
             return
         metrics.KAFKA_REQUESTS.labels("create_partitions").inc()
-        futures = self._client.create_partitions(
+        futures = self._requests.client.create_partitions(
             [NewPartitions(topic.name, topic.partitions) for topic in topics],
             operation_timeout=REQUEST_SECONDS,
             request_timeout=REQUEST_SECONDS,
         )
         for name, future in futures.items():
-            self._result(future, f"adding partitions to topic {name}")
+            self._requests.result(future, f"adding partitions to topic {name}")
 
     def _settled(self, topics: tuple[Topic, ...]) -> dict[str, Shape]:
         """The topics once every change has reached the broker that answers."""
@@ -269,103 +245,6 @@ class KafkaAdmin:
                     "after the change: look at the brokers' logs",
                 )
             self._sleep(0.02)
-
-    def _configure(self, topics: tuple[Topic, ...]) -> dict[str, dict[str, str]]:
-        """Bring the named settings, and only those, to their values; returns the settings of every
-        topic as they are then, where they may be read."""
-        by_name = {topic.name: topic for topic in topics}
-        live = self._live_configs(topics)
-        changes = {}
-        for name, topic in by_name.items():
-            drifted = {
-                key: value
-                for key, value in topic.config.items()
-                if live.get(name, {}).get(key) != value
-            }
-            if drifted and not topic.create:
-                raise TopicsNotReady(
-                    "ConfigDrift",
-                    f"topic {name} has another {', '.join(sorted(drifted))} than asked and "
-                    "topics.management is Existing: change the topic, or the object",
-                )
-            if drifted:
-                changes[name] = drifted
-        if changes:
-            metrics.KAFKA_REQUESTS.labels("alter_configs").inc()
-            for resource, future in self._client.incremental_alter_configs(
-                [_set_config(name, drifted) for name, drifted in changes.items()],
-                request_timeout=REQUEST_SECONDS,
-            ).items():
-                self._result(future, f"setting the config of topic {resource.name}")
-            for name, drifted in changes.items():
-                live[name] = {**live.get(name, {}), **drifted}
-        return live
-
-    def _live_configs(self, topics: tuple[Topic, ...]) -> dict[str, dict[str, str]]:
-        """The settings of the topics: read now where the object names some, else at times, and
-        then only where we may."""
-        now = self._clock()
-        known = {
-            topic.name: self._configs[topic.name][1]
-            for topic in topics
-            if not topic.config
-            and topic.name in self._configs
-            and now - self._configs[topic.name][0] < CONFIG_SECONDS
-        }
-        wanted = {topic.name: topic for topic in topics if topic.name not in known}
-        if not wanted:
-            return known
-        metrics.KAFKA_REQUESTS.labels("describe_configs").inc()
-        futures = self._client.describe_configs(
-            [ConfigResource(ResourceType.TOPIC, name) for name in wanted],
-            request_timeout=REQUEST_SECONDS,
-        )
-        for resource, future in futures.items():
-            name = resource.name
-            try:
-                entries = self._result(future, f"reading the config of topic {name}")
-            except TopicsNotReady as refused:
-                if wanted[name].config or refused.reason != "AuthorizationFailed":
-                    raise
-                entries = {}
-            known[name] = {key: entry.value for key, entry in (entries or {}).items()}
-            self._configs[name] = (now, known[name])
-        return known
-
-    # --- errors -----------------------------------------------------------------------------
-
-    def _result(self, future: Future[Any], doing: str, allowed: int | None = None) -> Any:  # noqa: ANN401
-        """The future's result; `_ALLOWED` when it failed with the error code that is allowed."""
-        try:
-            result = future.result(REQUEST_SECONDS * 2)
-        except KafkaException as exception:
-            error = exception.args[0]
-            if error.code() == allowed:
-                return _ALLOWED if allowed == KafkaError.TOPIC_ALREADY_EXISTS else None
-            raise self._problem(error, doing) from exception
-        except TimeoutError as exception:
-            metrics.KAFKA_ERRORS.inc()
-            raise unreachable(doing, self._causes.sentence()) from exception
-        self._causes.clear()
-        return result
-
-    def _problem(self, error: KafkaError, doing: str) -> TopicsNotReady:
-        metrics.KAFKA_ERRORS.inc()
-        self._client.poll(0)  # hands the client's own errors to error_cb
-        return problem(self._connection, error, doing, self._causes)
-
-
-def _require_aws(connection: KafkaConnection) -> None:
-    """Ask for a token before the client does, which then waits ten seconds and keeps the reason."""
-    if connection.aws_region is None:
-        return
-    try:
-        ask_aws(connection.aws_region)
-    except TokenError as error:
-        raise no_token(connection, str(error)) from error
-
-
-_ALLOWED: Final = object()
 
 
 @dataclass(frozen=True)
@@ -415,14 +294,3 @@ def _refuse_unmanaged(missing: list[Topic]) -> None:
                 f"topic {topic.name} does not exist and topics.management is Existing: create "
                 "it, or set topics.management to Managed",
             )
-
-
-def _set_config(name: str, config: dict[str, str]) -> ConfigResource:
-    return ConfigResource(
-        ResourceType.TOPIC,
-        name,
-        incremental_configs=[
-            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-            for key, value in config.items()
-        ],
-    )

@@ -1,0 +1,79 @@
+"""How long a dead pod keeps its partitions: half of the promise, where the brokers take it."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError
+from kafka_admin_fake import FakeKafka
+from objects import PLAINTEXT, moderation
+
+from textmod_operator.desired.topics import session_seconds
+from textmod_operator.kafka.configs import GROUP_SECONDS, SESSION
+
+GROUP = "textmod.reddit.science"
+SEEN_BY = ["describe_configs", "alter_configs"]
+
+
+class World:
+    def __init__(self) -> None:
+        self.kafka = FakeKafka()
+        self.now = 0.0
+        self.admin = self.kafka.kafka_admin(PLAINTEXT, clock=lambda: self.now)
+
+    def ensure(self, seconds: int = 15) -> list[str]:
+        """The requests that it took."""
+        self.kafka.requests.clear()
+        self.admin.ensure_group(GROUP, seconds)
+        return self.kafka.requests
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({}, 15),
+        ({"autoscaling": {"lag": {"maxSecondsBehind": 5}}}, 10),
+        ({"autoscaling": {"lag": {"maxSecondsBehind": 60}}}, 30),
+        ({"autoscaling": {"lag": {"maxSecondsBehind": 90}}}, None),
+        ({"autoscaling": {"lag": {"messagesPerReplica": 100}}}, None),
+        ({"topics": {"management": "Existing"}}, None),
+        ({"serving": {"streaming": "SeldonExecutor"}}, None),
+    ],
+)
+def test_a_dead_pod_has_half_of_the_promise(spec: dict, seconds: int | None) -> None:
+    assert session_seconds(moderation(spec)) == seconds
+
+
+def test_it_is_set_once_and_looked_at_once_an_hour() -> None:
+    world = World()
+    assert world.ensure() == SEEN_BY
+    assert world.kafka.group_configs == {GROUP: {SESSION: "15000"}}
+    assert world.ensure() == []
+    world.now += GROUP_SECONDS
+    assert world.ensure() == SEEN_BY[:1]
+    assert world.ensure(20) == SEEN_BY
+    assert world.kafka.group_configs[GROUP][SESSION] == "20000"
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("describe_configs", KafkaError.GROUP_AUTHORIZATION_FAILED),
+        ("describe_configs", KafkaError.INVALID_REQUEST),
+        ("describe_configs", KafkaError.UNSUPPORTED_VERSION),
+        ("alter_configs", KafkaError.GROUP_AUTHORIZATION_FAILED),
+    ],
+)
+def test_brokers_that_refuse_it_are_left_alone(refused: tuple[str, int]) -> None:
+    world = World()
+    world.kafka.refuse[refused[0], GROUP] = refused[1]
+    assert world.ensure() == SEEN_BY[: SEEN_BY.index(refused[0]) + 1]
+    assert world.ensure() == []
+    assert world.kafka.group_configs == {}
+
+
+def test_a_session_below_the_brokers_minimum_is_not_asked_for_again_and_again() -> None:
+    world = World()
+    world.kafka.shortest_session = 45_000
+    assert world.ensure() == SEEN_BY
+    assert world.ensure() == []
+    assert world.kafka.group_configs == {}
