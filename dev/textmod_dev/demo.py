@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,20 @@ import yaml
 from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from textmod_dev import supervisor
 from textmod_dev.build import control_plane_binaries, kafka_jars
-from textmod_dev.demo_stream import Count, LiveReader, Meter, Reading, Topics, count
+from textmod_dev.demo_stream import (
+    Count,
+    LiveReader,
+    Meter,
+    Reading,
+    Topics,
+    comment,
+    count,
+)
 from textmod_dev.demo_view import History, Snapshot, line, picture
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.kubectl import Kubectl
@@ -69,6 +79,8 @@ class Summary:
     replicas: list[tuple[float, int]]
     one_replica_per_second: int
     burst_per_second: int
+    decisions: tuple[str, ...] = ()
+    """What the policies did, in sentences."""
 
     def failure(self) -> str | None:
         """What went wrong, in a sentence; None when all is well."""
@@ -303,6 +315,7 @@ class Demo:
         return dict(json.loads(self._kubectl("get", "tm", "science", "-o", "json")))
 
     def _summary(self, books: Count, reading: Reading, measured: float, load: Load) -> Summary:
+        servers = self._cluster.bootstrap_servers
         ordered = sorted(reading.latencies_ms)
         changes = [
             (seconds, number)
@@ -321,6 +334,7 @@ class Demo:
             replicas=changes,
             one_replica_per_second=round(measured),
             burst_per_second=round(load.burst),
+            decisions=tuple(reading.decisions.lines(partial(comment, servers))),
         )
 
 
@@ -337,6 +351,8 @@ def _report(summary: Summary, arguments: argparse.Namespace, cluster: Running) -
     steps = " → ".join(f"{number} ({seconds:.0f} s)" for seconds, number in summary.replicas)
     table.add_row("replicas", steps)
     table.add_row("end to end", f"p50 {summary.p50_ms} ms, p99 {summary.p99_ms} ms")
+    for number, decision in enumerate(summary.decisions):
+        table.add_row("" if number else "decided", escape(decision))
     table.add_row("as JSON", str(path))
     console = Console()
     console.print(table, soft_wrap=True)

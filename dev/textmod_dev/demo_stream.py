@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from confluent_kafka import ConsumerGroupTopicPartitions as GroupPartitions
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from textmod_dev.demo_decisions import Decisions
 from textmod_dev.errors import LocalClusterError
 
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -40,6 +42,7 @@ class Reading:
     arrivals: list[float] = field(default_factory=list)
     """When each verdict came, monotonic seconds."""
     last: deque[str] = field(default_factory=lambda: deque(maxlen=6))
+    decisions: Decisions = field(default_factory=Decisions)
 
 
 class LiveReader:
@@ -85,6 +88,7 @@ class LiveReader:
         self.reading.arrivals.append(time.monotonic())
         self.reading.latencies_ms.append(time.time() * 1000 - _sent_ms(message))
         self.reading.last.append(value)
+        self.reading.decisions.take(_headers(message).get("ce_id", ""), value)
 
 
 class Meter:
@@ -159,6 +163,20 @@ def count(bootstrap_servers: str, topics: Topics) -> Count:
         lost=len(inputs - verdicts - dead),
         duplicates=total - len(verdicts | dead),
     )
+
+
+def comment(bootstrap_servers: str, place: str) -> str | None:
+    """The text of the comment at `topic/partition/offset`; None if it can't be read."""
+    topic, partition, offset = place.rsplit("/", 2)
+    with _reader(bootstrap_servers, topic) as consumer:
+        consumer.assign([TopicPartition(topic, int(partition), int(offset))])
+        message = consumer.poll(10)
+    if message is None or message.error() is not None:
+        return None
+    try:
+        return str(json.loads(message.value() or b"")["body"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _ends(admin: AdminClient, topic: str) -> dict[int, int]:

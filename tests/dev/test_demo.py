@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from textmod_dev.demo import Load, Summary
+from textmod_dev.demo_decisions import Decisions
 from textmod_dev.demo_view import History, Snapshot, line, picture, sparkline
 from textmod_dev.paths import repository_root
 
@@ -178,3 +179,29 @@ def test_a_verdict_and_a_dead_letter_name_their_comment():
     assert verdicts.answered(Record(ce_id=b"in/3/7")) == "in/3/7"
     dead = Record(_E_topic=b"in", _E_partition=b"3", _E_offset=b"7")
     assert verdicts.answered(dead) == "in/3/7"
+
+
+def test_the_demo_says_what_was_decided_and_why():
+    decisions = Decisions()
+    decisions.take("in/0/0", '{"label": "kept", "score": 0.1}')  # as without policies
+    explanation = {
+        "offsets": "CodePoint",
+        "spans": [{"begin": 4, "end": 8, "weight": 1.31}, {"begin": 0, "end": 3, "weight": -0.2}],
+        "features": [{"name": "capitals", "weight": 0.5}],
+    }
+    for number, action in enumerate(["Allow", *["Remove"] * 4]):
+        verdict = {
+            "action": action,
+            "score": 0.91,
+            "policies": [{"name": "off-topic", "action": action}],
+        }
+        if action == "Remove":
+            verdict["explanation"] = explanation
+        decisions.take(f"in/0/{number}", json.dumps(verdict))
+    texts = {"in/0/2": "you fool"}
+    first, *explained = decisions.lines(texts.get)
+    assert first == "policy off-topic: Remove 4, Review 0, Allow 1"
+    assert explained == [
+        "Remove, score 0.91: 'fool' +1.31, 'you' -0.20, capitals +0.50",
+        *["Remove, score 0.91: 4-8 +1.31, 0-3 -0.20, capitals +0.50"] * 2,
+    ]
