@@ -11,7 +11,9 @@ import pytest
 from objects import moderation
 
 from textmod_model.formats import catalog
+from textmod_model.policies.solved import parse
 from textmod_model.settings import Settings, load
+from textmod_operator import policies
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
 from textmod_operator.desired import desired
 from textmod_operator.naming import ENV_REVISION
@@ -34,6 +36,7 @@ FULL = {
         "tombstones": "Forward",
     },
     "model": {"digest": "sha256:" + "0" * 64, "threshold": 0.25},
+    "policies": [{"name": "off-topic", "rules": [{"action": "Remove", "atLeast": 0.9}]}],
     "serving": {
         "platform": "Deployment",
         "delivery": "ExactlyOnce",
@@ -84,6 +87,7 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
     assert read.schema_registry_username == "reggie"
     assert str(read.schema_registry_ca_file) == "/etc/textmod/schema-registry-ca/ca.crt"
     assert read.memory_limit == 512 * 2**20
+    assert str(read.policies_file) == "/etc/textmod/policies/policies.json"
     assert read.consumer_group == "textmod.reddit.science"
     assert read.pod_name == "science-1"
 
@@ -113,3 +117,38 @@ def test_the_formats_that_need_a_registry_are_those_that_the_object_asks_one_for
     registered = [*catalog.input_formats().values(), *catalog.output_formats().values()]
     needing = {one.name for one in registered if one.needs_registry}
     assert needing == set(FORMATS_OF_A_REGISTRY)
+
+
+# --- policies -------------------------------------------------------------------------------------
+
+
+RISING = [float(count) for count in range(200)]
+ANSWER = {
+    "digest": "sha256:" + "a" * 64,
+    "labels": ["kept", "removed"],
+    "attributes": [{"name": "removed", "threshold": 0.5, "without": [50] * 200, "having": RISING}],
+}
+
+
+@pytest.mark.parametrize("rate", [None, 10.0])
+@pytest.mark.parametrize("model", [None, policies.model_of(ANSWER)])
+def test_the_solved_form_that_the_operator_writes_is_read(rate: float | None, model: Any) -> None:
+    rules = [
+        {"action": "Remove", "precision": 0.75},
+        {"action": "Remove", "precision": 1},
+        {"action": "Review", "hold": True, "budgetPerDay": 200},
+        {"action": "Review", "atLeast": 0},
+    ]
+    names = ({"name": "a-1"}, {"name": "b", "label": "löschen", "mode": "Observe"})
+    asked = [{**one, "otherwise": "Review", "rules": rules} for one in names]
+    explanation = {"actions": [], "maxSpans": 1, "offsets": "Utf16"}
+    spec = moderation({"policies": asked, "explanation": explanation}).spec
+    known = policies.Known(model, rate, policies.Record(), 0.0)
+    solution = policies.solve(spec.policies, spec.explanation, known)
+    read = parse(solution.written().encode())
+    assert read.version == solution.version
+    assert [policy.name for policy in read.policies] == ["a-1", "b"]
+    assert [rule.at_least for rule in read.policies[0].rules] == [
+        rule.at_least for rule in solution.policies[0].rules
+    ]
+    assert (read.explanation.actions, read.explanation.offsets) == ((), "Utf16")
