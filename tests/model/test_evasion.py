@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_model.text import vocabulary
+from textmod_model.text import evasion, readings, vocabulary
 from textmod_model.text.cleaning import clean
 from textmod_model.text.evasion import SUSPECT, is_suspect, origins, suspicion, undisguise
 
@@ -206,3 +206,24 @@ def test_the_cost_is_linear() -> None:
 @given(st.text(st.sampled_from("aeist'’._-*!$1(ЖéA "), max_size=40))
 def test_marks_between_letters_never_raise(text: str) -> None:
     assert isinstance(clean(text), str)
+
+
+PARTS = st.sampled_from(
+    ["-", "/", "..", "'s", "'ll", ".", "http://", "www.", "r/", "10.1234", "23", "!", "(", "$", "x"]
+) | st.sampled_from(sorted(vocabulary.words()))
+
+
+@given(st.lists(PARTS | st.text(st.characters(codec="ascii"), max_size=5), min_size=1, max_size=5))
+def test_what_says_nothing_at_a_glance_says_nothing_when_looked_at(parts: list[str]) -> None:
+    for chunk in "".join(parts).split():
+        if evasion._SAYS_NOTHING.fullmatch(chunk):
+            quick = evasion._quick_suspicion(chunk)
+            assert (evasion._suspicion(chunk) if quick is None else quick) == 0, chunk
+        if readings.is_unreadable(chunk):
+            assert evasion._suspicion(chunk) == 0, chunk
+
+
+@pytest.mark.parametrize("repeated", ["1.", "a", "abcdef-", "(", "abcdef..", "1-", ".", "!a", "aA"])
+def test_a_glance_takes_no_longer_than_the_chunk_is_long(repeated: str) -> None:
+    """Quadratic, these would take minutes."""
+    assert evasion._SAYS_NOTHING.fullmatch(repeated * 200_000 + "é") is None

@@ -2,15 +2,17 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
-from itertools import accumulate, chain
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain, repeat
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textmod_model.scoring.compiled import LEFT_OUT, UNKNOWN, Compiled, Memory
+from textmod_model.scoring.framed import Frame
 from textmod_model.scoring.grams import GramSums
+from textmod_model.scoring.judged import UNSURE
 from textmod_model.text import features
 from textmod_model.text.chunks import ChunkTokenizer
 from textmod_model.text.cleaning import (
@@ -56,6 +58,15 @@ class Known(NamedTuple):
         return self.fragile | self.suspicion << 1
 
 
+class Marks(NamedTuple):
+    """What is known of the marks around letters."""
+
+    before: tuple[int, ...]
+    """Ids of the words that they are, if they are any."""
+    behind: tuple[int, ...]
+    fragile: bool
+
+
 class Columns(NamedTuple):
     """What is known, by chunk index. Views: valid until the next look-up."""
 
@@ -90,9 +101,12 @@ class Analyzer:
         self.has_shape = len(compiled.means) > 0
         self.undisguises = compiled.undisguises
 
-    def chunk(self, chunk: str) -> Known:
-        """Analyze one chunk of any length."""
-        return self._parts(chunk)._replace(suspicion=self.suspicion(chunk))
+    def chunk(self, chunk: str, said: int = UNSURE) -> Known:
+        """Analyze one chunk of any length; `said` is its suspicion where that is known."""
+        if said == UNSURE:
+            said = self.suspicion(chunk)
+        known = self._parts(chunk)
+        return known._replace(suspicion=said) if said else known
 
     def suspicion(self, chunk: str) -> int:
         """Return how much a chunk says for reading its text as evasion."""
@@ -151,14 +165,25 @@ class Analyzer:
             return np.zeros((len(entries), self._labels + 1))
         return self._grams.sums([entry.letters for entry in entries])
 
-    def special_stems(self) -> set[str]:
-        """Return what the letters of a chunk may be that is, or may be, a special case."""
-        return self._tokenizer.special_stems()
+    def special_words(self) -> set[str]:
+        """Return the letters between marks to which `marks` does not apply."""
+        return self._tokenizer.words_of_cases()
 
-    def known_words(self) -> set[str]:
-        """Return all words, in lower case, of which something is known or that may be special."""
-        others = {*self._forms, *self._tokenizer.special_stems()}
-        return {*self._words, *(word.lower() for word in others)}
+    def marks(self, frame: Frame) -> Marks | None:
+        """Return what comes of the marks around letters, None if the letters matter too."""
+        first = "small" if frame.begins_small else "capital"
+        last = "small" if frame.ends_small else "capitals" if frame.ends_in_capitals else "capital"
+        split = self._tokenizer.around(frame.before, frame.behind, first=first, last=last)
+        if split is None:
+            return None
+        front, back = split
+        return Marks(
+            self.token_ids(front.tokens), self.token_ids(back.tokens), front.fragile | back.fragile
+        )
+
+    def word_ids(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Return the ids of tokens as they are written, and of others by their lower case."""
+        return self._forms, self._words
 
     def token_ids(self, tokens: Sequence[str]) -> tuple[int, ...]:
         """Return the words' ids of tokens; those that are no words are left out."""
@@ -225,7 +250,7 @@ class Memo(dict[str, int]):
         """Changes whenever the indices given out before are void."""
         self.shares = not (compiled.grams or self.analyzer.has_shape)
         """Without letters and marks, chunks of the same words are one entry."""
-        self._same: dict[tuple[int, ...], int] = {}
+        self._same: dict[tuple[tuple[int, ...], int, bool], int] = {}
         self._unfinished = False
         """An error came in the middle of forgetting."""
         self._name()
@@ -234,29 +259,36 @@ class Memo(dict[str, int]):
     def _name(self) -> None:
         self.update(zip(self.lasting, range(len(self.lasting)), strict=True))
 
-    def find(self, chunks: Sequence[str]) -> list[int]:
-        """Return the index of each chunk; those not met before are analyzed."""
-        new = [chunk for chunk in dict.fromkeys(chunks) if chunk not in self]
+    def find(self, chunks: Sequence[str], said: Sequence[int] | None = None) -> list[int]:
+        """Return the index of each chunk; those not met before are analyzed.
+
+        `said` are their suspicions, UNSURE where they are not known.
+        """
+        suspicions = dict(zip(chunks, said or repeat(UNSURE), strict=False))
+        new = [chunk for chunk in suspicions if chunk not in self]
         self.misses += len(new)
-        found = dict(zip(new, map(self._analyzed, new), strict=True))
+        found = {chunk: self._analyzed(chunk, suspicions[chunk]) for chunk in new}
         self._remember(found)
         return [found[chunk] if chunk in found else self[chunk] for chunk in chunks]
 
-    def _analyzed(self, chunk: str) -> int:
+    def _analyzed(self, chunk: str, said: int) -> int:
         """Make an entry of a chunk not met before, or find one that says the same."""
         if not self.shares or len(chunk) > MAX_CHUNK:
-            return self.add(self.analyzer.chunk(chunk))
+            return self.add(self.analyzer.chunk(chunk, said))
         tokens, fragile = self.analyzer.ids(chunk)
-        suspicion = self.analyzer.suspicion(chunk)
-        if fragile or suspicion:
-            return self.add(Known(tokens, fragile=fragile, suspicion=suspicion))
-        return self.of_words(tokens)
+        if said == UNSURE:
+            said = self.analyzer.suspicion(chunk)
+        return self.of_words(tokens, said, fragile=fragile)
 
-    def of_words(self, tokens: tuple[int, ...]) -> int:
-        """Return the entry of chunks that are these words and nothing else."""
-        index = self._same.get(tokens)
+    def of_words(
+        self, tokens: tuple[int, ...], suspicion: int = 0, *, fragile: bool = False
+    ) -> int:
+        """Return the entry of chunks of which this is known and nothing else."""
+        key = (tokens, suspicion, fragile)
+        index = self._same.get(key)
         if index is None:
-            index = self._same[tokens] = self.add(Known(tokens))
+            known = Known(tokens, fragile=fragile, suspicion=suspicion)
+            index = self._same[key] = self.add(known)
         return index
 
     def _remember(self, found: dict[str, int]) -> None:

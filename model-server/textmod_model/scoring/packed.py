@@ -21,6 +21,7 @@ _SPACES[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True  # what str.split takes 
 # What is kept of the eight bytes at a chunk's beginning, and of the eight behind them.
 _FIRST: Final = np.array([(1 << 8 * min(size, 8)) - 1 for size in range(17)], np.uint64)
 _SECOND: Final = np.array([(1 << 8 * max(size - 8, 0)) - 1 for size in range(17)], np.uint64)
+_ALL: Final = np.uint64(64)
 _SIZES: Final = np.arange(17, dtype=np.uint64) << np.uint64(56)
 _MIX: Final = np.uint64(0xD6E8FEB86659FD93)
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -77,7 +78,19 @@ def integers(chunks: Chunks) -> tuple[Halves, Halves]:
     return first, second
 
 
-def packed(letters: NDArray[np.uint8], sizes: Indices) -> tuple[Halves, Halves]:
-    """Return the integers of chunks given as rows of 16 bytes, 0 behind their sizes."""
-    halves = np.ascontiguousarray(letters).view("<u8")
-    return halves[:, 0], halves[:, 1] | _SIZES[sizes]
+def bytes_of(chunks: Chunks, places: Indices, sizes: NDArray[np.int64]) -> tuple[Halves, Halves]:
+    """Return the first 16 bytes of some chunks, 0 behind their sizes, as two integers."""
+    data, starts = chunks.data, chunks.starts[places]
+    eights: NDArray[np.uint64] = np.ndarray((len(data) - 7,), "<u8", data, strides=(1,))
+    first = eights[starts] & _FIRST[sizes]
+    return first, eights[np.minimum(starts + 8, len(eights) - 1)] & _SECOND[sizes]
+
+
+def shifted(
+    first: Halves, second: Halves, begins: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> tuple[Halves, Halves]:
+    """Return the integers of parts of 16 bytes: so many bytes from where each begins."""
+    bits = (8 * begins).astype(np.uint64)
+    # numpy shifts by 64 bits and more, which a difference below 0 is too, to 0.
+    low = first >> bits | second << (_ALL - bits) | second >> (bits - _ALL)
+    return low & _FIRST[sizes], second >> bits & _SECOND[sizes] | _SIZES[sizes]

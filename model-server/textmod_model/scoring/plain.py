@@ -1,115 +1,158 @@
-"""Find plain words that the memo has not met, by arrays alone.
+"""Find words that the memo has not met, by arrays alone.
 
-A plain word is ASCII letters with at most one mark behind them (`ChunkTokenizer.plain`). Most of
-what is new in a text is one: a word that the model knows nothing of, or a known one with a mark.
-Neither needs the tokenizer: the mark is left out, and the word's entry is held, or is the unknown
-word's. Only for models to which the words of a chunk are all (`Memo.shares`).
+Most of what is new in a text is one word between marks (`framed`). Its letters are looked up among
+all words at once, and the marks around them are the same few again and again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textmod_model.scoring.compiled import UNKNOWN
+from textmod_model.scoring.compiled import LEFT_OUT, UNKNOWN
+from textmod_model.scoring.framed import Frame, Framed, framed
+from textmod_model.scoring.judged import UNSURE, Judged, is_around, may_be_a_letter
 from textmod_model.scoring.lookup import Indices
-from textmod_model.scoring.memo import Memo
-from textmod_model.scoring.packed import LONGEST, Chunks, Halves, integers, packed, slots
-from textmod_model.text.apart import LONGEST_FRAGMENT
-from textmod_model.text.chunks import PLAIN_SUFFIXES
+from textmod_model.scoring.memo import Marks, Memo
+from textmod_model.scoring.packed import Chunks, integers, slots
+from textmod_model.scoring.words import ABSENT, WordTable
 
 _BITS: Final = 18
-_BYTES: Final = np.arange(256)
-_PLACES: Final = np.arange(16)
-_SMALL: Final = (ord("a") <= _BYTES) & (ord("z") >= _BYTES)
-_LETTER: Final = _SMALL | ((ord("A") <= _BYTES) & (ord("Z") >= _BYTES))
-_LOWER: Final = np.where(_LETTER, _BYTES | 0x20, 0).astype(np.uint8)
-_STOP: Final = ord(".")  # comes off a word that ends in a small letter
-_NO_MARK: Final = 0
+_FRAME_BITS: Final = 12
+_MOST_FRAMES: Final = 1 << 12
+_NO_ENTRY: Final = -1
+_NO_MARKS: Final = Marks((), (), fragile=False)
 
 
 class PlainWords:
-    """The memo's entries of plain words."""
+    """The memo's entries of words between marks, and what such chunks say of evasion."""
 
     def __init__(self, memo: Memo) -> None:
         self._memo = memo
         # What may be another word than its letters say, by hash: rather too many than too few.
-        self._special = _hashes(memo.analyzer.special_stems())
-        self._known = _hashes(memo.analyzer.known_words())
-        marks = [ord(mark) for mark in PLAIN_SUFFIXES]
-        self._is_mark = np.zeros(256, np.bool_)
-        self._is_mark[marks] = True
-        self._words_of_mark = {
-            mark: memo.analyzer.token_ids([chr(mark)]) for mark in (*marks, _STOP)
-        } | {_NO_MARK: ()}
-        self._left_out = np.zeros(256, np.bool_)
-        self._left_out[[mark for mark, words in self._words_of_mark.items() if not words]] = True
-        self._unknown = np.zeros(256, np.int64)
+        self._special = _hashes(memo.analyzer.special_words())
+        self._judged = Judged() if memo.analyzer.undisguises else None
+        self._frames = _Frames(memo)
         self.found = 0
         """How many chunks have been found here."""
+        if memo.shares:
+            self._forms, self._words = map(WordTable, memo.analyzer.word_ids())
+            self._alone = np.zeros(0, np.int64)
 
     def start_again(self) -> None:
         """Have entries of the memo's present generation."""
-        for mark, words in self._words_of_mark.items():
-            self._unknown[mark] = self._memo.of_words((UNKNOWN, *words))
+        if self._memo.shares:
+            most = max(chain.from_iterable(d.values() for d in self._memo.analyzer.word_ids()))
+            self._alone = np.full(most + 2, _NO_ENTRY)  # the last is LEFT_OUT's
 
-    def find(
-        self, chunks: Chunks, places: Indices, held: Callable[[Halves, Halves], Indices]
-    ) -> Indices:
-        """Return the index of each plain word at these places, -1 of any other chunk.
+    def find(self, chunks: Chunks, places: Indices) -> tuple[Indices, NDArray[np.int8]]:
+        """Return the index of each chunk, -1 of those not found here, and their suspicion.
 
-        Args:
-            chunks: a text's.
-            places: of the chunks that are looked for.
-            held: the indices of chunks that an array holds, -1 for others.
+        A suspicion is UNSURE where it is not known.
         """
-        starts = chunks.starts[places]
-        sizes = np.minimum(chunks.ends[places] - starts, LONGEST + 1)
-        letters = np.frombuffer(chunks.data, np.uint8)[starts[:, None] + _PLACES]
-        rows = np.arange(len(places))
-        last, before = letters[rows, sizes - 1], letters[rows, sizes - 2]
-        marked = self._is_mark[last] | ((last == _STOP) & _SMALL[before])
-        marks = np.where(marked, last, _NO_MARK)
-        lengths = sizes - marked
-        letters[lengths[:, None] <= _PLACES] = 0
-        plain = _LETTER[letters].sum(axis=1) == lengths
-        plain &= (lengths > 0) & (sizes <= LONGEST)
-        if self._memo.analyzer.undisguises:
-            plain &= _says_nothing(letters, lengths)
-        at = np.flatnonzero(plain)
+        words = framed(chunks, places)
+        frames = self._frames.find(words.frames)
+        said = np.full(len(places), 0 if self._judged is None else UNSURE, np.int8)
+        if self._judged is not None:
+            table = self._frames
+            said[words.places] = self._judged.find(
+                words, table.around[frames], table.letter_like[frames]
+            )
         indices = np.full(len(places), -1)
-        indices[at] = self._entries(letters[at], lengths[at], marks[at], held)
-        self.found += int(np.count_nonzero(indices >= 0))
-        return indices
+        if self._memo.shares:
+            plain = self._frames.splits[frames] & (said[words.places] >= 0)
+            plain &= ~self._special[slots(*words.letters, _BITS)]
+            at = np.flatnonzero(plain)
+            there = words.places[at]
+            indices[there] = self._entries(self._ids(words, at), frames[at], said[there])
+            self.found += len(at)
+        return indices, said
 
-    def _entries(
-        self,
-        letters: NDArray[np.uint8],
-        lengths: Indices,
-        marks: NDArray[np.uint8],
-        held: Callable[[Halves, Halves], Indices],
-    ) -> Indices:
-        """Return the entries of words, given by their letters, with these marks behind them."""
-        first, second = packed(letters, lengths)
-        known = self._known[slots(*packed(_LOWER[letters], lengths), _BITS)]
-        indices = np.where(known, -1, self._unknown[marks])
-        as_alone = known & self._left_out[marks] & ~self._special[slots(first, second, _BITS)]
-        at = np.flatnonzero(as_alone & (marks != _NO_MARK))
-        indices[at] = held(first[at], second[at])
-        return indices
+    def _ids(self, words: Framed, at: Indices) -> NDArray[np.int32]:
+        """Return the word's id of some chunks."""
+        ids = self._forms.find(*(half[at] for half in words.letters))
+        other = np.flatnonzero(ids == ABSENT)
+        ids[other] = self._words.find(*(half[at[other]] for half in words.lower))
+        ids[ids == ABSENT] = UNKNOWN
+        return ids
+
+    def _entries(self, ids: NDArray[np.int32], frames: Indices, said: NDArray[np.int8]) -> Indices:
+        """Return the entries of words in such frames that say so much."""
+        entries = np.where(self._frames.silent[frames] & (said == 0), self._alone[ids], _NO_ENTRY)
+        new = np.flatnonzero(entries == _NO_ENTRY)
+        keys = (ids[new].astype(np.int64) << 32) | (frames[new] << 8) | said[new]
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        chosen = new[first]
+        made = map(
+            self._entry, ids[chosen].tolist(), frames[chosen].tolist(), said[chosen].tolist()
+        )
+        entries[new] = np.fromiter(made, np.int64, len(chosen))[which]
+        return entries
+
+    def _entry(self, word: int, frame: int, said: int) -> int:
+        marks = self._frames.marks[frame]
+        alone = () if word == LEFT_OUT else (word,)
+        index = self._memo.of_words(
+            (*marks.before, *alone, *marks.behind), said, fragile=marks.fragile
+        )
+        if not said and self._frames.silent[frame]:
+            self._alone[word] = index
+        return index
 
 
-def _says_nothing(letters: NDArray[np.uint8], lengths: Indices) -> NDArray[np.bool_]:
-    """Tell words that are not suspicious (`text.evasion`) by their letters alone.
+class _Frames:
+    """What is known of the marks around words, by their place in arrays.
 
-    They are too long to be a fragment, small behind their first letter, and no letter comes three
-    times in a row.
+    The first place is that of marks of which nothing is known, because there is no room.
     """
-    lower = _LOWER[letters]
-    same = (lower[:, :-2] == lower[:, 1:-1]) & (lower[:, 1:-1] == lower[:, 2:]) & (lower[:, 2:] > 0)
-    ordinary = _SMALL[letters[:, 1:]].sum(axis=1) == lengths - 1
-    return np.asarray(ordinary & (lengths > LONGEST_FRAGMENT) & ~same.any(axis=1))
+
+    def __init__(self, memo: Memo) -> None:
+        self._analyzer = memo.analyzer
+        self._start_again()
+
+    def _start_again(self) -> None:
+        self._places: dict[int, int] = {}
+        self._numbers = np.zeros(1 << _FRAME_BITS, np.uint64)
+        self._found = np.zeros(1 << _FRAME_BITS, np.int64)
+        self.marks = [_NO_MARKS]
+        self.splits = np.zeros(_MOST_FRAMES, np.bool_)
+        """They come off the word."""
+        self.silent = np.zeros(_MOST_FRAMES, np.bool_)
+        """They are no words, and nothing else depends on them."""
+        self.around = np.zeros(_MOST_FRAMES, np.bool_)
+        self.letter_like = np.zeros(_MOST_FRAMES, np.bool_)
+
+    def find(self, numbers: NDArray[np.uint64]) -> Indices:
+        """Return the place of each frame, given as in `Framed.frames`."""
+        if len(self.marks) == _MOST_FRAMES:
+            self._start_again()
+        slot = slots(numbers, np.zeros_like(numbers), _FRAME_BITS)
+        found = self._found[slot]
+        other = np.flatnonzero((found == 0) | (self._numbers[slot] != numbers))
+        if len(other):
+            get, add = self._places.get, self._add
+            found[other] = [get(number) or add(number) for number in numbers[other].tolist()]
+            self._numbers[slot[other]] = numbers[other]
+            self._found[slot[other]] = found[other]
+        return found
+
+    def _add(self, number: int) -> int:
+        place = len(self.marks)
+        if place == _MOST_FRAMES:
+            return 0
+        frame = Frame.of(number)
+        marks = self._analyzer.marks(frame)
+        self.splits[place] = marks is not None
+        self.silent[place] = marks is not None and not (
+            marks.before or marks.behind or marks.fragile
+        )
+        self.around[place] = is_around(frame)
+        self.letter_like[place] = may_be_a_letter(frame)
+        self.marks.append(marks or _NO_MARKS)
+        self._places[number] = place
+        return place
 
 
 def _hashes(words: Iterable[str]) -> NDArray[np.bool_]:

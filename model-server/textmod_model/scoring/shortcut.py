@@ -33,12 +33,12 @@ class Shortcut:
         self._second = np.full((2, 1 << bits), _EMPTY)
         self._index = np.zeros((2, 1 << bits), np.int32)
         self._generation = -1
-        self._plain = PlainWords(memo) if memo.shares else None
+        self._plain = PlainWords(memo)
 
     @property
     def plain_words(self) -> int:
         """How many chunks that no array held were plain words."""
-        return 0 if self._plain is None else self._plain.found
+        return self._plain.found
 
     def find(self, chunks: Chunks) -> Indices:
         """Return each chunk's index in the memo."""
@@ -52,9 +52,12 @@ class Shortcut:
         known = missing[earlier]
         indices[known] = self._index[1][slots[known]]
         missing = missing[~earlier]
-        if len(missing):
-            indices[missing] = self._new(chunks, missing)
-            short = missing[second[missing] != 0]
+        is_short = second[missing] != 0
+        long, short = missing[~is_short], missing[is_short]
+        if len(long):
+            indices[long] = self._memo.find(chunks.at(long))
+        if len(short):
+            indices[short] = self._new(chunks, short)
             taken = slots[short]
             for row in (self._first, self._second, self._index):
                 row[1][taken] = row[0][taken]
@@ -63,26 +66,14 @@ class Shortcut:
 
     def _new(self, chunks: Chunks, places: Indices) -> Indices:
         """Return the indices of chunks that no array holds."""
-        if self._plain is None:
-            return np.array(self._memo.find(chunks.at(places)))
-        indices = self._plain.find(chunks, places, self._held)
+        indices, said = self._plain.find(chunks, places)
         others = np.flatnonzero(indices < 0)
-        indices[others] = self._memo.find(chunks.at(places[others]))
-        return indices
-
-    def _held(self, first: Halves, second: Halves) -> Indices:
-        """Return the indices of the chunks that these integers say, -1 for those not held."""
-        slots = self._slots(first, second)
-        indices = np.full(len(slots), -1)
-        for row in (1, 0):
-            found = np.flatnonzero(self._holds(row, slots, first, second))
-            indices[found] = self._index[row][slots[found]]
+        indices[others] = self._memo.find(chunks.at(places[others]), said[others].tolist())
         return indices
 
     def _start_again(self) -> None:
         """Hold the chunks that the memo holds for good, and nothing else."""
-        if self._plain is not None:
-            self._plain.start_again()
+        self._plain.start_again()
         self._second.fill(_EMPTY)
         # Of several with one hash the last put in stays, so the most frequent come last.
         names = Chunks(" ".join(reversed(self._memo.lasting)))

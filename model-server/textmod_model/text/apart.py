@@ -41,13 +41,16 @@ def is_fragment(chunk: str) -> bool:
 def join(draft: Draft) -> None:
     """Join what was set apart in a draft."""
     chunks = draft.text.split()
-    odd = [is_fragment(chunk) for chunk in chunks]
+    different = set(chunks)
+    fragments = set(filter(is_fragment, different))
+    odd = [chunk in fragments for chunk in chunks]
     if sum(odd) < _FEWEST:
         return
     gaps = [match.span() for match in _GAP.finditer(draft.text)][draft.text[0].isspace() :]
     spaces = [draft.text[start:end] for start, end in gaps[: len(chunks) - 1]]
     mostly = sum(odd) >= _MOSTLY * len(chunks)
-    pieces = list(map(_piece, chunks))
+    piece_of = {chunk: _piece(chunk) for chunk in different}
+    pieces = [piece_of[chunk] for chunk in chunks]
     usual = _open_gaps(spaces, odd)
     is_open = [space in usual for space in spaces]
     closed: list[int] = []

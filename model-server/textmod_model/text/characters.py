@@ -328,7 +328,7 @@ def show(draft: Draft) -> None:
     """Rewrite a draft's characters as a reader sees them."""
     if _REVERSED.search(draft.text):
         draft.sub(_REVERSED, _turned_round)
-    right_to_left = any(map(_is_right_to_left, draft.text))
+    right_to_left = any(map(_is_right_to_left, set(draft.text)))
     _drop_invisible(draft, right_to_left=right_to_left)
     if draft.text.isascii():
         return

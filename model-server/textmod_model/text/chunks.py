@@ -132,6 +132,10 @@ class ChunkTokenizer:
         """Return the special cases, and what is left of each without its last character."""
         return {*self._specials, *(case[:-1] for case in self._specials)}
 
+    def words_of_cases(self) -> set[str]:
+        """Return what words between marks may not be for the marks to come off (`around`)."""
+        return {*self._words_of_cases, *self.special_stems()}
+
     def chunk(self, chunk: str) -> Tokenized:
         """Tokenize one chunk, a str without white space."""
         plain = self.plain(chunk)
@@ -205,6 +209,25 @@ class ChunkTokenizer:
         """Split marks behind a word, None if they do not come off it; the word is the first."""
         tokenized = self._by_rules(word + after)
         return tokenized if tokenized.tokens[0] == word else None
+
+    def around(
+        self, before: str, behind: str, *, first: str, last: str
+    ) -> tuple[Tokenized, Tokenized] | None:
+        """Split marks before and behind letters, None if they may not come off as such marks do.
+
+        `first` and `last` are what the letters begin and end with: `small`, `capital`, or
+        `capitals` for an end of two. It holds for letters that are none of `words_of_cases`.
+        """
+        if not before and behind in PLAIN_SUFFIXES:
+            return Tokenized(()), Tokenized((behind,))
+        match = _FRAMED.fullmatch(before + _STAND_INS["small"] + behind)
+        if match is None or match.groups() != (before, _STAND_INS["small"], behind):
+            return None
+        front = self._marks_before(before, _STAND_INS[first]) if before else Tokenized(("",))
+        back = self._marks_behind(_STAND_INS[last], behind) if behind else Tokenized(("",))
+        if front is None or back is None:
+            return None
+        return front._replace(tokens=front.tokens[:-1]), back._replace(tokens=back.tokens[1:])
 
     def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
         """Tell whether a fragile chunk may have other tokens here than alone.

@@ -19,7 +19,16 @@ from typing import Final
 
 from textmod_model.text import apart, characters
 from textmod_model.text.draft import Draft
-from textmod_model.text.readings import GUESS, LONGEST, SURE, Kind, Reading, letters_of, reading
+from textmod_model.text.readings import (
+    GUESS,
+    LONGEST,
+    SURE,
+    Kind,
+    Reading,
+    is_unreadable,
+    letters_of,
+    reading,
+)
 from textmod_model.text.vocabulary import is_common, is_word
 
 LONGEST_TEXT: Final = 1 << 16
@@ -31,18 +40,30 @@ FRAGMENT: Final = 2
 """The suspicion of a few letters that are no word. Slang has many, so it counts less."""
 LEAST: Final = 3 * _WEAK
 _NEAR: Final = 4
-_SHOUTED_WEIGHT: Final = 3
-_LEAST_SHOUTED: Final = 4  # letters; shorter ones are mostly abbreviations
+SHOUTED_WEIGHT: Final = 3
+LEAST_SHOUTED: Final = 4  # letters; shorter ones are mostly abbreviations
 
 _CHUNK: Final = re.compile(r"\S+")
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _BETWEEN: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w'’]+|_+)(?=[A-Za-z])")
 _PERSON: Final = re.compile(r"(?<![A-Za-z])i(?![A-Za-z])")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[a-z]")
-_AROUND: Final = ">#^.,!?;:\"'()[]*_~…“”‘’"
-_LETTER_LIKE: Final = "!("
-# What `_quick_suspicion` says of most words, by one expression: more than a fragment's letters.
-_PLAIN: Final = re.compile(r"(?!.*([a-z])\1\1)[A-Za-z][a-z]{4,}[.,!?;:)]*")
+AROUND: Final = ">#^.,!?;:\"'()[]*_~…“”‘’"
+LETTER_LIKE: Final = "!("
+# What says nothing, by one expression (`_quick_suspicion` and `_suspicion` say the same): words of
+# more than a fragment's letters, compounds of long words, numbers, addresses, no letters at all.
+_MARKS_AROUND: Final = r"""[>#^.,!?;:"'()\[\]*_~]*+"""
+_SAYS_NOTHING: Final = re.compile(
+    rf"""[!-@\[-`{{-~]++
+    |{_MARKS_AROUND}(?:https?://|www\.|/?[ru]/|(?:doi:)?10\.\d{{4}})[!-~]*+
+    |{_MARKS_AROUND}[$<=+-]*+\d[\d.,:/%+x-]*+[A-Za-z]{{0,2}}+{_MARKS_AROUND}
+    |(?!.*([a-z])\1\1)(?:
+        (?![!(]){_MARKS_AROUND}[A-Za-z][a-z]{{4,}}+(?:\d{{1,3}}+|'(?:[stdm]|re|ve|ll))?
+        |{_MARKS_AROUND}(?:(?:\d++[-/])++[A-Za-z][a-z]{{5,}}+|[A-Za-z][a-z]{{5,}}+(?=[-/.]))
+            (?:(?:[-/]|\.{{2,}}+)(?:[A-Za-z][a-z]{{5,}}+|\d++))*+
+    ){_MARKS_AROUND}""",
+    re.VERBOSE,
+)
 _TRIPLE: Final = re.compile(r"([A-Za-z])\1\1")
 _ENDINGS: Final = frozenset(["s", "t", "re", "ve", "ll", "d", "m", ""])
 _LONG_PART: Final = 5
@@ -118,7 +139,7 @@ def _bar(chunks: int) -> float:
 
 def suspicion(chunk: str) -> int:
     """Return how much a chunk says for looking at its text, 0 … SUSPECT."""
-    if _PLAIN.fullmatch(chunk):
+    if _SAYS_NOTHING.fullmatch(chunk):
         return 0
     quick = _quick_suspicion(chunk)
     if quick is not None:
@@ -131,7 +152,7 @@ def _quick_suspicion(chunk: str) -> int | None:
 
     These are words, compounds of words, numbers and addresses.
     """
-    core = chunk.strip(_AROUND)
+    core = chunk.strip(AROUND)
     if not core.isascii():
         return None
     if core.isalpha():
@@ -144,7 +165,7 @@ def _quick_suspicion(chunk: str) -> int | None:
     parts = _JOINT.split(core)
     odd = [part for part in parts if not _is_ordinary(part)]
     short = len(odd) == 1 and len(odd[0]) <= _SHORT_PART and odd[0].isalnum()
-    return 0 if len(parts) > 1 and (short or not odd) else None
+    return 0 if (len(parts) > 1 and (short or not odd)) or is_unreadable(chunk) else None
 
 
 def _quick_word(chunk: str, core: str) -> int | None:
@@ -155,10 +176,10 @@ def _quick_word(chunk: str, core: str) -> int | None:
     if not core or _TRIPLE.search(core):
         return None
     if core.isupper() and len(core) > 1:
-        return _SHOUTED_WEIGHT if len(chunk) >= _LEAST_SHOUTED and is_word(small) else 0
+        return SHOUTED_WEIGHT if len(chunk) >= LEAST_SHOUTED and is_word(small) else 0
     if not core[1:].islower() and len(core) > 1:
         return None  # capitals where nobody puts them
-    if chunk[0] in _LETTER_LIKE and core[0].islower():
+    if chunk[0] in LETTER_LIKE and core[0].islower():
         return None  # what stands before it may be its first letter
     # With a mark beside it, a fragment is joined with nothing: initials, "al."
     is_alone = chunk == core and len(core) <= apart.LONGEST_FRAGMENT
@@ -185,8 +206,8 @@ def _suspicion(chunk: str) -> int:
         return SUSPECT if found.certainty == SURE else _WEAK
     if chunk.isalpha() and not _NAME.fullmatch(chunk) and apart.is_fragment(chunk):
         return FRAGMENT
-    if len(chunk) >= _LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(_core(chunk)):
-        return _SHOUTED_WEIGHT
+    if len(chunk) >= LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(_core(chunk)):
+        return SHOUTED_WEIGHT
     return 0
 
 
@@ -266,14 +287,15 @@ class _Evidence:
         self._words_made: Counter[Kind] = Counter()
         self._guesses: Counter[Kind] = Counter()
         common = 0
-        for chunk in chunks:
+        for chunk, times in Counter(chunks).items():
             new = found.get(chunk)
             counts = new is not None and (new.certainty or "signs" in new.kinds)
             core = _core(new.text if new is not None and counts else chunk)
-            self._words += bool(core)
-            common += is_common(core)
+            self._words += times * bool(core)
+            common += times * is_common(core)
             if new is not None:
-                (self._words_made if new.certainty else self._guesses).update(new.kinds)
+                kinds = self._words_made if new.certainty else self._guesses
+                kinds.update(dict.fromkeys(new.kinds, times))
         self._several = min(_SEVERAL, math.ceil(self._words / 2))
         self._english = common >= _ENGLISH * self._words
 

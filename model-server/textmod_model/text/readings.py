@@ -64,6 +64,12 @@ _SIGNS: Final = {
     "9": "g", "@": "a", "$": "s", "!": "i", "|": "li", "+": "t", "(": "c", "€": "e", "£": "l",
     "¢": "c", "¡": "i", "§": "s", "<": "c", "¥": "y", "^": "a", "{": "c", "[": "c", "%": "x",
 }  # fmt: skip
+# Two 1s may be four words: too many to try.
+_GROUPED: Final = re.compile(r"(?!.*1.*1)[#&,-/:;=>?\]\"_~]*+[A-Za-z0-9#&,-/:;=>?\]\"_~]++")
+_DIGITS_OR_LETTERS: Final = re.compile("[A-Za-z0-9]+")
+_DIGITS_AS_LETTERS: Final = str.maketrans(
+    {digit: letters for digit, letters in _SIGNS.items() if digit.isdigit() and len(letters) == 1}
+)
 _SIGN: Final = re.compile("[0-9@$!|+(€£¢¡§<¥^{\\[%]")
 _VOWELS: Final = "aeiou"
 # A number with its unit or ending, a word with its number, a mention: signs by right.
@@ -85,6 +91,35 @@ def reading(chunk: str, *, eager: bool = False) -> Reading | None:
     return _reading(chunk, eager=eager) if len(chunk) <= LONGEST else None
 
 
+def is_unreadable(chunk: str) -> bool:
+    """Tell, of most chunks with digits or marks in them, that no part can be read as a word.
+
+    They are letters and digits between marks that are no signs for letters. False says nothing.
+    """
+    if not _GROUPED.fullmatch(chunk):
+        return False
+    groups = _DIGITS_OR_LETTERS.findall(chunk)
+    if not groups:
+        return True
+    doubtful = [group for group in groups if not (group.isdigit() or _is_ordinary(group))]
+    if len(groups) > 1:
+        doubtful.append("".join(groups))
+    elif groups[0].isalpha():
+        return False
+    for text in {other for group in doubtful for other in _digits_read(group.lower())}:
+        if is_word(text) or _REPEATED.search(text):
+            return False
+    return True
+
+
+def _digits_read(text: str) -> Iterable[str]:
+    """Return a text with letters for its digits."""
+    if text.isalpha():
+        return (text,)
+    read = text.translate(_DIGITS_AS_LETTERS)
+    return (read.replace("1", "i"), read.replace("1", "l")) if "1" in text else (read,)
+
+
 @lru_cache(maxsize=1 << 14)
 def _reading(chunk: str, *, eager: bool) -> Reading | None:
     if _ADDRESS.search(chunk):
@@ -94,9 +129,8 @@ def _reading(chunk: str, *, eager: bool) -> Reading | None:
     if not eager and _NO_LETTERS.fullmatch(chunk):
         return None
     best = None
-    for shape in (_CORE, _SIGNED_CORE):
-        match = shape.fullmatch(chunk)
-        head, core, tail = match.groups() if match else ("", chunk, "")
+    parts = dict.fromkeys(_parts(shape, chunk) for shape in (_CORE, _SIGNED_CORE))  # often the same
+    for head, core, tail in parts:
         if not core:
             continue
         found = _read(core, eager=eager)
@@ -105,6 +139,12 @@ def _reading(chunk: str, *, eager: bool) -> Reading | None:
         if best is not None and best.certainty == SURE:
             break
     return best
+
+
+def _parts(shape: re.Pattern[str], chunk: str) -> tuple[str, str, str]:
+    """Part a chunk into what stands before its core, the core, and what stands behind."""
+    match = shape.fullmatch(chunk)
+    return (match[1], match[2], match[3]) if match else ("", chunk, "")
 
 
 def letters_of(core: str) -> str:

@@ -4,6 +4,7 @@ Both are made by `make text-tables` (`dev/textmod_dev/text_tables.py`), which na
 """
 
 import math
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -94,6 +95,13 @@ def is_word(letters: str) -> bool:
         return letters in (_SINGLES if size == 1 else _PAIRS)
     rank = _ranks().get(letters)
     return rank is not None and rank < _RANKS.get(size, 1 << 30)
+
+
+def words() -> Iterator[str]:
+    """Yield everything of which `is_word` is true."""
+    yield from _SINGLES
+    yield from _PAIRS
+    yield from filter(is_word, (word for word in _ranks() if len(word) > 2))
 
 
 def is_common(letters: str) -> bool:
