@@ -174,16 +174,6 @@ def test_the_executor_gets_what_seldons_webhook_requires() -> None:
     assert environment(made)["TEXTMOD_CONSUMER_GROUP"] == "default.science.reddit"
 
 
-@pytest.mark.parametrize(("protocol", "transport"), [("Rest", None), ("Grpc", "grpc")])
-def test_the_executor_calls_the_model_by_the_protocol_that_is_asked(
-    protocol: str, transport: str | None
-) -> None:
-    made = objects({"serving": {"streaming": "SeldonExecutor", "protocol": protocol}})
-    assert made["SeldonDeployment"]["spec"].get("transport") == transport
-    native = objects({"serving": {"protocol": protocol}})
-    assert "transport" not in native["SeldonDeployment"]["spec"]
-
-
 def test_the_executor_gets_credentials_by_reference_only() -> None:
     made = objects(SECURED | {"serving": {"streaming": "SeldonExecutor"}}, SECRET_CONNECTION)
     (predictor,) = made["SeldonDeployment"]["spec"]["predictors"]

@@ -117,6 +117,11 @@ BAD_SPECS = (
         "AWS_MSK_IAM needs kafka.tls",
     ),
     Bad(
+        "executor over gRPC",
+        {"serving": {"streaming": "SeldonExecutor", "protocol": "Grpc"}},
+        "SeldonExecutor needs serving.protocol Rest",
+    ),
+    Bad(
         "executor with tokens",
         {
             "serving": {"streaming": "SeldonExecutor"},

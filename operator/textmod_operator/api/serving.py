@@ -39,6 +39,13 @@ class Serving(Strict):
             "there is no executor",
             lambda serving: serving.streaming != "SeldonExecutor" or serving.platform == "Seldon",
         ),
+        Rule(
+            "self.streaming != 'SeldonExecutor' || self.protocol == 'Rest'",
+            "serving.streaming SeldonExecutor needs serving.protocol Rest: over gRPC Seldon's "
+            "executor takes protobuf messages that name their type in a header, and drops all "
+            "others",
+            lambda serving: serving.streaming != "SeldonExecutor" or serving.protocol == "Rest",
+        ),
     )
 
     platform: Literal["Seldon", "Deployment"] = Field(
@@ -49,11 +56,12 @@ class Serving(Strict):
     streaming: Literal["Native", "SeldonExecutor"] = Field(
         default="Native",
         description="Native: the model image reads Kafka itself, in micro-batches, and loses "
-        "nothing. SeldonExecutor: Seldon's executor pumps each message over REST or gRPC, and "
+        "nothing. SeldonExecutor: Seldon's executor pumps each message over REST, and "
         "drops what fails. Default: Native.",
     )
     protocol: Literal["Rest", "Grpc"] = Field(
-        default="Rest", description="Protocol of synchronous calls. Default: Rest."
+        default="Rest",
+        description="Protocol of synchronous calls; with SeldonExecutor Rest only. Default: Rest.",
     )
     delivery: Literal["AtLeastOnce", "ExactlyOnce"] = Field(
         default="AtLeastOnce",

@@ -52,16 +52,10 @@ def seldon_deployment(tm: TextModeration, connection: KafkaConnection, revision:
         "spec": {
             "name": naming.child(tm),
             "protocol": "seldon",
-            **({} if native else {"serverType": "kafka", **_transport(tm)}),
+            **({} if native else {"serverType": "kafka"}),
             "predictors": [predictor],
         },
     }
-
-
-def _transport(tm: TextModeration) -> Manifest:
-    """How the executor calls the model: by REST whatever the graph's endpoint says, unless the
-    deployment names another transport."""
-    return {"transport": "grpc"} if tm.spec.serving.protocol == "Grpc" else {}
 
 
 def _executor_environment(tm: TextModeration, connection: KafkaConnection) -> list[Manifest]:

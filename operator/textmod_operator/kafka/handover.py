@@ -45,7 +45,7 @@ def pending(tm: TextModeration, body: Manifest) -> Handover | None:
     change = {
         "platform": "Deployment" if workload.get("kind") == "Deployment" else "Seldon",
         "streaming": "SeldonExecutor" if executor else "Native",
-        **({"delivery": "AtLeastOnce"} if executor else {}),
+        **({"delivery": "AtLeastOnce", "protocol": "Rest"} if executor else {}),
     }
     serving = tm.spec.serving.model_copy(update=change)
     before = tm.model_copy(update={"spec": tm.spec.model_copy(update={"serving": serving})})
