@@ -1,0 +1,1 @@
+"""Benches of policies, budgets and explanations."""
