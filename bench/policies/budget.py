@@ -4,8 +4,8 @@
 
 An hour of a trace stands for a day, and comes three times. `DEMAND` times as many texts as the
 budget are over the rule's score, spread over time and partitions as the trace's messages are. Every
-quarter of an hour or so the group changes: another number of replicas, or one that is killed, whose
-last texts are then judged again by whoever reads its partitions next.
+quarter of an hour or so the group changes: another number of replicas, or all of them killed,
+whose last texts are then judged again by whoever reads their partitions next.
 
 - `budget_overshoot`: the most texts under review in any 24 hours, over the budget, less 1;
 - `budget_used`: the least part of a budget that was spent in a whole day;
@@ -35,6 +35,8 @@ STRETCH = DAY // SECONDS
 BUDGETS = (5, 20, 200, 2_000)
 DEMAND = 3.0
 CHANGE_SECONDS = 900.0
+COMMIT_SECONDS = 0.5
+"""Between two commits, as in `kafka_config`."""
 START = 1_764_000_000
 
 
@@ -54,7 +56,7 @@ class Group:
     """Whether nothing is written beside the offsets."""
     now: int = START
     notes: list[str] = field(default_factory=lambda: [""] * PARTITIONS)
-    reviewed: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    reviewed: dict[tuple[int, int, int, bool], int] = field(default_factory=dict)
     """Text → when it was first given to reviewers."""
 
     def deal(self, replicas: int) -> None:
@@ -67,14 +69,17 @@ class Group:
                 one.load(partition, self.notes[partition])
             self.replicas.append(one)
 
-    def judge(self, texts: np.ndarray) -> None:
-        """Judge `texts[p]` texts of each partition p, as one batch of each replica."""
+    def judge(self, texts: np.ndarray, *, late: bool = False) -> None:
+        """Judge `texts[p]` texts of each partition p, as one batch of each replica.
+
+        `late` tells texts of the same second apart.
+        """
         takes = [one.for_batch(self.policies) for one in self.replicas]
         for partition in np.flatnonzero(texts).tolist():
             take = takes[partition % len(takes)]
             for number in range(int(texts[partition])):
                 if take("p", 0, partition):
-                    self.reviewed.setdefault((self.now, partition, number), self.now)
+                    self.reviewed.setdefault((self.now, partition, number, late), self.now)
 
     def commit(self) -> None:
         """Write what was spent beside the offsets."""
@@ -96,13 +101,16 @@ def simulate(
     for second in range(DAYS * SECONDS):
         group.now = START + second * STRETCH
         texts = rng.poisson(DEMAND * budget * share[second % SECONDS])
-        group.judge(texts)
+        late = rng.binomial(texts, COMMIT_SECONDS / STRETCH)
+        group.judge(texts - late)
+        group.commit()
+        group.judge(late, late=True)
         if group.now - START >= change_at:
             change_at = group.now - START + rng.exponential(CHANGE_SECONDS)
             replicas = int(rng.integers(1, PARTITIONS + 1))
-            if rng.random() < 0.5:  # killed before the commit: the same texts again
+            if rng.random() < 0.5:  # all killed before their last commit
                 group.deal(replicas)
-                group.judge(texts)
+                group.judge(late, late=True)
             else:
                 group.commit()
                 group.deal(replicas)

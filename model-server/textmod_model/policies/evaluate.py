@@ -138,6 +138,11 @@ class Evaluator:
             rulings[row] = self._ruling(tuple(int(rules[row]) for rules in chosen), over)
         return rulings
 
+    def chosen(self, scores: NDArray[np.float64]) -> dict[str, NDArray[np.int64]]:
+        """Return the place of each text's rule by policy; one past the last is `otherwise`."""
+        columns = scores[:, None] if scores.ndim == 1 else scores
+        return {one.name: one.choose(columns[:, one.column]) for one in self._clauses}
+
     def _plain(self, chosen: list[NDArray[np.int64]], texts: int) -> list[Ruling]:
         """Return the rulings where no budget was spent."""
         code = np.zeros(texts, dtype=np.int64)
@@ -175,6 +180,7 @@ class _Clause:
 
     def __init__(self, policy: Policy, label: str, column: int) -> None:
         self._policy = policy
+        self.name = policy.name
         self._label = label
         self.column = column
         self.choices = len(policy.rules) + 1

@@ -5,10 +5,12 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textmod_model.artifact import ArtifactError
+from textmod_model.training import policies_cli
 from textmod_model.training.dataset import Dataset, DatasetError
 from textmod_model.training.progress import Progress, part, shown
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # its only name
 
 RECIPES = ("default", "seed")  # pipeline.RECIPES, which takes seconds to import
+DATA = "CSV with a header (BODY,REMOVED or text,label), JSON Lines (.jsonl) or Parquet"
 _BENCHMARK_TEXTS = 2_000
 _BENCHMARK_BATCH = 256
 # Shares of the time: of a training with a report, and within a training until it is packaged.
@@ -37,6 +40,7 @@ def add_commands(subparsers: "Subparsers") -> None:
     _add_package(subparsers)
     _add_export(subparsers)
     _add_sample(subparsers)
+    _add_policies(subparsers)
 
 
 def _add_train(subparsers: "Subparsers") -> None:
@@ -106,12 +110,24 @@ def _add_sample(subparsers: "Subparsers") -> None:
     parser.set_defaults(run=_guarded(run_sample))
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data",
-        type=Path,
-        help="CSV with a header (BODY,REMOVED or text,label), JSON Lines (.jsonl) or Parquet",
+def _add_policies(subparsers: "Subparsers") -> None:
+    parser = subparsers.add_parser(
+        "policies", help="show what policies would do to labelled texts, rule by rule"
     )
+    parser.add_argument("--data", type=Path, required=True, help=DATA)
+    _add_columns(parser)
+    policies_cli.add_arguments(parser)
+    parser.set_defaults(
+        run=_guarded(lambda arguments: policies_cli.run(arguments, partial(_data, arguments)))
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, help=DATA)
+    _add_columns(parser)
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text-column", help="default: BODY, body, text or comment")
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument(

@@ -1,14 +1,10 @@
 """The training report: one HTML file with every plot inside, nothing loaded from elsewhere."""
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-import jinja2
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -21,32 +17,22 @@ from textmod_model.artifact import Manifest
 from textmod_model.text import features
 from textmod_model.text.cleaning import clean
 from textmod_model.training.dataset import Dataset
+from textmod_model.training.drawing import (
+    ACCENT,
+    KEPT,
+    QUIET,
+    REMOVED,
+    STYLE,
+    Plot,
+    plot,
+    svg,
+    template,
+)
 from textmod_model.training.train import Floats, Trained
 
-_KEPT, _REMOVED, _ACCENT, _QUIET = "#2a78b5", "#d1495b", "#3a7d44", "#9aa3ad"
-_STYLE: Final[dict[Any, Any]] = {
-    "svg.hashsalt": "textmoderation",  # repeatable identifiers
-    "svg.fonttype": "none",  # text stays text: smaller, searchable
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "figure.constrained_layout.use": True,
-}
 _TOP_TOKENS: Final = 15
 _DEPENDENCES: Final = 6
 _DEPENDENCE_TEXTS: Final = 400
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One figure of the report."""
-
-    title: str
-    explanation: str
-    svg: Markup
-    wide: bool = False
 
 
 def render(
@@ -54,14 +40,9 @@ def render(
 ) -> str:
     """Return the report as one HTML document."""
     labels = np.array(data.labels)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("textmod_model.training"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         plots = _plots(trained, data, labels, comparison)
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         manifest=manifest, metrics=manifest.metrics, plots=plots, removed=int(labels.sum())
     )
 
@@ -75,49 +56,49 @@ def _plots(
     scores, threshold = trained.scores, trained.threshold
     cleaned = [clean(text) for text in data.texts]
     return [
-        _plot(
+        plot(
             "Class balance",
             "How many comments moderators kept and removed.",
             lambda axes: class_balance(axes, labels),
         ),
-        _plot(
+        plot(
             "Length",
             "Chunks (runs without white space) a comment, on a logarithmic scale.",
             lambda axes: lengths(axes, cleaned, labels),
         ),
-        _plot(
+        plot(
             "Shape",
             "Share of a comment's chunks that carry each mark: the mean of each class.",
             lambda axes: shapes(axes, cleaned, labels),
         ),
-        _plot(
+        plot(
             "Scores",
             "Cross-validated probability of being removed; the line is the threshold.",
             lambda axes: score_distribution(axes, labels, scores, threshold),
         ),
-        _plot(
+        plot(
             "Algorithms",
             "ROC AUC in each fold, the same folds for all. The recipe comes last.",
             lambda axes: algorithms(axes, comparison),
             size=(9.2, 3.4),
         ),
-        _plot("ROC", "Cross-validated.", lambda axes: roc(axes, labels, scores, threshold)),
-        _plot(
+        plot("ROC", "Cross-validated.", lambda axes: roc(axes, labels, scores, threshold)),
+        plot(
             "Precision and recall",
             "Cross-validated; the dot is the threshold.",
             lambda axes: precision_recall(axes, labels, scores, threshold),
         ),
-        _plot(
+        plot(
             "Calibration",
             "Share removed among comments with a score like this; the dotted line is perfect.",
             lambda axes: calibration(axes, labels, scores),
         ),
-        _plot(
+        plot(
             "Confusion at the threshold",
             f"A comment is flagged where its score is at least {threshold:g}.",
             lambda axes: confusion(axes, labels, scores >= threshold),
         ),
-        _plot(
+        plot(
             "Top features",
             "What speaks most for keeping and for removing: coefficient times usual size. "
             "What features say together, and word vectors, are left out.",
@@ -128,29 +109,10 @@ def _plots(
     ]
 
 
-def _plot(
-    title: str,
-    explanation: str,
-    draw: Callable[[Axes], None],
-    size: tuple[float, float] = (4.5, 3.2),
-) -> Plot:
-    figure = Figure(figsize=size)
-    draw(figure.subplots())
-    return Plot(title, explanation, _svg(figure), wide=size[0] > 6)
-
-
-def _svg(figure: Figure) -> Markup:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    # Made by matplotlib, which escapes the text it is given.
-    return Markup(text[text.index("<svg") :])  # noqa: S704
-
-
 def class_balance(axes: Axes, labels: NDArray[np.int64]) -> None:
     """Draw the number of comments of each label."""
     counts = np.bincount(labels, minlength=2)
-    bars = axes.barh(["kept", "removed"], counts, color=[_KEPT, _REMOVED])
+    bars = axes.barh(["kept", "removed"], counts, color=[KEPT, REMOVED])
     axes.bar_label(bars, [f"{count:,} ({count / len(labels):.0%})" for count in counts], padding=3)
     axes.set_xlim(0, counts.max() * 1.3)
     axes.set_xlabel("comments")
@@ -160,7 +122,7 @@ def lengths(axes: Axes, texts: Sequence[str], labels: NDArray[np.int64]) -> None
     """Draw the distribution of the number of chunks by label."""
     sizes = np.array([max(len(text.split()), 1) for text in texts])
     bins = np.geomspace(1, max(sizes.max(), 2), 30)
-    for label, (name, color) in enumerate((("kept", _KEPT), ("removed", _REMOVED))):
+    for label, (name, color) in enumerate((("kept", KEPT), ("removed", REMOVED))):
         chosen = sizes[labels == label]
         share = np.full(len(chosen), 1 / len(chosen))
         axes.hist(chosen, bins.tolist(), weights=share, color=color, alpha=0.55, label=name)
@@ -178,7 +140,7 @@ def shapes(axes: Axes, texts: Sequence[str], labels: NDArray[np.int64]) -> None:
         for chunk in chunks:
             shares[row, features.marks(chunk)] += 1 / len(chunks)
     place = np.arange(len(features.MARKS))
-    for label, (name, color) in enumerate((("kept", _KEPT), ("removed", _REMOVED))):
+    for label, (name, color) in enumerate((("kept", KEPT), ("removed", REMOVED))):
         mean = shares[labels == label].mean(axis=0)
         axes.barh(place + (0.2 - 0.4 * label), mean, 0.4, color=color, label=name)
     axes.set_yticks(place, features.MARKS, fontsize=7)
@@ -192,7 +154,7 @@ def score_distribution(
 ) -> None:
     """Draw the distribution of the scores by label."""
     bins = np.linspace(0, 1, 41)
-    for label, (name, color) in enumerate((("kept", _KEPT), ("removed", _REMOVED))):
+    for label, (name, color) in enumerate((("kept", KEPT), ("removed", REMOVED))):
         axes.hist(scores[labels == label], bins.tolist(), color=color, alpha=0.55, label=name)
     axes.axvline(threshold, color="black", linewidth=1, linestyle=":")
     axes.set_xlabel("score")
@@ -211,7 +173,7 @@ def algorithms(axes: Axes, comparison: Mapping[str, Sequence[float]]) -> None:
         medianprops={"color": "black"},
     )
     for place, box in enumerate(boxes["boxes"]):
-        box.set_facecolor(_ACCENT if place == len(names) - 1 else _QUIET)
+        box.set_facecolor(ACCENT if place == len(names) - 1 else QUIET)
     axes.set_xlabel("ROC AUC")
     axes.grid(axis="x", alpha=0.3)
 
@@ -219,8 +181,8 @@ def algorithms(axes: Axes, comparison: Mapping[str, Sequence[float]]) -> None:
 def roc(axes: Axes, labels: NDArray[np.int64], scores: Floats, threshold: float) -> None:
     """Draw the receiver operating characteristic and the operating point."""
     false, true, _ = metrics.roc_curve(labels, scores)
-    axes.plot(false, true, color=_ACCENT, label=f"AUC {metrics.roc_auc_score(labels, scores):.3f}")
-    axes.plot([0, 1], [0, 1], color=_QUIET, linestyle=":", linewidth=1)
+    axes.plot(false, true, color=ACCENT, label=f"AUC {metrics.roc_auc_score(labels, scores):.3f}")
+    axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1)
     flagged = scores >= threshold
     axes.plot(flagged[labels == 0].mean(), flagged[labels == 1].mean(), "o", color="black")
     axes.set_xlabel("share of kept comments flagged")
@@ -234,8 +196,8 @@ def precision_recall(
     """Draw precision against recall and the operating point."""
     precision, recall, _ = metrics.precision_recall_curve(labels, scores)
     mean = metrics.average_precision_score(labels, scores)
-    axes.plot(recall, precision, color=_ACCENT, label=f"average precision {mean:.3f}")
-    axes.axhline(labels.mean(), color=_QUIET, linestyle=":", linewidth=1)
+    axes.plot(recall, precision, color=ACCENT, label=f"average precision {mean:.3f}")
+    axes.axhline(labels.mean(), color=QUIET, linestyle=":", linewidth=1)
     flagged = scores >= threshold
     axes.plot(
         metrics.recall_score(labels, flagged, zero_division=0),
@@ -256,9 +218,9 @@ def calibration(axes: Axes, labels: NDArray[np.int64], scores: Floats) -> None:
     full = counts > 0
     mean = np.bincount(bins, weights=scores, minlength=10)[full] / counts[full]
     share = np.bincount(bins, weights=labels, minlength=10)[full] / counts[full]
-    axes.plot([0, 1], [0, 1], color=_QUIET, linestyle=":", linewidth=1)
-    axes.plot(mean, share, color=_ACCENT)
-    axes.scatter(mean, share, s=8 + 120 * counts[full] / counts.max(), color=_ACCENT)
+    axes.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1)
+    axes.plot(mean, share, color=ACCENT)
+    axes.scatter(mean, share, s=8 + 120 * counts[full] / counts.max(), color=ACCENT)
     axes.set_xlabel("mean score")
     axes.set_ylabel("share removed")
     axes.set_xlim(0, 1)
@@ -292,7 +254,7 @@ def top_features(axes: Axes, trained: Trained, data: Dataset) -> None:
     effect = weights * _usual_size(matrix) * _readable(names)
     order = np.argsort(effect)
     chosen = np.concatenate((order[:_TOP_TOKENS], order[-_TOP_TOKENS:]))
-    colors = [_KEPT if effect[at] < 0 else _REMOVED for at in chosen]
+    colors = [KEPT if effect[at] < 0 else REMOVED for at in chosen]
     axes.bar(np.arange(len(chosen)), effect[chosen], color=colors)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xticks(
@@ -312,8 +274,8 @@ def _partial_dependence(trained: Trained, data: Dataset) -> Plot:
     for axes, at in zip(figure.subplots(2, 3, sharey=True).flat, strongest, strict=False):
         column = np.asarray(matrix[:, [at]].todense()).ravel()
         grid = np.linspace(column.min(), max(np.quantile(column, 0.99), column.min() + 1e-6), 30)
-        axes.plot(grid, _mean_scores(classifier, matrix, at, grid), color=_ACCENT)
-        axes.plot(column, np.zeros_like(column), "|", color=_QUIET, markersize=5)
+        axes.plot(grid, _mean_scores(classifier, matrix, at, grid), color=ACCENT)
+        axes.plot(column, np.zeros_like(column), "|", color=QUIET, markersize=5)
         axes.set_title(_shown(names[at]))
     figure.supylabel("mean score")
     figure.supxlabel(
@@ -322,7 +284,7 @@ def _partial_dependence(trained: Trained, data: Dataset) -> Plot:
     return Plot(
         "Partial dependence",
         "How the mean score moves with one feature while all others stay as they are.",
-        _svg(figure),
+        svg(figure),
         wide=True,
     )
 

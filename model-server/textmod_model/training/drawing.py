@@ -1,0 +1,64 @@
+"""What the reports share: figures as SVG inside one HTML file, nothing loaded from elsewhere."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+KEPT, REMOVED, ACCENT, QUIET = "#2a78b5", "#d1495b", "#3a7d44", "#9aa3ad"
+STYLE: Final[dict[Any, Any]] = {
+    "svg.hashsalt": "textmoderation",  # repeatable identifiers
+    "svg.fonttype": "none",  # text stays text: smaller, searchable
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure of a report."""
+
+    title: str
+    explanation: str
+    svg: Markup
+    wide: bool = False
+
+
+def plot(
+    title: str,
+    explanation: str,
+    draw: Callable[[Axes], None],
+    size: tuple[float, float] = (4.5, 3.2),
+) -> Plot:
+    """Draw a figure of one pair of axes; `size` in inches."""
+    figure = Figure(figsize=size)
+    draw(figure.subplots())
+    return Plot(title, explanation, svg(figure), wide=size[0] > 6)
+
+
+def svg(figure: Figure) -> Markup:
+    """Return a figure as an SVG element."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    # Made by matplotlib, which escapes the text it is given.
+    return Markup(text[text.index("<svg") :])  # noqa: S704
+
+
+def template(name: str) -> jinja2.Template:
+    """Return a report's template."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("textmod_model.training"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(name)
