@@ -41,6 +41,12 @@ FULL = {
         "platform": "Deployment",
         "delivery": "ExactlyOnce",
         "batch": {"maxMessages": 512, "maxWaitMilliseconds": 7},
+        "perspective": {
+            "attributes": {"TOXICITY": "removed"},
+            "languages": ["en", "de"],
+            "keySecretRef": {"name": "perspective"},
+        },
+        "openai": {"keySecretRef": {"name": "openai", "key": "token"}},
     },
 }
 SECURE = KafkaConnection("a:1,b:2", "SCRAM-SHA-512", "sally", "open-sesame", tls=True)
@@ -51,6 +57,8 @@ FROM_REFERENCES = {
     "TEXTMOD_SCHEMA_REGISTRY_PASSWORD": "sesame",
     "TEXTMOD_KAFKA_SASL_USERNAME": "sally",
     "TEXTMOD_KAFKA_SASL_PASSWORD": "open-sesame",
+    "TEXTMOD_PERSPECTIVE_KEY": "p1 p2",
+    "TEXTMOD_OPENAI_KEY": "o1",
 }
 """What the kubelet resolves in the pod."""
 
@@ -90,6 +98,21 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
     assert str(read.policies_file) == "/etc/textmod/policies/policies.json"
     assert read.consumer_group == "textmod.reddit.science"
     assert read.pod_name == "science-1"
+    assert read.perspective_attributes == {"TOXICITY": "removed"}
+    assert read.perspective_languages == ("en", "de")
+    assert read.perspective_key is not None and read.openai_key is not None
+    assert read.perspective_key.get_secret_value() == "p1 p2"
+    assert read.openai_key.get_secret_value() == "o1"
+
+
+def test_no_languages_are_any_language() -> None:
+    spec = {"serving": {"platform": "Deployment", "perspective": {"languages": []}}}
+    assert load(written(spec, PLAIN)).perspective_languages == ()
+
+
+def test_drop_in_protocols_that_are_not_named_change_no_pod() -> None:
+    environment = written({"serving": {"platform": "Deployment"}}, PLAIN)
+    assert not [name for name in environment if "PERSPECTIVE" in name or "OPENAI" in name]
 
 
 @pytest.mark.parametrize("spec", [FULL, {"serving": {"platform": "Deployment"}}])

@@ -81,6 +81,11 @@ class Metrics:
             ["protocol", "outcome"],
             registry=self.registry,
         )
+        self.suggestions = Counter(
+            "textmod_suggestions_total",
+            "Scores suggested through Perspective's comments:suggestscore; they are not stored.",
+            registry=self.registry,
+        )
         self.blocked = Gauge(
             "textmod_stream_blocked",
             "1 while messages are not read: a topic can't be written, the model fails, or a"

@@ -27,7 +27,7 @@ from textmod_model.errors import ConfigurationError
 Port = Annotated[int, Field(ge=1, le=65535)]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
 MessageFormat = Literal["Auto", "Seldon", "Json", "Text", "SchemaRegistry"]
-OutputFormat = Literal["Seldon", "Verdict", "Avro", "JsonSchema"]
+OutputFormat = Literal["Seldon", "Verdict", "Avro", "JsonSchema", "Osprey"]
 
 
 class Settings(BaseModel):
@@ -84,6 +84,14 @@ class Settings(BaseModel):
     memory_limit: int | None = Field(None, gt=0)
     """Bytes; a Kubernetes quantity such as 512Mi is taken too. None: the control group's."""
 
+    perspective_attributes: dict[str, str] = {}
+    """Perspective's attributes to labels; empty: each label under its upper-case name."""
+    perspective_languages: tuple[str, ...] = ("en",)
+    """ISO 639-1 codes, separated by commas; `*`: any."""
+    perspective_key: SecretStr | None = None
+    openai_key: SecretStr | None = None
+    """Keys that callers must present, several separated by white space. None: nobody is asked."""
+
     protocol: Literal["Rest", "Grpc"] = "Rest"
     bind_address: str = "0.0.0.0"  # noqa: S104 - a pod serves on all of its own addresses
     http_port: Port = Field(9000, validation_alias="PREDICTIVE_UNIT_HTTP_SERVICE_PORT")
@@ -107,6 +115,33 @@ class Settings(BaseModel):
         except (ValueError, TypeError, KeyError):
             message = "must be a JSON list of {name, value, type} objects"
             raise ValueError(message) from None
+
+    @field_validator("perspective_attributes", mode="before")
+    @classmethod
+    def _read_attributes(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            message = "must be a JSON object of attribute and label"
+            raise ValueError(message) from None
+
+    @field_validator("perspective_languages", mode="before")
+    @classmethod
+    def _read_languages(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        codes = [code.strip().lower() for code in value.split(",")]
+        return () if codes == ["*"] else tuple(codes)
+
+    @field_validator("perspective_key", "openai_key")
+    @classmethod
+    def _holds_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().strip():
+            message = "must hold a key; leave the variable out to ask for none"
+            raise ValueError(message)
+        return value
 
     @field_validator("memory_limit", mode="before")
     @classmethod
@@ -203,9 +238,15 @@ class Settings(BaseModel):
             raise ValueError(message)
 
 
+_NEVER_EMPTY = ("TEXTMOD_PERSPECTIVE_KEY", "TEXTMOD_OPENAI_KEY")
+"""An emptied Secret must not admit everybody."""
+
+
 def load(environment: Mapping[str, str]) -> Settings:
     """The settings in `environment`; raises ConfigurationError with one sentence per fault."""
-    given = {name: value for name, value in environment.items() if value != ""}
+    given = {
+        name: value for name, value in environment.items() if value != "" or name in _NEVER_EMPTY
+    }
     try:
         return Settings.model_validate(given)
     except ValidationError as error:

@@ -79,6 +79,87 @@ def test_rest_answers_or_refuses(body, content_type, query, caplog):
     assert not caplog.records
 
 
+NAMES = [
+    *("comment", "text", "type", "requestedAttributes", "requested_attributes", "TOXICITY"),
+    *("scoreThreshold", "scoreType", "languages", "spanAnnotations", "clientToken", "context"),
+    *("entries", "articleAndParentComment", "attributeScores", "summaryScore", "spanScores"),
+    *("value", "input", "model", "image_url", "dropUnsupportedAttributes", "doNotStore"),
+]
+STRINGS = ["a. b", "<b>a &amp; b</b>", "HTML", "PLAIN_TEXT", "text", "en", "\ud800", "", "<", "\0"]
+nested = st.recursive(
+    scalars | st.sampled_from(STRINGS),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+texts = st.sampled_from(STRINGS) | st.text(max_size=30)
+entries = st.fixed_dictionaries(
+    {"text": texts}, optional={"type": st.sampled_from(["HTML", "PLAIN_TEXT"]) | nested}
+)
+perspective_requests = st.fixed_dictionaries(
+    {"comment": entries | nested},
+    optional={
+        "requestedAttributes": st.dictionaries(
+            st.sampled_from(["TOXICITY", "REMOVED"]) | texts, nested | st.just({}), max_size=3
+        ),
+        "attributeScores": st.dictionaries(texts, nested | st.just({}), max_size=3),
+        "spanAnnotations": st.booleans() | nested,
+        "languages": st.lists(texts | nested, max_size=3) | nested,
+        "clientToken": texts | nested,
+        "context": st.fixed_dictionaries({"entries": st.lists(entries, max_size=2)}) | nested,
+    },
+)
+openai_requests = st.fixed_dictionaries(
+    {"input": texts | st.lists(texts | entries, max_size=3) | nested},
+    optional={"model": texts | nested},
+)
+
+
+@fuzzed
+@given(
+    path=st.sampled_from(["/v1alpha1/comments:analyze", "/comments:suggestscore"]),
+    body=st.binary(max_size=60)
+    | (perspective_requests | nested).map(lambda document: json.dumps(document).encode()),
+    query=st.text(st.characters(codec="utf-8"), max_size=8),
+)
+def test_perspective_answers_or_refuses_in_googles_shape(path, body, query, caplog):
+    code, answer = posted(path, body, query, caplog)
+    if code != 200:
+        error = answer["error"]
+        assert (error["code"], error["status"]) == (code, "INVALID_ARGUMENT")
+        assert error["details"][0]["errorType"]
+    elif "analyze" in path:
+        for scores in answer.get("attributeScores", {}).values():
+            assert scores["summaryScore"]["value"] == 0.25
+            assert all(span["begin"] < span["end"] for span in scores["spanScores"])
+
+
+@fuzzed
+@given(
+    body=st.binary(max_size=60)
+    | (openai_requests | nested).map(lambda document: json.dumps(document).encode()),
+)
+def test_openai_answers_or_refuses_in_its_shape(body, caplog):
+    code, answer = posted("/v1/moderations", body, "", caplog)
+    if code == 200:
+        assert all(result["category_scores"] for result in answer["results"])
+    else:
+        assert answer["error"].keys() == {"message", "type", "param", "code"}
+        assert answer["error"]["type"] == "invalid_request_error"
+
+
+def posted(path, body, query, caplog):
+    predictor = Predictor(lambda texts: np.full(len(texts), 0.25), INFO)
+    with caplog.at_level(logging.ERROR):
+        answer = AppClient(rest.seldon_app(predictor, Metrics())).post(
+            path, content=body, params={"x": query}
+        )
+    assert answer.status_code in {200, 400}, answer.text
+    assert not caplog.records
+    return answer.status_code, answer.json()
+
+
 class AbortedError(Exception):
     pass
 

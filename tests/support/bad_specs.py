@@ -64,6 +64,17 @@ BAD_SPECS = (
         "pattern",
     ),
     Bad(
+        "drop-in protocols behind the executor",
+        {"serving": {"streaming": "SeldonExecutor", "perspective": {}}},
+        "need serving.streaming Native",
+    ),
+    Bad(
+        "a language that is none",
+        {"serving": {"perspective": {"languages": ["english"]}}},
+        "languages",
+        "at most 3",
+    ),
+    Bad(
         "unknown mechanism",
         {"kafka": {"sasl": {"mechanism": "GSSAPI", "secretRef": {"name": "s"}}}},
         "PLAIN",

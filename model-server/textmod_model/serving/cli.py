@@ -108,12 +108,14 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     predictor = load_predictor(settings)
     policies = open_policies(settings, predictor)
     health.undecided = None if policies is None else policies.missing()
+    from textmod_model.metrics import Metrics
+    from textmod_model.serving.dropins import DropIns
+    from textmod_model.serving.servers import Servers
+
+    dropins = DropIns.of(predictor.info, settings)
     source = None
     if health.streaming and health.undecided is None:
         source = _source(settings, health, predictor)
-    from textmod_model.metrics import Metrics
-    from textmod_model.serving.servers import Servers
-
     metrics = Metrics()
     failed = threading.Event()
 
@@ -136,7 +138,15 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
         sys.setswitchinterval(SWITCH_SECONDS)
     describe = partial(describe_model, predictor, policies)
     servers = Servers(
-        settings, predictor, health, metrics, refresh, fail, describe, synchronous=synchronous
+        settings,
+        predictor,
+        health,
+        metrics,
+        refresh,
+        fail,
+        describe,
+        dropins,
+        synchronous=synchronous,
     )
     servers.start()
     health.model = predictor.info.label

@@ -41,7 +41,7 @@ class ModelInfo:
     names: tuple[str, ...] = ()
     """Of several labels; none for a model of one."""
     thresholds: tuple[float, ...] = ()
-    """Of each of several labels."""
+    """Of the second label and those after it."""
     attributes: tuple[Attribute, ...] = ()
     """Figures and histograms of each label; none in artifacts from before there were any."""
 
@@ -54,6 +54,12 @@ class ModelInfo:
     def label(self) -> str:
         """Name and version in one word."""
         return f"{self.name}:{self.version}"
+
+    @property
+    def operating_points(self) -> dict[str, float]:
+        """The threshold of each label, in the order of the scores; of a model of one, that of the
+        side that a score is the probability of."""
+        return dict(zip(self.columns, (self.threshold, *self.thresholds), strict=True))
 
     def manifest(self) -> dict[str, Any]:
         """Return what the operator needs to solve policies for this model."""
@@ -117,8 +123,8 @@ class Predictor:
         with self._turns.stream():
             return self._score(texts)
 
-    def _score_for_call(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the same in slices between which the stream goes on.
+    def score_for_call(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the same in slices between which the stream goes on; of several labels a row each.
 
         Raises BusyError and TooLargeError.
         """
@@ -146,7 +152,7 @@ class Predictor:
             raise RefusedError("WrongSchema", f"Invalid request data type: {document!s:.200}")
         decoded = seldon_request(document, self._path)
         tensor = decoded.tensor or "data" not in document
-        scores = self._score_for_call(decoded.texts)
+        scores = self.score_for_call(decoded.texts)
         policies = self.policies()
         return seldon_answer(
             decoded,

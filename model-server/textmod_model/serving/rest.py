@@ -1,71 +1,57 @@
 """Seldon's v1 REST protocol, and the port for probes and Prometheus."""
 
-import asyncio
 import base64
 import email
 import email.policy
 import json
-import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from textmod_model.formats.decoders.seldon import SELDON_PAYLOADS
 from textmod_model.formats.message import RefusedError
-from textmod_model.formats.payload import dumps, utf8
+from textmod_model.formats.payload import utf8
 from textmod_model.health import Answer, Health
 from textmod_model.metrics import CONTENT_TYPE, Metrics
+from textmod_model.serving import openai, perspective
+from textmod_model.serving.calls import Calls, json_response
+from textmod_model.serving.dropins import DropIns
 from textmod_model.serving.predictor import Predictor
-from textmod_model.serving.turns import CALL_SECONDS, BusyError, Places, TooLargeError
 
-log = logging.getLogger(__name__)
+_REASONS = {
+    400: "MICROSERVICE_BAD_DATA",
+    408: "MICROSERVICE_BAD_DATA",
+    413: "MICROSERVICE_OVERLOADED",
+    500: "MICROSERVICE_INTERNAL_ERROR",
+    503: "MICROSERVICE_OVERLOADED",
+}
 
-Handler = Callable[[Request], Awaitable[Response]]
 
-
-def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
-    """The application for port 9000."""
-
-    places = Places()
+def seldon_app(predictor: Predictor, metrics: Metrics, dropins: DropIns | None = None) -> Starlette:
+    """Return the application for port 9000: Seldon's protocol, and the drop-in ones beside it."""
+    calls = Calls(predictor, metrics)
+    dropins = dropins or DropIns.of(predictor.info)
 
     async def predict(request: Request) -> Response:
-        try:
-            async with places.take():
-                async with asyncio.timeout(CALL_SECONDS):
-                    document = await _document(request, predictor.largest)
-                answer = dumps(await run_in_threadpool(predictor.answer, document))
-        except TimeoutError:
-            metrics.predictions.labels("rest", "refused").inc()
-            return _failure(408, "the body did not come in time.", "MICROSERVICE_BAD_DATA")
-        except (BusyError, TooLargeError) as error:
-            metrics.predictions.labels("rest", "refused").inc()
-            code = 413 if isinstance(error, TooLargeError) else 503
-            return _failure(code, str(error), "MICROSERVICE_OVERLOADED")
-        except RefusedError as error:
-            metrics.predictions.labels("rest", "refused").inc()
-            return _failure(400, error.refused.message, "MICROSERVICE_BAD_DATA")
-        except Exception:
-            metrics.predictions.labels("rest", "failed").inc()
-            log.exception("A prediction failed.")
-            return _failure(500, "the prediction failed", "MICROSERVICE_INTERNAL_ERROR")
-        metrics.predictions.labels("rest", "answered").inc()
-        return Response(answer, media_type="application/json")
+        def work(body: bytes) -> object:
+            return predictor.answer(_document(request, body))
+
+        return await calls.answer(request, "rest", work, _failure)
 
     async def ping(_request: Request) -> Response:
         return PlainTextResponse("pong")
 
     async def status(_request: Request) -> Response:
-        return _json({"meta": {}, "strData": "healthy"})
+        return json_response({"meta": {}, "strData": "healthy"})
 
     async def metadata(_request: Request) -> Response:
-        return _json(predictor.info.metadata())
+        return json_response(predictor.info.metadata())
 
     return Starlette(
         routes=[
@@ -77,6 +63,8 @@ def seldon_app(predictor: Predictor, metrics: Metrics) -> Starlette:
             Route("/api/v1.0/health/status", status),
             Route("/metadata", metadata),
             Route("/api/v1.0/metadata", metadata),
+            *perspective.routes(calls, dropins),
+            *openai.routes(calls, dropins),
         ]
     )
 
@@ -103,7 +91,7 @@ def operations_app(
         return _probe(health.ready(time.monotonic()))
 
     async def describe(_request: Request) -> Response:
-        return _json(model())
+        return json_response(model())
 
     return Starlette(
         routes=[
@@ -116,12 +104,11 @@ def operations_app(
     )
 
 
-async def _document(request: Request, largest: int) -> object:
+def _document(request: Request, body: bytes) -> object:
     """The request's JSON: a form's, the query parameter `json`, else the body.
 
     curl calls any body a URL-encoded form, so a body that is JSON is taken for JSON first.
     """
-    body = await _body(request, largest)
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     query = request.query_params.get("json")
@@ -178,26 +165,9 @@ def _json_or_none(body: bytes) -> object | None:
         return None
 
 
-async def _body(request: Request, largest: int) -> bytes:
-    """The body, refused once it is too large rather than kept."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > largest:
-            raise TooLargeError(f"the body exceeds {largest} bytes.")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _json(document: object) -> Response:
-    return Response(dumps(document), media_type="application/json")
-
-
-def _failure(code: int, info: str, reason: str) -> Response:
-    """Seldon's error shape."""
-    status = {"code": -1, "info": info, "reason": reason, "status": 1}
-    body = json.dumps({"status": status}).encode()
-    return Response(body, status_code=code, media_type="application/json")
+def _failure(code: int, info: str) -> object:
+    """Return Seldon's error shape."""
+    return {"status": {"code": -1, "info": info, "reason": _REASONS[code], "status": 1}}
 
 
 def _probe(answer: Answer) -> Response:

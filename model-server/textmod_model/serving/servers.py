@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from textmod_model.errors import ConfigurationError
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
+from textmod_model.serving.dropins import DropIns
 from textmod_model.serving.predictor import Predictor
 from textmod_model.settings import Settings
 
@@ -68,6 +69,7 @@ class Servers:
     """Called if a server ends by itself."""
     model: Callable[[], dict[str, Any]]
     """Says what the model is and which policies are in force."""
+    dropins: DropIns
     synchronous: bool = True
     _http: "list[uvicorn.Server]" = field(default_factory=list)
     _grpc: "grpc.Server | None" = None
@@ -102,7 +104,7 @@ class Servers:
 
         apps = [rest.operations_app(self.health, self.metrics, self.refresh, self.model)]
         if self.synchronous:
-            apps.append(rest.seldon_app(self.predictor, self.metrics))
+            apps.append(rest.seldon_app(self.predictor, self.metrics, self.dropins))
         self._http = [_uvicorn(app) for app in apps]
         serving = [
             asyncio.ensure_future(server.serve(sockets=[sock]))

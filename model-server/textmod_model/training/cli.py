@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textmod_model.artifact import ArtifactError
-from textmod_model.training import policies_cli
+from textmod_model.training import policies_cli, thresholds_cli
 from textmod_model.training.dataset import Dataset, DatasetError
 from textmod_model.training.progress import Progress, part, shown
 
@@ -41,6 +41,15 @@ def add_commands(subparsers: "Subparsers") -> None:
     _add_export(subparsers)
     _add_sample(subparsers)
     _add_policies(subparsers)
+    _add_thresholds(subparsers)
+
+
+def _add_thresholds(subparsers: "Subparsers") -> None:
+    parser = subparsers.add_parser(
+        "thresholds", help="map thresholds of another service's score to this model's"
+    )
+    thresholds_cli.add_arguments(parser)
+    parser.set_defaults(run=_guarded(thresholds_cli.run))
 
 
 def _add_train(subparsers: "Subparsers") -> None:

@@ -28,11 +28,12 @@ class Message(Strict):
         description="Json and SchemaRegistry: the dotted path of the text, such as post.body. "
         "Default: body.",
     )
-    output_format: Literal["Seldon", "Verdict", "Avro", "JsonSchema"] = Field(
+    output_format: Literal["Seldon", "Verdict", "Avro", "JsonSchema", "Osprey"] = Field(
         default="Seldon",
         description="Seldon: data.names and data.ndarray, as the v1 protocol answers. Verdict: one "
         "flat JSON object with label, score, flagged and threshold. Avro, JsonSchema: the same, "
         "framed for kafka.schemaRegistry, where its schema is registered for the output topic. "
+        "Osprey: the same as an action named text_verdict, as ROOST's Osprey reads it from Kafka. "
         "Default: Seldon.",
     )
     tombstones: Literal["DeadLetter", "Forward"] = Field(

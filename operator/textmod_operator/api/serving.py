@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from textmod_operator.api.dropins import OpenAi, Perspective
 from textmod_operator.api.rules import Rule, Strict, part
 
 
@@ -46,6 +47,15 @@ class Serving(Strict):
             "others",
             lambda serving: serving.streaming != "SeldonExecutor" or serving.protocol == "Rest",
         ),
+        Rule(
+            "self.streaming != 'SeldonExecutor' || (!has(self.perspective) && !has(self.openai))",
+            "serving.perspective and serving.openai need serving.streaming Native: Seldon's "
+            "executor stands before the model and passes on no other protocol than its own",
+            lambda serving: (
+                serving.streaming != "SeldonExecutor"
+                or (serving.perspective is None and serving.openai is None)
+            ),
+        ),
     )
 
     platform: Literal["Seldon", "Deployment"] = Field(
@@ -69,3 +79,13 @@ class Serving(Strict):
         "in one Kafka transaction (Native only). Default: AtLeastOnce.",
     )
     batch: Batch = part(Batch(), "Micro-batches of Native streaming.")
+    perspective: Perspective | None = Field(
+        default=None,
+        description="How Perspective API's protocol is answered, at /v1alpha1/comments:analyze of "
+        "the REST port. Default: the model's labels, in English, without a key.",
+    )
+    openai: OpenAi | None = Field(
+        default=None,
+        description="How OpenAI's moderations protocol is answered, at /v1/moderations of the REST "
+        "port. Default: without a key.",
+    )

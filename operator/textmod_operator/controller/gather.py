@@ -25,10 +25,12 @@ from textmod_operator.state import (
 
 
 def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnection, str | None]:
-    """The connection that the spec and its Secrets describe, and a digest of those Secrets.
+    """The connection that the spec and its Secrets describe, and a digest of all Secrets.
+
+    Secrets that the pods alone read are checked here too.
 
     Raises:
-        NotAccepted: SecretNotFound or SecretKeyMissing.
+        NotAccepted: SecretNotFound, SecretKeyMissing or SecretInvalid.
     """
     kafka = tm.spec.kafka
     read: dict[str, dict[str, bytes]] = {}
@@ -41,13 +43,13 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
                 raise NotAccepted(
                     "SecretNotFound",
                     f"Secret {secret} is not in namespace {tm.metadata.namespace}: create it, or "
-                    "name another in spec.kafka",
+                    "name another in the spec",
                 )
             read[secret] = data
         if key not in read[secret]:
             raise NotAccepted(
                 "SecretKeyMissing",
-                f"Secret {secret} has no key {key}: add it, or name another key in spec.kafka",
+                f"Secret {secret} has no key {key}: add it, or name another key in the spec",
             )
         raw = read[secret][key]
         digest.update(raw + b"\0")
@@ -77,13 +79,27 @@ def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnect
         raise NotAccepted("SecretInvalid", _bad_secret(bad, tm))
     if (client := connection.oauth) and bad_credential(client.ca_pem, None, None) is not None:
         raise NotAccepted("SecretInvalid", _bad_provider_ca(tm))
-    if registry := kafka.schema_registry:  # the pods read it; a missing key is reported here
+    _check_secrets_of_pods(tm, value)
+    return connection, digest.hexdigest()[:16] if read else None
+
+
+def _check_secrets_of_pods(tm: TextModeration, value: Callable[[str, str], str]) -> None:
+    """Report what is missing in Secrets that the pods alone read. `value` reads a Secret's key."""
+    if registry := tm.spec.kafka.schema_registry:
         if login := registry.secret_ref:
             value(login.name, login.username_key)
             value(login.name, login.password_key)
         if registry_ca := registry.ca_secret_ref:
             value(registry_ca.name, registry_ca.key)
-    return connection, digest.hexdigest()[:16] if read else None
+    for protocol in (tm.spec.serving.perspective, tm.spec.serving.openai):
+        if protocol is None or (ref := protocol.key_secret_ref) is None:
+            continue
+        if not value(ref.name, ref.key).strip():
+            raise NotAccepted(
+                "SecretInvalid",
+                f"key {ref.key} of Secret {ref.name} is empty, so no caller could be admitted: put "
+                "an API key there, or name another key in spec.serving",
+            )
 
 
 def _oauth_client(oauth: OAuth, value: Callable[[str, str], str]) -> OAuthClient:

@@ -10,7 +10,7 @@ from textmod_operator import naming
 from textmod_operator.api.kafka import Sasl
 from textmod_operator.api.quantity import quantity_text
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.desired import policies
+from textmod_operator.desired import dropins, policies
 from textmod_operator.state import KafkaConnection, Manifest
 
 SHUTDOWN_SECONDS = 30
@@ -160,6 +160,7 @@ def _environment(tm: TextModeration, connection: KafkaConnection, revision: str)
         },
         *_credentials(tm),
         *policies.environment(tm),
+        *dropins.environment(tm),
         *(entry.model_dump(by_alias=True, exclude_none=True) for entry in spec.model.env),
     ]
 

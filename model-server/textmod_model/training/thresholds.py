@@ -1,0 +1,176 @@
+"""From a threshold of one score to that of another which flags as many texts. Pure, but for `read`.
+
+Both scores were recorded for the same texts. The new threshold is the quantile of the new score at
+which as many texts are flagged as by the old threshold, so a higher old threshold never has a lower
+new one. Where the two scores disagree about a text, chance decided on which side it fell, so the
+number flagged is uncertain by the square root of the number of such texts (as in McNemar's test).
+"""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textmod_model.training.dataset import DatasetError
+
+Floats = NDArray[np.float64]
+
+FEW = 30
+"""With fewer texts at the old threshold the new one is a guess."""
+
+_Z = 1.96  # 95 %
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Two scores of each of several texts, from 0 to 1."""
+
+    old: Floats
+    new: Floats
+    blank: int = 0
+    """Lines that lack one of the scores."""
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A threshold of the old score, and what it becomes."""
+
+    old: float
+    new: float | None
+    """None: no text reached the old threshold, so nothing is known."""
+    low: float
+    """With `high`, a range that holds the right threshold in 95 of 100 such recordings."""
+    high: float
+    flagged_before: int
+    flagged_after: int
+    dropped: int
+    """Texts that were flagged and no longer are."""
+    added: int
+    """Texts that were not flagged and are now."""
+
+    @property
+    def hint(self) -> str:
+        """How much the figure can be trusted, in a sentence; "" for well enough."""
+        if self.new is None:
+            return f"no text reached {self.old:g}: record for longer"
+        if self.flagged_before < FEW:
+            return f"only {self.flagged_before} texts reached {self.old:g}: record for longer"
+        if self.dropped + self.added > self.flagged_before:
+            return "the two scores disagree about most of these texts: read some before you decide"
+        return ""
+
+
+def mapped(pairs: Pairs, old: float) -> Mapped:
+    """Map one threshold."""
+    before = pairs.old >= old
+    count = int(before.sum())
+    if count == 0:
+        return Mapped(old, None, 0.0, 1.0, 0, 0, 0, 0)
+    falling = np.sort(pairs.new)[::-1]
+    new = _cut(falling, count)
+    after = pairs.new >= new
+    dropped, added = int((before & ~after).sum()), int((after & ~before).sum())
+    off = math.ceil(_Z * math.sqrt(max(dropped + added, 1)))
+    low, high = _cut(falling, count + off), _cut(falling, count - off)
+    return Mapped(old, new, low, high, count, int(after.sum()), dropped, added)
+
+
+def _cut(falling: Floats, count: int) -> float:
+    """Return a threshold that `count` scores reach, or as near to it as equal ones allow."""
+    if count <= 0:
+        return 1.0
+    if count >= len(falling):
+        return float(falling[-1])
+    at, below = falling[count - 1], falling[count]
+    if at != below:
+        return float((at + below) / 2)
+    # Equal scores on both sides: all of them or none.
+    none = int(np.searchsorted(-falling, -at, side="left"))
+    everyone = int(np.searchsorted(-falling, -at, side="right"))
+    if none and count - none < everyone - count:
+        return float((falling[none - 1] + at) / 2)
+    return float(at)
+
+
+def read(path: Path, old: str, new: str) -> Pairs:
+    """Read two columns of a CSV file with a header.
+
+    Raises DatasetError, with the line, for what is not a score from 0 to 1.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            places = [_place(path, header, name) for name in (old, new)]
+            found: list[tuple[float, float]] = []
+            blank = 0
+            for row in rows:
+                if not any(row):
+                    continue
+                cells = [row[place].strip() if place < len(row) else "" for place in places]
+                if "" in cells:
+                    blank += 1
+                    continue
+                first, second = (_score(path, rows.line_num, cell) for cell in cells)
+                found.append((first, second))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        message = f"{path} can't be read: {error}."
+        raise DatasetError(message) from None
+    if not found:
+        message = f"{path} has no line with both scores: record some."
+        raise DatasetError(message)
+    columns = np.array(found)
+    return Pairs(columns[:, 0], columns[:, 1], blank)
+
+
+def _place(path: Path, header: list[str], name: str) -> int:
+    names = [column.strip() for column in header]
+    if name not in names:
+        message = f"{path} has no column {name!r}; it has {', '.join(map(repr, names)) or 'none'}."
+        raise DatasetError(message)
+    return names.index(name)
+
+
+def _score(path: Path, line: int, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        message = f"{path}, line {line}: {cell[:40]!r} is not a score from 0 to 1."
+        raise DatasetError(message)
+    return value
+
+
+def table(pairs: Pairs, mapping: Sequence[Mapped], old: str, new: str) -> str:
+    """Return the mapping for people."""
+    texts = len(pairs.old)
+    left = f", {pairs.blank} lines with one score left out" if pairs.blank else ""
+    lines = [f"{texts} texts{left}.", ""]
+    head = (old, new, "95 % range", "flagged", "no longer", "newly")
+    rows = [head, *(_row(one, texts) for one in mapping)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines += [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    hints = [one.hint for one in mapping if one.hint]
+    return "\n".join([*lines, *([""] if hints else []), *hints])
+
+
+def _row(one: Mapped, texts: int) -> tuple[str, ...]:
+    if one.new is None:
+        return f"{one.old:g}", "unknown", "", "0", "", ""
+    share = 100 * one.flagged_after / texts
+    return (
+        f"{one.old:g}",
+        f"{one.new:.4f}",
+        f"{one.low:.4f} to {one.high:.4f}",
+        f"{one.flagged_after} ({share:.2f} %)",
+        str(one.dropped),
+        str(one.added),
+    )
