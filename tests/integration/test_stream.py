@@ -32,6 +32,7 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+from policy_sets import ConfigMap, document, policy, raw, rule
 from small_model import BENCHMARK
 
 from textmod_dev.kafka_broker import KafkaBroker
@@ -39,6 +40,8 @@ from textmod_dev.kafka_security import Security
 from textmod_dev.processes import free_port
 from textmod_model import artifact, settings
 from textmod_model.health import Health
+from textmod_model.policies.evaluate import decide
+from textmod_model.policies.solved import parse
 from textmod_model.scoring.scorer import Scorer
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.speed import Speed
@@ -271,13 +274,13 @@ def until(condition, message, seconds=SECONDS):
 
 
 @contextlib.contextmanager
-def flowing(one):
-    """Within it, some hundred messages a second keep coming."""
+def flowing(one, values=()):
+    """Within it, some hundred messages a second keep coming; ten numbered ones, or `values`."""
     over = threading.Event()
 
     def send():
         while not over.is_set():
-            one.send(10)
+            one.send(10, values=values)
             over.wait(0.02)
 
     sender = threading.Thread(target=send)
@@ -808,6 +811,89 @@ def test_a_broker_without_kip_848_is_served_by_the_classic_protocol(old_broker, 
             assert max(found.values()) == 1
     finally:
         one.stop()
+
+
+def in_force(worker):
+    code, text = worker.get("/model")
+    return json.loads(text)["policies"]["version"] if code == 200 else None
+
+
+def test_policies_are_replaced_under_load_and_every_verdict_can_be_replayed(
+    stream, model, tmp_path, delivery
+):
+    """Two workers, one killed on the way; the last set has a budget that is soon spent."""
+    texts = [f"{'stupid idiot' if at % 2 else 'lovely paper'} {at}" for at in range(10)]
+    scores = Scorer.from_artifact(artifact.load(model)).score(texts)
+    between = float(scores.mean())
+    assert (scores[1::2] > between).all()
+    budget = 40
+    sets = [
+        policy(rule(at_least=between)),
+        policy(rule("Review", between, hold=True), name="other"),
+        policy(rule("Review", between, budgetPerDay=budget), otherwise="Allow"),
+    ]
+    known = {document(one)["version"]: parse(raw(one)) for one in sets}
+    config_map = ConfigMap(tmp_path)
+    config_map.write(raw(sets[0]))
+    one = stream(
+        TEXTMOD_DELIVERY=delivery,
+        TEXTMOD_MESSAGE_OUTPUT_FORMAT="Verdict",
+        TEXTMOD_POLICIES_FILE=str(config_map.path),
+    )
+    workers = [one.start(f"policies-{number}") for number in range(2)]
+    until(lambda: all(worker.ready() for worker in workers), "they are ready")
+    with flowing(one, [text.encode() for text in texts]):
+        for some, version in zip(sets, known, strict=True):
+            config_map.write(raw(some))
+            until(lambda v=version: all(in_force(w) == v for w in workers), "it is in force", 10)
+            count = f'textmod_policy_info{{version="{version}"}}'
+            assert workers[1].metric(count) == 1
+            written = one.sent + 200
+            until(lambda w=written: one.sent > w, "some are judged by it")
+        spent = 'textmod_decisions_total{action="Review",hold="false"}'
+        until(lambda: any(worker.metric(spent) for worker in workers), "the budget is spent of")
+        workers[0].kill()
+        workers[0] = one.start("policies-0")
+        until(workers[0].ready, "the killed one is back")
+        config_map.write(b"{}")
+        until(lambda: workers[1].metric("textmod_policies_invalid") == 1, "it says so")
+    verdicts, letters = one.results()
+    assert not letters
+    assert set(numbers(verdicts)) == set(range(one.sent))
+    seen, reviewed = set(), set()
+    for message in verdicts:
+        verdict, headers = json.loads(message.value()), dict(message.headers())
+        spent = {said["name"]: said.get("overBudget", ()) for said in verdict["policies"]}
+        found = decide(verdict["scores"], known[verdict["policyVersion"]], spent)
+        assert (found.action, found.hold) == (verdict["action"], verdict["hold"])
+        assert headers["ce_type"] == b"dev.textmoderation.verdict.v2"
+        seen.add(verdict["policyVersion"])
+        if (verdict["action"], verdict["hold"]) == ("Review", False):
+            reviewed.add(headers["ce_id"])
+    assert seen == set(known)
+    assert 0 < len(reviewed) <= budget * 1.05
+
+
+def test_without_policies_to_begin_with_it_waits_for_them(stream, tmp_path):
+    config_map = ConfigMap(tmp_path)
+    one = stream(
+        TEXTMOD_MESSAGE_OUTPUT_FORMAT="Verdict", TEXTMOD_POLICIES_FILE=str(config_map.path)
+    )
+    one.send(50)
+    worker = one.start("waiting")
+    until(lambda: "No policies are in force" in worker.get("/health/ready")[1], "it says why")
+    assert worker.get("/health/ready")[0] == 503
+    assert worker.get("/health/live")[0] == 200
+    assert one.members() == []
+    config_map.write(raw())
+    verdicts, _ = one.results()
+    assert numbers(verdicts) == collections.Counter(range(50))
+    assert {json.loads(message.value())["policyVersion"] for message in verdicts} == {
+        document()["version"]
+    }
+    until(worker.ready, "it is ready")
+    code, _ = worker.terminate()
+    assert code == 0
 
 
 def test_authenticates_and_encrypts_as_asked_and_tells_nobody_the_password(tmp_path, model):

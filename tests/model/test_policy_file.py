@@ -1,33 +1,11 @@
 """The file of the policies: read when it changes, kept in force when it cannot be used."""
 
 import logging
-import os
 
 import pytest
-from policy_sets import document, policy, raw, rule
+from policy_sets import ConfigMap, document, policy, raw, rule
 
 from textmod_model.serving.policies import PolicyFile
-
-
-class ConfigMap:
-    """A mounted ConfigMap: files behind a symbolic link that an update replaces."""
-
-    def __init__(self, folder):
-        self._folder = folder
-        self._generation = 0
-        self.path = folder / "policies.json"
-
-    def write(self, content):
-        self._generation += 1
-        behind = self._folder / f"..{self._generation}"
-        behind.mkdir()
-        (behind / "policies.json").write_bytes(content)
-        os.utime(behind / "policies.json", (1, 1))  # a kubelet may keep the time
-        link = self._folder / "..data_tmp"
-        link.symlink_to(behind.name)
-        link.replace(self._folder / "..data")
-        if not self.path.is_symlink():
-            self.path.symlink_to("..data/policies.json")
 
 
 @pytest.fixture

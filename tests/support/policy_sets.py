@@ -1,6 +1,7 @@
 """Policy sets in the solved form, as the operator writes it."""
 
 import json
+import os
 
 from textmod_model.policies.solved import version_of
 
@@ -32,3 +33,24 @@ def document(*policies, **more):
 
 def raw(*policies, **more):
     return json.dumps(document(*policies, **more)).encode()
+
+
+class ConfigMap:
+    """A mounted ConfigMap: files behind a symbolic link that an update replaces."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._generation = 0
+        self.path = folder / "policies.json"
+
+    def write(self, content):
+        self._generation += 1
+        behind = self._folder / f"..{self._generation}"
+        behind.mkdir()
+        (behind / "policies.json").write_bytes(content)
+        os.utime(behind / "policies.json", (1, 1))  # a kubelet may keep the time
+        link = self._folder / "..data_tmp"
+        link.symlink_to(behind.name)
+        link.replace(self._folder / "..data")
+        if not self.path.is_symlink():
+            self.path.symlink_to("..data/policies.json")
