@@ -16,7 +16,7 @@ from textmod_model import artifact, pipeline
 from textmod_model.artifact import Artifact
 from textmod_model.scoring import vectors
 from textmod_model.scoring.contributions import NAMES
-from textmod_model.scoring.explanation import Explanation, Feature, Span
+from textmod_model.scoring.explanation import Asked, Explanation, Feature, Offsets, Span
 from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend, Scorer
 from textmod_model.scoring.self_check import SelfChecked
 from textmod_model.text import features
@@ -74,7 +74,6 @@ def check(explanation: Explanation, text: str, score: float) -> None:
     spans, told = explanation.spans, explanation.features
     parts = [span.weight for span in spans] + [feature.weight for feature in told]
     assert abs(math.fsum((explanation.base, *parts)) - explanation.total) <= TOLERANCE
-    assert explanation.others == 0
     assert abs(1 / (1 + math.exp(-explanation.total)) - score) <= 1e-12
     assert all(0 <= span.begin < span.end <= len(text) for span in spans)
     assert all(one.end <= two.begin for one, two in pairwise(spans))
@@ -160,18 +159,28 @@ def test_indices_that_the_memo_forgot_are_not_used(made: Artifact) -> None:
         check(explanation, text, float(score))
 
 
-@given(st.lists(texts, min_size=1, max_size=6), st.integers(0, 6))
-@settings(max_examples=60)
-def test_short_explanations_hold_the_largest(
-    backend: CompiledBackend, batch: list[str], most: int
+@given(
+    st.lists(texts, min_size=1, max_size=6),
+    st.integers(0, 6),
+    st.sampled_from(["CodePoint", "Utf16"]),
+)
+@settings(max_examples=100)
+def test_many_briefs_at_once_are_those_of_each(
+    backend: CompiledBackend, batch: list[str], most: int, offsets: Offsets
 ) -> None:
-    for short, whole in zip(backend.explain(batch, 0, most), backend.explain(batch), strict=True):
-        assert len(short.spans) <= most
-        assert len(short.features) <= most
-        parts = [part.weight for part in (*short.spans, *short.features)]
-        assert abs(math.fsum((short.base, short.others, *parts)) - short.total) <= TOLERANCE
-        assert set(short.spans) <= set(whole.spans)
-        assert short.brief(most) == whole.brief(most)
+    for label in labels_of(backend):
+        backend.score(batch)
+        briefs = backend.briefs(batch, Asked(label, most, offsets))
+        whole = backend.explain(batch, label)
+        for brief, explanation, text in zip(briefs, whole, batch, strict=True):
+            assert brief == explanation.brief(most, offsets, text)
+
+
+def test_briefs_of_comments_are_those_of_each(backend: CompiledBackend) -> None:
+    batch = [text for text, _ in sample.comments(300, seed=98)]
+    briefs = backend.briefs(batch, Asked())
+    for brief, explanation in zip(briefs, backend.explain(batch), strict=True):
+        assert brief == explanation.brief(5)
 
 
 # --- the referee: the scikit-learn pipeline's own numbers, shared out by loops ------------------
@@ -358,9 +367,10 @@ def test_the_scorer_explains_and_says_when_it_cannot(made: Artifact) -> None:
     explanation = scorer.explain(text)
     assert explanation is not None
     assert explanation.spans
-    assert scorer.explanations([]) == []
+    assert scorer.briefs([]) == []
+    assert scorer.briefs([text]) == [explanation.brief(5)]
     assert Scorer(PipelineBackend(made)).explain(text) is None
-    assert Scorer(PipelineBackend(made)).explanations([text, text]) == [None, None]
+    assert Scorer(PipelineBackend(made)).briefs([text, text]) is None
 
 
 def test_an_explanation_survives_a_dropped_memory(seed_artifact: Artifact) -> None:

@@ -152,3 +152,5 @@ class OutputFormat:
     content_type: str
     encoder: Callable[[Writing], Encoder]
     needs_registry: bool = False
+    explains: bool = True
+    """Whether its verdicts have a place for an explanation."""

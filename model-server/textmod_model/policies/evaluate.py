@@ -49,6 +49,9 @@ class Ruling:
     said: tuple[Said, ...]
     """Of every policy whose label the model has, in their order, those that only observe too."""
     version: str
+    label: str
+    """Of the first policy that asks for this action: the score that decided. The model's first
+    label where no policy in force speaks."""
 
 
 class Spoken(NamedTuple):
@@ -171,6 +174,7 @@ class Evaluator:
                 worst is not None and worst.hold,
                 said,
                 self.policies.version,
+                self.labels[0] if worst is None else worst.label,
             )
         return found
 

@@ -16,6 +16,7 @@ Given the text, all norms are numbers and the decision value is a sum. What is s
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -24,8 +25,8 @@ from numpy.typing import NDArray
 from textmod_model.scoring.compiled import Compiled, Floats, Integers
 from textmod_model.scoring.lookup import Indices
 from textmod_model.scoring.memo import Columns
-from textmod_model.scoring.vectors import mean_of_root, squashed
-from textmod_model.text.features import MARKS, SHAPE, shape
+from textmod_model.scoring.vectors import product, squashed
+from textmod_model.text.features import MARKS, SHAPE
 
 _SAID: Final = {
     "long": "long words",
@@ -62,7 +63,10 @@ _NAME_OF_SHAPE: Final = np.eye(_LENGTH + 1)[
 ]
 """1 where a column of the shape belongs to a feature."""
 Singles = NDArray[np.float32]
-_BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
+_BLOCK: Final = (
+    1 << 10
+)  # tokens whose vectors are looked at together, so that they stay in the cache
+_FEW: Final = 128  # tokens whose product with a slope is too small for threads, see `product`
 
 
 class Grams(Protocol):
@@ -78,6 +82,19 @@ class Tokens(NamedTuple):
     ids: Integers
     chunks: Indices
     """Of each token, the place of its chunk among the texts' chunks."""
+
+
+class Batch(NamedTuple):
+    """Texts, as their scoring found them."""
+
+    indices: Indices
+    """Their chunks', the break behind each text included."""
+    starts: Indices
+    """The place of each text's first chunk."""
+    numbers: Floats
+    """z of each text, see above; without columns for a model without vectors and shape."""
+    having: Floats
+    """How many words of each text have a vector."""
 
 
 class Shares(NamedTuple):
@@ -103,24 +120,19 @@ class Contributions:
         """Names of the features that this model has."""
 
     def shares(
-        self,
-        known: Columns,
-        indices: Indices,
-        starts: Indices,
-        label: int,
-        tokens: Tokens | None = None,
+        self, known: Columns, batch: Batch, label: int, tokens: Tokens | None = None
     ) -> Shares:
         """Share out the decision values of one label.
 
         Args:
             known: what is known of chunks.
-            indices: the texts' chunks, the break behind each text included.
-            starts: the place of each text's first chunk.
+            batch: the texts.
             label: index of the label.
             tokens: the texts' words, if they are not those of their chunks.
         """
+        indices, starts = batch.indices, batch.starts
         tokens = tokens or words_of(known, indices)
-        ends = np.concatenate((starts[1:], [len(indices)]))
+        ends = np.append(starts[1:], len(indices))
         texts = np.repeat(np.arange(len(starts)), ends - starts)
         words = _Words(tokens.ids, tokens.chunks, texts[tokens.chunks])
         chunks = self._of_words(words, label, len(texts), len(starts))
@@ -131,9 +143,7 @@ class Contributions:
             weight = known.weight if known.weight.ndim == 1 else known.weight[:, label]
             chunks += weight[indices] / roots[texts]
         if len(self._model.means):
-            marks = np.add.reduceat(known.marks[indices], starts, dtype=np.float64)
-            lengths = np.add.reduceat(known.chunks[indices], starts, dtype=np.float64)
-            self._share_curve(words, shape(marks, lengths), label, Shares(chunks, features))
+            self._share_curve(words, batch, label, Shares(chunks, features))
         if self._model.edges:
             features[:, _BEGINNING] = chunks[starts]
             features[:, _END] = chunks[ends - 1]
@@ -147,19 +157,21 @@ class Contributions:
         features = np.concatenate([one for one, _ in found])
         places = np.concatenate([at for _, at in found])
         bits = len(model.idf).bit_length()
-        keys = (words.texts[places] << bits) | features
-        order = np.argsort(keys)
-        keys = keys[order]
+        count = len(places).bit_length()
+        keys = ((words.texts[places] << bits) | features) << count
+        keys += np.arange(len(places))  # sorting whole numbers is faster than finding their order
+        keys.sort()
+        order = keys & ((1 << count) - 1)
+        keys >>= count
         is_first = np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)]
         first = np.flatnonzero(is_first)
         counts = np.diff(first, append=len(keys)).astype(np.float64)
         rows, features = keys[first] >> bits, keys[first] & ((1 << bits) - 1)
         values = (np.log(counts) + 1 if model.sublinear else counts) * model.idf[features]
         norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=texts))
+        each = values * weights[features] / (norms[rows] * counts)
         shares = np.empty(len(keys))
-        shares[order] = (values * weights[features] / (norms[rows] * counts))[
-            np.cumsum(is_first) - 1
-        ]
+        shares[order] = each[np.cumsum(is_first) - 1]
         # Each n-gram's share again for each of its words.
         owners, parts, done = [], [], 0
         for size, (_, at) in enumerate(found, start=1):
@@ -170,37 +182,30 @@ class Contributions:
         owner = np.concatenate(owners)
         return np.bincount(owner, np.concatenate(parts), chunks).astype(np.float64, copy=False)
 
-    def _share_curve(self, words: "_Words", shapes: Floats, label: int, shares: Shares) -> None:
+    def _share_curve(self, words: "_Words", batch: Batch, label: int, shares: Shares) -> None:
         """Add what word vectors and shape say to the shares."""
         model, head, size = self._model, self._heads[label], self._dimensions
-        words = words.chosen(self._table[words.ids, -1] > 0)
-        sums = self._sums(words, len(shapes))
-        raw = np.concatenate((mean_of_root(sums), shapes), axis=1)
-        numbers = (raw - model.means) / model.deviations
-        bent = squashed(numbers)
+        numbers, bent = batch.numbers, squashed(batch.numbers)
         ratio = np.divide(bent, numbers, out=np.ones_like(bent), where=numbers != 0)
-        slopes = head.straight + ratio * (bent @ head.quadratic + head.bend)
-        shares.features[:, : _LENGTH + 1] = (slopes * numbers)[:, size:] @ _NAME_OF_SHAPE
+        slopes = head.straight + ratio * (product(bent, head.quadratic) + head.bend)
+        shares.features[:, : _LENGTH + 1] = product((slopes * numbers)[:, size:], _NAME_OF_SHAPE)
         slopes = slopes[:, :size] / model.deviations[:size]
-        means = slopes @ model.means[:size]
-        counts = sums[:, -1]
-        shares.features[:, _NO_WORDS] = np.where(counts > 0, 0, -means)
-        counts = np.maximum(counts, 1)
-        slopes /= np.sqrt(counts)[:, None]
-        means /= counts
+        means = product(slopes, model.means[:size])
+        shares.features[:, _NO_WORDS] = np.where(batch.having > 0, 0, -means)
+        having = np.maximum(batch.having, 1)
+        slopes /= np.sqrt(having)[:, None]
+        means /= having
         for block in words.blocks():
-            vectors = self._table[block.ids, :-1]
-            said = np.einsum("ij,ij->i", vectors, slopes[block.texts]) - means[block.texts]
+            found = np.take(self._table, block.ids, axis=0).astype(np.float64)
+            edges = np.flatnonzero(np.diff(block.texts, prepend=-1, append=-1)).tolist()
+            said = np.empty(len(found))
+            for begin, end in pairwise(edges):
+                slope = slopes[block.texts[begin]]
+                for cut in range(begin, end, _FEW):
+                    few = slice(cut, min(cut + _FEW, end))
+                    np.dot(found[few, :-1], slope, out=said[few])
+            said -= found[:, -1] * means[block.texts]
             shares.chunks[:] += np.bincount(block.chunks, said, len(shares.chunks))
-
-    def _sums(self, words: "_Words", texts: int) -> Floats:
-        """Return the sum of each text's word vectors, and how many there are."""
-        sums = np.zeros((texts, self._dimensions + 1))
-        for block in words.blocks():
-            first = np.flatnonzero(np.diff(block.texts, prepend=-1))
-            found = self._table[block.ids]
-            sums[block.texts[first]] += np.add.reduceat(found, first, axis=0, dtype=np.float64)
-        return sums
 
 
 class _Words(NamedTuple):
@@ -209,10 +214,6 @@ class _Words(NamedTuple):
     ids: Integers
     chunks: Indices
     texts: Indices
-
-    def chosen(self, which: NDArray[np.bool_]) -> "_Words":
-        """Return some of them."""
-        return _Words(self.ids[which], self.chunks[which], self.texts[which])
 
     def blocks(self) -> "Iterator[_Words]":
         """Yield them in parts, since a text may be long."""

@@ -3,21 +3,39 @@
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textmod_model.scoring.compiled import Compiled, Floats
-from textmod_model.scoring.contributions import Contributions, Grams, Singles, Tokens, words_of
-from textmod_model.scoring.explanation import SAME, Explanation, Feature, Span
+from textmod_model.scoring.contributions import (
+    Batch,
+    Contributions,
+    Grams,
+    Shares,
+    Singles,
+    Tokens,
+    words_of,
+)
+from textmod_model.scoring.explanation import (
+    PARTS,
+    Asked,
+    Explanation,
+    Feature,
+    Short,
+    Span,
+    utf16,
+    written,
+)
 from textmod_model.scoring.lookup import Indices
 from textmod_model.scoring.memo import Memo
 from textmod_model.scoring.packed import Chunks
 from textmod_model.text import alignment
 from textmod_model.text.alignment import Alignment
 
-_GREATEST: Final = 1 << 42  # weights of more than 4,000 are sorted as equal
 _CHUNK: Final = re.compile(r"\S+")
+_BITS: Final = 32  # of a weight in parts: those of more than 4,000 are sorted as equal
 
 
 class Pass(NamedTuple):
@@ -33,6 +51,10 @@ class Pass(NamedTuple):
     """The place of each text's first chunk."""
     decisions: Floats
     """Of each text, shape (n,), or (n, labels); those of `reread` texts are those of `again`."""
+    numbers: Floats
+    """What came of word vectors and shape, standardized."""
+    having: Floats
+    """How many words of each text have a vector."""
     corrected: AbstractSet[int]
     """Texts whose words are not those of their chunks, but of the text as a whole."""
     reread: dict[int, int]
@@ -40,6 +62,25 @@ class Pass(NamedTuple):
     again: "Pass | None"
     generation: int
     """The memo's, to which the indices belong."""
+
+    def is_plain(self, row: int) -> bool:
+        """Tell whether a text's words are those of its chunks, and it was read once."""
+        return row not in self.corrected and row not in self.reread
+
+
+class _Chosen(NamedTuple):
+    """Some texts of a pass, their chunks one after the other, and what these add."""
+
+    starts: Indices
+    """The place of each text's first chunk among the chosen."""
+    sizes: Indices
+    """How many chunks each has, those around it included."""
+    places: Indices
+    """Of each chunk in the pass."""
+    origins: Indices
+    """Where each text begins in the pass's letters."""
+    shares: Shares
+    totals: Floats
 
 
 class Explainer:
@@ -52,121 +93,112 @@ class Explainer:
         self._contributions = Contributions(compiled, grams, table)
 
     def explain(
-        self, done: Pass, rows: Sequence[int], sent: Sequence[str], label: int, most: int | None
+        self, done: Pass, rows: Sequence[int], sent: Sequence[str], label: int
     ) -> list[Explanation]:
-        """Explain the texts at these rows of a pass.
+        """Explain the texts at these rows of a pass; `sent` has them as they were sent."""
+        return [self._explain(done, row, text, label) for row, text in zip(rows, sent, strict=True)]
 
-        Args:
-            done: the pass.
-            rows: of the texts.
-            sent: the same texts as they were sent.
-            label: index of the label.
-            most: how many spans, and how many features, the explanations hold at most, the largest;
-                None for all.
-        """
-        found: dict[int, Explanation] = {}
-        plain = [at for at, row in enumerate(rows) if self._is_plain(done, row)]
-        if plain:
-            chosen = [rows[at] for at in plain]
-            parts = self._parts(done, chosen, label, most)
-            for at, row, part in zip(plain, chosen, parts, strict=True):
-                tidy = done.texts[row]
-                path = None if tidy == sent[at] else alignment.tidied(sent[at])
-                found[at] = self._placed(part, sent[at], tidy, path)
-        for at, row in enumerate(rows):
-            if at not in found:
-                found[at] = self._special(done, row, sent[at], label, most)
-        return [found[at] for at in range(len(rows))]
-
-    @staticmethod
-    def _is_plain(done: Pass, row: int) -> bool:
-        return row not in done.corrected and row not in done.reread
-
-    def _special(
-        self, done: Pass, row: int, sent: str, label: int, most: int | None
-    ) -> Explanation:
-        """Explain a text that was read a second time or whose words depend on their neighbours."""
+    def _explain(self, done: Pass, row: int, sent: str, label: int) -> Explanation:
         path = None if done.texts[row] == sent else alignment.tidied(sent)
         if row in done.reread:
             assert done.again is not None  # noqa: S101  # where there are texts read again
             path = path or Alignment(sent)
             alignment.undisguise(path)
             row, done = done.reread[row], done.again
-        [part] = self._parts(done, [row], label, None, whole=row in done.corrected)
-        explanation = self._placed(part, sent, done.texts[row], path)
-        return explanation if most is None else explanation.shortened(most)
+        found = self._shares(done, [row], label)
+        text, inside = done.texts[row], slice(self._edges, -1)
+        weights = found.shares.chunks[inside].tolist()
+        features = zip(self._contributions.names, found.shares.features[0].tolist(), strict=True)
+        return Explanation(
+            tuple(_spans(text, weights, sent, path)),
+            tuple(Feature(name, weight) for name, weight in features if weight),
+            self._bases[label],
+            float(found.totals[0]),
+        )
 
-    def _parts(
-        self, done: Pass, rows: Sequence[int], label: int, most: int | None, *, whole: bool = False
-    ) -> "list[_Part]":
-        """Return what is in the explanations; `whole` takes one text's words as a whole."""
+    def briefs(
+        self, done: Pass, rows: Sequence[int], sent: Sequence[str], asked: Asked
+    ) -> list[dict[str, Any]]:
+        """Return the brief explanations of texts, `Explanation.brief`, many at once."""
+        found: list[dict[str, Any]] = [{}] * len(rows)
+        plain = [at for at, row in enumerate(rows) if done.is_plain(row)]
+        if plain:
+            chosen = [rows[at] for at in plain]
+            texts = [sent[at] for at in plain]
+            shorts = self._shorts(done, chosen, texts, asked)
+            for at, short in zip(plain, shorts, strict=True):
+                found[at] = written(short, asked.offsets)
+        for at, row in enumerate(rows):
+            if not done.is_plain(row):
+                whole = self._explain(done, row, sent[at], asked.label)
+                found[at] = whole.brief(asked.max_spans, asked.offsets, sent[at])
+        return found
+
+    def _shorts(
+        self, done: Pass, rows: Sequence[int], sent: Sequence[str], asked: Asked
+    ) -> list[Short]:
+        label, most, offsets = asked
+        chosen = self._shares(done, rows, label)
+        weights = _in_parts(chosen.shares.chunks)
+        places, told = _largest(weights, chosen, most)
+        at = chosen.places[places]
+        begins = (done.chunks.starts[at] - chosen.origins[:, None]).tolist()
+        ends = (done.chunks.ends[at] - chosen.origins[:, None]).tolist()
+        ordinals = places - chosen.starts[:, None] - self._edges
+        names = self._contributions.names
+        of_features = _in_parts(chosen.shares.features)
+        columns = np.argsort(-np.abs(of_features), axis=1, kind="stable")[:, :most]
+        of_features = np.take_along_axis(of_features, columns, axis=1)
+        features_told = np.count_nonzero(of_features, axis=1).tolist()
+        base = int(_in_parts(np.array(self._bases[label])))
+        shorts = []
+        for row, (text, count, features, weight, total) in enumerate(
+            zip(
+                sent,
+                told.tolist(),
+                features_told,
+                weights[places].tolist(),
+                _in_parts(chosen.totals).tolist(),
+                strict=True,
+            )
+        ):
+            spans = list(zip(begins[row][:count], ends[row][:count], strict=True))
+            tidy = done.texts[rows[row]]
+            if tidy != text or not tidy.isascii():
+                spans = _sources(tidy, spans, ordinals[row, :count].tolist(), text)
+                if offsets == "Utf16":
+                    units = utf16(text, [Span(begin, end, 0) for begin, end in spans])
+                    spans = [(begin, end) for begin, end, _ in units]
+            shorts.append(
+                Short(
+                    spans,
+                    weight[:count],
+                    [names[column] for column in columns[row, :features].tolist()],
+                    of_features[row, :features].tolist(),
+                    base,
+                    total,
+                )
+            )
+        return shorts
+
+    def _shares(self, done: Pass, rows: Sequence[int], label: int) -> _Chosen:
+        """Return what the chunks of some texts add; of a corrected text only of it alone."""
         begins = done.starts[rows]
-        ends = np.append(done.starts[1:], len(done.indices))[rows]
-        sizes = ends - begins
+        sizes = np.append(done.starts[1:], len(done.indices))[rows] - begins
         cuts = np.cumsum(sizes)
         starts = cuts - sizes
         places = np.repeat(begins - starts, sizes) + np.arange(cuts[-1])
-        indices = done.indices[places]
+        batch = Batch(done.indices[places], starts, done.numbers[rows], done.having[rows])
         known = self._memo.columns()
         tokens = None
-        if whole:
-            tokens = self._words(words_of(known, indices), done.texts[rows[0]], len(indices))
-        shares = self._contributions.shares(known, indices, starts, label, tokens)
+        if rows[0] in done.corrected:
+            tokens = self._words(words_of(known, batch.indices), done.texts[rows[0]], len(places))
+        shares = self._contributions.shares(known, batch, label, tokens)
         totals = done.decisions[rows] if done.decisions.ndim == 1 else done.decisions[rows, label]
-        features = self._features(shares.features, most)
-        order = _by_size(shares.chunks, starts, sizes) if most is not None else None
-        parts = []
-        edges = self._edges
-        for at, (start, size, total) in enumerate(
-            zip(starts.tolist(), sizes.tolist(), totals.tolist(), strict=True)
-        ):
-            chosen = (
-                np.arange(start, start + size)
-                if order is None
-                else np.sort(order[start : start + min(size, most or 0)])
-            )
-            weights = shares.chunks[chosen]
-            chosen, weights = chosen[weights != 0], weights[weights != 0]
-            first = int(begins[at])
-            origin = (
-                int(done.chunks.ends[first]) + 1
-                if edges
-                else (int(done.chunks.ends[first - 1]) + 1 if first else 0)
-            )
-            parts.append(
-                _Part(
-                    (places[chosen] - first - edges).tolist(),
-                    (done.chunks.starts[places[chosen]] - origin).tolist(),
-                    (done.chunks.ends[places[chosen]] - origin).tolist(),
-                    weights.tolist(),
-                    features[at],
-                    self._bases[label],
-                    total,
-                    limited=most is not None,
-                )
-            )
-        return parts
-
-    def _features(self, shares: Floats, most: int | None) -> list[tuple[Feature, ...]]:
-        """Return the features of each text that say anything, at most so many of the largest."""
-        names = self._contributions.names
-        if most is not None and most < len(names):
-            order = np.sort(
-                np.argsort(-np.round(np.abs(shares), SAME), axis=1, kind="stable")[:, :most], axis=1
-            )
-            weights = np.take_along_axis(shares, order, axis=1).tolist()
-            columns = order.tolist()
-        else:
-            weights = shares.tolist()
-            columns = [range(len(names))] * len(weights)
-        return [
-            tuple(
-                Feature(names[column], weight)
-                for column, weight in zip(row, those, strict=True)
-                if weight
-            )
-            for row, those in zip(columns, weights, strict=True)
-        ]
+        # One space behind the beginning of a text, or behind the break before it.
+        before = begins if self._edges else begins - 1
+        origins = np.where(before < 0, 0, done.chunks.ends[before] + 1)
+        return _Chosen(starts, sizes, places, origins, shares, totals)
 
     def _words(self, as_chunks: Tokens, text: str, chunks: int) -> Tokens:
         """Return the words of a text as a whole, with the chunk of each; edges stay."""
@@ -181,47 +213,60 @@ class Explainer:
             ).astype(np.int64),
         )
 
-    def _placed(self, part: "_Part", sent: str, scored: str, path: Alignment | None) -> Explanation:
-        """Return the explanation with spans of the text as sent."""
-        if path is not None and path.text != scored:
-            # Cannot be: tests hold one to the other. An explanation stays true all the same.
-            spans = [Span(0, len(sent), sum(part.weights))] if part.weights else []
-        else:
-            begins, ends = part.begins, part.ends
-            if not scored.isascii():
-                found = [match.span() for match in _CHUNK.finditer(scored)]
-                begins = [found[ordinal][0] for ordinal in part.ordinals]
-                ends = [found[ordinal][1] for ordinal in part.ordinals]
-            spans = list(map(Span, begins, ends, part.weights))
-            if path is not None:
-                spans = _merged(
-                    [Span(*path.source(span.begin, span.end), span.weight) for span in spans]
-                )
-        explanation = Explanation(tuple(spans), part.features, part.base, part.total)
-        return explanation.completed() if part.limited else explanation
+
+def _spans(
+    scored: str, weights: Sequence[float], sent: str, path: Alignment | None
+) -> Sequence[Span]:
+    """Return the chunks of a text as scored that add something as spans of the text as sent."""
+    if path is not None and path.text != scored:
+        # Cannot be, tests hold one to the other; the explanation is true all the same.
+        return [Span(0, len(sent), sum(weights))] if any(weights) else []
+    chunks = zip(_CHUNK.finditer(scored), weights, strict=True)
+    spans = [Span(*match.span(), weight) for match, weight in chunks if weight]
+    if path is None:
+        return spans
+    return _merged([Span(*path.source(span.begin, span.end), span.weight) for span in spans])
 
 
-class _Part(NamedTuple):
-    """What is in an explanation, with chunks for spans."""
+def _sources(
+    tidy: str, spans: list[tuple[int, int]], ordinals: Sequence[int], sent: str
+) -> list[tuple[int, int]]:
+    """Return the spans of the text as sent that chunks of a tidy text come from.
 
-    ordinals: list[int]
-    """Which of the text's chunks."""
-    begins: list[int]
-    """Their places in an ASCII text as scored."""
-    ends: list[int]
-    weights: list[float]
-    features: tuple[Feature, ...]
-    base: float
-    total: float
-    limited: bool
+    Tidying mixes no chunks, so none of them overlap.
+    """
+    if not tidy.isascii():
+        found = [match.span() for match in _CHUNK.finditer(tidy)]
+        spans = [found[ordinal] for ordinal in ordinals]
+    if tidy == sent:
+        return spans
+    path = alignment.tidied(sent)
+    if path.text != tidy:
+        return [(0, len(sent))] * len(spans)  # cannot be, see `_spans`
+    return [path.source(begin, end) for begin, end in spans]
 
 
-def _by_size(weights: Floats, starts: Indices, sizes: Indices) -> Indices:
-    """Return the places of chunks text by text, of each text those of large weights first."""
-    size = np.minimum(np.rint(np.abs(weights) * 10**SAME), _GREATEST - 1).astype(np.int64)
-    texts = np.repeat(np.arange(len(starts)), sizes)
-    order: Indices = np.argsort(texts * _GREATEST - size, kind="stable")
-    return order
+def _in_parts(weights: Floats) -> NDArray[np.int64]:
+    """Return weights as `explanation.parts` does."""
+    return np.rint(weights * PARTS).astype(np.int64)
+
+
+def _largest(
+    weights: NDArray[np.int64], chosen: _Chosen, most: int
+) -> tuple[Indices, NDArray[np.int64]]:
+    """Return the places of each text's largest weights, shape (n, most), and how many are not 0."""
+    most = max(min(most, int(chosen.sizes.max())), 0)
+    greatest = (1 << _BITS) - 1
+    bits = len(weights).bit_length()
+    keys = np.repeat(np.arange(len(chosen.sizes)) << _BITS, chosen.sizes)
+    keys += greatest - np.minimum(np.abs(weights), greatest)
+    keys = (keys << bits) + np.arange(len(weights))
+    keys.sort()
+    columns = np.arange(most)
+    at = np.minimum(chosen.starts[:, None] + columns, len(keys) - 1)
+    places: Indices = keys[at] & ((1 << bits) - 1)
+    told = (columns < chosen.sizes[:, None]) & (weights[places] != 0)
+    return places, np.count_nonzero(told, axis=1)
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:

@@ -4,16 +4,26 @@ An explanation is exact: base, spans and features add up to the logit of the sco
 positions and numbers, never words of the text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 Offsets = Literal["CodePoint", "Utf16"]
 """What positions count: code points, or UTF-16 code units (what JavaScript and Java count)."""
-SAME: Final = 9
-"""Digits behind the point to which weights are compared."""
-_DIGITS: Final = 6
+PARTS: Final = 1_000_000
+"""Weights are written, and compared, in parts of one: to six digits behind the point."""
 _LAST_OF_ONE_UNIT: Final = "\uffff"
+
+
+class Asked(NamedTuple):
+    """What a brief explanation is asked to be."""
+
+    label: int = 0
+    """Index of the label whose score is explained."""
+    max_spans: int = 5
+    """How many spans at most, and how many features at most."""
+    offsets: Offsets = "CodePoint"
+    """What positions count."""
 
 
 class Span(NamedTuple):
@@ -37,7 +47,7 @@ _Part = TypeVar("_Part", Span, Feature)
 
 
 class Explanation(NamedTuple):
-    """What a text's logit is the sum of: base + spans + features + others = total."""
+    """What a text's logit is the sum of: base + spans + features = total."""
 
     spans: tuple[Span, ...]
     """In order of the text, not overlapping."""
@@ -46,25 +56,10 @@ class Explanation(NamedTuple):
     """The model's intercept: what it says of any text. The same for all texts of a label."""
     total: float
     """The logit of the score."""
-    others: float = 0.0
-    """What spans and features that were left out for shortness added; 0 if none were."""
-
-    def completed(self) -> "Explanation":
-        """Return the explanation with `others` such that all adds up."""
-        told = self.base + sum(span.weight for span in self.spans)
-        told += sum(feature.weight for feature in self.features)
-        return self._replace(others=self.total - told)
-
-    def shortened(self, most: int) -> "Explanation":
-        """Return the explanation with at most so many spans and features, those of large weight."""
-        return self._replace(
-            spans=tuple(sorted(largest(self.spans, most))),
-            features=tuple(largest(self.features, most)),
-        ).completed()
 
     def brief(
         self, max_spans: int, offsets: Offsets = "CodePoint", text: str = ""
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         """Return the explanation as JSON has it, with the largest spans and features alone.
 
         Args:
@@ -73,38 +68,68 @@ class Explanation(NamedTuple):
             offsets: what `begin` and `end` count.
             text: the text as sent; needed for Utf16 alone.
 
-        Weights are rounded to six digits behind the point. `others` takes what was left out and
-        what rounding lost, so that base + spans + features + others = total holds for what is
-        written, too.
+        Weights are rounded to six digits behind the point; what is 0 then is left out. `others`
+        takes what was left out and what rounding lost, so that base + spans + features + others =
+        total holds for what is written, too.
         """
-        spans = largest(self.spans, max_spans)
-        features = largest(self.features, max_spans)
-        base, total = round(self.base, _DIGITS), round(self.total, _DIGITS)
-        weights = [round(span.weight, _DIGITS) for span in spans]
-        weights += [round(feature.weight, _DIGITS) for feature in features]
+        spans, features = _largest(self.spans, max_spans), _largest(self.features, max_spans)
         units = utf16(text, spans) if offsets == "Utf16" else spans
-        return {
-            "offsets": offsets,
-            "spans": [
-                {"begin": span.begin, "end": span.end, "weight": weight}
-                for span, weight in zip(units, weights, strict=False)
-            ],
-            "features": [
-                {"name": feature.name, "weight": weight}
-                for feature, weight in zip(features, weights[len(spans) :], strict=True)
-            ],
-            "others": round(total - base - sum(weights), _DIGITS),
-            "base": base,
-            "total": total,
-        }
+        return written(
+            Short(
+                [(span.begin, span.end) for span in units],
+                [parts(span.weight) for span in spans],
+                [feature.name for feature in features],
+                [parts(feature.weight) for feature in features],
+                parts(self.base),
+                parts(self.total),
+            ),
+            offsets,
+        )
 
 
-def largest(parts: Iterable[_Part], most: int) -> list[_Part]:
-    """Return at most so many parts, those of the largest weight first, by absolute value.
+class Short(NamedTuple):
+    """What is written of an explanation, the largest first; weights in `PARTS` of one."""
 
-    Of weights that differ by rounding alone the first comes first.
+    spans: Sequence[tuple[int, int]]
+    weights: Sequence[int]
+    names: Sequence[str]
+    feature_weights: Sequence[int]
+    base: int
+    total: int
+
+
+def written(short: Short, offsets: Offsets) -> dict[str, Any]:
+    """Return what is written as JSON has it, `others` added."""
+    spans, weights, names, feature_weights, base, total = short
+    others = total - base - sum(weights) - sum(feature_weights)
+    return {
+        "offsets": offsets,
+        "spans": [
+            {"begin": begin, "end": end, "weight": weight / PARTS}
+            for (begin, end), weight in zip(spans, weights, strict=True)
+        ],
+        "features": [
+            {"name": name, "weight": weight / PARTS}
+            for name, weight in zip(names, feature_weights, strict=True)
+        ],
+        "others": others / PARTS,
+        "base": base / PARTS,
+        "total": total / PARTS,
+    }
+
+
+def parts(weight: float) -> int:
+    """Return a weight in `PARTS` of one, rounded."""
+    return round(weight * PARTS)
+
+
+def _largest(told: Iterable[_Part], most: int) -> list[_Part]:
+    """Return at most so many, those of the largest weights first, by their absolute values.
+
+    Of weights that are written alike the first comes first.
     """
-    return sorted(parts, key=lambda part: -round(abs(part.weight), SAME))[: max(most, 0)]
+    some = [part for part in told if parts(part.weight)]
+    return sorted(some, key=lambda part: -abs(parts(part.weight)))[: max(most, 0)]
 
 
 def utf16(text: str, spans: Iterable[Span]) -> list[Span]:

@@ -6,16 +6,16 @@ one sum a text. The result is the scikit-learn pipeline's to 1e-9; tests hold it
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from textmod_model.scoring.compiled import UNKNOWN, Compiled, Floats, Integers, Memory
 from textmod_model.scoring.explaining import Explainer, Pass
-from textmod_model.scoring.explanation import Explanation
+from textmod_model.scoring.explanation import Asked, Explanation
 from textmod_model.scoring.lookup import Indices, Lookup
 from textmod_model.scoring.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
 from textmod_model.scoring.packed import Chunks
@@ -41,7 +41,11 @@ _BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
 _MANY_FRAGILE: Final = 16
 
 
+_FIRST_LABEL: Final = Asked()
 _LEAST_SUSPICION: Final = 2 * FRAGMENT  # with less no text is looked at, however short
+
+
+_Explained = TypeVar("_Explained")
 
 
 class Backend(Protocol):
@@ -54,9 +58,8 @@ class Backend(Protocol):
 class Explains(Protocol):
     """A backend that can say exactly why."""
 
-    def explain(
-        self, texts: Sequence[str], label: int = 0, most: int | None = None
-    ) -> Sequence[Explanation]: ...
+    def explain(self, texts: Sequence[str], label: int = 0) -> Sequence[Explanation]: ...
+    def briefs(self, texts: Sequence[str], asked: Asked) -> Sequence[dict[str, Any]]: ...
 
 
 class Scorer:
@@ -93,19 +96,21 @@ class Scorer:
         None if the model is not one whose score can be taken apart exactly (a whole spaCy
         pipeline, a kind of model of your own). Never raises on a str.
         """
-        return self.explanations([text], label)[0]
+        if not isinstance(self._backend, Explains):
+            return None
+        [explanation] = self._backend.explain([text], label)
+        return explanation
 
-    def explanations(
-        self, texts: Sequence[str], label: int = 0, most: int | None = None
-    ) -> Sequence[Explanation | None]:
-        """Explain several texts; those that were scored last cost the least.
+    def briefs(
+        self, texts: Sequence[str], asked: Asked = _FIRST_LABEL
+    ) -> list[dict[str, Any]] | None:
+        """Return `Explanation.brief` of several texts; None if the model cannot be explained.
 
-        `most` is how many spans, and how many features, an explanation holds at most, those of the
-        largest weights; None for all.
+        Those of texts that were scored last cost a fraction of the others.
         """
-        if not isinstance(self._backend, Explains) or not texts:
-            return [None] * len(texts)
-        return self._backend.explain(texts, label, most)
+        if not isinstance(self._backend, Explains):
+            return None
+        return list(self._backend.briefs(texts, asked))
 
 
 class PipelineBackend:
@@ -147,7 +152,7 @@ class CompiledBackend:
         self._between = f"{self._end} {self._begin}"
         self.memo = Memo(compiled, limit=memo_limit)
         self.shortcut: Shortcut | None = Shortcut(self.memo)
-        self._explainer: Explainer | None = None
+        self._explains: Explainer | None = None
         self._last: list[tuple[Sequence[str], Pass]] = []
 
     @property
@@ -174,29 +179,45 @@ class CompiledBackend:
         nothing = replace(self._model, memory=Memory.empty(self._model.labels))
         other.memo = Memo(nothing, limit=0, analyzer=self.memo.analyzer)
         other.shortcut = None
-        other._explainer, other._last = None, []  # noqa: SLF001  # its own kind
+        other._explains, other._last = None, []  # noqa: SLF001  # its own kind
         return other
 
-    def explain(
-        self, texts: Sequence[str], label: int = 0, most: int | None = None
-    ) -> list[Explanation]:
-        """Return each text's explanation; those of the batch scored last cost the least.
+    def explain(self, texts: Sequence[str], label: int = 0) -> list[Explanation]:
+        """Return each text's explanation."""
+        explainer = self._explainer()
+        return self._explained(
+            texts, lambda done, rows, sent: explainer.explain(done, rows, sent, label)
+        )
 
-        `most` is how many spans, and how many features, they hold at most, None for all.
-        """
-        if self._explainer is None:
-            self._explainer = Explainer(self._model, self.memo, self._grams, self._table)
+    def briefs(self, texts: Sequence[str], asked: Asked) -> list[dict[str, Any]]:
+        """Return each text's brief explanation; those of the batch scored last cost the least."""
+        explainer = self._explainer()
+        return self._explained(
+            texts, lambda done, rows, sent: explainer.briefs(done, rows, sent, asked)
+        )
+
+    def _explained(
+        self,
+        texts: Sequence[str],
+        explain: Callable[[Pass, Sequence[int], Sequence[str]], Sequence[_Explained]],
+    ) -> list[_Explained]:
+        """Explain texts, given what explains those at some rows of a pass."""
         wanted = set(texts)
-        found: dict[str, Explanation] = {}
+        found: dict[str, _Explained] = {}
         for sent, done in self._last:
             if done.generation == self.memo.generation:
                 rows = {text: row for row, text in enumerate(sent) if text in wanted}
-                made = self._explainer.explain(done, [*rows.values()], [*rows], label, most)
-                found.update(zip(rows, made, strict=True))
-        for text in wanted - found.keys():
-            done = self._pass([text])
-            [found[text]] = self._explainer.explain(done, [0], [text], label, most)
+                found.update(zip(rows, explain(done, [*rows.values()], [*rows]), strict=True))
+        missing = [text for text in dict.fromkeys(texts) if text not in found]
+        for part in _slices(missing) if missing else ():
+            done = self._pass(part)
+            found.update(zip(part, explain(done, range(len(part)), part), strict=True))
         return [found[text] for text in texts]
+
+    def _explainer(self) -> Explainer:
+        if self._explains is None:
+            self._explains = Explainer(self._model, self.memo, self._grams, self._table)
+        return self._explains
 
     def forget(self) -> None:
         """Drop all that was remembered."""
@@ -231,10 +252,12 @@ class CompiledBackend:
         noted = np.flatnonzero(notes)
         corrected = self._correct(words, texts, chunks, indices, noted[notes[noted] & 1 == 1])
         decisions = self._intercept + words.decisions
+        numbers = np.zeros((len(texts), 0))
         if self._model.grams:
             decisions += self._letters(indices, starts)
         if len(self._model.means):
-            decisions += self._curve(indices, starts, words.vectors)
+            numbers = self._numbers(indices, starts, words.vectors)
+            decisions += self._curve(numbers)
         again: Pass | None = None
         rest: dict[int, str] = {}
         if as_written and len(noted):
@@ -248,7 +271,11 @@ class CompiledBackend:
                 decisions[list(rest)] = again.decisions
         reread = {row: at for at, row in enumerate(rest)}
         generation = self.memo.generation
-        return Pass(texts, chunks, indices, starts, decisions, corrected, reread, again, generation)
+        having = words.vectors[:, -1] if words.vectors.shape[1] else np.zeros(len(texts))
+        return Pass(
+            texts, chunks, indices, starts, decisions, numbers, having, corrected, reread, again,
+            generation,
+        )  # fmt: skip
 
     def _suspects(
         self, said: Integers, places: Indices, breaks: Indices, starts: Indices
@@ -308,13 +335,16 @@ class CompiledBackend:
         roots = np.sqrt(np.where(mass > 0, mass, 1))
         return np.asarray(weight / (roots if weight.ndim == 1 else roots[:, None]))
 
-    def _curve(self, indices: Indices, starts: Indices, vectors: Floats) -> Floats:
-        """Return the part of the decision values that comes from word vectors and shape."""
+    def _numbers(self, indices: Indices, starts: Indices, vectors: Floats) -> Floats:
+        """Return the standardized numbers of each text that come from word vectors and shape."""
         known, model = self.memo.columns(), self._model
         marks = np.add.reduceat(known.marks[indices], starts, dtype=np.float64)
         chunks = np.add.reduceat(known.chunks[indices], starts, dtype=np.float64)
         raw = np.concatenate((mean_of_root(vectors), shape(marks, chunks)), axis=1)
-        standardized = (raw - model.means) / model.deviations
+        return np.asarray((raw - model.means) / model.deviations)
+
+    def _curve(self, standardized: Floats) -> Floats:
+        """Return the part of the decision values that comes from word vectors and shape."""
         bent = squashed(standardized)
         return _beside(
             [

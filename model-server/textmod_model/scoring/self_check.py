@@ -8,12 +8,12 @@ differ, the second one counts, the memories are dropped, and the mismatch is cou
 
 import logging
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from textmod_model.scoring.compiled import Floats
-from textmod_model.scoring.explanation import Explanation
+from textmod_model.scoring.explanation import Asked, Explanation
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,8 @@ class Checkable(Protocol):
     def score(self, texts: Sequence[str]) -> Floats: ...
     def cold(self) -> "Checkable": ...
     def forget(self) -> None: ...
-    def explain(
-        self, texts: Sequence[str], label: int = 0, most: int | None = None
-    ) -> Sequence[Explanation]: ...
+    def explain(self, texts: Sequence[str], label: int = 0) -> Sequence[Explanation]: ...
+    def briefs(self, texts: Sequence[str], asked: Asked) -> Sequence[dict[str, Any]]: ...
 
 
 class SelfChecked:
@@ -56,11 +55,13 @@ class SelfChecked:
                 self._check(texts[at], scores, at)
         return scores
 
-    def explain(
-        self, texts: Sequence[str], label: int = 0, most: int | None = None
-    ) -> Sequence[Explanation]:
+    def explain(self, texts: Sequence[str], label: int = 0) -> Sequence[Explanation]:
         """Return each text's explanation, from memory."""
-        return self._fast.explain(texts, label, most)
+        return self._fast.explain(texts, label)
+
+    def briefs(self, texts: Sequence[str], asked: Asked) -> Sequence[dict[str, Any]]:
+        """Return each text's brief explanation, from memory."""
+        return self._fast.briefs(texts, asked)
 
     def _check(self, text: str, scores: Floats, at: int) -> None:
         """Score one text again, and correct its score if it was wrong."""

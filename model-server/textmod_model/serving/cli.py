@@ -241,6 +241,7 @@ def load_predictor(settings: Settings) -> "Predictor":
         mismatches=lambda: scorer.mismatches,
         largest=budget.largest_value(settings),
         beside_stream=settings.streaming == "Native",
+        briefs=scorer.briefs,
     )
 
 
@@ -303,6 +304,7 @@ def make_judge(settings: Settings, predictor: "Predictor", budgets: "Budgets") -
     from textmod_model.formats import catalog
     from textmod_model.formats.message import Reading, Verdicts, Writing
     from textmod_model.formats.verdict_headers import VerdictHeaders
+    from textmod_model.stream.explanations import Explanations
     from textmod_model.stream.judge import Judge
     from textmod_model.stream.letters import DeadLetters
 
@@ -326,6 +328,7 @@ def make_judge(settings: Settings, predictor: "Predictor", budgets: "Budgets") -
         labels=max(len(info.names), 1),
         policies=predictor.policies,
         budgets=budgets,
+        explanations=Explanations(predictor.briefs) if output.explains else None,
         forward_tombstones=settings.message_tombstones == "Forward",
     )
 

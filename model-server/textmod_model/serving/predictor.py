@@ -14,6 +14,7 @@ from textmod_model.formats.decoders.seldon import SELDON_PAYLOADS, seldon_reques
 from textmod_model.formats.encoders.seldon import seldon_answer
 from textmod_model.formats.message import CLASS_NAMES, RefusedError
 from textmod_model.policies.evaluate import Evaluator
+from textmod_model.scoring.explanation import Asked
 from textmod_model.serving.turns import (
     CALL_SECONDS,
     LONGEST_TEXT,
@@ -21,6 +22,7 @@ from textmod_model.serving.turns import (
     Turns,
     slices,
 )
+from textmod_model.stream.explanations import Briefs
 from textmod_model.stream.judge import Score
 
 
@@ -101,13 +103,15 @@ class Predictor:
         *,
         largest: int = budget.LARGEST_VALUE,
         beside_stream: bool = False,
+        briefs: Briefs = lambda _texts, _asked: None,
     ) -> None:
         """Take a scorer's `score`, and how many wrong scores it has found by itself so far.
 
         `largest` is the size in bytes of the largest message or request that is scored. Beside a
-        stream, calls are held to short texts.
+        stream, calls are held to short texts. `briefs` explains what was scored.
         """
         self._score = score
+        self._briefs = briefs
         self.policies: Callable[[], Evaluator | None] = lambda: None
         """Returns the policies in force. A call's answer has what they say in its tags, and it
         spends no budget."""
@@ -122,6 +126,14 @@ class Predictor:
         """Return the probability of "removed" of each text, shape (n,). For the stream."""
         with self._turns.stream():
             return self._score(texts)
+
+    def briefs(self, texts: Sequence[str], asked: Asked) -> Sequence[dict[str, Any]] | None:
+        """Return the brief explanation of each text; None if the model cannot be explained.
+
+        For the stream, of texts that it scored just now.
+        """
+        with self._turns.stream():
+            return self._briefs(texts, asked)
 
     def score_for_call(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the same in slices between which the stream goes on; of several labels a row each.

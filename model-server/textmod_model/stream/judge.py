@@ -6,17 +6,26 @@ objects. Reading is `consumer`'s, writing is `delivery`'s, the loop is `worker`'
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textmod_model.formats.message import Decoded, Decoder, Encoder, Headers, Refused, RefusedError
+from textmod_model.formats.message import (
+    Decoded,
+    Decoder,
+    Encoder,
+    Explained,
+    Headers,
+    Refused,
+    RefusedError,
+)
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.policies.evaluate import Evaluator, Ruling, Take
 from textmod_model.policies.solved import PolicySet
 from textmod_model.stream.brake import Brake
+from textmod_model.stream.explanations import Explanations
 from textmod_model.stream.letters import DeadLetters
 from textmod_model.stream.records import (
     Batch,
@@ -55,7 +64,7 @@ class Judge:
 
     Only a broken model is an error: it would turn the whole stream into dead letters.
     `policies` returns those in force, None without any; `budgets` are their budgets a day, None
-    where nothing keeps account of them.
+    where nothing keeps account of them; `explanations` is None where verdicts carry none.
     """
 
     def __init__(
@@ -69,6 +78,7 @@ class Judge:
         labels: int = 1,
         policies: Callable[[], Evaluator | None] = lambda: None,
         budgets: Budgets | None = None,
+        explanations: Explanations | None = None,
         forward_tombstones: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -80,6 +90,7 @@ class Judge:
         self._labels = labels
         self._policies = policies
         self._budgets = budgets
+        self._explanations = explanations
         self._brake = Brake()
         self._forward_tombstones = forward_tombstones
         self._clock = clock
@@ -99,8 +110,17 @@ class Judge:
         policies = self._policies()  # once, so that a batch has one version
         rulings = [] if policies is None else self._rulings(policies, messages, decoded, scores)
         try:
+            explained = self._explained(policies, rulings, decoded, failures)
             shared = self._headers.for_batch(self._clock(), decided=policies is not None)
-            return self._batch(messages, decoded, scores, failures, rulings=rulings, shared=shared)
+            return self._batch(
+                messages,
+                decoded,
+                scores,
+                failures,
+                rulings=rulings,
+                explained=explained,
+                shared=shared,
+            )
         except BaseException:  # the messages will be judged again
             if self._budgets is not None:
                 self._budgets.undo()
@@ -124,6 +144,19 @@ class Judge:
         ]
         return policies.rule(scores, partitions, self._budgets.for_batch(policies.policies))
 
+    def _explained(
+        self,
+        policies: Evaluator | None,
+        rulings: Sequence[Ruling],
+        decoded: Sequence[Decoded | Refused],
+        failures: dict[int, str],
+    ) -> Mapping[int, Explained]:
+        """Return the explanations of those texts that are to have one, by place."""
+        if policies is None or self._explanations is None:
+            return {}
+        texts = [text for one in decoded if isinstance(one, Decoded) for text in one.texts]
+        return self._explanations.of_batch(policies, rulings, texts, failures)
+
     def _batch(
         self,
         messages: Sequence[Message],
@@ -132,6 +165,7 @@ class Judge:
         failures: dict[int, str],
         *,
         rulings: Sequence[Ruling],
+        explained: Mapping[int, Explained],
         shared: Headers,
     ) -> Batch:
         """Return the records: a verdict for every message that has scores."""
@@ -150,7 +184,8 @@ class Judge:
             ruled = rulings[place : place + count]
             where = f"{topic}/{partition}/{offset}"
             errors = _errors_of(failures, place, count) if failures else None
-            value = _failed(errors[0]) if errors else self._answer(one, score, where, ruled)
+            told = [explained.get(at) for at in range(place, place + count)] if explained else ()
+            value = _failed(errors[0]) if errors else self._answer(one, score, where, ruled, told)
             place += count
             if isinstance(value, Refused):
                 records.append(self._letters.whole(message, value))
@@ -182,10 +217,15 @@ class Judge:
         return Record(None, message, message.key(), None, headers, milliseconds)
 
     def _answer(
-        self, decoded: Decoded, scores: Sequence[Any], where: str, rulings: Sequence[Ruling]
+        self,
+        decoded: Decoded,
+        scores: Sequence[Any],
+        where: str,
+        rulings: Sequence[Ruling],
+        explained: Sequence[Explained | None],
     ) -> bytes | Refused:
         try:
-            return self._encode(decoded, scores, where, rulings)
+            return self._encode(decoded, scores, where, rulings, explained)
         except RefusedError as error:
             return error.refused
 

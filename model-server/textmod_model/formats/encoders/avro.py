@@ -50,7 +50,8 @@ _ACTION_FIELDS: list[dict[str, Any]] = [
                 "type": "record",
                 "name": "Explanation",
                 "fields": [
-                    {"name": "offsets", "type": "string"},
+                    {"name": "omitted", "type": ["null", "string"], "default": None},
+                    {"name": "offsets", "type": "string", "default": "CodePoint"},
                     {
                         "name": "spans",
                         "type": {
@@ -65,6 +66,7 @@ _ACTION_FIELDS: list[dict[str, Any]] = [
                                 ],
                             },
                         },
+                        "default": [],
                     },
                     {
                         "name": "features",
@@ -79,10 +81,11 @@ _ACTION_FIELDS: list[dict[str, Any]] = [
                                 ],
                             },
                         },
+                        "default": [],
                     },
                     {"name": "others", "type": "double", "default": 0.0},
-                    {"name": "base", "type": "double"},
-                    {"name": "total", "type": "double"},
+                    {"name": "base", "type": ["null", "double"], "default": None},
+                    {"name": "total", "type": ["null", "double"], "default": None},
                 ],
             },
         ],

@@ -96,4 +96,4 @@ def encoder(writing: Writing) -> Encoder:
     return encode
 
 
-FORMAT = OutputFormat("Seldon", "application/json", encoder)
+FORMAT = OutputFormat("Seldon", "application/json", encoder, explains=False)

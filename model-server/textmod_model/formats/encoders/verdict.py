@@ -69,9 +69,9 @@ def encoder(writing: Writing) -> Encoder:
         rulings: Sequence[Ruling] = (),
         explanations: Sequence[Explained | None] = (),
     ) -> bytes:
-        if len(rulings) == 1 and not explanations:
+        if len(rulings) == 1:
             name = fallback_id if decoded.id is None else decoded.id
-            return quick(name, scores[0], rulings[0])
+            return quick(name, scores[0], rulings[0], explanations[0] if explanations else None)
         flat = verdict_objects(
             decoded, scores, fallback_id, says, rulings=rulings, explanations=explanations
         )
@@ -80,7 +80,7 @@ def encoder(writing: Writing) -> Encoder:
     return encode
 
 
-def _quick(says: Verdicts) -> Callable[[object, Any, Ruling], bytes]:
+def _quick(says: Verdicts) -> Callable[[object, Any, Ruling, Explained | None], bytes]:
     """Return a function that writes the verdict of one text, as `verdict_objects` would."""
     tails = RulingTails(says.columns)
     heads = [
@@ -92,11 +92,19 @@ def _quick(says: Verdicts) -> Callable[[object, Any, Ruling], bytes]:
         for flagged in (False, True)
     ]
 
-    def write(name: object, scores: Any, ruling: Ruling) -> bytes:  # noqa: ANN401 - one, or a list
+    def write(
+        name: object,
+        scores: Any,  # noqa: ANN401 - one, or a list
+        ruling: Ruling,
+        explanation: Explained | None,
+    ) -> bytes:
         row = scores if says.names else (scores,)
         cells = [orjson.dumps(score) for score in row]
         head = heads[row[0] >= says.threshold] % cells[0]
-        return b'{"id":%b%b%b}' % (dumps(name), head, tails.tail(ruling, cells))
+        tail = tails.tail(ruling, cells)
+        if explanation is not None:
+            tail += b',"explanation":' + orjson.dumps(explanation)
+        return b'{"id":%b%b%b}' % (dumps(name), head, tail)
 
     return write
 
