@@ -6,18 +6,15 @@ folder, because its pins conflict with ours.
 
 import json
 import math
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import grpc
-import httpx
 import pytest
+from model_server import SERVE, Running
 
 from textmod_dev.paths import cache_dir
-from textmod_dev.processes import ProcessKeeper, free_port
+from textmod_dev.processes import ProcessKeeper
 from textmod_model.protos import seldon_pb2 as pb
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -51,58 +48,12 @@ def wrapper_python():
 WRAPPED = "textmod_model.seldon.TextModeration"
 
 
-class Running:
-    """A server process, its REST and gRPC ports."""
-
-    def __init__(self, keeper, name, command, model, **environment):
-        self.ports = [free_port() for _ in range(3)]
-        names = ("HTTP", "GRPC", "METRICS")
-        ports = {
-            f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(port)
-            for name, port in zip(names, self.ports, strict=True)
-        }
-        own = {"TEXTMOD_ARTIFACT": str(model), "TEXTMOD_BIND_ADDRESS": "127.0.0.1"}
-        self.process = keeper.start(name, command, env=ports | own | environment)
-
-    def wait(self, seconds=90):
-        deadline = time.monotonic() + seconds
-        for port in self.ports[:2]:
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    assert self.process.exit_code() is None, self.process.last_words(100)
-                    assert time.monotonic() < deadline, self.process.last_words(100)
-                    time.sleep(0.1)
-        return self
-
-    def rest(self, path, body=None, content_type="application/json"):
-        answer = httpx.request(
-            "GET" if body is None else "POST",
-            f"http://127.0.0.1:{self.ports[0]}{path}",
-            content=body,
-            headers={"Content-Type": content_type},
-            timeout=30,
-        )
-        return answer.status_code, answer.text
-
-    def grpc(self, request):
-        with grpc.insecure_channel(f"127.0.0.1:{self.ports[1]}") as channel:
-            predict = channel.unary_unary(
-                "/seldon.protos.Model/Predict",
-                request_serializer=pb.SeldonMessage.SerializeToString,
-                response_deserializer=pb.SeldonMessage.FromString,
-            )
-            return predict(request, timeout=30, wait_for_ready=True)
-
-
 @pytest.fixture(scope="module")
 def servers(wrapper_python, model, tmp_path_factory):
     """Ours and the wrapper's."""
     wrapper = [wrapper_python.with_name("seldon-core-microservice"), WRAPPED]
     with ProcessKeeper(tmp_path_factory.mktemp("logs")) as keeper:
-        ours = Running(keeper, "ours", [sys.executable, "-m", "textmod_model", "serve"], model)
+        ours = Running(keeper, "ours", SERVE, model)
         theirs = Running(
             keeper,
             "theirs",
