@@ -10,6 +10,7 @@ from objects import body
 
 from textmod_operator import naming
 from textmod_operator.errors import ClusterError
+from textmod_operator.kube.cluster import Cluster
 from textmod_operator.kube.moderations import Moderations
 from textmod_operator.state import Manifest, ObjectKey
 
@@ -141,3 +142,22 @@ def test_the_mark_of_a_new_leader_outdates_every_write_of_the_last(world: World)
 def test_an_object_that_nobody_acted_on_needs_no_mark(world: World) -> None:
     world.moderations.mark(KEY, "first")
     assert world.server.sent == []
+
+
+# --- model pods -----------------------------------------------------------------------------------
+
+
+def test_a_pods_annotation_is_merged_and_a_pod_that_is_gone_passed_over() -> None:
+    server = FakeApiServer()
+    path = "/api/v1/namespaces/reddit/pods/science-1"
+    pod = {"metadata": {"name": "science-1", "namespace": "reddit", "annotations": {"a": "1"}}}
+    server.put(path, {"apiVersion": "v1", "kind": "Pod", **pod})
+    cluster = Cluster(server, "me")
+    cluster.annotate_pod("reddit", "science-1", {"b": "2"})
+    found = server.read(path)
+    assert found is not None
+    assert found["metadata"]["annotations"] == {"a": "1", "b": "2"}
+    cluster.annotate_pod("reddit", "science-2", {"b": "2"})
+    server.fail("PATCH", path, 403)
+    with pytest.raises(ClusterError):
+        cluster.annotate_pod("reddit", "science-1", {"b": "3"})

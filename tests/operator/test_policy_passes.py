@@ -13,6 +13,7 @@ from objects import body, scaling_seen
 from world import DEPLOYMENT, NOW, World, pod, serving
 
 from textmod_operator import naming
+from textmod_operator.controller.decisions import changes_condition
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.passes import next_pass
 from textmod_operator.controller.reconcile import Outcome
@@ -266,6 +267,37 @@ def test_a_version_that_is_late_is_said_with_the_replicas_that_lack_it() -> None
     del here.models["10.0.0.2"]
     here.run(spec(ASKED))
     assert "NetworkPolicy" in message(here)
+
+
+def test_a_kubelet_that_read_too_early_is_asked_again_a_few_times() -> None:
+    here = world(1)
+    here.run(spec(ASKED))
+    version = solved(here)["version"]
+    here.wrote()
+    asked = []
+    for _ in range(60):
+        here.run(spec(ASKED))
+        asked += [one for one in here.wrote() if one[0] == "annotate"]
+        here.seconds += 1.0
+    assert len(asked) == 4
+    (told,) = {one.policies for one in here.cluster.pods_of}
+    assert told == f"{version} 5"
+    in_force(here)
+    here.run(spec(ASKED))
+    assert here.told["PoliciesReady"] == ("True", "InForce")
+
+
+def test_a_budget_is_solved_with_the_first_texts() -> None:
+    here = world()
+    here.scaling = scaling_seen(in_per_second=None)
+    outcome = here.run(spec(REVIEW))
+    in_force(here)
+    outcome = here.run(spec(REVIEW))
+    assert here.told["PoliciesReady"] == ("False", "RateUnknown")
+    assert due(outcome) == Settings().resync_interval
+    assert here.cluster.body is not None
+    assert not changes_condition(here.cluster.body, scaling_seen(in_per_second=0.0, desired=1))
+    assert changes_condition(here.cluster.body, scaling_seen(in_per_second=3.0))
 
 
 def test_a_replica_that_does_not_answer_is_asked_less_and_less() -> None:

@@ -119,7 +119,13 @@ def changes_condition(body: Manifest, scaling: ScalingSeen) -> bool:
         _changes_autoscaling(current["AutoscalingReady"]["reason"], scaling)
         or _changes(current.get("WorkloadReady", {}), "NotConsuming", bool(scaling.standing))
         or _changes(current.get("TopicsReady", {}), "MessagesExpired", bool(scaling.expired))
+        or (_waits_for_a_rate(current) and bool(scaling.in_per_second))
     )
+
+
+def _waits_for_a_rate(current: dict[str, Manifest]) -> bool:
+    """Whether a budget of the policies can't be worked out before texts arrive."""
+    return current.get("PoliciesReady", {}).get("reason") == "RateUnknown"
 
 
 def _changes(condition: Manifest, reason: str, is_so: bool) -> bool:

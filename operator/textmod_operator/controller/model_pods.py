@@ -118,7 +118,7 @@ class ModelPods:
             known.version, known.since, known.errors = version, now, {}
         here = [pod for pod in pods if pod.address is not None]
         for pod in here:
-            is_asked = pod.policies == version and known.confirmed.get(pod.name) != version
+            is_asked = pod.policies_version == version and known.confirmed.get(pod.name) != version
             if is_asked and self._clock() - now < MOST_SECONDS:
                 _note_error(known, pod, self._asked(known, pod), version, self._clock())
         names = {pod.name for pod in here}

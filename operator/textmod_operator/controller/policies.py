@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.desired.policies import config_map, config_map_ref
 from textmod_operator.kube.cluster import Cluster
-from textmod_operator.policies import Known, PoliciesSeen, Record, Solution, solve
+from textmod_operator.policies import Known, PoliciesSeen, Record, Rollout, Solution, solve
 from textmod_operator.state import (
     Desired,
     LagUnknown,
     Manifest,
     ObjectKey,
+    PodSeen,
     Ref,
     ScalingSeen,
 )
+
+MOST_ATTEMPTS: Final = 5
+ATTEMPT_SECONDS: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Policies:
         """Whether something is waited for that no watch reports."""
         rollout, solution = self.seen.rollout, self.seen.solution
         behind = rollout is None or bool(rollout.behind) or bool(rollout.errors)
-        return behind or bool(solution.findings) or not solution.complete
+        return behind or not solution.complete
 
 
 def settle(
@@ -97,11 +102,26 @@ def hand_out(
         return policies
     key, version = ObjectKey(tm.metadata.namespace, tm.metadata.name), policies.seen.version
     here = cluster.pods(key)
-    late = [pod for pod in here if pod.policies not in (None, version)]
-    for pod in late:
-        cluster.annotate_pod(key.namespace, pod.name, {naming.POLICIES_ANNOTATION: version})
     rollout = pods.rollout(key, here, version)
+    for pod in here:
+        if (told := due_annotation(pod, version, rollout)) is not None:
+            cluster.annotate_pod(key.namespace, pod.name, {naming.POLICIES_ANNOTATION: told})
     return replace(policies, seen=replace(policies.seen, rollout=rollout))
+
+
+def due_annotation(pod: PodSeen, version: str, rollout: Rollout) -> str | None:
+    """The annotation that has a pod's kubelet read the ConfigMap now; None: nothing is due. Pure.
+
+    A kubelet may see the annotation before it sees the ConfigMap. One whose pod does not have the
+    version some seconds later is asked again, a few times.
+    """
+    if pod.policies is None:
+        return None
+    if pod.policies_version != version:
+        return version
+    attempt = min(MOST_ATTEMPTS, 1 + int(rollout.seconds // ATTEMPT_SECONDS))
+    told = version if attempt == 1 else f"{version} {attempt}"
+    return told if pod.name in rollout.behind and pod.policies != told else None
 
 
 def _ours(body: Manifest | None, tm: TextModeration) -> Manifest:
