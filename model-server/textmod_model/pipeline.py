@@ -376,8 +376,8 @@ def build(
     return RECIPES[recipe](random_state=random_state, spacy_model=spacy_model, plain=plain)
 
 
-def coefficients(pipeline: Pipeline) -> tuple[list[str], NDArray[np.float64]]:
-    """Return the names of a fitted recipe's features and their coefficients, both of length d."""
+def coefficients(pipeline: Pipeline, label: int = 0) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the names of a fitted recipe's features and a label's coefficients, of length d."""
     features_step = pipeline[-2]
     if isinstance(features_step, FeatureUnion):
         names = [
@@ -385,7 +385,7 @@ def coefficients(pipeline: Pipeline) -> tuple[list[str], NDArray[np.float64]]:
         ]
     else:
         names = features_step.get_feature_names_out().tolist()
-    return names, np.asarray(pipeline[-1].coef_[0])
+    return names, np.asarray(pipeline[-1].coef_[label])
 
 
 def _names(kind: str, part: Pipeline) -> list[str]:

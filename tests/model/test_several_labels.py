@@ -130,5 +130,10 @@ def test_the_report_has_the_figures_of_every_label(made: artifact.Artifact) -> N
     trained = train.Trained(made.pipeline(), made.manifest.attributes, scores)
     html = report.render(made.manifest, trained, data, {"recipe": [0.7, 0.8]})
     assert "<b>shouted</b>" in html
-    assert "with the label removed" in html
+    assert "by which verdicts are flagged" in html
+    for label in ("removed", "shouted"):
+        assert f">Label {label}</h2>" in html
+        assert f"share of “not {label}” flagged" in html
+    assert html.count("<h2>Calibration</h2>") == 2
     assert "log of ends" not in html
+    assert "currentColor" in html

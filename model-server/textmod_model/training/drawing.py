@@ -1,6 +1,7 @@
 """What the reports share: figures as SVG inside one HTML file, nothing loaded from elsewhere."""
 
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,15 +11,24 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-KEPT, REMOVED, ACCENT, QUIET = "#2a78b5", "#d1495b", "#3a7d44", "#9aa3ad"
+KEPT, REMOVED, ACCENT, QUIET = "#2f86c5", "#d95763", "#3f9150", "#8d96a0"
+INK: Final = "#1c2024"
+"""Of texts and lines: in the page their colour is the page's own, dark or light."""
 STYLE: Final[dict[Any, Any]] = {
     "svg.hashsalt": "textmoderation",  # repeatable identifiers
     "svg.fonttype": "none",  # text stays text: smaller, searchable
     "font.family": "sans-serif",
     "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 10,
+    "axes.titlesize": 9,
     "figure.constrained_layout.use": True,
 }
 
@@ -48,10 +58,12 @@ def plot(
 def svg(figure: Figure) -> Markup:
     """Return a figure as an SVG element."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():  # the reader's browser has fonts of its own
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    # Made by matplotlib, which escapes the text it is given.
-    return Markup(text[text.index("<svg") :])  # noqa: S704
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    return Markup(text)  # noqa: S704  # made by matplotlib, which escapes the text it is given
 
 
 def template(name: str) -> jinja2.Template:
