@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -166,6 +167,14 @@ def test_a_threshold_moves_at_most_once_an_hour() -> None:
     assert thresholds(due) > thresholds(first)
     back = solved(REVIEW, rate=1.0, before=due.record, now=1000.0 + 3601)
     assert back.document() == due.document()
+
+
+def test_a_move_in_the_future_holds_nothing() -> None:
+    """Whoever can edit the ConfigMap's annotation fixes no threshold by it."""
+    first = solved(REVIEW, rate=1.0)
+    edited = Record({key: replace(one, since=1e12) for key, one in first.record.rules.items()})
+    later = solved(REVIEW, rate=50.0, before=edited)
+    assert later.document() == solved(REVIEW, rate=50.0).document() != first.document()
 
 
 @pytest.mark.parametrize(

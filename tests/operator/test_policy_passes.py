@@ -350,6 +350,28 @@ def test_a_new_models_thresholds_come_with_its_first_replica() -> None:
     assert solved(here)["model"] == other.digest
 
 
+def test_a_tag_that_names_another_model_is_followed_once_all_pods_have_it() -> None:
+    here = world()
+    here.run(spec(REMOVE))
+    in_force(here)
+    here.run(spec(REMOVE))
+    version = solved(here)["version"]
+    other = ModelSeen(
+        "sha256:" + "b" * 64, ("removed",), (("removed", Histogram((1.0,) * 200, RISING)),)
+    )
+    first, second = here.cluster.pods_of
+    moved = replace(second, name="science-3", address="10.0.0.3", policies="")
+    here.cluster.pods_of = (first, moved)
+    here.models["10.0.0.3"] = ModelAnswer(other, version=version)
+    for _ in range(5):
+        here.run(spec(REMOVE))
+    assert solved(here)["version"] == version  # nothing flaps while both models serve
+    here.cluster.pods_of = tuple(one for one in here.cluster.pods_of if one.name == "science-3")
+    here.run(spec(REMOVE))
+    here.run(spec(REMOVE))
+    assert solved(here)["model"] == other.digest
+
+
 def test_policies_that_are_taken_away_stay_until_no_replica_reads_them() -> None:
     here = world()
     here.run(spec(ASKED))

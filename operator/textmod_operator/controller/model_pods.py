@@ -53,6 +53,8 @@ class _Known:
     """Of the pod that named the model."""
     wanted: str = ""
     """Revision of the pods that are wanted."""
+    models: dict[str, ModelSeen] = field(default_factory=dict)
+    """Pod → the model that it has named."""
     confirmed: dict[str, str] = field(default_factory=dict)
     """Pod → the version that it has said is in force."""
     errors: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -122,6 +124,8 @@ class ModelPods:
             if is_asked and self._clock() - now < MOST_SECONDS:
                 _note_error(known, pod, self._asked(known, pod), version, self._clock())
         names = {pod.name for pod in here}
+        known.models = {name: model for name, model in known.models.items() if name in names}
+        _follow_a_moved_tag(known, here)
         known.confirmed = {name: v for name, v in known.confirmed.items() if name in names}
         known.errors = {name: error for name, error in known.errors.items() if name in names}
         ready = [pod for pod in here if pod.ready]
@@ -160,7 +164,8 @@ class ModelPods:
             known.not_before = self._clock() + min(MAX_BACKOFF_SECONDS, delay)
             return None
         known.failures, known.not_before = 0, 0.0
-        if pod.revision == known.wanted or known.model is None:
+        known.models[pod.name] = answer.model
+        if known.model is None or known.revision != known.wanted == pod.revision:
             known.model, known.revision = answer.model, pod.revision
         if answer.version is not None:
             known.confirmed[pod.name] = answer.version
@@ -169,6 +174,19 @@ class ModelPods:
     def _of(self, key: ObjectKey) -> _Known:
         with self._lock:
             return self._objects.setdefault(key, _Known())
+
+
+def _follow_a_moved_tag(known: _Known, pods: Iterable[PodSeen]) -> None:
+    """Take another model once no pod has the known one: an image's tag may name a new model at any
+    pod's start, and while both run the thresholds stay."""
+    serving = [
+        known.models[pod.name]
+        for pod in pods
+        if pod.revision == known.wanted and pod.name in known.models
+    ]
+    digests = {model.digest for model in serving}
+    if serving and known.model is not None and known.model.digest not in digests:
+        known.model, known.revision = serving[0], known.wanted
 
 
 def _note_error(

@@ -142,7 +142,7 @@ class _Work:
     def _stays(self, last: Decided, at_least: float | None) -> bool:
         if last.at_least is None:
             return False
-        recent = self._known.now - last.since < HYSTERESIS.total_seconds()
+        recent = 0 <= self._known.now - last.since < HYSTERESIS.total_seconds()
         return recent or last.at_least == at_least
 
     def _worked_out(self, place: int, last: Decided | None) -> float | None:
