@@ -885,6 +885,8 @@ def test_without_policies_to_begin_with_it_waits_for_them(stream, tmp_path):
     assert worker.get("/health/ready")[0] == 503
     assert worker.get("/health/live")[0] == 200
     assert one.members() == []
+    waiting = json.loads(worker.get("/model")[1])
+    assert (waiting["labels"], waiting["policies"]["version"]) == (["removed"], None)
     config_map.write(raw())
     verdicts, _ = one.results()
     assert numbers(verdicts) == collections.Counter(range(50))

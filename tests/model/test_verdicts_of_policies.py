@@ -77,8 +77,9 @@ many = st.lists(st.sampled_from(["to%xic", "insult", None, "absent"]), min_size=
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=3),
     many,
     st.booleans(),
+    st.lists(st.none() | st.fixed_dictionaries({"total": st.floats(-9, 9)}), max_size=3),
 )
-def test_the_quick_way_writes_what_the_plain_one_says(name, rows, found, several):
+def test_the_quick_way_writes_what_the_plain_one_says(name, rows, found, several, some):
     says = TWO if several else ONE
     rulings = Evaluator(found, says.columns).rule(
         np.array(rows) if several else np.array(rows)[:, 0]
@@ -86,8 +87,9 @@ def test_the_quick_way_writes_what_the_plain_one_says(name, rows, found, several
     scores = [list(row) if several else row[0] for row in rows]
     encode = catalog.encoder("Verdict", Writing(says))
     decoded = Decoded(("x",) * len(rows), id=name)
-    plain = verdict_objects(decoded, scores, "t/0/1", says, rulings=rulings)
-    value = json.loads(encode(decoded, scores, "t/0/1", rulings))
+    explained = [*some, *[None] * len(rows)][: len(rows)] if some else ()
+    plain = verdict_objects(decoded, scores, "t/0/1", says, rulings=rulings, explanations=explained)
+    value = json.loads(encode(decoded, scores, "t/0/1", rulings, explained))
     assert value == (plain[0] if len(plain) == 1 else plain)
 
 

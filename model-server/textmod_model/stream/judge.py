@@ -181,7 +181,7 @@ class Judge:
                 continue
             count = len(one.texts)
             score = rows[place : place + count]
-            ruled = rulings[place : place + count]
+            ruled = rulings[place : place + count] if rulings else ()
             where = f"{topic}/{partition}/{offset}"
             errors = _errors_of(failures, place, count) if failures else None
             told = [explained.get(at) for at in range(place, place + count)] if explained else ()
@@ -199,7 +199,8 @@ class Judge:
                     value,
                     self._headers.of(message.headers(), where, shared, milliseconds),
                     milliseconds,
-                    rulings=ruled,
+                    False,
+                    ruled,
                 )
             )
         first = scores if scores.ndim == 1 else scores[:, 0]
