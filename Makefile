@@ -128,9 +128,10 @@ bench-evasion: setup ## texts written to evade, recipes seed and default (some m
 	$(BIN)/python -m bench.evasion $(if $(DATA),--data $(DATA)) \
 	    --json $(if $(filter 1,$(RECORD)),bench/results,.state)/evasion.json
 
-bench-policies: setup ## budgets over replicas that come and go; how fast changes reach 12 replicas (ten minutes)
+bench-policies: setup ## budgets over replicas that come and go; how fast changes reach 12 replicas; drop-in protocols (a quarter of an hour)
 	cd bench && $(abspath $(BIN))/python -m policies.budget
 	$(BIN)/python bench/policies/propagation.py
+	$(BIN)/python bench/policies/dropins.py
 
 bench-training: setup ## a training by the number of rows, up to 200,000 (RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.training --json $(if $(filter 1,$(RECORD)),bench/results,.state)/training.json

@@ -1,6 +1,7 @@
 """Clients of Perspective and OpenAI, as their users have them, against our server.
 
-Each is pointed here in the way that docs/moving-from-perspective.md says.
+Each is pointed here in the way that docs/moving-from-perspective.md says. The property `client`
+names those of Perspective in the report of a run, for bench/policies/dropins.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from dropin_clients import Clients
+from dropin_clients import DEPENDENCIES, NODE, PYTHON, Clients
 from model_server import SERVE, Running
 
 from textmod_dev.processes import ProcessKeeper
@@ -30,6 +31,7 @@ ATTRIBUTES = [
     "FLIRTATION",
 ]
 RUDE, KIND = "you stupid idiot 7", "lovely paper 7"
+VERSIONS = dict(pin.split("==") for pin in DEPENDENCIES if "==" in pin)
 needs_node = pytest.mark.skipif(
     shutil.which("npm") is None, reason="npm is missing: its clients are not tried"
 )
@@ -97,7 +99,9 @@ print(json.dumps([*map(ask, texts), refused]))
 """
 
 
-def test_google_api_python_client(clients, server, scores):
+def test_google_api_python_client(clients, server, scores, record_property):
+    name = "google-api-python-client"
+    record_property("client", f"{name} {VERSIONS[name]} (PyPI)")
     found = clients.python("none", HEAD + GOOGLE_CLIENT, **environment(server))
     assert found == [*scores, "API key not valid. Please pass a valid API key."]
 
@@ -196,14 +200,16 @@ print(json.dumps([api.analyze(text) for text in texts]))
     ("client", "program"),
     [
         ("perspective", PERSPECTIVE),
-        ("PyPerspective", PY_PERSPECTIVE),
-        ("perspectiveapi", PERSPECTIVE_API),
-        ("PySpective", PY_SPECTIVE),
         ("perspective.py", PERSPECTIVE_PY),
+        ("perspectiveapi", PERSPECTIVE_API),
+        ("PyPerspective", PY_PERSPECTIVE),
+        ("PySpective", PY_SPECTIVE),
         ("begentle", BEGENTLE),
     ],
+    ids=list(PYTHON),
 )
-def test_clients_of_pypi(clients, server, scores, client, program):
+def test_clients_of_pypi(clients, server, scores, client, program, record_property):
+    record_property("client", f"{client} {PYTHON[client]} (PyPI)")
     found = clients.python(client, HEAD + program, **environment(server))
     assert found == pytest.approx(scores, abs=1e-12)
 
@@ -245,7 +251,8 @@ const {Discovery} = require('googleapis-common');
 
 
 @needs_node
-def test_the_client_of_npm(clients, server, scores):
+def test_the_client_of_npm(clients, server, scores, record_property):
+    record_property("client", f"perspective-api-client {NODE['perspective-api-client']} (npm)")
     found = clients.node(NPM_CLIENT, **environment(server))
     assert found[:2] == scores
     assert found[2:] == [
@@ -255,13 +262,15 @@ def test_the_client_of_npm(clients, server, scores):
 
 
 @needs_node
-def test_googles_client_for_node_builds_from_the_discovery_document(clients, server, scores):
+def test_googles_client_for_node(clients, server, scores, record_property):
+    record_property("client", f"googleapis-common {NODE['googleapis-common']} (npm)")
     assert clients.node(NPM_GOOGLE, **environment(server)) == scores
 
 
-def test_corals_requests(server, scores):
+def test_corals_requests(server, scores, record_property):
     """As its server sends them: to the configured endpoint's path and the operation, with the key
     in the query; after a decision, the moderators' status as an attribute of score 1."""
+    record_property("client", "Coral (its requests, written anew)")
     for endpoint in (server.url, f"{server.url}/v1alpha1"):
         found = httpx.post(
             f"{endpoint}/comments:analyze",
