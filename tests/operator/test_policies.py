@@ -67,8 +67,9 @@ REVIEW = {"action": "Review", "hold": True, "budgetPerDay": 2000}
 @pytest.mark.parametrize("asked", [0.2, 0.5, 0.7, 0.8])
 def test_precision_is_the_lowest_threshold_that_reaches_it(seed: int, asked: float) -> None:
     scores = histogram(seed)
-    edge = scores.lowest_with_precision(asked)
-    assert edge is not None
+    threshold = scores.lowest_with_precision(asked)
+    assert threshold is not None
+    edge = round(threshold * BINS)
 
     def precision(at: int) -> float:
         having = sum(scores.having[at:])
@@ -76,16 +77,16 @@ def test_precision_is_the_lowest_threshold_that_reaches_it(seed: int, asked: flo
 
     assert precision(edge) >= asked
     assert all(precision(lower) < asked for lower in range(edge))
-    expected = scores.at(edge)
+    expected = scores.at(threshold)
     assert expected.precision == pytest.approx(precision(edge))
     assert expected.recall == pytest.approx(sum(scores.having[edge:]) / sum(scores.having))
 
 
 def test_a_higher_precision_never_has_a_lower_threshold() -> None:
-    edges = [HISTOGRAM.lowest_with_precision(asked / 100) for asked in range(1, 101)]
-    reached = [edge for edge in edges if edge is not None]
+    found = [HISTOGRAM.lowest_with_precision(asked / 100) for asked in range(1, 101)]
+    reached = [threshold for threshold in found if threshold is not None]
     assert reached == sorted(reached)
-    assert edges == [*reached, *[None] * (100 - len(reached))]
+    assert found == [*reached, *[None] * (100 - len(reached))]
 
 
 def test_a_handful_of_rows_promises_nothing() -> None:
@@ -95,7 +96,7 @@ def test_a_handful_of_rows_promises_nothing() -> None:
     few = Histogram(tuple(without), tuple(having))
     assert few.lowest_with_precision(0.9) is None
     having[198] = 1.0
-    assert Histogram(tuple(without), tuple(having)).lowest_with_precision(0.9) == 1
+    assert Histogram(tuple(without), tuple(having)).lowest_with_precision(0.9) == 1 / BINS
 
 
 def test_what_cannot_be_promised_never_fires_and_names_the_best() -> None:
@@ -103,44 +104,43 @@ def test_what_cannot_be_promised_never_fires_and_names_the_best() -> None:
     assert thresholds(solution) == [None]
     (finding,) = solution.findings
     assert finding.reason == "PrecisionUnreachable"
-    best = max(
-        (HISTOGRAM.at(edge) for edge in range(BINS) if HISTOGRAM.at(edge).rows >= MINIMUM_ROWS),
-        key=lambda expected: expected.precision or 0.0,
-    )
-    assert f"the best is {best.precision:.3g}" in finding.message
+    candidates = [HISTOGRAM.at(edge / BINS) for edge in range(BINS)]
+    best = max(one.precision or 0.0 for one in candidates if one.rows >= MINIMUM_ROWS)
+    assert f"the best is {best:.3g}" in finding.message
     assert solution.document()["policies"][0]["rules"][0]["atLeast"] is None
 
 
-@pytest.mark.parametrize("rate", [0.05, 1.0, 10.0, 100.0])
+@pytest.mark.parametrize("rate", [0.01, 0.05, 1.0, 10.0, 100.0, 5000.0])
 def test_a_budget_is_what_the_earlier_rules_leave(rate: float) -> None:
     solution = solved(REMOVE, REVIEW, rate=rate)
     remove, review = solution.policies[0].rules
     assert remove.at_least is not None
     assert review.at_least is not None
-    low, high = HISTOGRAM.edge(review.at_least), HISTOGRAM.edge(remove.at_least)
-    total = sum(HISTOGRAM.having) + sum(HISTOGRAM.without)
-    rows = sum(HISTOGRAM.having[low:high]) + sum(HISTOGRAM.without[low:high])
-    assert review.share == pytest.approx(rows / total)
-    assert rows / total * rate * DAY <= 2000 or low == high - 1
-    if low:
-        more = rows + HISTOGRAM.having[low - 1] + HISTOGRAM.without[low - 1]
-        assert more / total * rate * DAY > 2000 or more == rows
+    assert review.share is not None
+    below = HISTOGRAM.at(review.at_least).share or 0.0
+    assert review.share == pytest.approx(below - (HISTOGRAM.at(remove.at_least).share or 0.0))
+    if review.at_least > 0:
+        assert review.share * rate * DAY == pytest.approx(2000, rel=0.05)
+    else:  # there are fewer texts than that
+        assert review.share * rate * DAY < 2000
 
 
-def test_a_budget_that_not_one_row_fits_takes_the_highest_scores_there_are() -> None:
-    solution = solved({"action": "Review", "budgetPerDay": 1}, rate=5000.0)
-    (threshold,) = thresholds(solution)
-    assert threshold is not None
-    rows = HISTOGRAM.at(HISTOGRAM.edge(threshold)).rows
-    assert (
-        0
-        < rows
-        == HISTOGRAM.having[int(threshold * BINS)] + HISTOGRAM.without[int(threshold * BINS)]
-    )
-    hourly = solution.policies[0].actions_per_second(5000.0)
-    assert hourly is not None
-    assert hourly["Review"] == pytest.approx(1 / DAY)  # the budget caps it
-    assert hourly["Allow"] == pytest.approx(5000.0 - 1 / DAY)
+def test_a_score_within_a_bin_counts_for_its_part() -> None:
+    even = Histogram((10.0,) * 10, (10.0,) * 10)
+    for threshold in (0.0, 0.03, 0.285, 0.5, 0.99, 1.0):
+        assert even.at(threshold).share == pytest.approx(1 - threshold)
+        assert even.lowest_within(0.25, threshold) == pytest.approx(max(0.0, threshold - 0.25))
+    assert even.between(0.9, 0.5) == 0.0
+
+
+def test_a_budget_caps_what_is_expected() -> None:
+    """While a threshold stays for its hour, more may come than it was worked out for."""
+    first = solved(REVIEW, rate=1.0)
+    (policy,) = solved(REVIEW, rate=50.0, before=first.record).policies
+    actions = policy.actions_per_second(50.0)
+    assert actions is not None
+    assert actions["Review"] == pytest.approx(2000 / DAY)
+    assert actions["Allow"] == pytest.approx(50.0 - 2000 / DAY)
 
 
 @pytest.mark.parametrize("rate", [None, 0.0])

@@ -139,7 +139,7 @@ def test_the_status_says_what_each_rule_does() -> None:
     assert (policy["name"], policy["label"], policy["mode"]) == ("off-topic", "removed", "Enforce")
     assert (remove["source"], asked["source"]) == ("Artifact", "Asked")
     assert remove["expectedPrecision"] >= 0.75
-    assert 0 < remove["expectedRecall"] < review["expectedRecall"] < asked["expectedRecall"] <= 1
+    assert 0 < remove["expectedRecall"] <= review["expectedRecall"] < asked["expectedRecall"] <= 1
     assert (asked["threshold"], asked["hold"], review["hold"]) == (0.1, False, True)
     hourly = policy["actionsPerHour"]
     assert set(hourly) == {"Allow", "Remove", "Review"}

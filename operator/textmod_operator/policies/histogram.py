@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -30,7 +29,8 @@ class Expected:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of rows by score, in bins of equal width from 0 to 1.
+    """Counts of rows by score, in bins of equal width from 0 to 1; within a bin they are taken to
+    be spread evenly.
 
     Args:
         without: rows without the label, by bin.
@@ -44,17 +44,10 @@ class Histogram:
     def bins(self) -> int:
         return len(self.having)
 
-    def threshold(self, edge: int) -> float:
-        """The score at which a bin begins."""
-        return edge / self.bins
-
-    def edge(self, threshold: float) -> int:
-        """The first bin of which every score is at or above a threshold."""
-        return min(self.bins, math.ceil(threshold * self.bins - 1e-9))
-
-    def at(self, edge: int) -> Expected:
-        """What is expected of the texts in this bin and above."""
-        with_label, rows = self._having_from[edge], self._rows_from[edge]
+    def at(self, threshold: float) -> Expected:
+        """What is expected of the texts that score at least this."""
+        with_label = self._above(self._having_from, threshold)
+        rows = self._above(self._rows_from, threshold)
         all_with_label, all_rows = self._having_from[0], self._rows_from[0]
         return Expected(
             precision=with_label / rows if rows else None,
@@ -63,51 +56,54 @@ class Histogram:
             rows=rows,
         )
 
-    def between(self, low: int, high: int) -> float | None:
-        """Share of all texts in the bins from `low` on and below `high`; None without rows."""
+    def between(self, low: float, high: float) -> float:
+        """Share of all texts that score at least `low` and less than `high`."""
         total = self._rows_from[0]
-        return max(0.0, self._rows_from[low] - self._rows_from[high]) / total if total else None
+        rows = self._above(self._rows_from, low) - self._above(self._rows_from, high)
+        return max(0.0, rows) / total if total else 0.0
 
-    def lowest_with_precision(self, asked: float) -> int | None:
-        """The lowest bin from which on at least `asked` of the rows have the label, or None.
+    def lowest_with_precision(self, asked: float) -> float | None:
+        """The lowest beginning of a bin from which on at least `asked` of the rows have the label,
+        or None.
 
-        It is the point estimate over all rows from there on, among bins with `MINIMUM_ROWS` rows:
-        so it takes as many texts as the precision allows, and a lucky handful at the upper end
-        promises nothing. A higher precision never has a lower threshold: what reaches it reaches
-        the lower one too.
+        It is the point estimate over all rows from there on, where there are `MINIMUM_ROWS`: so it
+        takes as many texts as the precision allows, and a lucky handful at the upper end promises
+        nothing. A higher precision never has a lower threshold: what reaches it reaches the lower
+        one too.
         """
         for edge in range(self.bins):
-            expected = self.at(edge)
-            if expected.rows < MINIMUM_ROWS:
+            rows = self._rows_from[edge]
+            if rows < MINIMUM_ROWS:
                 return None
-            if expected.precision is not None and expected.precision >= asked:
-                return edge
+            if self._having_from[edge] / rows >= asked:
+                return edge / self.bins
         return None
 
-    def best(self) -> int | None:
-        """The bin from which on precision is highest, the lowest of several; None without enough
-        rows."""
-        enough = [edge for edge in range(self.bins) if self.at(edge).rows >= MINIMUM_ROWS]
-        return max(enough, key=lambda edge: (self.at(edge).precision or 0.0, -edge), default=None)
+    def best(self) -> float | None:
+        """The beginning of the bin from which on precision is highest, the lowest of several; None
+        without enough rows."""
+        enough = [edge for edge in range(self.bins) if self._rows_from[edge] >= MINIMUM_ROWS]
+        found = max(
+            enough,
+            key=lambda edge: (self._having_from[edge] / self._rows_from[edge], -edge),
+            default=None,
+        )
+        return None if found is None else found / self.bins
 
-    def lowest_within(self, share: float, below: int) -> int:
-        """The lowest bin for which at most `share` of all texts are in it or above it and below bin
-        `below`.
+    def lowest_within(self, share: float, below: float) -> float:
+        """The lowest score for which at most `share` of all texts score at least it and less than
+        `below`."""
+        most = self._above(self._rows_from, below) + share * self._rows_from[0]
+        for edge in range(self.bins):
+            here, rest = self._rows_from[edge], self._rows_from[edge + 1]
+            if rest <= most < here:
+                return min(below, round((edge + (here - most) / (here - rest)) / self.bins, 6))
+        return 0.0
 
-        Where not even one row fits, the highest bin that has any: the budget is then kept by those
-        who spend it.
-        """
-        total = self._rows_from[0]
-        populated = [
-            edge for edge in range(below) if self._rows_from[edge] > self._rows_from[below]
-        ]
-        if not total or not populated:
-            return min(below, self.bins - 1)
-        for edge in range(below):
-            rows = self._rows_from[edge] - self._rows_from[below]
-            if rows <= share * total:
-                return edge if rows > 0 else populated[-1]
-        return populated[-1]
+    def _above(self, sums: tuple[float, ...], score: float) -> float:
+        place = min(max(score, 0.0), 1.0) * self.bins
+        edge = min(int(place), self.bins - 1)
+        return sums[edge + 1] + (1 - (place - edge)) * (sums[edge] - sums[edge + 1])
 
     @cached_property
     def _rows_from(self) -> tuple[float, ...]:

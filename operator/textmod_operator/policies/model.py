@@ -104,6 +104,6 @@ def _model(read: _Document) -> ModelSeen:
     histograms = tuple(
         (label.name, Histogram(tuple(label.without), tuple(label.having)))
         for label in read.attributes
-        if label.without and label.having
+        if label.without and label.having and sum(label.without) + sum(label.having) > 0
     )
     return ModelSeen(read.digest, tuple(names), histograms)

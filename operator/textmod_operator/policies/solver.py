@@ -71,8 +71,8 @@ class _Work:
         self._histogram: Histogram | None = None
         if known.model is not None and self._label is not None:
             self._histogram = known.model.histogram(self._label)
-        self._below = self._histogram.bins if self._histogram else 0
-        """The bin from which on an earlier rule holds."""
+        self._below = 1.0
+        """The score from which on an earlier rule holds; nothing scores more than 1."""
 
     def solved(self) -> SolvedPolicy:
         """The policy with its thresholds."""
@@ -109,10 +109,9 @@ class _Work:
         )
         if self._histogram is None or at_least is None:
             return solved
-        edge = self._histogram.edge(at_least)
-        share = self._histogram.between(min(edge, self._below), self._below)
-        self._below = min(edge, self._below)
-        return replace(solved, expected=self._histogram.at(edge), share=share)
+        share = self._histogram.between(at_least, self._below)
+        self._below = min(at_least, self._below)
+        return replace(solved, expected=self._histogram.at(at_least), share=share)
 
     def _decided(self, place: int) -> float | None:
         """The threshold of a rule that does not name one; None: it has none."""
@@ -156,16 +155,16 @@ class _Work:
             )
             return None
         if rule.precision is not None:
-            edge = histogram.lowest_with_precision(rule.precision)
-            if edge is None:
+            threshold = histogram.lowest_with_precision(rule.precision)
+            if threshold is None:
                 self._find(
                     "PrecisionUnreachable",
                     f"{start}{_best(rule.precision, self._label, histogram)}; the rule never holds",
                 )
-            return None if edge is None else histogram.threshold(edge)
+            return threshold
         if self._known.rate:
             share = (rule.budget_per_day or 0) / (self._known.rate * _DAY)
-            return histogram.threshold(histogram.lowest_within(share, self._below))
+            return histogram.lowest_within(share, self._below)
         if last is not None and last.at_least is not None:
             return last.at_least
         self._find(
@@ -181,16 +180,16 @@ class _Work:
 
 def _best(asked: float, label: str | None, histogram: Histogram) -> str:
     """Why a precision can't be promised, and what can."""
-    edge = histogram.best()
-    if edge is None:
+    best = histogram.best()
+    if best is None:
         return (
             f"the artifact holds too few scores of label {label} to promise a precision: train it "
             "on more texts, or use atLeast"
         )
-    expected = histogram.at(edge)
+    expected = histogram.at(best)
     return (
         f"no score of label {label} reaches precision {asked:g}; the best is "
-        f"{expected.precision or 0:.3g} from {histogram.threshold(edge):g} on (recall "
+        f"{expected.precision or 0:.3g} from {best:g} on (recall "
         f"{expected.recall or 0:.2g}): ask for less, or use atLeast"
     )
 
