@@ -394,7 +394,7 @@ def test_a_config_map_of_somebody_else_is_no_memory_of_ours() -> None:
     here.cluster.faults["apply", "ConfigMap"] = ClusterError(403, "forbidden")
     here.run(spec(REMOVE))
     assert here.told["WorkloadReady"][1] == "ApplyFailed"
-    assert here.told["PoliciesReady"] == ("False", "Propagating")
+    assert here.told["PoliciesReady"] == ("Unknown", "NotLookedAt")
 
 
 def test_a_refused_spec_leaves_the_policies_as_they_are() -> None:

@@ -36,21 +36,24 @@ def policies_state(seen: PoliciesSeen) -> ConditionState:
     sentences = [finding.message for finding in seen.solution.findings]
     if not seen.solution.complete:
         return ConditionState("Unknown", "ModelUnknown", "; ".join([_no_model(seen), *sentences]))
-    spread = _spread(seen)
+    if rollout is None:
+        message = (
+            "not looked at: the policies were not handed out, since something before them failed"
+        )
+        return ConditionState("Unknown", "NotLookedAt", "; ".join([message, *sentences]))
+    spread = _spread(seen.version, rollout)
     found = {finding.reason for finding in seen.solution.findings}
     reason = next((one for one in _BY_WEIGHT if one in found), None)
     if reason is not None:
         return ConditionState("False", reason, "; ".join([*sentences, spread]))
-    if rollout is None or rollout.behind:
+    if rollout.behind:
         return ConditionState("False", "Propagating", spread)
     return ConditionState("True", "InForce", spread)
 
 
-def _spread(seen: PoliciesSeen) -> str:
+def _spread(whole_version: str | None, rollout: Rollout) -> str:
     """How far the version has come, as a sentence."""
-    version, rollout = _short(seen.version), seen.rollout
-    if rollout is None:
-        return f"version {version} is not handed to the pods yet"
+    version = _short(whole_version)
     if not rollout.ready:
         return f"no replica serves; the next one starts with version {version}"
     if not rollout.behind:
