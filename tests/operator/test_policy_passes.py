@@ -177,6 +177,12 @@ def test_nothing_is_handed_out_before_the_model_is_known() -> None:
     assert solved(here)["model"] == MODEL.digest
 
 
+def test_without_a_pod_to_ask_nothing_is_polled() -> None:
+    here = world(0)
+    assert due(here.run(spec(REMOVE))) == Settings().resync_interval
+    assert here.told["PoliciesReady"] == ("Unknown", "ModelUnknown")
+
+
 def test_what_needs_no_model_is_handed_out_at_once() -> None:
     here = world(0)
     here.run(spec(ASKED))

@@ -33,13 +33,15 @@ class Policies:
     seen: PoliciesSeen
     config_map: Manifest | None
     """None: nothing can be handed out yet."""
+    can_ask: bool = False
+    """Whether a pod is there that may answer."""
 
     @property
     def waits(self) -> bool:
         """Whether something is waited for that no watch reports."""
         rollout, solution = self.seen.rollout, self.seen.solution
-        behind = rollout is None or bool(rollout.behind) or bool(rollout.errors)
-        return behind or not solution.complete
+        behind = rollout is not None and bool(rollout.behind or rollout.errors)
+        return behind or (not solution.complete and self.can_ask)
 
 
 def settle(
@@ -62,7 +64,8 @@ def settle(
     before = _ours(cluster.known(config_map_ref(tm)), tm)
     annotations = before.get("metadata", {}).get("annotations") or {}
     record = Record.read(annotations.get(naming.DECIDED_ANNOTATION))
-    model = pods.model(key, cluster.pods(key), want.revision)
+    here = cluster.pods(key)
+    model = pods.model(key, here, want.revision)
     rate = _rate(scaling)
     known = Known(model, rate, record, now.timestamp())
     solution = solve(tm.spec.policies, tm.spec.explanation, known)
@@ -76,7 +79,7 @@ def settle(
         version = Solution.version_in(written)
         wanted = config_map(tm, written, record.written()) if written and version else None
     seen = PoliciesSeen(solution, rate, version, model_known=model is not None)
-    return Policies(seen, wanted)
+    return Policies(seen, wanted, any(pod.address is not None for pod in here))
 
 
 def with_config_map(want: Desired, policies: Policies | None) -> Desired:
