@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 
 import numpy as np
 import pytest
@@ -357,3 +358,13 @@ def test_the_discovery_document_refuses_a_wrong_key():
     assert api.get("/$discovery/rest").status_code == 200
     assert api.get("/$discovery/rest?key=k").status_code == 200
     assert error(api.get("/$discovery/rest?key=x"))["details"][0]["reason"] == "API_KEY_INVALID"
+
+
+@pytest.mark.parametrize("piece", [".", ". ", " ", "\n", "?\t", "a", "<", "&#1;", "</p>", "\u2028"])
+@pytest.mark.parametrize("kind", ["PLAIN_TEXT", "HTML"])
+def test_the_worst_comments_cost_little_before_they_are_scored(api, piece, kind):
+    document = request("a" + piece * (20_000 // len(piece.encode())), spanAnnotations=True)
+    document["comment"]["type"] = kind
+    began = time.process_time()
+    assert api.post(ANALYZE, json=document).status_code == 200
+    assert time.process_time() - began < 0.5

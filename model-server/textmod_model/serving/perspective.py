@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 MOST_SPANS = 100
 """Of a comment; the last one holds the rest of the text."""
 
-_SENTENCE_END = re.compile(r"[.!?…]+[\s]+|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
 
 Span = tuple[int, int]
 """Where a part of the text begins and ends, in code points of the text as sent."""
