@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 
+import numpy as np
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -18,6 +19,7 @@ from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
+from policy_sets import raw
 
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.processes import free_port
@@ -31,6 +33,8 @@ from textmod_model.formats.message import (
     Writing,
 )
 from textmod_model.formats.schema_registry import SchemaRegistry, open_client
+from textmod_model.policies.evaluate import Evaluator
+from textmod_model.policies.solved import parse
 
 pytestmark = pytest.mark.integration
 
@@ -233,6 +237,32 @@ def test_writes_verdicts_that_confluents_deserializer_reads(registry, connect, c
         "model": "science:1",
     }
     assert client.get_versions(f"out-{output}-value") == [1]
+
+
+@pytest.mark.parametrize("output", ["Avro", "JsonSchema"])
+@pytest.mark.parametrize("compatibility", ["BACKWARD", "FULL"])
+def test_the_schema_of_verdicts_with_actions_is_compatible_with_the_one_before(
+    registry, connect, client, output, compatibility
+):
+    topic = f"out-{output}-{compatibility}"
+    client.set_compatibility(f"{topic}-value", compatibility)
+    before = catalog.encoder(output, Writing(VERDICTS, connect(registry, topic)))
+    before(Decoded(("x",), None, 42), [0.75], "in/0/7")
+    found = parse(raw())
+    [ruling] = Evaluator(found, VERDICTS.columns).rule(np.array([0.75]))
+    after = catalog.encoder(output, Writing(VERDICTS, connect(registry, topic), decided=True))
+    value = after(Decoded(("x",), None, 42), [0.75], "in/0/7", [ruling])
+    assert client.get_versions(f"{topic}-value") == ([1, 2] if output == "Avro" else [1])
+    read = (
+        AvroDeserializer(client, conf=CONF)
+        if output == "Avro"
+        else JSONDeserializer(None, schema_registry_client=client, conf=CONF)
+    )
+    verdict = read(value, context(topic))
+    assert (verdict["action"], verdict["hold"]) == ("Review", True)
+    assert verdict["policyVersion"] == found.version
+    assert verdict["scores"] == {"removed": 0.75}
+    assert [said["name"] for said in verdict["policies"]] == ["off-topic"]
 
 
 def test_a_schema_is_asked_for_once_and_an_outage_is_not_the_messages_fault(

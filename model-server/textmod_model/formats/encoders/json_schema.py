@@ -1,6 +1,8 @@
-"""JsonSchema: the flat verdict as JSON, framed for the schema registry."""
+"""JsonSchema: the flat verdict as JSON, framed for the schema registry.
 
-from typing import Any
+The schema is open: what policies add is written and not named in it. Registries take a property
+that is added to an open schema for incompatible, and some do so even if the property has no type.
+"""
 
 from textmod_model.formats.encoders.verdict import framed_encoder
 from textmod_model.formats.message import Encoder, OutputFormat, Writing
@@ -14,38 +16,20 @@ PROPERTIES = {
     "threshold": "number",
     "model": "string",
 }
-ACTION_PROPERTIES = {
-    "action": "Allow, Review or Remove: the strictest that a policy in force asks for.",
-    "hold": "Whether a text under review is kept back until somebody looked at it.",
-    "policies": "What each policy says: name, action, label, score, mode.",
-    "policyVersion": "The digest of the policies that decided.",
-    "scores": "The probability of each label.",
-    "explanation": "Spans of the text and their weights, for the actions that ask for it.",
-}
-"""What policies add. The properties have no type: a registry takes a typed one for incompatible,
-since data of the first schema, which is open, might have that name with another type."""
-
-
-def _schema(more: dict[str, Any]) -> str:
-    return dumps(
-        {
-            "$schema": "http://json-schema.org/draft-07/schema#",
-            "title": "Verdict",
-            "type": "object",
-            "properties": {name: {"type": kind} for name, kind in PROPERTIES.items()} | more,
-            "required": list(PROPERTIES),
-        }
-    ).decode()
-
-
-SCHEMA = _schema({})
-DECIDED_SCHEMA = _schema({name: {"description": text} for name, text in ACTION_PROPERTIES.items()})
-"""Of verdicts with an action."""
+SCHEMA = dumps(
+    {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Verdict",
+        "type": "object",
+        "properties": {name: {"type": kind} for name, kind in PROPERTIES.items()},
+        "required": list(PROPERTIES),
+    }
+).decode()
 
 
 def encoder(writing: Writing) -> Encoder:
     """Return the encoder; the schema is registered with the first verdict."""
-    return framed_encoder(writing, "JSON", DECIDED_SCHEMA if writing.decided else SCHEMA)
+    return framed_encoder(writing, "JSON", SCHEMA)
 
 
 FORMAT = OutputFormat("JsonSchema", "application/vnd.confluent.json", encoder, needs_registry=True)
