@@ -36,7 +36,7 @@ def read_model(path: Path) -> ModelSeen:
     file = path / MANIFEST if path.is_dir() else path
     try:
         return model_of(json.loads(file.read_text()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotAccepted(
             "InvalidSpec", f"{file} is no manifest of a model: {error}", retry=False
         ) from error

@@ -196,8 +196,13 @@ def test_what_its_user_or_the_model_changes_is_solved_at_once(change: dict[str, 
 def test_the_record_survives_being_written() -> None:
     first = solved(REMOVE, REVIEW)
     assert Record.read(first.record.written()) == first.record
-    for damaged in (None, "", "{", "[1]", '{"a": 1}', '[{"policy": "a"}]'):
-        assert Record.read(damaged) == Record()
+    entry = json.loads(first.record.written())[0]
+    damaged = [
+        *(None, "", "{", "[1]", '{"a": 1}', '[{"policy": "a"}]', "[" * 100_000),
+        *(json.dumps([entry | {"since": since}]) for since in (float("inf"), "x", None, [])),
+        *(json.dumps([entry | {"atLeast": score}]) for score in (5, -1, float("nan"), "x", {})),
+    ]
+    assert all(Record.read(text) == Record() for text in damaged)
 
 
 def test_without_a_model_what_was_solved_stays() -> None:
@@ -297,3 +302,9 @@ def test_a_models_answer_is_read() -> None:
 def test_what_is_no_answer_is_refused(document: Any) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         answered(document)
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"version": 1}', "[" * 100_000])
+def test_a_form_without_a_version_has_none(text: str | None) -> None:
+    assert Solution.version_in(text) is None
+    assert Solution.version_in(solved(REMOVE).written()) == solved(REMOVE).version

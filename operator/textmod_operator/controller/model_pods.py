@@ -40,7 +40,7 @@ def ask_model(address: str) -> ModelAnswer | None:
         return None
     try:
         return answered(json.loads(answer[1]))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -6,6 +6,7 @@ It is an annotation of the ConfigMap that holds the solved form: an operator tha
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,10 +59,8 @@ class Record:
 
 
 def _decided(entry: dict[str, Any]) -> Decided:
-    at_least = entry["atLeast"]
-    return Decided(
-        str(entry["asked"]),
-        str(entry["model"]),
-        None if at_least is None else float(at_least),
-        float(entry["since"]),
-    )
+    at_least, since = entry["atLeast"], float(entry["since"])
+    if not math.isfinite(since) or not (at_least is None or 0 <= at_least <= 1):
+        raise ValueError("no time, or no score")
+    threshold = None if at_least is None else float(at_least)
+    return Decided(str(entry["asked"]), str(entry["model"]), threshold, since)

@@ -109,7 +109,7 @@ class Solution:
         """The version of a solved form as text; None where it is none."""
         try:
             version = json.loads(written or "null")["version"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return None
         return version if isinstance(version, str) else None
 
