@@ -13,6 +13,7 @@ from objects import body, scaling_seen
 from world import DEPLOYMENT, NOW, World, pod, serving
 
 from textmod_operator import naming
+from textmod_operator.conditions import differ_in_rates_alone
 from textmod_operator.controller.decisions import changes_condition
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.passes import next_pass
@@ -148,6 +149,18 @@ def test_the_status_says_what_each_rule_does() -> None:
     here.scaling = scaling_seen(reading=LagUnknown(1000.0, "No broker answers."))
     here.run(spec(REMOVE, REVIEW))
     assert "actionsPerHour" not in status(here)["policies"][0]
+
+
+def test_a_rate_alone_is_written_with_the_other_figures() -> None:
+    here = world()
+    here.run(spec(ASKED))
+    before = status(here)
+    here.scaling = scaling_seen(in_per_second=50.0)
+    here.run(spec(ASKED))
+    assert status(here)["policies"] != before["policies"]
+    assert differ_in_rates_alone(before, status(here))
+    here.run(spec({**ASKED, "atLeast": 0.7}))
+    assert not differ_in_rates_alone(before, status(here))
 
 
 def test_the_pods_stay_the_same_when_policies_change() -> None:

@@ -14,7 +14,8 @@ The rules of conditions, all in one place:
 """
 
 from textmod_operator.conditions.events import Notice, notices
-from textmod_operator.conditions.figures import FAST, FIGURES, figures
+from textmod_operator.conditions.figures import FIGURES, figures
+from textmod_operator.conditions.policies import differ_in_rates_alone
 from textmod_operator.conditions.published import published, unknown
 from textmod_operator.conditions.states import ORDER, PARTS, PASSING, ConditionState
 from textmod_operator.conditions.status import (
@@ -25,13 +26,13 @@ from textmod_operator.conditions.status import (
 )
 
 __all__ = [
-    "FAST",
     "FIGURES",
     "ORDER",
     "PARTS",
     "PASSING",
     "ConditionState",
     "Notice",
+    "differ_in_rates_alone",
     "failed_status",
     "figures",
     "held_status",

@@ -9,8 +9,6 @@ from typing import Final
 from textmod_operator.state import LagUnknown, Manifest, ScalingSeen
 
 FIGURES: Final = ("lag", "rates", "scaling")
-"""The parts of the status that the lag brings."""
-FAST: Final = (*FIGURES, "policies")
 """The parts of the status that change by themselves, and are written at a limited rate."""
 
 

@@ -118,6 +118,15 @@ def policies_status(seen: PoliciesSeen | None, known: Manifest) -> Manifest:
     return {**version, "policies": [_policy(one, seen.rate) for one in seen.solution.policies]}
 
 
+def differ_in_rates_alone(before: Manifest, after: Manifest) -> bool:
+    """Whether two statuses have the same policies but for how many texts they are about."""
+
+    def rules(status: Manifest) -> list[Manifest]:
+        return [one | {"actionsPerHour": None} for one in status.get("policies") or ()]
+
+    return rules(before) == rules(after)
+
+
 def _policy(policy: SolvedPolicy, rate: float | None) -> Manifest:
     result: Manifest = {
         "name": policy.name,

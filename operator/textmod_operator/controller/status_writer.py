@@ -9,7 +9,7 @@ from typing import Protocol
 
 from textmod_operator import metrics
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.conditions import FAST, notices
+from textmod_operator.conditions import FIGURES, differ_in_rates_alone, notices
 from textmod_operator.state import Manifest, ObjectKey
 
 
@@ -57,7 +57,8 @@ class StatusWriter:
         before = body.get("status") or {}
         after = {name: value for name, value in status.items() if value is not None}
         patch = merge_patch(before, after)
-        if says_nothing_new(patch) or (set(patch) <= set(FAST) and not self.figures_due(key)):
+        fast = set(patch) <= {*FIGURES, "policies"} and differ_in_rates_alone(before, after)
+        if says_nothing_new(patch) or (fast and not self.figures_due(key)):
             return
         self.merge(key, patch)
         if about is None:
@@ -69,7 +70,7 @@ class StatusWriter:
         """Merge a patch into the status at once."""
         after = self._cluster.patch_status(key, patch)
         metrics.STATUS_WRITES.inc()
-        if set(patch) & set(FAST):
+        if set(patch) & set(FIGURES):
             self._figures_written[key] = self._clock()
         if after is not None:
             self._wrote(key, after)
