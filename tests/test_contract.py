@@ -5,13 +5,21 @@ The two never import each other; this is where they meet.
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from objects import moderation
 
+from textmod_model.artifact import Attribute
 from textmod_model.formats import catalog
 from textmod_model.policies.solved import parse
+from textmod_model.serving.cli import describe_model
+from textmod_model.serving.policies import PolicyFile
+from textmod_model.serving.predictor import ModelInfo, Predictor
 from textmod_model.settings import Settings, load
 from textmod_operator import policies
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
@@ -175,3 +183,30 @@ def test_the_solved_form_that_the_operator_writes_is_read(rate: float | None, mo
         rule.at_least for rule in solution.policies[0].rules
     ]
     assert (read.explanation.actions, read.explanation.offsets) == ((), "Utf16")
+
+
+def test_what_a_pod_says_of_its_model_is_read(tmp_path: Path) -> None:
+    histogram = {"without": (50,) * 200, "having": tuple(range(200))}
+    labels = [
+        Attribute(name=name, threshold=0.5, metrics={}, **histogram) for name in ("toxic", "insult")
+    ]
+    one = ModelInfo(
+        "m", "1", "sha256:" + "a" * 64, "seed", ("kept", "removed"), 0.5, attributes=(labels[0],)
+    )
+    two = replace(one, names=("toxic", "insult"), attributes=tuple(labels))
+    old = replace(one, attributes=())
+    file = PolicyFile(tmp_path / "policies.json", ("removed",))
+    file.check()
+
+    def asked(info: ModelInfo, policies_file: PolicyFile | None) -> policies.ModelAnswer:
+        predictor = Predictor(lambda _texts: np.empty(0), info)
+        document = json.loads(json.dumps(describe_model(predictor, policies_file)))
+        return policies.answered(document)
+
+    assert asked(two, None).model.labels == ("toxic", "insult")
+    assert asked(two, None).model.histogram("insult") is not None
+    assert asked(one, None).model.histogram("toxic") is not None
+    assert asked(old, None).model.labels == ("removed",)
+    assert asked(old, None).model.histogram("removed") is None
+    assert asked(one, file).version is None
+    assert "cannot be read" in str(asked(one, file).error)

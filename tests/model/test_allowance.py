@@ -137,8 +137,9 @@ def test_a_note_is_short_however_much_was_spent():
     note = group.replicas[0].note(0)
     assert len(note) < 180
     again = Allowance(lambda: {0}, lambda: 1, lambda: group.now)
-    again.load(0, note)
-    assert again.note(0) == note
+    for written in (note, f"rate=812.5;{note}", f"{note}\0"):
+        again.load(0, written)
+        assert again.note(0) == note
 
 
 KEY = key_of("off-topic", 0)

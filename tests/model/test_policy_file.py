@@ -1,10 +1,12 @@
 """The file of the policies: read when it changes, kept in force when it cannot be used."""
 
+import argparse
 import logging
 
 import pytest
 from policy_sets import ConfigMap, document, policy, raw, rule
 
+from textmod_model.serving import redrive_cli
 from textmod_model.serving.policies import PolicyFile
 
 
@@ -69,3 +71,20 @@ def test_none_at_the_start_is_a_sentence_until_there_are_some(config_map, file):
     config_map.write(raw())
     file.check()
     assert file.missing() is None
+
+
+def test_a_redrive_through_the_model_needs_the_policies_too(tmp_path, seed_path, capsys):
+    environment = {
+        "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "TEXTMOD_INPUT_TOPIC": "in",
+        "TEXTMOD_OUTPUT_TOPIC": "out",
+        "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
+        "TEXTMOD_CONSUMER_GROUP": "group",
+        "TEXTMOD_ARTIFACT": str(seed_path),
+        "TEXTMOD_POLICIES_FILE": str(tmp_path / "policies.json"),
+    }
+    parser = argparse.ArgumentParser()
+    redrive_cli.add_command(parser.add_subparsers())
+    arguments = parser.parse_args(["redrive", "--to", "output"])
+    assert redrive_cli.run(arguments, environment) == 78
+    assert "No policies are in force" in capsys.readouterr().err

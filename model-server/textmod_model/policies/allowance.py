@@ -145,7 +145,7 @@ class Allowance:
 
 
 def _entries(note: str) -> list[tuple[str, int, list[int]]]:
-    _, found, entries = note.partition("spent=")
+    _, found, entries = note.rstrip("\0").partition("spent=")  # a client may leave a C string's end
     read = []
     for entry in entries.split("|") if found else ():
         match = _ENTRY.fullmatch(entry)
