@@ -12,8 +12,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_model import settings
 from textmod_model.health import Health
-from textmod_model.stream import stall
+from textmod_model.stream import group_view, stall
 from textmod_model.stream.consumer import GroupConsumer
+from textmod_model.stream.group_lookup import GroupLookup
 from textmod_model.stream.speed import Speed
 
 pytestmark = pytest.mark.integration
@@ -69,8 +70,9 @@ class Group:
             "TEXTMOD_DELIVERY": self.delivery,
             "TEXTMOD_POD_NAME": f"pod-{len(self.members)}" if self.pods else "",
         }
+        read = settings.load(environment)
         member = GroupConsumer(
-            settings.load(environment), Health(streaming=True), Speed(1000.0, 1, 256)
+            read, Health(streaming=True), Speed(1000.0, 1, 256), group=GroupLookup(read)
         )
         self.members.append(member)
         return member
@@ -203,3 +205,28 @@ def test_a_partition_that_stands_still_is_restarted_and_an_idle_one_is_not(
     assert read([member], until=bool) == [(0, 0)]
     assert "partition 0 has messages and does not move: restart it" in caplog.text
     assert member._health.stalled is None
+
+
+def test_an_assignment_that_got_lost_on_its_way_makes_the_member_join_anew(
+    broker, monkeypatch, caplog, delivery
+):
+    """The coordinator believes that we read both; nothing that this member sees says so."""
+    monkeypatch.setattr(group_view, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(group_view, "DISAGREE_SECONDS", 2.0)
+    group = Group(broker.bootstrap_servers, delivery, pods=False)
+    member = group.join()
+    try:
+        group.send(0)
+        assert read([member], until=bool) == [(0, 0)]
+        assert owned(member) == {0, 1}
+        assert read([member], seconds=5) == []
+        assert "joining anew" not in caplog.text, "a healthy group is left alone"
+
+        member._membership.unassign(member._consumer, [1])  # as if it had never come
+        group.send(1)
+        member._view.note(-1)
+        assert (1, 0) in read([member], until=lambda found: (1, 0) in found)
+        assert "differ on partitions [1]; joining anew" in caplog.text
+        assert owned(member) == {0, 1}
+    finally:
+        member.close()

@@ -12,6 +12,8 @@ from textmod_model.health import Health
 from textmod_model.policies.solved import parse
 from textmod_model.stream import kafka_config
 from textmod_model.stream.consumer import GroupConsumer
+from textmod_model.stream.group_view import DISAGREE_SECONDS, LOOK_SECONDS
+from textmod_model.stream.group_view import Member as GroupMember
 from textmod_model.stream.speed import Speed
 from textmod_model.stream.stall import STALLED_SECONDS
 
@@ -41,7 +43,7 @@ PROTOCOLS = {
 class Member:
     """A consumer on a fake cluster, with the clock that it looks at."""
 
-    def __init__(self, monkeypatch, protocol, delivery, partitions=3):
+    def __init__(self, monkeypatch, protocol, delivery, partitions=3, group=None):
         self.cluster = FakeCluster(partitions)
         self.clock = Clock()
         self.health = Health(streaming=True)
@@ -62,6 +64,7 @@ class Member:
             settings.load(STREAM | {"TEXTMOD_DELIVERY": delivery}),
             self.health,
             Speed(812.5, 1, 256),
+            group=group,
             connect=connect,
             clock=self.clock,
         )
@@ -328,6 +331,66 @@ def test_closing_on_a_broker_without_the_protocol_is_no_traceback(member):
     member.client.event(KafkaError(KafkaError._FATAL, "UNSUPPORTED_VERSION", True))
     member.consumer.close()
     assert all(client.closed for client in member.clients)
+
+
+class Coordinator:
+    """What the group's coordinator says, asked by every look."""
+
+    def __init__(self):
+        self.members = None
+        self.asked = 0
+        self._open = False
+
+    def ask(self):
+        self.asked += 1
+        self._open = True
+
+    def answer(self):
+        found, self._open = (self.members if self._open else None), False
+        return found
+
+
+@pytest.fixture
+def doubted(monkeypatch):
+    """A member of partition 0, and the coordinator that it asks."""
+    coordinator = Coordinator()
+    member = Member(monkeypatch, "kip-848", "AtLeastOnce", group=coordinator)
+    member.client.rebalance(assigned=[0])
+    member.fetch()
+    return member, coordinator
+
+
+def test_a_partition_that_only_the_coordinator_knows_to_be_ours_makes_us_join_anew(doubted):
+    member, coordinator = doubted
+    coordinator.members = {"me": GroupMember(frozenset({0, 1}), frozenset({0, 1}))}
+    member.turn_for(DISAGREE_SECONDS)
+    assert len(member.clients) == 1, "a rebalance takes its time"
+    member.turn_for(2 * LOOK_SECONDS)
+    assert len(member.clients) == 2
+    assert member.clients[0].closed
+    member.client.rebalance(assigned=[0, 1])
+    member.cluster.append(1, b"waits")
+    assert member.fetch() == {1: [0]}
+
+
+def test_a_coordinator_that_agrees_is_not_asked_again_before_something_happens(doubted):
+    member, coordinator = doubted
+    coordinator.members = {"me": GroupMember(frozenset({0}), frozenset({0}))}
+    member.turn_for(LOOK_SECONDS + 1)
+    asked = coordinator.asked
+    member.turn_for(200)
+    assert coordinator.asked == asked
+    assert len(member.clients) == 1
+    member.consumer._statistics(json.dumps({"brokers": {"b": {"req_timeouts": 1}}}))
+    member.turn_for(200)
+    assert coordinator.asked == asked + 1
+
+
+def test_a_coordinator_that_does_not_answer_changes_nothing(doubted):
+    member, coordinator = doubted
+    member.turn_for(300)
+    assert coordinator.asked > 10
+    assert len(member.clients) == 1
 
 
 def merged(into, more):

@@ -296,6 +296,9 @@ class FakeConsumer:
     def consumer_group_metadata(self):
         return SimpleNamespace(member=self)
 
+    def memberid(self):
+        return "me"
+
     # --- how librdkafka does it ---
 
     def _serve(self):

@@ -273,11 +273,12 @@ def _threshold(settings: Settings, default: float) -> float:
 
 def _source(settings: Settings, health: Health, predictor: "Predictor") -> "GroupConsumer":
     from textmod_model.stream.consumer import GroupConsumer
+    from textmod_model.stream.group_lookup import GroupLookup
     from textmod_model.stream.speed import Speed, usable_cores
 
     benchmark = predictor.info.messages_per_second
     speed = Speed(benchmark, usable_cores(), settings.batch_max_messages)
-    return GroupConsumer(settings, health, speed)
+    return GroupConsumer(settings, health, speed, group=GroupLookup(settings))
 
 
 def _schemas(settings: Settings) -> "Schemas | None":

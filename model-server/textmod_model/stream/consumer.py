@@ -6,7 +6,7 @@ the `Revocation` to run through before partitions are given up.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import methodcaller
 from typing import Any, Protocol, cast
 
@@ -17,6 +17,7 @@ from textmod_model.health import Health
 from textmod_model.policies.allowance import Allowance
 from textmod_model.settings import Settings
 from textmod_model.stream import kafka_config
+from textmod_model.stream.group_view import GroupView, Member
 from textmod_model.stream.kafka import (
     ClientMessage,
     Consumer,
@@ -64,6 +65,18 @@ class Revocation(Protocol):
         ...
 
 
+class CoordinatorsView(Protocol):
+    """Asks the group's coordinator who reads what, in the background."""
+
+    def ask(self) -> None:
+        """Send the request, if none is on its way."""
+        ...
+
+    def answer(self) -> Mapping[str, Member] | None:
+        """Return the members by their ids, once; None while there is no answer, or it failed."""
+        ...
+
+
 class GroupConsumer:
     """A consumer with its membership and offsets.
 
@@ -71,6 +84,7 @@ class GroupConsumer:
 
     Args:
         settings: the server's settings.
+        group: asks the group's coordinator for its view; None: nobody does.
         health: gets what this consumer learns of brokers and of partitions that stand still.
         speed: reported in the metadata of every offset.
         connect: opens the client.
@@ -84,6 +98,7 @@ class GroupConsumer:
         health: Health,
         speed: Speed,
         *,
+        group: CoordinatorsView | None = None,
         connect: Callable[[dict[str, Any]], Consumer] = open_consumer,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -108,6 +123,8 @@ class GroupConsumer:
         """Of the budgets of policies; what was spent is written beside every offset."""
         self._protocols = list(PROTOCOLS)
         self._watchdog = Watchdog(settings.input_topic, health)
+        self._group = group
+        self._view = GroupView()
         self._check_at = 0.0
         self._consumer = self._subscribe()
 
@@ -139,6 +156,7 @@ class GroupConsumer:
             self._membership.start_pending(self._consumer)
             self._settled = self._membership.starts | self._settled
             self._watchdog.check(now, self._consumer, self._membership)
+            self._look_at_group(now)
         messages = self._carried or self._fetch(most, wait, linger)
         if not messages:
             self._watchdog.stall.empty_fetches += 1
@@ -326,6 +344,27 @@ class GroupConsumer:
         )
         return consumer
 
+    def _look_at_group(self, now: float) -> None:
+        """Join the group anew where the coordinator and this member differ for too long."""
+        if self._group is None or self._protocols[0] != "consumer":
+            return
+        if self._view.due(now):
+            self._view.asked(now)
+            self._group.ask()
+        members = self._group.answer()
+        if members is None:
+            return
+        reads = frozenset(self._membership.partitions)
+        issue = self._view.compare(now, self._consumer.memberid(), reads, members)
+        if issue is not None:
+            log.warning(
+                "the group's coordinator and this member differ on partitions %s; joining anew",
+                sorted(issue) or "of all",
+            )
+            self.close(self._revocation)
+            self._carried, self._joined = [], False
+            self._consumer = self._subscribe()
+
     def _error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - says that, not why
             self._health.kafka_error = error.str()
@@ -371,6 +410,13 @@ class GroupConsumer:
         figures = orjson.loads(text)
         if any(broker.get("state") == "UP" for broker in figures.get("brokers", {}).values()):
             self._health.kafka_seen = self._clock()
+        self._view.note(
+            sum(
+                broker.get("req_timeouts", 0) + broker.get("disconnects", 0)
+                for broker in figures.get("brokers", {}).values()
+            )
+            + figures.get("cgrp", {}).get("rebalance_cnt", 0)
+        )
         topic = figures.get("topics", {}).get(self._settings.input_topic, {})
         owned = self._membership.partitions
         ends = {}

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -19,6 +19,9 @@ from confluent_kafka import Message as ClientMessage
 from textmod_model.errors import ConfigurationError
 from textmod_model.settings import Settings
 from textmod_model.stream import aws, kafka_config
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 __all__ = [
     "OFFSET_BEGINNING",
@@ -104,6 +107,13 @@ def open_producer_with(options: dict[str, Any]) -> Producer:
 def open_consumer(options: dict[str, Any]) -> Consumer:
     """Open a consumer with these options and callbacks. Raises ConfigurationError."""
     return _open(Consumer, options)
+
+
+def open_admin(settings: Settings) -> "AdminClient":
+    """Open a client for questions about topics and groups. Raises ConfigurationError."""
+    from confluent_kafka.admin import AdminClient
+
+    return _open(AdminClient, kafka_config.client(settings) | {"error_cb": log_error})
 
 
 def is_unsupported(error: KafkaError) -> bool:

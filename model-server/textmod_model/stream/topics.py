@@ -8,9 +8,8 @@ from typing import Any
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from textmod_model.settings import Settings
-from textmod_model.stream import kafka_config
 from textmod_model.stream.delivery.rules import TopicRules
-from textmod_model.stream.kafka import KafkaException, log_error
+from textmod_model.stream.kafka import KafkaException, open_admin
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +33,7 @@ class TopicRulesLookup:
         """Send the request, if none is on its way."""
         if self._client is not None:
             return
-        options: dict[str, Any] = kafka_config.client(self._settings) | {"error_cb": log_error}
-        self._client = AdminClient(options, logger=logging.getLogger("textmod_model.librdkafka"))
+        self._client = open_admin(self._settings)
         topics = (self._settings.output_topic, self._settings.dead_letter_topic)
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
         answers = self._client.describe_configs(resources, request_timeout=REQUEST_SECONDS)

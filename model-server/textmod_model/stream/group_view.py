@@ -1,0 +1,83 @@
+"""Whether the group's coordinator and this member agree on what it reads. Pure.
+
+An answer of the coordinator can be lost, and a client can lose track of an assignment that it was
+given (seen once in sixty storms of members whose answers were lost; librdkafka 2.16): a partition
+then belongs to a member that does not know it, and nobody reads it. No position stands still, so
+that only the coordinator's own view can tell.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+LOOK_SECONDS: Final = 15.0
+"""Between two looks, while there is reason to doubt."""
+
+DISAGREE_SECONDS: Final = 40.0
+"""A rebalance under way is over by then, revocations that wait for a slow broker included."""
+
+
+class Member(NamedTuple):
+    """What the coordinator says of one member."""
+
+    assigned: frozenset[int]
+    target: frozenset[int]
+    """What it is to have once others have given it up."""
+
+
+class GroupView:
+    """Follows the coordinator's view for as long as something gives reason to doubt.
+
+    A group at peace costs no request: only requests without an answer, lost connections and
+    rebalances are reasons. Times are monotonic seconds.
+    """
+
+    def __init__(self) -> None:
+        self._troubles: int | None = None
+        self._doubts = True
+        self._look_at = 0.0
+        self._differs: frozenset[int] | None = None
+        self._since = 0.0
+
+    def note(self, troubles: int) -> None:
+        """Take the client's count of what could have cost it an answer."""
+        if troubles != self._troubles:
+            self._troubles = troubles
+            self._doubts = True
+
+    def due(self, now: float) -> bool:
+        """Whether the coordinator is to be asked now."""
+        return self._doubts and now >= self._look_at
+
+    def asked(self, now: float) -> None:
+        """Note that it was asked."""
+        self._look_at = now + LOOK_SECONDS
+
+    def compare(
+        self, now: float, me: str, reads: frozenset[int], members: Mapping[str, Member]
+    ) -> frozenset[int] | None:
+        """Take an answer; returns the partitions at issue once that has lasted too long.
+
+        Args:
+            now: monotonic seconds.
+            me: this member's id.
+            reads: the partitions that this member knows to be its own.
+            members: the group, by member id.
+        """
+        differs = _difference(me, reads, members)
+        if not differs and me in members:
+            self._doubts, self._differs = False, None
+            return None
+        if differs != self._differs:
+            self._differs, self._since = differs, now
+        if now - self._since < DISAGREE_SECONDS:
+            return None
+        self._differs = None
+        return differs
+
+
+def _difference(me: str, reads: frozenset[int], members: Mapping[str, Member]) -> frozenset[int]:
+    """Return the partitions that the member has and the coordinator does not give it, or the other
+    way round, and those it is to have that nobody has."""
+    mine = members.get(me, Member(frozenset(), frozenset()))
+    taken = frozenset().union(*(member.assigned for member in members.values()))
+    return (mine.assigned ^ reads) | (mine.target - taken)
