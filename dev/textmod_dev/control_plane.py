@@ -318,6 +318,11 @@ class ControlPlane:
         """The node exists and its Ready condition is True."""
         return self._condition(f"/api/v1/nodes/{name}", "Ready")
 
+    def crd_established(self, name: str) -> bool:
+        """The API server serves the kind of a CustomResourceDefinition."""
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+        return self._condition(path, "Established")
+
     def api_available(self, name: str) -> bool:
         """The aggregator reaches the API that an APIService names."""
         path = f"/apis/apiregistration.k8s.io/v1/apiservices/{name}"
@@ -327,7 +332,7 @@ class ControlPlane:
         answer = self.get(path)
         if answer.status_code != httpx.codes.OK:
             return False
-        conditions = answer.json().get("status", {}).get("conditions", [])
+        conditions = answer.json().get("status", {}).get("conditions") or []  # null at first
         return any(c["type"] == kind and c["status"] == "True" for c in conditions)
 
 

@@ -266,7 +266,13 @@ class LocalCluster:
 
     def _install_crd(self, file: Path) -> None:
         self.kubectl("apply", "--server-side", "-f", str(file))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(file))
+        # Not `kubectl wait`: it fails on an object whose status is still empty.
+        for crd in yaml.safe_load_all(file.read_text()):
+            name = crd["metadata"]["name"]
+            wait_until(
+                functools.partial(self.control_plane.crd_established, name),
+                f"the API of {name} was served",
+            )
 
     def _start_process_node(self) -> None:
         self._progress.step("Starting the process node")

