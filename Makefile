@@ -4,8 +4,9 @@
 SHELL := /bin/bash
 
 BIN := .venv/bin
-# A run of tests ends with make, even when make is killed (tests/conftest.py).
-PYTEST := TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
+# A run of tests ends with make, even when make is killed (tests/conftest.py). The byte code of the
+# tests is kept, or every worker would compile all of them anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 # Most integration tests wait, so that more of them run side by side than there are cores: a file is
 # run by one worker (pytest-xdist), the files with slow tests first (tests/conftest.py).
 WORKERS ?= 3
