@@ -21,6 +21,10 @@ MEMO_BYTES = 24 * MIB
 QUEUE_BYTES = 24 * MIB
 """librdkafka's consumer queue and one fetch (see `kafka_config`); the rest of it is small."""
 
+CALLS_BYTES = 32 * MIB
+"""What synchronous calls take: a process that shares what is loaded, has 20 MiB of its own after
+texts of the worst kinds (measured, recipe default), and a small memo."""
+
 SPARE_BYTES = 32 * MIB
 """Fragmentation, connections, a scrape."""
 
@@ -47,7 +51,7 @@ def largest_value(settings: Settings) -> int:
 
 def largest_within(limit: int, resident: int) -> int:
     """Return the same for a limit and a process's memory before its first text, both in bytes."""
-    room = limit - resident - MEMO_BYTES - QUEUE_BYTES - SPARE_BYTES
+    room = limit - resident - MEMO_BYTES - QUEUE_BYTES - CALLS_BYTES - SPARE_BYTES
     return max(SMALLEST_VALUE, min(LARGEST_VALUE, room // SCORING_BYTES))
 
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from textmod_model.artifact import Artifact
 from textmod_model.scoring.compiled import Compiled, Floats, Memory
 from textmod_model.scoring.packed import Chunks, integers, slots
-from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend
+from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend, Scorer
 from textmod_model.scoring.self_check import SelfChecked
 from textmod_model.scoring.shortcut import Shortcut
 
@@ -181,8 +181,23 @@ class Wrong:
     def cold(self) -> "Wrong":
         return Wrong(0.0)
 
+    def another(self) -> "Wrong":
+        return Wrong(self.wrong_by)
+
     def forget(self) -> None:
         self.wrong_by = 0.0
+
+
+def test_another_scorer_has_the_same_scores_and_memories_of_its_own(made: Artifact) -> None:
+    scorer = Scorer.from_artifact(made)
+    other = scorer.another()
+    assert other is not None
+    texts = ["you idiot xqzw-1 wonderfuhcwm", "the study, (sic) e.g. can't"]
+    expected = PipelineBackend(made).score(texts)
+    np.testing.assert_allclose(other.score(texts), expected, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(scorer.score(texts[::-1]), expected[::-1], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(other.score(texts[:1]), expected[:1], rtol=0, atol=TOLERANCE)
+    assert other.mismatches == 0
 
 
 def test_a_wrong_score_is_found_corrected_and_counted(caplog: pytest.LogCaptureFixture) -> None:

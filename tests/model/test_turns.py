@@ -2,10 +2,15 @@
 
 import asyncio
 import time
+from functools import partial
 
+import numpy as np
 import pytest
 
+from textmod_model.serving.predictor import ModelInfo, Predictor
 from textmod_model.serving.turns import SLICE_CHARACTERS, BusyError, Places, Turns, slices
+
+INFO = ModelInfo("m", "1", "d", "seed", ("kept", "removed"), 0.5)
 
 
 def soon():
@@ -37,12 +42,39 @@ def test_a_call_waits_for_what_is_scored_and_gives_up_at_its_deadline():
 
 def test_the_stream_goes_first():
     turns = Turns()
-    turns._stream_waits = 1
+    turns._stream_wants = True
     with pytest.raises(BusyError), turns.call(soon()):
         pass
-    turns._stream_waits = 0
+    turns._stream_wants = False
     with turns.call(soon()):
         pass
+
+
+def test_beside_a_scorer_of_their_own_calls_keep_no_stream_waiting():
+    turns = Turns(apart=True)
+    with turns.call(soon()), turns.stream(), pytest.raises(BusyError), turns.call(soon()):
+        pass
+    with turns.stream(), pytest.raises(BusyError), turns.call(soon()):
+        pass
+    with turns.call(soon()):
+        pass
+
+
+def test_the_stream_scores_while_a_call_does():
+    """Here within the call; a lock for both would wait for itself."""
+
+    class ForCalls:
+        def score(self, texts):
+            return predictor.score(texts) * 2
+
+        def close(self):
+            pass
+
+    quarter = partial(np.full, fill_value=0.25)
+    predictor = Predictor(
+        lambda texts: quarter(len(texts)), INFO, beside_stream=True, for_calls=ForCalls()
+    )
+    assert predictor.score_for_call(["a", "b" * SLICE_CHARACTERS]).tolist() == [0.5, 0.5]
 
 
 def test_an_error_while_scoring_gives_the_scorer_back():

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MEMO_LIMIT: Final = 100_000
 """Chunks remembered beyond the artifact's own, about 200 bytes each."""
+SMALL_MEMO_LIMIT: Final = 10_000
+"""The same of a backend beside another one."""
 _SLICE_CHARACTERS: Final = 1 << 18
 _SLICE_TEXTS: Final = 512
 _KEPT_CHARACTERS: Final = 1 << 20
@@ -62,6 +64,13 @@ class Explains(Protocol):
     def briefs(self, texts: Sequence[str], asked: Asked) -> Sequence[dict[str, Any]]: ...
 
 
+@runtime_checkable
+class Repeatable(Protocol):
+    """A backend of which another thread can have its own, of the same model."""
+
+    def another(self) -> SelfChecked: ...
+
+
 class Scorer:
     """Probabilities of "removed" for batches of texts. Not for several threads at once."""
 
@@ -79,7 +88,16 @@ class Scorer:
     @property
     def mismatches(self) -> int:
         """How many of the texts that were scored a second time had another score at first."""
-        return self._backend.mismatches if isinstance(self._backend, SelfChecked) else 0
+        return self._backend.mismatches if isinstance(self._backend, SelfChecked | _Later) else 0
+
+    def another(self) -> "Scorer | None":
+        """Return a scorer of the same model for another thread, None if the backend has none.
+
+        It costs nothing until it is asked for a score.
+        """
+        if not isinstance(self._backend, Repeatable):
+            return None
+        return Scorer(_Later(self._backend.another), self._labels)
 
     def score(self, texts: Sequence[str]) -> Floats:
         """Return P(removed) in [0, 1] of each text, shape (n,). Never raises on a str.
@@ -111,6 +129,23 @@ class Scorer:
         if not isinstance(self._backend, Explains):
             return None
         return list(self._backend.briefs(texts, asked))
+
+
+class _Later:
+    """A backend that is made when it is asked for a score."""
+
+    def __init__(self, make: Callable[[], SelfChecked]) -> None:
+        self._make = make
+        self._made: SelfChecked | None = None
+
+    @property
+    def mismatches(self) -> int:
+        return 0 if self._made is None else self._made.mismatches
+
+    def score(self, texts: Sequence[str]) -> Floats:
+        if self._made is None:
+            self._made = self._make()
+        return self._made.score(texts)
 
 
 class PipelineBackend:
@@ -168,6 +203,14 @@ class CompiledBackend:
         except BaseException:
             self.forget()
             raise
+
+    def another(self, *, memo_limit: int = SMALL_MEMO_LIMIT) -> "CompiledBackend":
+        """Return a backend of the same model, for another thread: with memories of its own."""
+        other = copy.copy(self)
+        other.memo = Memo(self._model, limit=memo_limit, analyzer=self.memo.analyzer)
+        other.shortcut = Shortcut(other.memo)
+        other._explains, other._last = None, []  # noqa: SLF001  # its own kind
+        return other
 
     def cold(self) -> "CompiledBackend":
         """Return a backend of the same model that remembers nothing from one call to the next.

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from textmod_model.artifact import Manifest
     from textmod_model.formats.message import Schemas
     from textmod_model.metrics import Metrics
+    from textmod_model.scoring.scorer import Scorer
     from textmod_model.serving.policies import PolicyFile
     from textmod_model.serving.predictor import Predictor
+    from textmod_model.serving.scorer_process import ScorerProcess
     from textmod_model.stream.consumer import GroupConsumer
     from textmod_model.stream.judge import Budgets, Judge
     from textmod_model.stream.worker import Worker
@@ -105,7 +107,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     """Load, and only then join the group: a model that can't be loaded must take no partitions from
     those that serve."""
     health = Health(streaming=settings.streaming == "Native")
-    predictor = load_predictor(settings)
+    predictor = load_predictor(settings, calls_apart=synchronous and health.streaming)
     policies = open_policies(settings, predictor)
     health.undecided = None if policies is None else policies.missing()
     from textmod_model.metrics import Metrics
@@ -162,6 +164,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     finally:
         health.stopping = True
         servers.stop()
+        predictor.close()
     if failed.is_set():
         raise ServingError("A server ended by itself; the log says why.")
 
@@ -208,8 +211,19 @@ def _until_stopped(worker: "Worker | None", stop: threading.Event) -> None:
         )
 
 
-def load_predictor(settings: Settings) -> "Predictor":
-    """Check and load the artifact; raises ArtifactRefused."""
+def _for_calls(scorer: "Scorer") -> "ScorerProcess | None":
+    """Start the process that scores for calls, if there can be a second scorer of the model."""
+    from textmod_model.serving.scorer_process import ScorerProcess
+
+    other = scorer.another()
+    return None if other is None else ScorerProcess.fork(other)
+
+
+def load_predictor(settings: Settings, *, calls_apart: bool = False) -> "Predictor":
+    """Check and load the artifact; raises ArtifactRefused.
+
+    With `calls_apart` another process scores for calls. It is forked here: call this first.
+    """
     from textmod_model import artifact, budget
     from textmod_model.scoring.scorer import Scorer
     from textmod_model.serving.predictor import ModelInfo, Predictor
@@ -234,14 +248,16 @@ def load_predictor(settings: Settings) -> "Predictor":
         thresholds=tuple(attribute.threshold for attribute in manifest.attributes[1:]),
         attributes=manifest.attributes,
     )
+    calls = _for_calls(scorer) if calls_apart else None
     return Predictor(
         scorer.score,
         info,
         settings.message_text_field,
-        mismatches=lambda: scorer.mismatches,
+        mismatches=lambda: scorer.mismatches + (calls.mismatches if calls else 0),
         largest=budget.largest_value(settings),
         beside_stream=settings.streaming == "Native",
         briefs=scorer.briefs,
+        for_calls=calls,
     )
 
 

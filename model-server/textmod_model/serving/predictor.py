@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,13 @@ class ModelInfo:
         }
 
 
+class CallScorer(Protocol):
+    """A scorer that calls have for themselves."""
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float64]: ...
+    def close(self) -> None: ...
+
+
 class Predictor:
     """Scores texts for several threads, one at a time: the scorer keeps memos of its own."""
 
@@ -104,20 +111,23 @@ class Predictor:
         largest: int = budget.LARGEST_VALUE,
         beside_stream: bool = False,
         briefs: Briefs = lambda _texts, _asked: None,
+        for_calls: CallScorer | None = None,
     ) -> None:
         """Take a scorer's `score`, and how many wrong scores it has found by itself so far.
 
         `largest` is the size in bytes of the largest message or request that is scored. Beside a
-        stream, calls are held to short texts. `briefs` explains what was scored.
+        stream, calls are held to short texts. `briefs` explains what was scored. `for_calls` is a
+        scorer that calls have for themselves; without it they share the stream's.
         """
         self._score = score
         self._briefs = briefs
+        self._for_calls = for_calls
         self.policies: Callable[[], Evaluator | None] = lambda: None
         """Returns the policies in force. A call's answer has what they say in its tags, and it
         spends no budget."""
         self.mismatches = mismatches
         self.largest = largest
-        self._turns = Turns()
+        self._turns = Turns(apart=for_calls is not None)
         self._longest = LONGEST_TEXT if beside_stream else None
         self._path = tuple(text_field.split("."))
         self.info = info
@@ -126,6 +136,11 @@ class Predictor:
         """Return the probability of "removed" of each text, shape (n,). For the stream."""
         with self._turns.stream():
             return self._score(texts)
+
+    def close(self) -> None:
+        """End the process that scores for calls, if there is one."""
+        if self._for_calls is not None:
+            self._for_calls.close()
 
     def briefs(self, texts: Sequence[str], asked: Asked) -> Sequence[dict[str, Any]] | None:
         """Return the brief explanation of each text; None if the model cannot be explained.
@@ -146,10 +161,11 @@ class Predictor:
                 " beside a stream: send it to the input topic."
             )
         deadline = time.monotonic() + CALL_SECONDS
+        score = self._score if self._for_calls is None else self._for_calls.score
         parts = []
         for part in slices(texts):
             with self._turns.call(deadline):
-                parts.append(self._score(part))
+                parts.append(score(part))
         return np.concatenate(parts)
 
     def answer(self, document: object) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Who scores next: the stream before synchronous calls, and calls a little at a time.
 
-The scorer serves one thread at once. A call gives it back after each slice, and takes it again only
-when the stream does not want it, so a call delays the stream by one slice at most.
+A call gives its turn back after each slice, and takes it again only when the stream does not want
+to score. Beside a stream calls have a scorer of their own, in another process (`scorer_process`),
+so that the stream waits for none.
 """
 
 import asyncio
@@ -67,44 +68,50 @@ class Places:
 
 
 class Turns:
-    """A lock whose first user, the stream, never waits for more than one slice of a call."""
+    """Who scores: the stream at once, or after one slice of a call; calls one at a time.
 
-    def __init__(self) -> None:
-        self._free = threading.Condition()
-        self._taken = False
-        self._stream_waits = 0
+    A scorer serves one thread. Where calls have one of their own (`apart`) the stream never waits
+    for them, and they begin no slice while it scores; otherwise it waits for the slice at hand,
+    which a text of the worst kind makes 25 ms long.
+    """
+
+    def __init__(self, *, apart: bool = False) -> None:
+        self._apart = apart
+        lock = threading.Lock()
+        self._for_stream, self._for_calls = threading.Condition(lock), threading.Condition(lock)
+        self._called = False
+        self._stream_wants = False
 
     @contextmanager
     def stream(self) -> Iterator[None]:
-        """Hold the scorer for a batch."""
-        with self._free:
-            self._stream_waits += 1
-            while self._taken:
-                self._free.wait()
-            self._stream_waits -= 1
-            self._taken = True
+        """Score a batch."""
+        with self._for_stream:
+            self._stream_wants = True
+            while self._called and not self._apart:
+                self._for_stream.wait()
         try:
             yield
         finally:
-            self._give_back()
+            with self._for_calls:
+                self._stream_wants = False
+                self._for_calls.notify()
 
     @contextmanager
     def call(self, deadline: float) -> Iterator[None]:
-        """Hold the scorer for a slice; `deadline` by time.monotonic(). Raises BusyError."""
-        with self._free:
-            while self._taken or self._stream_waits:
-                if not self._free.wait(deadline - time.monotonic()):
+        """Score a slice; `deadline` by time.monotonic(). Raises BusyError."""
+        with self._for_calls:
+            while self._called or self._stream_wants:
+                if not self._for_calls.wait(deadline - time.monotonic()):
+                    self._for_calls.notify()  # it may have been this one's turn
                     raise BusyError("the stream keeps the model busy; try again later.")
-            self._taken = True
+            self._called = True
         try:
             yield
         finally:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        with self._free:
-            self._taken = False
-            self._free.notify_all()
+            with self._for_calls:
+                self._called = False
+                self._for_stream.notify()
+                self._for_calls.notify()
 
 
 def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:

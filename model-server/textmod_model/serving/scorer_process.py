@@ -1,0 +1,110 @@
+"""A process that scores for synchronous calls, so that they take nothing from the stream.
+
+Two threads of one process share the interpreter's lock, and a call's thread that holds it and waits
+for a core keeps the stream waiting as long. A process that was forked shares the model's memory,
+has its own lock, and yields its core to the stream (`NICER`).
+"""
+
+import gc
+import logging
+import marshal
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from io import BufferedRWPair, BytesIO
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+NICER: Final = 10
+ANSWER_SECONDS: Final = 30.0
+"""How long one slice of a call may take; it is scored in milliseconds."""
+
+
+Channel = BufferedRWPair | BytesIO
+
+
+class CallScorer(Protocol):
+    """What scores; its counts are its own."""
+
+    @property
+    def mismatches(self) -> int: ...
+    def score(self, texts: Sequence[str]) -> NDArray[np.float64]: ...
+
+
+class ScorerProcess:
+    """Scores in a process of its own, and in this one if that has ended. For one thread at once."""
+
+    def __init__(self, scorer: CallScorer, process: int, channel: socket.socket) -> None:
+        """Take the scorer to fall back on, and the id of a process that answers on a channel."""
+        self._scorer, self._process = scorer, process
+        channel.settimeout(ANSWER_SECONDS)
+        self._socket = channel
+        self._channel: BufferedRWPair | None = channel.makefile("rwb")
+        self._mismatches = 0
+
+    @classmethod
+    def fork(cls, scorer: CallScorer) -> "ScorerProcess":
+        """Start the process. Call it before any thread is started and any connection opened."""
+        gc.freeze()  # what is loaded stays, and stays shared: a collection would write to all of it
+        ours, theirs = socket.socketpair()
+        process = os.fork()
+        if process == 0:
+            status = 1
+            try:
+                ours.close()
+                os.nice(NICER)
+                for number in (signal.SIGTERM, signal.SIGINT):  # it ends with its parent
+                    signal.signal(number, signal.SIG_IGN)
+                with theirs.makefile("rwb") as channel:
+                    answer(channel, scorer)
+                status = 0
+            finally:
+                os._exit(status)  # nothing of the parent's is to be cleaned up here
+        theirs.close()
+        return cls(scorer, process, ours)
+
+    @property
+    def mismatches(self) -> int:
+        """How many wrong scores were found in the process, and in this one since."""
+        return self._mismatches + self._scorer.mismatches
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return what the scorer does."""
+        if self._channel is not None:
+            try:
+                _send(self._channel, list(texts))
+                scores, self._mismatches = marshal.load(self._channel)  # noqa: S302  # our own
+                return np.array(scores)
+            except (OSError, EOFError, ValueError, TypeError):
+                log.exception("the process that scores for calls has ended; scoring in this one")
+                self.close()
+        return self._scorer.score(texts)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._channel is None:
+            return
+        self._channel = None
+        self._socket.close()
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+
+
+def answer(channel: Channel, scorer: CallScorer) -> None:
+    """Score lists of texts until the other side has closed the channel."""
+    while True:
+        try:
+            texts: list[str] = marshal.load(channel)  # noqa: S302  # our parent's
+        except (EOFError, OSError):
+            return
+        _send(channel, (scorer.score(texts).tolist(), scorer.mismatches))
+
+
+def _send(channel: Channel, what: Any) -> None:  # noqa: ANN401  # what marshal takes
+    marshal.dump(what, channel)
+    channel.flush()
