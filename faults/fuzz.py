@@ -123,6 +123,69 @@ def _read_file(data: bytes, name: str) -> None:
         assert len(read.texts) == len(read.labels)
 
 
+@cache
+def _predictor() -> Any:  # noqa: ANN401 - its module is imported here first
+    import numpy as np
+
+    from textmod_model.serving.predictor import ModelInfo, Predictor
+
+    info = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
+    return Predictor(lambda texts: np.full(len(texts), 0.25), info)
+
+
+@target
+def perspective(data: bytes) -> None:
+    """A request of Perspective is answered or refused in Google's shape; spans are of the text."""
+    from textmod_model.formats.payload import dumps
+    from textmod_model.serving import perspective as protocol
+    from textmod_model.serving.calls import AnswerError
+    from textmod_model.serving.dropins import DropIns
+    from textmod_model.serving.perspective_request import AnalyzeRequest, SuggestRequest, parse
+
+    for kind in (SuggestRequest, AnalyzeRequest):
+        try:
+            request = parse(kind, data)
+        except AnswerError as error:
+            dumps(error.document)
+            continue
+        if isinstance(request, AnalyzeRequest):
+            dropins = DropIns({"TOXICITY": "removed"}, ())
+            with contextlib.suppress(AnswerError):
+                found: Any = protocol.answer(request, _predictor(), dropins)
+                dumps(found)
+                for scores in found.get("attributeScores", {}).values():
+                    for span in scores["spanScores"]:
+                        assert 0 <= span["begin"] < span["end"] <= len(request.comment.text)
+
+
+@target
+def moderations(data: bytes) -> None:
+    """A request of OpenAI's moderations is answered or refused in its shape."""
+    from textmod_model.formats.payload import dumps
+    from textmod_model.serving import openai
+    from textmod_model.serving.calls import AnswerError
+
+    try:
+        found = openai.answer(openai.texts(data), _predictor())
+    except AnswerError as error:
+        found = error.document
+    dumps(found)
+
+
+@target
+def recorded_scores(data: bytes) -> None:
+    """A file of two scores makes thresholds or one sentence."""
+    from textmod_model.training import thresholds
+    from textmod_model.training.dataset import DatasetError
+
+    file = _scratch() / "both.csv"
+    file.write_bytes(data)
+    with contextlib.suppress(DatasetError):
+        pairs = thresholds.read(file, "perspective", "ours")
+        found = thresholds.mapped(pairs, 0.8)
+        assert 0 <= found.low <= found.high <= 1
+
+
 @target
 def manifest(data: bytes) -> None:
     """A damaged artifact is refused in one sentence."""

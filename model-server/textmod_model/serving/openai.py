@@ -22,17 +22,17 @@ def routes(calls: Calls, dropins: DropIns) -> list[Route]:
     async def moderations(request: Request) -> Response:
         def work(body: bytes) -> object:
             _admit(request.headers.get("authorization", ""), dropins)
-            return answer(_texts(body), calls.predictor)
+            return answer(texts(body), calls.predictor)
 
         return await calls.answer(request, "openai", work, failure)
 
     return [Route("/v1/moderations", moderations, methods=["POST"])]
 
 
-def answer(texts: list[str], predictor: Predictor) -> object:
+def answer(given: list[str], predictor: Predictor) -> object:
     """Return one result a text. Raises BusyError and TooLargeError of `turns`."""
     points = predictor.info.operating_points
-    rows = predictor.score_for_call(texts).tolist()
+    rows = predictor.score_for_call(given).tolist()
     return {
         "id": f"modr-{uuid.uuid4().hex}",
         "model": predictor.info.label,
@@ -52,7 +52,7 @@ def _result(row: list[float], points: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _texts(body: bytes) -> list[str]:
+def texts(body: bytes) -> list[str]:
     """Return the texts of a request; the parts of a multi-part input are one text.
 
     Raises AnswerError.
@@ -70,13 +70,13 @@ def _texts(body: bytes) -> list[str]:
         )
     if not isinstance(document.get("model"), str | None):
         raise _refused("Invalid type for 'model': expected a string.", "model", "invalid_type")
-    texts = _inputs(document["input"])
-    if len(texts) > MOST_INPUTS:
+    found = _inputs(document["input"])
+    if len(found) > MOST_INPUTS:
         message = f"Invalid 'input': at most {MOST_INPUTS} texts a call."
         raise _refused(message, "input", "array_above_max_length")
-    if not texts or any(not text or text.isspace() for text in texts):
+    if not found or any(not text or text.isspace() for text in found):
         raise _refused("Invalid 'input': a text is empty.", "input", "invalid_value")
-    return texts
+    return found
 
 
 def _inputs(given: object) -> list[str]:
