@@ -7,6 +7,7 @@ import os
 import signal
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,6 +28,11 @@ END_WITH_PARENT = "TEXTMOD_END_WITH_PARENT"
 PR_SET_PDEATHSIG = 1  # prctl(2)
 SLOW = ("integration", "slow")
 """Markers of tests that take seconds to minutes."""
+LONGEST = [
+    Path(__file__).parent / "integration" / name
+    for name in ("test_faults.py", "test_membership.py", "test_stream.py")
+]
+"""Files that take more than two minutes; one that is begun last keeps the others waiting."""
 LINGER_SECONDS = 5.0
 """How long a process may take to end after the tests have."""
 
@@ -75,13 +81,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, where pytest-xdist has several workers.
+    """Put the longest files first, where pytest-xdist has several workers.
 
     The files of unit tests, many and short, come last and keep all workers busy to the end.
     """
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if any(map(item.get_closest_marker, SLOW))}
-        items.sort(key=lambda item: item.path not in slow)
+        items.sort(key=lambda item: (item.path not in LONGEST, item.path not in slow))
 
 
 def _left_behind() -> list[str]:
