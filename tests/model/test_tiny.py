@@ -1,5 +1,6 @@
 """Data of any size and kind trains a model that can be packaged, or is refused in a sentence."""
 
+import csv
 import random
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 from textmod_model import __main__ as command
-from textmod_model.training import sample, train
-from textmod_model.training.dataset import Dataset, digest
+from textmod_model import artifact
+from textmod_model.training import report, sample, train
+from textmod_model.training.dataset import Dataset, digest, read
 
 RECIPES = ("default", "seed")
 
@@ -90,6 +92,44 @@ def test_random_tiny_data_trains_or_refuses(seed: int, tmp_path: Path) -> None:
     share = draw.choice((0.05, 0.3, 0.5))
     labels = [int(draw.random() < share) for _ in range(rows)]
     outcome(dataset(texts, labels), draw.choice(RECIPES), tmp_path)
+
+
+ODD_WORDS = (
+    "abcdefg", "!?.,", "😀👍🏽", "科学研究", "αβγδ", "0123456789", "ا ب ت", "\u200d\u200b",
+    "\ud7ff\x07\x01",
+    "'\"()[]{}<>&;", "a\u0301\u0302", "<U+0041>", "&amp;", "](", "\\", "http://a.b", "z" * 200,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_random_labels_shares_and_votes_train_and_are_shown(seed: int, tmp_path: Path) -> None:
+    """From the file to the report: no row is lost, no label breaks, no plot collapses."""
+    draw = random.Random(seed)  # noqa: S311
+    pool = [*draw.choice(ODD_WORDS), *draw.sample(ODD_WORDS, 3)]
+    rows, names = (
+        draw.choice((60, 120, 300)),
+        [f"label {at}" for at in range(draw.choice((1, 2, 3)))],
+    )
+    shares, votes = (
+        draw.choice(([0, 1], [0, 1], [0, 1 / 3, 0.5, 1])),
+        draw.choice(([1], [1, 3, 1000])),
+    )
+    path = tmp_path / "data.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", *names, "n"])
+        for at in range(rows):
+            words = draw.choices(pool, k=draw.choice((1, 2, 5, 60)))
+            text = draw.choice(("", " ")).join(words) + f" {at % (rows // 2)}"
+            writer.writerow([text, *draw.choices(shares, k=len(names)), draw.choice(votes)])
+    data = read(path, label_columns=names, votes_column="n" if len(votes) > 1 else None)
+    assert len(data) == rows
+    recipe = draw.choice(RECIPES)
+    trained = outcome(data, recipe, tmp_path / "model")
+    if trained is not None:
+        made = artifact.load(tmp_path / "model")
+        assert "<svg" in report.render(made.manifest, trained, data, {"recipe": [0.5, 0.6]})
 
 
 def test_a_training_can_be_repeated(tmp_path: Path) -> None:
