@@ -212,4 +212,5 @@ def _thresholds(axes: Axes, one: PolicyTrial, *, named: bool) -> None:
                 color=_COLORS[act],
                 ha="right" if right else "left",
                 va="top",
+                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
             )
