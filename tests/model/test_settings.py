@@ -60,7 +60,14 @@ def test_a_password_shows_nowhere():
         ({"TEXTMOD_MESSAGE_TEXT_FIELD": "a..b"}, "TEXTMOD_MESSAGE_TEXT_FIELD: must be a dotted"),
         ({"PREDICTIVE_UNIT_GRPC_SERVICE_PORT": "0"}, "PREDICTIVE_UNIT_GRPC_SERVICE_PORT: "),
         ({"PREDICTIVE_UNIT_PARAMETERS": "{}}"}, "must be a JSON list of {name, value, type}"),
-        ({"TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "TEXTMOD_KAFKA_SASL_USERNAME"),
+        ({"TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "TEXTMOD_KAFKA_SASL_MECHANISM"),
+        (
+            {
+                "TEXTMOD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "TEXTMOD_KAFKA_SASL_MECHANISM": "PLAIN",
+            },
+            "TEXTMOD_KAFKA_SASL_USERNAME",
+        ),
         ({"TEXTMOD_KAFKA_SSL_KEY_FILE": "/key"}, "belong together"),
         ({"TEXTMOD_SHUTDOWN_SECONDS": "soon"}, "TEXTMOD_SHUTDOWN_SECONDS: "),
     ],
