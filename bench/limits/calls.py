@@ -4,7 +4,8 @@
 
 50 messages/s go through the stream, first alone, then while ten clients send the worst bodies that
 a call may have, one after the other: long texts, many texts, and texts that are refused.
-`stream_p99_ratio_under_calls` is the one p99 over the other.
+`stream_p99_ratio_under_calls` is the one p99 over the other, `calls_process_own_mib` what the
+process that scores for calls shares with nobody after that.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from lane import BROKER, MIB, Lane, in_thread, merge, train
+from lane import BROKER, MIB, Lane, in_thread, merge, own_mib, train
 
 from textmod_dev.kafka_broker import KafkaBroker
 
@@ -98,7 +99,7 @@ def main() -> None:
         model = args.model or train(folder)
         with KafkaBroker(folder / "kafka", properties=BROKER) as broker:
             lane = Lane(broker.bootstrap_servers, model)
-            with lane.worker():
+            with lane.worker() as worker:
                 lane.send(b"a first one")
                 lane.read()
                 time.sleep(2)
@@ -110,12 +111,14 @@ def main() -> None:
                     time.sleep(2)
                     beside = float(np.percentile(latencies(lane, args.seconds), 99))
                     answers, _ = calling.communicate()
+                    own = own_mib(worker.pid)
             lane.consumer.close()
     merge(
         {
             "stream_p99_ms_quiet": round(quiet, 2),
             "stream_p99_ms_under_calls": round(beside, 2),
             "stream_p99_ratio_under_calls": round(beside / quiet, 2),
+            "calls_process_own_mib": round(own, 1),
             "calls_answered": json.loads(answers),
         }
     )

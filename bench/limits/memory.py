@@ -3,9 +3,10 @@
     python bench/limits/memory.py [--sizes 1 8 64] [--copies 3]
 
 For each size and kind of text a worker of its own gets copies of one message. `vmhwm_mib` is the
-most that the process ever had resident; `slowest_text_seconds_per_mib` the CPU time of the worst
-text that was scored, not refused, for each MiB. Size "largest" is nine tenths of the largest that
-is scored, which depends on the memory that a process has at its start.
+most that the process ever had resident, and what the process that scores for calls has of its own;
+`slowest_text_seconds_per_mib` the CPU time of the worst text that was scored, not refused, for each
+MiB. Size "largest" is nine tenths of the largest that is scored, which depends on the memory that a
+process has at its start.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from lane import BROKER, LIMIT, MIB, Lane, merge, train
+from lane import BROKER, LIMIT, MIB, Lane, merge, own_mib, train
 
 from textmod_dev.kafka_broker import KafkaBroker
 
@@ -54,9 +55,10 @@ def measure(bootstrap: str, model: Path, text: str, copies: int) -> tuple[float,
             outcomes.add(headers.get("textmod.error.reason", b"verdict").decode())
         took = (sum(process.cpu_times()[:2]) - before) / copies
         status = Path(f"/proc/{worker.pid}/status").read_text()
+        beside = own_mib(worker.pid)
     lane.consumer.close()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(peak.split()[1]) / 1024, took, "+".join(sorted(outcomes))
+    return int(peak.split()[1]) / 1024 + beside, took, "+".join(sorted(outcomes))
 
 
 def largest_scored(bootstrap: str, model: Path) -> int:

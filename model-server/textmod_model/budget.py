@@ -21,9 +21,9 @@ MEMO_BYTES = 24 * MIB
 QUEUE_BYTES = 24 * MIB
 """librdkafka's consumer queue and one fetch (see `kafka_config`); the rest of it is small."""
 
-CALLS_BYTES = 32 * MIB
-"""What synchronous calls take: a process that shares what is loaded, has 20 MiB of its own after
-texts of the worst kinds (measured, recipe default), and a small memo."""
+CALLS_BYTES = 48 * MIB
+"""What a process that scores for calls takes: it shares what is loaded, and has 40 MiB of its own
+after the worst bodies (measured, recipe default)."""
 
 SPARE_BYTES = 32 * MIB
 """Fragmentation, connections, a scrape."""
@@ -40,18 +40,21 @@ NO_LIMIT = 1 << 60
 """cgroup v1 says a number near 2**63 where there is no limit."""
 
 
-def largest_value(settings: Settings) -> int:
-    """Return the bytes of the largest message to score; call it once the model is loaded."""
+def largest_value(settings: Settings, *, calls_apart: bool = False) -> int:
+    """Return the bytes of the largest message to score; call it once the model is loaded.
+
+    With `calls_apart` there is a process that scores for calls.
+    """
     limit = settings.memory_limit or cgroup_limit()
     if limit is None:
         return LARGEST_VALUE
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return largest_within(limit, resident)
+    return largest_within(limit, resident + calls_apart * CALLS_BYTES)
 
 
 def largest_within(limit: int, resident: int) -> int:
     """Return the same for a limit and a process's memory before its first text, both in bytes."""
-    room = limit - resident - MEMO_BYTES - QUEUE_BYTES - CALLS_BYTES - SPARE_BYTES
+    room = limit - resident - MEMO_BYTES - QUEUE_BYTES - SPARE_BYTES
     return max(SMALLEST_VALUE, min(LARGEST_VALUE, room // SCORING_BYTES))
 
 

@@ -1,11 +1,12 @@
 """What fits into a memory limit."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from textmod_model import budget
-from textmod_model.budget import LARGEST_VALUE, MIB, SMALLEST_VALUE, largest_within
+from textmod_model.budget import LARGEST_VALUE, MIB, SMALLEST_VALUE, largest_value, largest_within
 from textmod_model.errors import ConfigurationError
 from textmod_model.settings import load
 
@@ -42,6 +43,14 @@ def test_scoring_the_largest_value_stays_below_the_limit(limit, resident):
 
 def test_the_default_limit_takes_a_long_comment():
     assert largest_within(512 * MIB, 150 * MIB) > 500_000
+
+
+def test_a_process_for_calls_takes_its_part(monkeypatch):
+    resident = SimpleNamespace(ru_maxrss=150 * 1024)
+    monkeypatch.setattr(budget.resource, "getrusage", lambda _whose: resident)
+    settings = load({"TEXTMOD_MEMORY_LIMIT": "512Mi"})
+    alone, beside = (largest_value(settings, calls_apart=apart) for apart in (False, True))
+    assert alone - beside == budget.CALLS_BYTES // budget.SCORING_BYTES
 
 
 @pytest.mark.parametrize(

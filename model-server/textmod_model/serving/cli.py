@@ -254,7 +254,7 @@ def load_predictor(settings: Settings, *, calls_apart: bool = False) -> "Predict
         info,
         settings.message_text_field,
         mismatches=lambda: scorer.mismatches + (calls.mismatches if calls else 0),
-        largest=budget.largest_value(settings),
+        largest=budget.largest_value(settings, calls_apart=calls is not None),
         beside_stream=settings.streaming == "Native",
         briefs=scorer.briefs,
         for_calls=calls,
