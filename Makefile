@@ -129,7 +129,8 @@ bench-evasion: setup ## texts written to evade, recipes seed and default (some m
 	$(BIN)/python -m bench.evasion $(if $(DATA),--data $(DATA)) \
 	    --json $(if $(filter 1,$(RECORD)),bench/results,.state)/evasion.json
 
-bench-policies: setup ## budgets over replicas that come and go; how fast changes reach 12 replicas; drop-in protocols (a quarter of an hour)
+bench-policies: setup ## explanations; budgets over replicas that come and go; how fast changes reach 12 replicas; drop-in protocols (twenty minutes)
+	$(BIN)/python -m bench.policies.explanation
 	cd bench && $(abspath $(BIN))/python -m policies.budget
 	$(BIN)/python bench/policies/propagation.py
 	$(BIN)/python bench/policies/dropins.py

@@ -17,7 +17,7 @@ Given the text, all norms are numbers and the decision value is a sum. What is s
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,133 +69,154 @@ _BLOCK: Final = (
 _FEW: Final = 128  # tokens whose product with a slope is too small for threads, see `product`
 
 
-class Grams(Protocol):
-    """Finds n-grams in a row of tokens."""
+class Found(NamedTuple):
+    """What scoring found of the words of texts."""
 
-    def find(self, tokens: Integers) -> tuple[Integers, Indices]: ...
-    def by_size(self, tokens: Integers) -> list[tuple[Integers, Indices]]: ...
-
-
-class Tokens(NamedTuple):
-    """The words of several texts."""
-
-    ids: Integers
-    chunks: Indices
-    """Of each token, the place of its chunk among the texts' chunks."""
+    tokens: Integers
+    """The ids of all words, text after text."""
+    sizes: Integers
+    """How many words each chunk has."""
+    ends: Indices
+    """Of each chunk, the place behind its last word."""
+    features: Integers
+    """The word n-grams, one entry an occurrence: those of one word first, then of two, of three."""
+    places: Indices
+    """The place of each one's first word."""
+    texts: Indices
+    """The text of each one."""
+    cuts: tuple[int, int]
+    """Where those of two words, and of three, begin."""
+    norms: Floats
+    """Of each text's TF-IDF vector."""
 
 
 class Batch(NamedTuple):
-    """Texts, as their scoring found them."""
+    """Texts as their scoring found them."""
 
     indices: Indices
     """Their chunks', the break behind each text included."""
-    starts: Indices
-    """The place of each text's first chunk."""
+    found: Found
     numbers: Floats
     """z of each text, see above; without columns for a model without vectors and shape."""
     having: Floats
     """How many words of each text have a vector."""
 
 
+class Texts(NamedTuple):
+    """Some of the texts of a batch."""
+
+    rows: Indices
+    starts: Indices
+    """The place of each text's first chunk among `places`."""
+    sizes: Indices
+    """How many chunks each has, those around it included."""
+    places: Indices
+    """Of their chunks in the batch, text after text."""
+
+
 class Shares(NamedTuple):
     """What adds up to the decision values of texts, but for the intercept."""
 
     chunks: Floats
-    """Of each chunk, shape (number of chunks,); 0 of those that part the texts."""
+    """Of each of the texts' chunks; 0 of those that part the texts."""
     features: Floats
-    """Shape (number of texts, len(NAMES)); without columns for a model that has none of them."""
+    """Shape (number of texts, len(names)); without columns for a model that has no features."""
 
 
 class Contributions:
     """Share out a compiled model's decision values."""
 
-    def __init__(self, compiled: Compiled, grams: Grams, table: Singles) -> None:
-        """Take a model, what finds its n-grams, and its word vectors, as `Compiled.vectors`."""
+    def __init__(self, compiled: Compiled, table: Singles) -> None:
+        """Take a model, and its word vectors, as `Compiled.vectors`."""
         self._model = compiled
-        self._grams = grams
         self._table = table
         self._heads = compiled.heads()
+        self._products = [compiled.idf * head.weights for head in self._heads]
         self._dimensions = max(table.shape[1] - 1, 0)
         self.names = NAMES if len(compiled.means) or compiled.edges else ()
         """Names of the features that this model has."""
 
-    def shares(
-        self, known: Columns, batch: Batch, label: int, tokens: Tokens | None = None
-    ) -> Shares:
-        """Share out the decision values of one label.
-
-        Args:
-            known: what is known of chunks.
-            batch: the texts.
-            label: index of the label.
-            tokens: the texts' words, if they are not those of their chunks.
-        """
-        indices, starts = batch.indices, batch.starts
-        tokens = tokens or words_of(known, indices)
-        ends = np.append(starts[1:], len(indices))
-        texts = np.repeat(np.arange(len(starts)), ends - starts)
-        words = _Words(tokens.ids, tokens.chunks, texts[tokens.chunks])
-        chunks = self._of_words(words, label, len(texts), len(starts))
-        features = np.zeros((len(starts), len(self.names)))
-        if self._model.grams:
-            mass = np.add.reduceat(known.mass[indices], starts)
+    def shares(self, known: Columns, batch: Batch, texts: Texts, label: int) -> Shares:
+        """Share out the decision values of one label, of some texts of a batch."""
+        model, found = self._model, batch.found
+        words = _words_of(found, texts)
+        chunks = self._of_words(found, words, texts, label)
+        features = np.zeros((len(texts.rows), len(self.names)))
+        if len(model.means):
+            self._share_curve(batch, words, texts.rows, label, Shares(chunks, features))
+        if model.grams:
+            own = batch.indices[texts.places]
+            mass = np.add.reduceat(known.mass[own], texts.starts)
             roots = np.sqrt(np.where(mass > 0, mass, 1))
             weight = known.weight if known.weight.ndim == 1 else known.weight[:, label]
-            chunks += weight[indices] / roots[texts]
-        if len(self._model.means):
-            self._share_curve(words, batch, label, Shares(chunks, features))
-        if self._model.edges:
-            features[:, _BEGINNING] = chunks[starts]
-            features[:, _END] = chunks[ends - 1]
-            chunks[starts] = chunks[ends - 1] = 0
+            chunks += weight[own] / np.repeat(roots, texts.sizes)
+        if model.edges:
+            first, last = texts.starts, texts.starts + texts.sizes - 1
+            features[:, _BEGINNING] = chunks[first]
+            features[:, _END] = chunks[last]
+            chunks[first] = chunks[last] = 0
         return Shares(chunks, features)
 
-    def _of_words(self, words: "_Words", label: int, chunks: int, texts: int) -> Floats:
-        """Return each chunk's share of the word n-grams."""
-        model, weights = self._model, self._heads[label].weights
-        found = self._grams.by_size(words.ids)
-        features = np.concatenate([one for one, _ in found])
-        places = np.concatenate([at for _, at in found])
-        bits = len(model.idf).bit_length()
-        count = len(places).bit_length()
-        keys = ((words.texts[places] << bits) | features) << count
-        keys += np.arange(len(places))  # sorting whole numbers is faster than finding their order
+    def norm(self, features: Integers) -> Floats:
+        """Return the norm of one text's TF-IDF vector, shape (1,), by its n-grams' occurrences."""
+        chosen, counts = np.unique(features, return_counts=True)
+        values = (np.log(counts) + 1 if self._model.sublinear else counts) * self._model.idf[chosen]
+        return np.array([np.sqrt(values @ values) or 1.0])
+
+    def _of_words(self, found: Found, words: "_Words", texts: Texts, label: int) -> Floats:
+        """Return the word n-grams' share of each of the texts' chunks."""
+        chosen: Indices | slice = slice(None)
+        cuts = list(found.cuts)
+        if len(texts.rows) < len(found.norms):
+            is_chosen = np.zeros(len(found.norms), np.bool_)
+            is_chosen[texts.rows] = True
+            chosen = np.flatnonzero(is_chosen[found.texts])
+            cuts = np.searchsorted(chosen, cuts).tolist()
+        features, rows = found.features[chosen], found.texts[chosen]
+        places = found.places[chosen] - words.shifts[rows]
+        shares = self._products[label][features] / found.norms[rows]
+        if self._model.sublinear:
+            shares *= self._dampened(features, rows)
+        # Each n-gram's share again for each of its words.
+        two, three = cuts
+        shares[two:three] /= 2
+        shares[three:] /= 3
+        at = np.concatenate((places, places[two:] + 1, places[three:] + 2))
+        parts = np.concatenate((shares, shares[two:], shares[three:]))
+        owners = words.chunks[at]
+        return np.bincount(owners, parts, len(texts.places)).astype(np.float64, copy=False)
+
+    def _dampened(self, features: Integers, rows: Indices) -> Floats:
+        """Return the part of one occurrence in what k occurrences count, (1 + log k) / k."""
+        bits, count = len(self._model.idf).bit_length(), len(features).bit_length()
+        keys = ((rows << bits) | features) << count
+        keys += np.arange(len(keys))  # sorting whole numbers is faster than finding their order
         keys.sort()
         order = keys & ((1 << count) - 1)
         keys >>= count
-        is_first = np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)]
-        first = np.flatnonzero(is_first)
-        counts = np.diff(first, append=len(keys)).astype(np.float64)
-        rows, features = keys[first] >> bits, keys[first] & ((1 << bits) - 1)
-        values = (np.log(counts) + 1 if model.sublinear else counts) * model.idf[features]
-        norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=texts))
-        each = values * weights[features] / (norms[rows] * counts)
-        shares = np.empty(len(keys))
-        shares[order] = each[np.cumsum(is_first) - 1]
-        # Each n-gram's share again for each of its words.
-        owners, parts, done = [], [], 0
-        for size, (_, at) in enumerate(found, start=1):
-            part = shares[done : done + len(at)] / size
-            done += len(at)
-            owners += [words.chunks[at + offset] for offset in range(size)]
-            parts += [part] * size
-        owner = np.concatenate(owners)
-        return np.bincount(owner, np.concatenate(parts), chunks).astype(np.float64, copy=False)
+        first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)])
+        counts = np.diff(first, append=len(keys))
+        parts = np.empty(len(keys))
+        parts[order] = np.repeat((np.log(counts) + 1) / counts, counts)
+        return parts
 
-    def _share_curve(self, words: "_Words", batch: Batch, label: int, shares: Shares) -> None:
-        """Add what word vectors and shape say to the shares."""
+    def _share_curve(
+        self, batch: Batch, words: "_Words", rows: Indices, label: int, shares: Shares
+    ) -> None:
+        """Add what word vectors and shape say."""
         model, head, size = self._model, self._heads[label], self._dimensions
-        numbers, bent = batch.numbers, squashed(batch.numbers)
+        numbers, having = batch.numbers[rows], batch.having[rows]
+        bent = squashed(numbers)
         ratio = np.divide(bent, numbers, out=np.ones_like(bent), where=numbers != 0)
         slopes = head.straight + ratio * (product(bent, head.quadratic) + head.bend)
         shares.features[:, : _LENGTH + 1] = product((slopes * numbers)[:, size:], _NAME_OF_SHAPE)
         slopes = slopes[:, :size] / model.deviations[:size]
         means = product(slopes, model.means[:size])
-        shares.features[:, _NO_WORDS] = np.where(batch.having > 0, 0, -means)
-        having = np.maximum(batch.having, 1)
+        shares.features[:, _NO_WORDS] = np.where(having > 0, 0, -means)
+        having = np.maximum(having, 1)
         slopes /= np.sqrt(having)[:, None]
         means /= having
-        for block in words.blocks():
+        for block in words.blocks(batch.found.tokens):
             found = np.take(self._table, block.ids, axis=0).astype(np.float64)
             edges = np.flatnonzero(np.diff(block.texts, prepend=-1, append=-1)).tolist()
             said = np.empty(len(found))
@@ -204,28 +225,45 @@ class Contributions:
                 for cut in range(begin, end, _FEW):
                     few = slice(cut, min(cut + _FEW, end))
                     np.dot(found[few, :-1], slope, out=said[few])
-            said -= found[:, -1] * means[block.texts]
+            said -= found[:, -1] * means[block.texts]  # a word without a vector has none of it
             shares.chunks[:] += np.bincount(block.chunks, said, len(shares.chunks))
 
 
-class _Words(NamedTuple):
-    """Words of texts: parallel arrays."""
+class _Block(NamedTuple):
+    """Some words of texts: parallel arrays."""
 
     ids: Integers
     chunks: Indices
     texts: Indices
 
-    def blocks(self) -> "Iterator[_Words]":
-        """Yield them in parts, since a text may be long."""
-        for begin in range(0, len(self.ids), _BLOCK):
+
+class _Words(NamedTuple):
+    """The words of some texts, one text after the other."""
+
+    chunks: Indices
+    """Of each word, the place of its chunk among the texts' chunks."""
+    sizes: Indices
+    """How many words each text has."""
+    shifts: Indices
+    """By row of the batch: what a word's place in the batch is beyond that among these."""
+    rows: Indices
+
+    def blocks(self, tokens: Integers) -> Iterator[_Block]:
+        """Yield ids, chunks and texts of the words in parts, since a text may be long."""
+        places = np.repeat(self.shifts[self.rows], self.sizes) + np.arange(len(self.chunks))
+        texts = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        for begin in range(0, len(places), _BLOCK):
             part = slice(begin, begin + _BLOCK)
-            yield _Words(self.ids[part], self.chunks[part], self.texts[part])
+            yield _Block(tokens[places[part]], self.chunks[part], texts[part])
 
 
-def words_of(known: Columns, indices: Indices) -> Tokens:
-    """Return the words of chunks, as they are remembered."""
-    sizes = known.size[indices]
-    ends = np.cumsum(sizes)
-    places = np.repeat(known.start[indices] - (ends - sizes), sizes)
-    places += np.arange(len(places))
-    return Tokens(known.tokens[places], np.repeat(np.arange(len(indices)), sizes))
+def _words_of(found: Found, texts: Texts) -> _Words:
+    """Return the words of some texts."""
+    of_chunks = found.sizes[texts.places]
+    sizes = np.add.reduceat(of_chunks, texts.starts, dtype=np.int64)
+    shifts = np.zeros(len(found.norms), np.int64)
+    first = texts.starts
+    begins = found.ends[texts.places[first]] - of_chunks[first]
+    shifts[texts.rows] = begins - (np.cumsum(sizes) - sizes)
+    chunks = np.repeat(np.arange(len(of_chunks)), of_chunks)
+    return _Words(chunks, sizes, shifts, texts.rows)

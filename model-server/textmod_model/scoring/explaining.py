@@ -3,33 +3,31 @@
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textmod_model.scoring.compiled import Compiled, Floats
+from textmod_model.scoring.compiled import Compiled, Floats, Integers
 from textmod_model.scoring.contributions import (
     Batch,
     Contributions,
-    Grams,
+    Found,
     Shares,
     Singles,
-    Tokens,
-    words_of,
+    Texts,
 )
 from textmod_model.scoring.explanation import (
     PARTS,
     Asked,
     Explanation,
     Feature,
-    Short,
+    Offsets,
     Span,
     utf16,
-    written,
 )
 from textmod_model.scoring.lookup import Indices
-from textmod_model.scoring.memo import Memo
+from textmod_model.scoring.memo import Columns, Memo
 from textmod_model.scoring.packed import Chunks
 from textmod_model.text import alignment
 from textmod_model.text.alignment import Alignment
@@ -45,16 +43,11 @@ class Pass(NamedTuple):
     """The texts as they were scored: tidy, or undisguised."""
     chunks: Chunks
     """Those of all texts, with the marks between them."""
-    indices: Indices
-    """Each chunk's in the memo."""
     starts: Indices
     """The place of each text's first chunk."""
+    batch: Batch
     decisions: Floats
     """Of each text, shape (n,), or (n, labels); those of `reread` texts are those of `again`."""
-    numbers: Floats
-    """What came of word vectors and shape, standardized."""
-    having: Floats
-    """How many words of each text have a vector."""
     corrected: AbstractSet[int]
     """Texts whose words are not those of their chunks, but of the text as a whole."""
     reread: dict[int, int]
@@ -67,20 +60,24 @@ class Pass(NamedTuple):
         """Tell whether a text's words are those of its chunks, and it was read once."""
         return row not in self.corrected and row not in self.reread
 
+    def chosen(self, rows: Sequence[int]) -> Texts:
+        """Return some of the texts."""
+        begins = self.starts[rows]
+        sizes = np.append(self.starts[1:], len(self.batch.indices))[rows] - begins
+        cuts = np.cumsum(sizes)
+        starts = cuts - sizes
+        places = np.repeat(begins - starts, sizes) + np.arange(cuts[-1])
+        return Texts(np.asarray(rows), starts, sizes, places)
 
-class _Chosen(NamedTuple):
-    """Some texts of a pass, their chunks one after the other, and what these add."""
+    def totals(self, rows: Sequence[int], label: int) -> Floats:
+        """Return some texts' decision values of a label."""
+        return self.decisions[rows] if self.decisions.ndim == 1 else self.decisions[rows, label]
 
-    starts: Indices
-    """The place of each text's first chunk among the chosen."""
-    sizes: Indices
-    """How many chunks each has, those around it included."""
-    places: Indices
-    """Of each chunk in the pass."""
-    origins: Indices
-    """Where each text begins in the pass's letters."""
-    shares: Shares
-    totals: Floats
+
+class Grams(Protocol):
+    """Finds the known n-grams in a row of tokens: those of one word, of two and of three."""
+
+    def by_size(self, tokens: Integers) -> list[tuple[Integers, Indices]]: ...
 
 
 class Explainer:
@@ -90,7 +87,8 @@ class Explainer:
         self._memo = memo
         self._edges = int(compiled.edges)
         self._bases = np.atleast_1d(compiled.intercept).tolist()
-        self._contributions = Contributions(compiled, grams, table)
+        self._grams = grams
+        self._contributions = Contributions(compiled, table)
 
     def explain(
         self, done: Pass, rows: Sequence[int], sent: Sequence[str], label: int
@@ -105,113 +103,132 @@ class Explainer:
             path = path or Alignment(sent)
             alignment.undisguise(path)
             row, done = done.reread[row], done.again
-        found = self._shares(done, [row], label)
-        text, inside = done.texts[row], slice(self._edges, -1)
-        weights = found.shares.chunks[inside].tolist()
-        features = zip(self._contributions.names, found.shares.features[0].tolist(), strict=True)
+        text = done.texts[row]
+        if row in done.corrected:
+            shares = self._shares_as_a_whole(done, row, label)
+        else:
+            known = self._memo.columns()
+            shares = self._contributions.shares(known, done.batch, done.chosen([row]), label)
+        weights = shares.chunks[self._edges : -1].tolist()
+        features = zip(self._contributions.names, shares.features[0].tolist(), strict=True)
         return Explanation(
             tuple(_spans(text, weights, sent, path)),
             tuple(Feature(name, weight) for name, weight in features if weight),
             self._bases[label],
-            float(found.totals[0]),
+            float(done.totals([row], label)[0]),
         )
 
     def briefs(
         self, done: Pass, rows: Sequence[int], sent: Sequence[str], asked: Asked
     ) -> list[dict[str, Any]]:
         """Return the brief explanations of texts, `Explanation.brief`, many at once."""
-        found: list[dict[str, Any]] = [{}] * len(rows)
         plain = [at for at, row in enumerate(rows) if done.is_plain(row)]
+        if len(plain) == len(rows):
+            return self._plain_briefs(done, rows, sent, asked) if plain else []
+        found: dict[int, dict[str, Any]] = {}
         if plain:
-            chosen = [rows[at] for at in plain]
-            texts = [sent[at] for at in plain]
-            shorts = self._shorts(done, chosen, texts, asked)
-            for at, short in zip(plain, shorts, strict=True):
-                found[at] = written(short, asked.offsets)
+            chosen, texts = [rows[at] for at in plain], [sent[at] for at in plain]
+            briefs = self._plain_briefs(done, chosen, texts, asked)
+            found.update(zip(plain, briefs, strict=True))
         for at, row in enumerate(rows):
-            if not done.is_plain(row):
+            if at not in found:
                 whole = self._explain(done, row, sent[at], asked.label)
                 found[at] = whole.brief(asked.max_spans, asked.offsets, sent[at])
+        return [found[at] for at in range(len(rows))]
+
+    def _plain_briefs(
+        self, done: Pass, rows: Sequence[int], sent: Sequence[str], asked: Asked
+    ) -> list[dict[str, Any]]:
+        """Return the brief explanations of texts that are plain."""
+        label, most, offsets = asked
+        chosen = done.chosen(rows)
+        shares = self._contributions.shares(self._memo.columns(), done.batch, chosen, label)
+        weights, places = _largest(_in_parts(shares.chunks), chosen, most)
+        features, columns = _largest_features(_in_parts(shares.features), most)
+        base = int(_in_parts(np.array(self._bases[label])))
+        totals = _in_parts(done.totals(rows, label))
+        others = totals - base - weights.sum(axis=1) - features.sum(axis=1)
+        names = self._contributions.names
+        briefs = []
+        for text, row, spans, weight, feature, column, other, total in zip(
+            sent,
+            rows,
+            self._spans_of(done, chosen, places),
+            (weights / PARTS).tolist(),
+            (features / PARTS).tolist(),
+            columns.tolist(),
+            (others / PARTS).tolist(),
+            (totals / PARTS).tolist(),
+            strict=True,
+        ):
+            tidy = done.texts[row]
+            if tidy != text or not tidy.isascii():
+                told = spans[: sum(map(bool, weight))]
+                spans = _sources(tidy, told, text, offsets)  # noqa: PLW2901  # the better ones
+            briefs.append(
+                {
+                    "offsets": offsets,
+                    "spans": [
+                        {"begin": begin, "end": end, "weight": one}
+                        for (begin, end, _), one in zip(spans, weight, strict=False)
+                        if one
+                    ],
+                    "features": [
+                        {"name": names[at], "weight": one}
+                        for at, one in zip(column, feature, strict=True)
+                        if one
+                    ],
+                    "others": other,
+                    "base": base / PARTS,
+                    "total": total,
+                }
+            )
+        return briefs
+
+    def _spans_of(self, done: Pass, chosen: Texts, places: Indices) -> list[list[list[int]]]:
+        """Return begin and end in an ASCII text, and which of its chunks it is, of each span."""
+        at = chosen.places[places]
+        # A text begins one space behind its beginning, or behind the break before it.
+        before = done.starts[chosen.rows] - (not self._edges)
+        origins = np.where(before < 0, 0, done.chunks.ends[before] + 1)
+        spans = np.stack((done.chunks.starts[at], done.chunks.ends[at], places), axis=2)
+        first = chosen.starts + self._edges
+        spans -= np.stack((origins, origins, first), axis=1)[:, None, :]
+        found: list[list[list[int]]] = spans.tolist()
         return found
 
-    def _shorts(
-        self, done: Pass, rows: Sequence[int], sent: Sequence[str], asked: Asked
-    ) -> list[Short]:
-        label, most, offsets = asked
-        chosen = self._shares(done, rows, label)
-        weights = _in_parts(chosen.shares.chunks)
-        places, told = _largest(weights, chosen, most)
-        at = chosen.places[places]
-        begins = (done.chunks.starts[at] - chosen.origins[:, None]).tolist()
-        ends = (done.chunks.ends[at] - chosen.origins[:, None]).tolist()
-        ordinals = places - chosen.starts[:, None] - self._edges
-        names = self._contributions.names
-        of_features = _in_parts(chosen.shares.features)
-        columns = np.argsort(-np.abs(of_features), axis=1, kind="stable")[:, :most]
-        of_features = np.take_along_axis(of_features, columns, axis=1)
-        features_told = np.count_nonzero(of_features, axis=1).tolist()
-        base = int(_in_parts(np.array(self._bases[label])))
-        shorts = []
-        for row, (text, count, features, weight, total) in enumerate(
-            zip(
-                sent,
-                told.tolist(),
-                features_told,
-                weights[places].tolist(),
-                _in_parts(chosen.totals).tolist(),
-                strict=True,
-            )
-        ):
-            spans = list(zip(begins[row][:count], ends[row][:count], strict=True))
-            tidy = done.texts[rows[row]]
-            if tidy != text or not tidy.isascii():
-                spans = _sources(tidy, spans, ordinals[row, :count].tolist(), text)
-                if offsets == "Utf16":
-                    units = utf16(text, [Span(begin, end, 0) for begin, end in spans])
-                    spans = [(begin, end) for begin, end, _ in units]
-            shorts.append(
-                Short(
-                    spans,
-                    weight[:count],
-                    [names[column] for column in columns[row, :features].tolist()],
-                    of_features[row, :features].tolist(),
-                    base,
-                    total,
-                )
-            )
-        return shorts
-
-    def _shares(self, done: Pass, rows: Sequence[int], label: int) -> _Chosen:
-        """Return what the chunks of some texts add; of a corrected text only of it alone."""
-        begins = done.starts[rows]
-        sizes = np.append(done.starts[1:], len(done.indices))[rows] - begins
-        cuts = np.cumsum(sizes)
-        starts = cuts - sizes
-        places = np.repeat(begins - starts, sizes) + np.arange(cuts[-1])
-        batch = Batch(done.indices[places], starts, done.numbers[rows], done.having[rows])
-        known = self._memo.columns()
-        tokens = None
-        if rows[0] in done.corrected:
-            tokens = self._words(words_of(known, batch.indices), done.texts[rows[0]], len(places))
-        shares = self._contributions.shares(known, batch, label, tokens)
-        totals = done.decisions[rows] if done.decisions.ndim == 1 else done.decisions[rows, label]
-        # One space behind the beginning of a text, or behind the break before it.
-        before = begins if self._edges else begins - 1
-        origins = np.where(before < 0, 0, done.chunks.ends[before] + 1)
-        return _Chosen(starts, sizes, places, origins, shares, totals)
-
-    def _words(self, as_chunks: Tokens, text: str, chunks: int) -> Tokens:
-        """Return the words of a text as a whole, with the chunk of each; edges stay."""
-        edges, last = self._edges, chunks - 1
-        before = as_chunks.chunks < edges
-        behind = as_chunks.chunks == last
-        ids, owners = self._memo.analyzer.words_of_chunks(text)
-        return Tokens(
-            np.concatenate((as_chunks.ids[before], ids, as_chunks.ids[behind])).astype(np.int32),
-            np.concatenate(
-                (as_chunks.chunks[before], np.add(owners, edges), as_chunks.chunks[behind])
-            ).astype(np.int64),
+    def _shares_as_a_whole(self, done: Pass, row: int, label: int) -> Shares:
+        """Return the shares of a text whose words depend on their neighbours."""
+        texts = done.chosen([row])
+        indices = done.batch.indices[texts.places]
+        known, edges = self._memo.columns(), self._edges
+        ids, owners = self._memo.analyzer.words_of_chunks(done.texts[row])
+        sizes = known.size[indices]  # those of the edges stay
+        inside = len(sizes) - 1 - edges
+        sizes[edges:-1] = np.bincount(owners, minlength=inside) if owners else 0
+        first, last = indices[:edges], indices[-1:]
+        tokens = np.concatenate((_ids(known, first), ids, _ids(known, last))).astype(np.int32)
+        grams = self._grams.by_size(tokens)
+        features = np.concatenate([one for one, _ in grams])
+        found = Found(
+            tokens,
+            sizes,
+            np.cumsum(sizes, dtype=np.int64),
+            features,
+            np.concatenate([at for _, at in grams]),
+            np.zeros(len(features), np.int64),
+            (len(grams[0][0]), len(grams[0][0]) + len(grams[1][0])),
+            self._contributions.norm(features),
         )
+        batch = Batch(indices, found, done.batch.numbers[[row]], done.batch.having[[row]])
+        alone = Texts(np.array([0]), texts.starts, texts.sizes, np.arange(len(indices)))
+        return self._contributions.shares(known, batch, alone, label)
+
+
+def _ids(known: Columns, indices: Indices) -> Integers:
+    """Return the words of one chunk, or of none."""
+    parts = [known.tokens[known.start[at] : known.start[at] + known.size[at]] for at in indices]
+    return np.concatenate([np.zeros(0, np.int32), *parts])
 
 
 def _spans(
@@ -229,21 +246,23 @@ def _spans(
 
 
 def _sources(
-    tidy: str, spans: list[tuple[int, int]], ordinals: Sequence[int], sent: str
-) -> list[tuple[int, int]]:
+    tidy: str, spans: Sequence[Sequence[int]], sent: str, offsets: Offsets
+) -> list[tuple[int, int, int]]:
     """Return the spans of the text as sent that chunks of a tidy text come from.
 
     Tidying mixes no chunks, so none of them overlap.
     """
+    found = [(begin, end) for begin, end, _ in spans]
     if not tidy.isascii():
-        found = [match.span() for match in _CHUNK.finditer(tidy)]
-        spans = [found[ordinal] for ordinal in ordinals]
-    if tidy == sent:
-        return spans
-    path = alignment.tidied(sent)
-    if path.text != tidy:
-        return [(0, len(sent))] * len(spans)  # cannot be, see `_spans`
-    return [path.source(begin, end) for begin, end in spans]
+        chunks = [match.span() for match in _CHUNK.finditer(tidy)]
+        found = [chunks[at] for _, _, at in spans]
+    if tidy != sent:
+        path = alignment.tidied(sent)
+        whole = alignment.Span(0, len(sent))  # cannot be, see `_spans`
+        found = [path.source(*span) if path.text == tidy else whole for span in found]
+    if offsets == "Utf16":
+        return [(begin, end, 0) for begin, end, _ in utf16(sent, [Span(*one, 0) for one in found])]
+    return [(begin, end, 0) for begin, end in found]
 
 
 def _in_parts(weights: Floats) -> NDArray[np.int64]:
@@ -252,21 +271,30 @@ def _in_parts(weights: Floats) -> NDArray[np.int64]:
 
 
 def _largest(
-    weights: NDArray[np.int64], chosen: _Chosen, most: int
-) -> tuple[Indices, NDArray[np.int64]]:
-    """Return the places of each text's largest weights, shape (n, most), and how many are not 0."""
-    most = max(min(most, int(chosen.sizes.max())), 0)
+    weights: NDArray[np.int64], texts: Texts, most: int
+) -> tuple[NDArray[np.int64], Indices]:
+    """Return each text's largest weights, shape (n, most), and their places.
+
+    Where a text has fewer chunks the weight is 0, and the place any.
+    """
     greatest = (1 << _BITS) - 1
     bits = len(weights).bit_length()
-    keys = np.repeat(np.arange(len(chosen.sizes)) << _BITS, chosen.sizes)
+    keys = np.repeat(np.arange(len(texts.sizes)) << _BITS, texts.sizes)
     keys += greatest - np.minimum(np.abs(weights), greatest)
     keys = (keys << bits) + np.arange(len(weights))
     keys.sort()
-    columns = np.arange(most)
-    at = np.minimum(chosen.starts[:, None] + columns, len(keys) - 1)
-    places: Indices = keys[at] & ((1 << bits) - 1)
-    told = (columns < chosen.sizes[:, None]) & (weights[places] != 0)
-    return places, np.count_nonzero(told, axis=1)
+    columns = np.arange(max(most, 0))
+    at = texts.starts[:, None] + columns
+    places: Indices = keys[np.minimum(at, len(keys) - 1)] & ((1 << bits) - 1)
+    return weights[places] * (columns < texts.sizes[:, None]), places
+
+
+def _largest_features(weights: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], Indices]:
+    """Return each text's largest weights of features, shape (n, most), and which they are."""
+    if not weights.shape[1]:
+        return weights, weights
+    columns = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, : max(most, 0)]
+    return np.take_along_axis(weights, columns, axis=1), columns
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:

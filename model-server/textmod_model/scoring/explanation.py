@@ -4,7 +4,7 @@ An explanation is exact: base, spans and features add up to the logit of the sco
 positions and numbers, never words of the text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -74,48 +74,22 @@ class Explanation(NamedTuple):
         """
         spans, features = _largest(self.spans, max_spans), _largest(self.features, max_spans)
         units = utf16(text, spans) if offsets == "Utf16" else spans
-        return written(
-            Short(
-                [(span.begin, span.end) for span in units],
-                [parts(span.weight) for span in spans],
-                [feature.name for feature in features],
-                [parts(feature.weight) for feature in features],
-                parts(self.base),
-                parts(self.total),
-            ),
-            offsets,
-        )
-
-
-class Short(NamedTuple):
-    """What is written of an explanation, the largest first; weights in `PARTS` of one."""
-
-    spans: Sequence[tuple[int, int]]
-    weights: Sequence[int]
-    names: Sequence[str]
-    feature_weights: Sequence[int]
-    base: int
-    total: int
-
-
-def written(short: Short, offsets: Offsets) -> dict[str, Any]:
-    """Return what is written as JSON has it, `others` added."""
-    spans, weights, names, feature_weights, base, total = short
-    others = total - base - sum(weights) - sum(feature_weights)
-    return {
-        "offsets": offsets,
-        "spans": [
-            {"begin": begin, "end": end, "weight": weight / PARTS}
-            for (begin, end), weight in zip(spans, weights, strict=True)
-        ],
-        "features": [
-            {"name": name, "weight": weight / PARTS}
-            for name, weight in zip(names, feature_weights, strict=True)
-        ],
-        "others": others / PARTS,
-        "base": base / PARTS,
-        "total": total / PARTS,
-    }
+        base, total = parts(self.base), parts(self.total)
+        told = sum(parts(span.weight) for span in spans)
+        told += sum(parts(feature.weight) for feature in features)
+        return {
+            "offsets": offsets,
+            "spans": [
+                {"begin": begin, "end": end, "weight": parts(weight) / PARTS}
+                for begin, end, weight in units
+            ],
+            "features": [
+                {"name": name, "weight": parts(weight) / PARTS} for name, weight in features
+            ],
+            "others": (total - base - told) / PARTS,
+            "base": base / PARTS,
+            "total": total / PARTS,
+        }
 
 
 def parts(weight: float) -> int:

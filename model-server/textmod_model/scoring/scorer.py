@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, run
 import numpy as np
 
 from textmod_model.scoring.compiled import UNKNOWN, Compiled, Floats, Integers, Memory
+from textmod_model.scoring.contributions import Batch, Found
 from textmod_model.scoring.explaining import Explainer, Pass
 from textmod_model.scoring.explanation import Asked, Explanation
 from textmod_model.scoring.lookup import Indices, Lookup
@@ -35,8 +36,9 @@ SMALL_MEMO_LIMIT: Final = 10_000
 """The same of a backend beside another one."""
 _SLICE_CHARACTERS: Final = 1 << 18
 _SLICE_TEXTS: Final = 512
-_KEPT_CHARACTERS: Final = 1 << 20
-"""Of a part of a batch: what a longer one was found to be is not kept until it is explained."""
+_KEPT_CHARACTERS: Final = 1 << 19
+"""Of the batch scored last, of which it is kept what was found, about 20 bytes a character, so that
+explaining it is cheap. Of a longer batch the beginning is kept."""
 _BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
 # Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
 # which gives the same and costs no more.
@@ -169,6 +171,7 @@ class _Words(NamedTuple):
     """Their n-grams' part of the decision values."""
     vectors: Floats
     """The sum of their vectors, and how many have one."""
+    found: Found
 
 
 class CompiledBackend:
@@ -189,6 +192,7 @@ class CompiledBackend:
         self.shortcut: Shortcut | None = Shortcut(self.memo)
         self._explains: Explainer | None = None
         self._last: list[tuple[Sequence[str], Pass]] = []
+        self._last_characters = 0
 
     @property
     def new_chunks(self) -> int:
@@ -198,6 +202,7 @@ class CompiledBackend:
     def score(self, texts: Sequence[str]) -> Floats:
         """Return the probability of each text; an error leaves the backend as good as new."""
         self._last.clear()
+        self._last_characters = 0
         try:
             return np.concatenate([self._score(part) for part in _slices(texts)])
         except BaseException:
@@ -245,12 +250,14 @@ class CompiledBackend:
         explain: Callable[[Pass, Sequence[int], Sequence[str]], Sequence[_Explained]],
     ) -> list[_Explained]:
         """Explain texts, given what explains those at some rows of a pass."""
-        wanted = set(texts)
+        wanted = set(map(id, texts))
         found: dict[str, _Explained] = {}
         for sent, done in self._last:
             if done.generation == self.memo.generation:
-                rows = {text: row for row, text in enumerate(sent) if text in wanted}
-                found.update(zip(rows, explain(done, [*rows.values()], [*rows]), strict=True))
+                rows = [row for row, one in enumerate(map(id, sent)) if one in wanted]
+                own = [sent[row] for row in rows]
+                if rows:
+                    found.update(zip(own, explain(done, rows, own), strict=True))
         missing = [text for text in dict.fromkeys(texts) if text not in found]
         for part in _slices(missing) if missing else ():
             done = self._pass(part)
@@ -274,7 +281,8 @@ class CompiledBackend:
     def _score(self, texts: Sequence[str]) -> Floats:
         done = self._pass(texts)
         decisions = done.decisions
-        if sum(map(len, texts)) <= _KEPT_CHARACTERS:
+        self._last_characters += sum(map(len, texts))
+        if self._last_characters <= _KEPT_CHARACTERS:
             self._last.append((texts, done))
         with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
             return 1 / (1 + np.exp(-decisions))
@@ -315,10 +323,8 @@ class CompiledBackend:
         reread = {row: at for at, row in enumerate(rest)}
         generation = self.memo.generation
         having = words.vectors[:, -1] if words.vectors.shape[1] else np.zeros(len(texts))
-        return Pass(
-            texts, chunks, indices, starts, decisions, numbers, having, corrected, reread, again,
-            generation,
-        )  # fmt: skip
+        batch = Batch(indices, words.found, numbers, having)
+        return Pass(texts, chunks, starts, batch, decisions, corrected, reread, again, generation)
 
     def _suspects(
         self, said: Integers, places: Indices, breaks: Indices, starts: Indices
@@ -400,15 +406,21 @@ class CompiledBackend:
         """Return what comes of the words of each text."""
         known = self.memo.columns()
         sizes = known.size[indices]
-        ends = np.cumsum(sizes)
+        ends = np.cumsum(sizes, dtype=np.int64)
         places = np.repeat(known.start[indices] - (ends - sizes), sizes)
         places += np.arange(len(places))
         tokens = known.tokens[places]
         is_break = indices == BREAK_INDEX
         rows = np.repeat(np.cumsum(is_break) - is_break, sizes)
         texts = int(np.count_nonzero(is_break))
-        features, at = self._grams.find(tokens)
-        return _Words(self._dot(features, rows[at], texts), self._vectors(tokens, rows, texts))
+        grams = self._grams.by_size(tokens)
+        features = np.concatenate([one for one, _ in grams])
+        at = np.concatenate([places for _, places in grams])
+        decisions, norms = self._dot(features, rows[at], texts)
+        two = len(grams[0][0])
+        cuts = two, two + len(grams[1][0])
+        found = Found(tokens, sizes, ends, features, at, rows[at], cuts, norms)
+        return _Words(decisions, self._vectors(tokens, rows, texts), found)
 
     def _vectors(self, tokens: Integers, rows: Indices, texts: int) -> Floats:
         """Return the sum of each text's word vectors, in blocks, since a text may be long."""
@@ -421,8 +433,8 @@ class CompiledBackend:
             sums[block[first]] += np.add.reduceat(found, first, axis=0, dtype=np.float64)
         return sums
 
-    def _dot(self, features: Integers, rows: Indices, texts: int) -> Floats:
-        """Return the product of each text's normalised TF-IDF vector and the weights.
+    def _dot(self, features: Integers, rows: Indices, texts: int) -> tuple[Floats, Floats]:
+        """Return the product of each text's normalised TF-IDF vector and the weights, and its norm.
 
         `features` holds one entry an occurrence, `rows` the text of each.
         """
@@ -438,12 +450,11 @@ class CompiledBackend:
         values = counts * model.idf[features]
         norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=texts))
         norms[norms == 0] = 1
-        return _beside(
-            [
-                np.bincount(rows, weights=values * head.weights[features], minlength=texts) / norms
-                for head in self._heads
-            ]
-        )
+        products = [
+            np.bincount(rows, weights=values * head.weights[features], minlength=texts) / norms
+            for head in self._heads
+        ]
+        return _beside(products), norms
 
 
 class _Grams:
@@ -455,13 +466,11 @@ class _Grams:
         self._pairs = Lookup(compiled.bigram_keys)
         self._triples = Lookup(compiled.trigram_keys)
 
-    def find(self, tokens: Integers) -> tuple[Integers, Indices]:
-        """Return the features found and the place of each one's first token."""
-        found = self.by_size(tokens)
-        return np.concatenate([one for one, _ in found]), np.concatenate([at for _, at in found])
-
     def by_size(self, tokens: Integers) -> list[tuple[Integers, Indices]]:
-        """Return the same of n-grams of one word, of two and of three."""
+        """Return the features found and the place of each one's first token.
+
+        Those of one word come first, then those of two and of three.
+        """
         model = self._model
         # Words with a vector alone are part of no n-gram; their ids come last.
         tokens = np.where(tokens < self._base, tokens, UNKNOWN)

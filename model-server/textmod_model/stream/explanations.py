@@ -49,16 +49,16 @@ class Explanations:
             failed: places of texts that have no score.
         """
         options = policies.policies.explanation
-        if not options.actions:
+        actions = options.actions
+        if not actions:
             return {}
         found: dict[int, Explained] = {}
         asked: dict[str, list[int]] = {}
-        for place, ruling in enumerate(rulings):
-            if ruling.action in options.actions and place not in failed:
-                if len(texts[place]) > LONGEST_EXPLAINED:
-                    found[place] = _TOO_LONG
-                else:
-                    asked.setdefault(ruling.label, []).append(place)
+        for place in [at for at, ruling in enumerate(rulings) if ruling.action in actions]:
+            if len(texts[place]) > LONGEST_EXPLAINED:
+                found[place] = _TOO_LONG
+            elif place not in failed:
+                asked.setdefault(rulings[place].label, []).append(place)
         for label, places in asked.items():
             wanted = Asked(policies.labels.index(label), options.max_spans, options.offsets)
             found |= self._explained(places, texts, wanted)

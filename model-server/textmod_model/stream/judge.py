@@ -184,7 +184,9 @@ class Judge:
             ruled = rulings[place : place + count] if rulings else ()
             where = f"{topic}/{partition}/{offset}"
             errors = _errors_of(failures, place, count) if failures else None
-            told = [explained.get(at) for at in range(place, place + count)] if explained else ()
+            told: Sequence[Explained | None] = ()
+            if place in explained or (count > 1 and explained):
+                told = [explained.get(at) for at in range(place, place + count)]
             value = _failed(errors[0]) if errors else self._answer(one, score, where, ruled, told)
             place += count
             if isinstance(value, Refused):
