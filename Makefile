@@ -13,7 +13,7 @@ WORKERS ?= 3
 SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo up down status kubectl test lint types imports built unit integration e2e faults fuzz images sbom \
-	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator \
+	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator bench-operator-10000 \
 	bench-isolation bench-autoscaling \
 	bench-autoscaling-real bench-policies \
 	picture generate install-yaml lock clean
@@ -138,8 +138,11 @@ bench-policies: setup ## explanations; budgets over replicas that come and go; h
 bench-training: setup ## a training by the number of rows, up to 200,000 (RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.training --json $(if $(filter 1,$(RECORD)),bench/results,.state)/training.json
 
-bench-operator: setup ## 10, 100 and 1,000 objects (half an hour)
+bench-operator: setup ## 10, 100 and 1,000 objects, and 100 wide ones on three brokers (half an hour)
 	$(BIN)/python bench/operator/run.py
+
+bench-operator-10000: setup ## 10,000 objects (hours; 16 GiB)
+	$(BIN)/python bench/operator/run.py --sizes 10000 --wide 0 --no-single
 
 bench-isolation: setup ## 25 of 30 objects on dead Kafka clusters; leadership; 1,000 specs (an hour; needs libfaketime)
 	$(BIN)/python bench/isolation/unreachable.py

@@ -40,8 +40,9 @@ from textmod_dev.kafka_security import Security
 from textmod_dev.kubectl import Kubectl
 from textmod_dev.manifests import Json
 from textmod_dev.paths import repository_root
-from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, wait_until
+from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, is_free, wait_until
 from textmod_dev.progress import Progress
+from textmod_dev.seldon import webhook
 from textmod_dev.seldon.objects import ENGINE_IMAGE
 
 METRICS_SERVICE = "process-node-metrics"
@@ -84,6 +85,7 @@ class LocalCluster:
         self.state_dir = state_dir.resolve()
         self._progress = progress or Progress(quiet=True)
         self._seldon = seldon
+        self._seldon_process: ManagedProcess | None = None
         self._brokers = brokers
         self._kafka_port = kafka_port
         self._kafka_security = kafka_security
@@ -126,19 +128,37 @@ class LocalCluster:
         self.kubectl("apply", "--server-side", "-f", "-", stdin=manifests.as_list(objects))
 
     def start_seldon(self) -> None:
-        """Installs the SeldonDeployment CRD and starts the stand-in for Seldon's controller."""
+        """Installs the SeldonDeployment CRD and starts the stand-in for Seldon's controller with
+        its webhook; also again after `stop_seldon`."""
         self._progress.step("Installing the Seldon stand-in")
         self._install_crd(SELDON_CRD)
         self.images.set(ENGINE_IMAGE, EXECUTOR, use_args=True)
-        self.keeper.start(
+        port, authority = free_port(), self.control_plane.server_authority
+        pair = authority.issue("seldon", "seldon", hosts=["127.0.0.1"])
+        self._seldon_process = self.keeper.start(
             "seldon-stand-in",
             [
                 sys.executable,
                 "-m",
                 "textmod_dev.seldon.controller",
                 f"--kubeconfig={self.kubeconfig}",
+                f"--webhook-port={port}",
+                f"--certificate={pair.certificate}",
+                f"--key={pair.key}",
             ],
         )
+        wait_until(
+            lambda: not is_free(port),
+            "Seldon's webhook listens",
+            process=self._seldon_process,
+        )
+        self.apply(webhook.configuration(port, authority.certificate))
+
+    def stop_seldon(self) -> None:
+        """Stops the stand-in. The API server then refuses every SeldonDeployment, because nobody
+        answers for the webhook."""
+        if self._seldon_process is not None:
+            self.keeper.stop(self._seldon_process)
 
     def install_operator(self) -> None:
         """Applies the operator's permissions (a Lease in kube-system among them) and its metrics

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Summary, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
@@ -22,6 +22,11 @@ RECONCILES: Final = Histogram(
     "textmod_operator_reconcile_seconds",
     "Duration of a reconcile of one TextModeration.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3.5, 5, 7.5, 10, 30),
+)
+STEPS: Final = Summary(
+    "textmod_operator_reconcile_step_seconds",
+    "Duration of a reconcile's steps that ask somebody; what is left of it is computing.",
+    ["step"],
 )
 RECONCILE_ERRORS: Final = Counter(
     "textmod_operator_reconcile_errors_total", "Reconciles that raised an error."

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from textmod_dev.seldon import webhook
 from textmod_dev.seldon.objects import RejectedError, shortened, status, wanted
 
 NO_ENGINE = {"seldon.io/no-engine": "true"}
@@ -206,3 +207,18 @@ def test_state(seen, state):
     assert result["state"] == state
     assert result["replicas"] == seen.get("replicas", 0)
     assert result["deploymentStatus"]["d"]["availableReplicas"] == seen.get("availableReplicas", 0)
+
+
+def test_the_webhook_refuses_a_kafka_server_without_its_topics_and_a_unit_without_a_container():
+    topics = ["KAFKA_BROKER", "KAFKA_INPUT_TOPIC", "KAFKA_OUTPUT_TOPIC"]
+    kafka = sdep(serverType="kafka")
+    kafka["spec"]["predictors"][0]["svcOrchSpec"] = {"env": [{"name": name} for name in topics]}
+    assert webhook.refusal(kafka) is None
+    kafka["spec"]["predictors"][0]["svcOrchSpec"]["env"].pop()
+    assert "needs KAFKA_OUTPUT_TOPIC" in webhook.refusal(kafka)
+    nobody = sdep()
+    nobody["spec"]["predictors"][0]["graph"]["name"] = "nobody"
+    asked = {"apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "object": nobody}}
+    response = webhook.review(asked)["response"]
+    assert (response["uid"], response["allowed"]) == ("1", False)
+    assert "nobody" in response["status"]["message"]

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,30 @@ def test_seldon_is_missed_and_noticed_when_it_comes(
     started.kubectl("wait", "--for=condition=Ready", "tm/early", "--timeout=90s")
     started.kubectl("delete", "sdep", "early")
     wait_for(lambda: exists(started, "sdep", "early"), 15, "drift is repaired on Seldon too")
+
+
+def test_seldons_webhook_that_nobody_answers_for_is_a_condition_of_new_and_of_changed_objects(
+    started: LocalCluster, apply: Callable[..., None], wait_for: WaitFor
+) -> None:
+    if not exists(started, "crd", "seldondeployments.machinelearning.seldon.io"):
+        started.start_seldon()
+    apply("before", "Seldon")
+    started.kubectl("wait", "--for=condition=Ready", "tm/before", "--timeout=90s")
+    started.stop_seldon()
+    try:
+        apply("during", "Seldon")
+        patch = '{"spec": {"model": {"podAnnotations": {"changed": "yes"}}}}'
+        started.kubectl("patch", "tm", "before", "--type=merge", "-p", patch)
+        for name in ("during", "before"):
+            told = partial(reason, started, name, "WorkloadReady")
+            wait_for(lambda is_told=told: is_told() == "ApplyFailed", 15, f"{name} says so")
+            shown = json.loads(started.kubectl("get", "tm", name, "-o", "json"))
+            assert shown["status"]["observedGeneration"] == shown["metadata"]["generation"]
+            assert "failed calling webhook" in str(shown["status"]["conditions"])
+    finally:
+        started.start_seldon()
+    for name in ("during", "before"):
+        started.kubectl("wait", "--for=condition=Ready", f"tm/{name}", "--timeout=90s")
 
 
 def test_what_happens_while_the_operator_is_away_is_repaired_on_its_return(

@@ -128,14 +128,9 @@ def test_a_kafka_server_without_its_topics_is_refused(apply):
         apply(wrong)
 
 
-def test_a_unit_without_a_container_fails_and_says_so(apply, get, wait_for):
-    apply(sdep(graph={"name": "nobody", "type": "MODEL"}))
-
-    def failed():
-        status = get("sdep", "science").get("status", {})
-        return status.get("state") == "Failed" and "nobody" in status["description"]
-
-    wait_for(failed, 15, "it failed with a description")
+def test_a_unit_without_a_container_is_refused(apply):
+    with pytest.raises(LocalClusterError, match="Can't find container for Predictive Unit nobody"):
+        apply(sdep(graph={"name": "nobody", "type": "MODEL"}))
 
 
 MODEL = """

@@ -20,10 +20,10 @@ class World:
         self.now = 0.0
         self.admin = self.kafka.kafka_admin(PLAINTEXT, clock=lambda: self.now)
 
-    def ensure(self, seconds: int = 15) -> list[str]:
+    def ensure(self, seconds: int = 15, group: str = GROUP) -> list[str]:
         """The requests that it took."""
         self.kafka.requests.clear()
-        self.admin.ensure_group(GROUP, seconds)
+        self.admin.ensure_group(group, seconds)
         return self.kafka.requests
 
 
@@ -76,4 +76,6 @@ def test_a_session_below_the_brokers_minimum_is_not_asked_for_again_and_again() 
     world.kafka.shortest_session = 45_000
     assert world.ensure() == SEEN_BY
     assert world.ensure() == []
-    assert world.kafka.group_configs == {}
+    assert world.ensure(group="textmod.reddit.other") == [], "the brokers are the same"
+    assert world.ensure(60, "textmod.reddit.slow") == SEEN_BY
+    assert world.kafka.group_configs == {"textmod.reddit.slow": {SESSION: "60000"}}

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from textmod_dev.kube_client import ApiError, Json, KubeClient
+from textmod_dev.seldon import webhook
 from textmod_dev.seldon.objects import RejectedError, Wanted, shortened, status, wanted
 
 log = logging.getLogger("textmod_dev.seldon")
@@ -137,9 +138,10 @@ class Controller:
                 raise
 
 
-async def run(kubeconfig: Path) -> None:
-    """Until SIGTERM or SIGINT."""
+async def run(kubeconfig: Path, port: int, certificate: Path, key: Path) -> None:
+    """Until SIGTERM or SIGINT. Serves the webhook too, as Seldon's one process does."""
     async with KubeClient(kubeconfig) as client:
+        server = await webhook.serve(port, certificate, key)
         work = asyncio.create_task(Controller(client).run())
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
@@ -147,10 +149,16 @@ async def run(kubeconfig: Path) -> None:
             await work
         except asyncio.CancelledError:
             log.info("stopped")
+        finally:
+            await server.cleanup()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, required=True)
+    parser.add_argument("--webhook-port", type=int, required=True)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--key", type=Path, required=True)
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(run(parser.parse_args().kubeconfig))
+    asyncio.run(run(given.kubeconfig, given.webhook_port, given.certificate, given.key))

@@ -84,7 +84,7 @@ def deployment_name(sdep: Json, predictor: Json, index: int) -> str:
 def _add_predictor(sdep: Json, predictor: Json, result: Wanted) -> None:
     annotations = predictor.get("annotations", {})
     engine = annotations.get("seldon.io/no-engine", "").lower() != "true"
-    units = {unit["name"]: unit for unit in _units(predictor["graph"])}
+    asked = {unit["name"]: unit for unit in units(predictor["graph"])}
     services = shortened(f"{sdep['metadata']['name']}-{predictor['name']}")
     found: dict[str, Json] = {}
     for index, component in enumerate(predictor.get("componentSpecs", ())):
@@ -92,7 +92,7 @@ def _add_predictor(sdep: Json, predictor: Json, result: Wanted) -> None:
             continue
         deployment = _deployment(sdep, predictor, index)
         for container in deployment["spec"]["template"]["spec"]["containers"]:
-            if (unit := units.get(container["name"])) is None:
+            if (unit := asked.get(container["name"])) is None:
                 continue  # a helper container: left as it is
             found[unit["name"]] = deployment
             name = shortened(f"{services}-{container['name']}")
@@ -108,7 +108,7 @@ def _add_predictor(sdep: Json, predictor: Json, result: Wanted) -> None:
             if not engine:
                 _label(deployment, {"seldon-app": services}, select=True)
         result.deployments.append(deployment)
-    if missing := sorted(units.keys() - found.keys()):
+    if missing := sorted(asked.keys() - found.keys()):
         raise RejectedError(f"no container in componentSpecs is named like graph unit {missing[0]}")
     if engine:
         _add_engine(sdep, predictor, found[predictor["graph"]["name"]], services)
@@ -119,8 +119,9 @@ def _add_predictor(sdep: Json, predictor: Json, result: Wanted) -> None:
     result.services.append(service)
 
 
-def _units(graph: Json) -> list[Json]:
-    return [graph] + [unit for child in graph.get("children", ()) for unit in _units(child)]
+def units(graph: Json) -> list[Json]:
+    """The units of a graph, itself first."""
+    return [graph] + [unit for child in graph.get("children", ()) for unit in units(child)]
 
 
 def _deployment(sdep: Json, predictor: Json, index: int) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from textmod_operator import naming
+from textmod_operator import metrics, naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller.gather import serves
 from textmod_operator.controller.inventory import key_of
@@ -34,6 +34,7 @@ def noted(problems: list[Problem]) -> Iterator[None]:
         problems.append(problem)
 
 
+@metrics.STEPS.labels("try_out").time()
 def try_out(want: Desired, body: Manifest, tm: TextModeration, cluster: Cluster) -> None:
     """Ask the API server whether it would take a changed spec, before anything is changed by it.
 
@@ -79,6 +80,7 @@ def _passes_through(ref: Ref, want: Desired, tm: TextModeration) -> bool:
     return False
 
 
+@metrics.STEPS.labels("apply").time()
 def apply_all(
     want: Desired, tm: TextModeration, cluster: Cluster, problems: list[Problem]
 ) -> dict[Ref, Manifest]:
@@ -94,6 +96,7 @@ def apply_all(
     return live
 
 
+@metrics.STEPS.labels("prune").time()
 def prune(want: Desired, live: dict[Ref, Manifest], tm: TextModeration, cluster: Cluster) -> None:
     """Delete what was made for this object once and is no longer wanted.
 

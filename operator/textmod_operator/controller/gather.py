@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from textmod_operator import metrics
 from textmod_operator.api.kafka import OAuth
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
@@ -24,6 +25,7 @@ from textmod_operator.state import (
 )
 
 
+@metrics.STEPS.labels("secrets").time()
 def connect_to_kafka(tm: TextModeration, cluster: Cluster) -> tuple[KafkaConnection, str | None]:
     """The connection that the spec and its Secrets describe, and a digest of all Secrets.
 
@@ -138,6 +140,7 @@ def _bad_secret(bad: BadCredential, tm: TextModeration) -> str:
     )
 
 
+@metrics.STEPS.labels("observe").time()
 def workload_seen(
     tm: TextModeration,
     want: Desired,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from textmod_operator import naming
+from textmod_operator import metrics, naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.desired.policies import config_map, config_map_ref
@@ -44,6 +44,7 @@ class Policies:
         return behind or (not solution.complete and self.can_ask)
 
 
+@metrics.STEPS.labels("policies").time()
 def settle(
     tm: TextModeration,
     want: Desired,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from textmod_operator import metrics
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions import refused_status, status
 from textmod_operator.controller import ownership
@@ -36,6 +37,7 @@ from textmod_operator.kube.cluster import Cluster
 from textmod_operator.state import (
     AutoscalerSeen,
     Capabilities,
+    Desired,
     KafkaConnection,
     Manifest,
     ObjectKey,
@@ -116,15 +118,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     live: dict[Ref, Manifest] = {}
 
     with noted(problems):
-        edges.cluster.check_leading()
-        topics = edges.kafka.to(connection).ensure(
-            want.topics.values(),
-            ownership.owned(body),
-            ownership.recorder(body, want.topics.values(), edges.write_status),
-        )
-        for reader in want.readers:
-            if reader.session_seconds is not None:
-                edges.kafka.to(connection).ensure_group(reader.group, reader.session_seconds)
+        topics = ensure_topics(want, body, connection, edges)
     if move is not None and topics:
         with noted(problems):
             handover.carry_offsets(move, connection, topics)  # refused before anything is stopped
@@ -159,6 +153,28 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         uses_secrets=secrets_digest is not None,
         again=edges.model_pods.wait(key) if policies is not None and policies.waits else None,
     )
+
+
+@metrics.STEPS.labels("topics").time()
+def ensure_topics(
+    want: Desired, body: Manifest, connection: KafkaConnection, edges: Edges
+) -> tuple[TopicSeen, ...]:
+    """Make the topics as asked, and the settings of the groups that read them.
+
+    Raises:
+        KafkaPending, TopicsNotReady: see `KafkaCluster.ensure`.
+    """
+    edges.cluster.check_leading()
+    kafka = edges.kafka.to(connection)
+    topics = kafka.ensure(
+        want.topics.values(),
+        ownership.owned(body),
+        ownership.recorder(body, want.topics.values(), edges.write_status),
+    )
+    for reader in want.readers:
+        if reader.session_seconds is not None:
+            kafka.ensure_group(reader.group, reader.session_seconds)
+    return topics
 
 
 # --- judge ----------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ class StatusWriter:
         self._clock = clock
         self._figures_written: dict[ObjectKey, float] = {}
 
+    @metrics.STEPS.labels("status").time()
     def write(
         self, key: ObjectKey, body: Manifest, status: Manifest, about: TextModeration | None
     ) -> None:

@@ -115,10 +115,14 @@ class GroupConfigs:
         self._clock = clock
         self._settled: dict[str, tuple[float, str]] = {}
         """Group → when it was looked at, and what was asked for."""
+        self._refused_at, self._refused_seconds = -GROUP_SECONDS, 0
+        """When these brokers last refused, for whatever group, and how short a session."""
 
     def ensure(self, group: str, session_seconds: int) -> None:
         """Set a group's session timeout, if the brokers take it. Never raises what they answer."""
         wanted, now = str(session_seconds * 1000), self._clock()
+        if now - self._refused_at < GROUP_SECONDS and session_seconds <= self._refused_seconds:
+            return
         looked_at, asked = self._settled.get(group, (-GROUP_SECONDS, ""))
         if asked == wanted and now - looked_at < GROUP_SECONDS:
             return
@@ -129,6 +133,8 @@ class GroupConfigs:
                 logger.info("consumer group %s: set %s to %s", group, SESSION, wanted)
         except TopicsNotReady as refused:
             logger.info("consumer group %s: set %s to %s: %s", group, SESSION, wanted, refused)
+            if refused.reason != "AuthorizationFailed":  # that is of this group alone
+                self._refused_at, self._refused_seconds = now, session_seconds
 
     def _read(self, group: str) -> Mapping[str, str]:
         metrics.KAFKA_REQUESTS.labels("describe_configs").inc()
