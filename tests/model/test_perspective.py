@@ -368,3 +368,15 @@ def test_the_worst_comments_cost_little_before_they_are_scored(api, piece, kind)
     began = time.process_time()
     assert api.post(ANALYZE, json=document).status_code == 200
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "]:", "a:b:c", "\u00e9", "", "x" * 5000, "a/b?c#d"])
+@pytest.mark.parametrize("forwarded", ["", "https", "https, http", "javascript"])
+def test_the_discovery_document_is_given_to_any_host(api, host, forwarded):
+    headers = {"Host": host.encode("latin-1"), "X-Forwarded-Proto": forwarded}
+    answer = api.get("/$discovery/rest", headers=headers)
+    assert answer.status_code in {200, 400}
+    if answer.status_code == 200:
+        scheme = "https" if forwarded.startswith("https") else "http"
+        assert answer.json()["rootUrl"].startswith(f"{scheme}://")
+        assert answer.json()["rootUrl"].endswith("/")

@@ -234,7 +234,7 @@ def _admit(request: Request, dropins: DropIns, key: str = "") -> None:
 def _root(request: Request) -> str:
     """Return the URL that the caller reached, also behind a proxy that ends TLS."""
     url = request.base_url
-    scheme = request.headers.get("x-forwarded-proto", "").strip()
+    scheme = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
     if scheme in ("http", "https"):
         url = url.replace(scheme=scheme)
     return str(url)
