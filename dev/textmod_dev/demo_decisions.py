@@ -36,7 +36,7 @@ class Decisions:
         except (ValueError, KeyError, TypeError):
             return  # a verdict without policies
         self.by_policy.update((policy["name"], policy["action"]) for policy in policies)
-        if verdict.get("explanation"):
+        if "spans" in (verdict.get("explanation") or {}):  # else it says why there is none
             if len(self.explained) == MOST_EXPLAINED:
                 self.explained.pop(next(iter(self.explained)))
             self.explained[place] = (action, verdict)

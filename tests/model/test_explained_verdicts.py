@@ -1,19 +1,22 @@
 """Verdicts that say why: for the actions that ask for it, at no verdict's cost."""
 
+import io
 import json
 import logging
 
+import fastavro
 import numpy as np
 import pytest
 from messages import FakeMessage
 from policy_sets import policy, raw, rule
 
 from textmod_model.formats import catalog
+from textmod_model.formats.encoders import avro
 from textmod_model.formats.message import Reading, Verdicts, Writing
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.policies.evaluate import Evaluator
 from textmod_model.policies.solved import parse
-from textmod_model.scoring.explanation import Asked
+from textmod_model.scoring.explanation import Asked, Explanation, Feature, Span
 from textmod_model.scoring.scorer import Scorer
 from textmod_model.serving.predictor import ModelInfo, Predictor
 from textmod_model.stream.explanations import LONGEST_EXPLAINED, Explanations
@@ -131,6 +134,28 @@ def test_a_model_that_cannot_be_explained_says_so():
 
     [verdict] = judged(Opaque(), ["bad"])
     assert "cannot" in verdict["explanation"]["omitted"]
+
+
+@pytest.mark.parametrize(
+    "explanation",
+    [
+        pytest.param({"omitted": "the text is too long"}, id="omitted"),
+        pytest.param(
+            Explanation((Span(0, 3, 0.5),), (Feature("links", -0.25),), -1.0, -0.75).brief(5),
+            id="brief",
+        ),
+    ],
+)
+def test_avro_has_a_place_for_either(explanation):
+    schema = fastavro.parse_schema(json.loads(avro.DECIDED_SCHEMA))
+    plain = {"id": "1", "label": "removed", "score": 0.9, "flagged": True, "threshold": 0.5}
+    written = io.BytesIO()
+    fastavro.schemaless_writer(
+        written, schema, {**plain, "model": "m:1", "explanation": explanation}
+    )
+    written.seek(0)
+    read = fastavro.schemaless_reader(written, schema)["explanation"]
+    assert {name: read[name] for name in explanation} == explanation
 
 
 def test_seldons_answers_have_no_place_for_it():
