@@ -44,6 +44,7 @@ from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, is_f
 from textmod_dev.progress import Progress
 from textmod_dev.seldon import webhook
 from textmod_dev.seldon.objects import ENGINE_IMAGE
+from textmod_dev.seldon.schema import with_pod_schema
 
 METRICS_SERVICE = "process-node-metrics"
 OPERATOR = "textmod-operator"
@@ -131,7 +132,7 @@ class LocalCluster:
         """Installs the SeldonDeployment CRD and starts the stand-in for Seldon's controller with
         its webhook; also again after `stop_seldon`."""
         self._progress.step("Installing the Seldon stand-in")
-        self._install_crd(SELDON_CRD)
+        self._install_seldon_crd()
         self.images.set(ENGINE_IMAGE, EXECUTOR, use_args=True)
         port, authority = free_port(), self.control_plane.server_authority
         pair = authority.issue("seldon", "seldon", hosts=["127.0.0.1"])
@@ -273,7 +274,7 @@ class LocalCluster:
         # Before the controllers, some of which look for new kinds twice a minute only.
         self._install_crd(repository_root() / "crds" / "textmoderations.yaml")
         if self._seldon:
-            self._install_crd(SELDON_CRD)
+            self._install_seldon_crd()
         self.control_plane.start_controllers()
         self._start_process_node()
         wait_until(
@@ -283,6 +284,14 @@ class LocalCluster:
         if self._seldon:
             self.start_seldon()
         self.kafka.wait()
+
+    def _install_seldon_crd(self) -> None:
+        """With the pod's schema of this API server, less what Seldon's is too old for."""
+        openapi = json.loads(self.kubectl("get", "--raw", "/openapi/v3/api/v1"))
+        made = with_pod_schema(yaml.safe_load(SELDON_CRD.read_text()), openapi)
+        file = self.state_dir / "seldondeployments.json"
+        file.write_text(json.dumps(made))
+        self._install_crd(file)
 
     def _install_crd(self, file: Path) -> None:
         self.kubectl("apply", "--server-side", "-f", str(file))

@@ -20,7 +20,9 @@ from textmod_dev.identity_provider import IdentityProvider
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.kafka_security import Security
 from textmod_model import settings
+from textmod_model.errors import ConfigurationError
 from textmod_model.stream import aws, kafka_config
+from textmod_model.stream.kafka import open_producer_with
 from textmod_operator.errors import TopicsNotReady
 from textmod_operator.kafka.admin import KafkaAdmin
 from textmod_operator.kafka.offsets import GroupOffsets
@@ -169,6 +171,9 @@ def test_without_credentials_that_is_told_at_once(monkeypatch: pytest.MonkeyPatc
             KafkaConnection("127.0.0.1:9", "AWS_MSK_IAM", tls=True, aws_region="eu-central-1")
         )
     assert problem.value.reason == "AuthenticationFailed"
+    aws_login = {"sasl.mechanism": "OAUTHBEARER", kafka_config.AWS_REGION: "eu-central-1"}
+    with pytest.raises(ConfigurationError, match="gave this pod no credentials"):
+        open_producer_with({"bootstrap.servers": "127.0.0.1:9", **aws_login})
 
 
 def test_librdkafkas_wheel_has_no_kerberos() -> None:

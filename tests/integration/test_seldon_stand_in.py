@@ -54,6 +54,11 @@ def apply(kubectl):
 
 
 @pytest.fixture
+def apply_server_side(kubectl):
+    return lambda thing: kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(thing))
+
+
+@pytest.fixture
 def available(get, wait_for):
     def wait(name="science", replicas=1):
         def holds():
@@ -131,6 +136,22 @@ def test_a_kafka_server_without_its_topics_is_refused(apply):
 def test_a_unit_without_a_container_is_refused(apply):
     with pytest.raises(LocalClusterError, match="Can't find container for Predictive Unit nobody"):
         apply(sdep(graph={"name": "nobody", "type": "MODEL"}))
+
+
+def test_a_field_that_its_schema_is_too_old_for_is_refused(apply_server_side):
+    constraint = {
+        "maxSkew": 1,
+        "topologyKey": "zone",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {},
+    }
+    thing = sdep()
+    pod = thing["spec"]["predictors"][0]["componentSpecs"][0]["spec"]
+    pod["topologySpreadConstraints"] = [constraint]
+    apply_server_side(thing)
+    constraint["matchLabelKeys"] = ["app"]
+    with pytest.raises(LocalClusterError, match="matchLabelKeys: field not declared in schema"):
+        apply_server_side(thing)
 
 
 MODEL = """

@@ -395,3 +395,12 @@ def test_an_event_of_the_stream_asks_for_one_pass() -> None:
 def test_every_object_has_a_next_pass(outcome: Outcome, seconds: float) -> None:
     due = next_pass(outcome, scaling_seen(), Settings())
     assert (due.seconds, due.failed) == (seconds, outcome.retry)
+
+
+def test_the_group_that_reads_has_a_session_that_fits_the_promise() -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    assert world.kafka.sessions == {"textmod.reddit.science": 15}
+    others = serving()
+    others.run({**DEPLOYMENT, "topics": {"management": "Existing"}})
+    assert others.kafka.sessions == {}

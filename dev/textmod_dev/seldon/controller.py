@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import signal
 from pathlib import Path
@@ -138,10 +139,13 @@ class Controller:
                 raise
 
 
-async def run(kubeconfig: Path, port: int, certificate: Path, key: Path) -> None:
-    """Until SIGTERM or SIGINT. Serves the webhook too, as Seldon's one process does."""
-    async with KubeClient(kubeconfig) as client:
-        server = await webhook.serve(port, certificate, key)
+async def run(kubeconfig: Path, port: int | None, certificate: Path, key: Path) -> None:
+    """Until SIGTERM or SIGINT. Serves the webhook too, if there is a port for it, as Seldon's one
+    process does."""
+    async with KubeClient(kubeconfig) as client, contextlib.AsyncExitStack() as stack:
+        if port is not None:
+            server = await webhook.serve(port, certificate, key)
+            stack.push_async_callback(server.cleanup)
         work = asyncio.create_task(Controller(client).run())
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
@@ -149,16 +153,14 @@ async def run(kubeconfig: Path, port: int, certificate: Path, key: Path) -> None
             await work
         except asyncio.CancelledError:
             log.info("stopped")
-        finally:
-            await server.cleanup()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, required=True)
-    parser.add_argument("--webhook-port", type=int, required=True)
-    parser.add_argument("--certificate", type=Path, required=True)
-    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--webhook-port", type=int)
+    parser.add_argument("--certificate", type=Path, default=Path("tls.crt"))
+    parser.add_argument("--key", type=Path, default=Path("tls.key"))
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(run(given.kubeconfig, given.webhook_port, given.certificate, given.key))

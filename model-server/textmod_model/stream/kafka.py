@@ -132,7 +132,8 @@ def partition_counts(producer: Producer, topics: Iterable[str]) -> dict[str, int
 
 def _open(kind: Callable[[dict[str, Any]], Client], options: dict[str, Any]) -> Client:
     """Make a client; librdkafka's complaints about its configuration become ours."""
-    if kafka_config.AWS_REGION in options:
+    if region := options.get(kafka_config.AWS_REGION):
+        aws.token(region)  # says why there is none; the client waits ten seconds and does not
         options |= {"oauth_cb": aws.token}
     try:
         return kind(options | {"logger": _client_log})
