@@ -125,8 +125,8 @@ def test_each_letter_is_sent_once_however_often_the_command_runs(topics):
 
 def test_a_run_that_is_killed_sends_nothing_twice(topics):
     topics.fill(LETTERS)
-    running = topics.redrive("--rate", "500")
-    deadline = time.monotonic() + 60
+    running = topics.redrive("--rate", "100")  # half a minute, in which it is killed
+    deadline = time.monotonic() + 120
     while not topics.sent():
         assert time.monotonic() < deadline
     running.kill()
@@ -140,12 +140,12 @@ def test_a_run_that_is_killed_sends_nothing_twice(topics):
 
 def test_a_second_run_fences_the_first(topics):
     topics.fill(LETTERS)
-    first = topics.redrive("--rate", "100")
-    deadline = time.monotonic() + 60
+    first = topics.redrive("--rate", "50")  # a minute, in which the second one comes
+    deadline = time.monotonic() + 120
     while not topics.sent():
         assert time.monotonic() < deadline
     topics.report()
-    _, err = first.communicate(timeout=60)
+    _, err = first.communicate(timeout=120)
     assert first.returncode == 75
     assert "fenced" in err
     assert "Traceback" not in err
