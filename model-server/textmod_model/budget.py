@@ -48,8 +48,23 @@ def largest_value(settings: Settings, *, calls_apart: bool = False) -> int:
     limit = settings.memory_limit or cgroup_limit()
     if limit is None:
         return LARGEST_VALUE
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    resident = peak_resident()
     return largest_within(limit, resident + calls_apart * CALLS_BYTES)
+
+
+def peak_resident(status: Path = Path("/proc/self/status")) -> int:
+    """Return the most memory that this process ever had resident, in bytes.
+
+    Not `ru_maxrss` where the kernel says better: that begins with the peak of the parent.
+    """
+    try:
+        lines = status.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def largest_within(limit: int, resident: int) -> int:

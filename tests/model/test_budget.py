@@ -1,7 +1,8 @@
 """What fits into a memory limit."""
 
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -45,9 +46,19 @@ def test_the_default_limit_takes_a_long_comment():
     assert largest_within(512 * MIB, 150 * MIB) > 500_000
 
 
+def test_the_peak_is_the_process_own_and_not_its_parents(tmp_path):
+    status = tmp_path / "status"
+    status.write_text("Name:\tpython\nVmHWM:\t  153600 kB\nVmRSS:\t  100 kB\n")
+    assert budget.peak_resident(status) == 150 * MIB
+    assert budget.peak_resident(tmp_path / "none") > MIB
+    program = "from textmod_model import budget; print(budget.peak_resident())"
+    large = bytearray(b"1") * (300 * MIB)
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert int(ran.stdout) < len(large)
+
+
 def test_a_process_for_calls_takes_its_part(monkeypatch):
-    resident = SimpleNamespace(ru_maxrss=150 * 1024)
-    monkeypatch.setattr(budget.resource, "getrusage", lambda _whose: resident)
+    monkeypatch.setattr(budget, "peak_resident", lambda: 150 * MIB)
     settings = load({"TEXTMOD_MEMORY_LIMIT": "512Mi"})
     alone, beside = (largest_value(settings, calls_apart=apart) for apart in (False, True))
     assert alone - beside == budget.CALLS_BYTES // budget.SCORING_BYTES
