@@ -13,6 +13,7 @@ from textmod_model.formats import catalog
 from textmod_model.formats.encoders import avro, json_schema
 from textmod_model.formats.encoders.verdict import verdict_objects
 from textmod_model.formats.message import Decoded, Reading, RegistryUnavailable, Verdicts, Writing
+from textmod_model.formats.ruled import RulingTails
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.metrics import Metrics
 from textmod_model.policies.evaluate import Evaluator
@@ -100,6 +101,15 @@ def test_verdicts_of_other_policies_are_not_mixed_up():
         verdict = json.loads(encode(Decoded(("x",)), [0.75], "t/0/1", [ruling(0.75, found)]))
         assert verdict["policyVersion"] == found.version
         assert verdict["policies"][0]["name"] == found.policies[0].name
+
+
+def test_what_was_made_for_earlier_policies_is_forgotten():
+    tails = RulingTails(ONE.columns)
+    for at in range(20):
+        found = parse(raw(policy(name=f"p{at}")))
+        for score in (0.1, 0.6, 0.95):
+            tails.tail(ruling(score, found), [b"0.5"])
+    assert len(tails._tails) == 3
 
 
 def test_an_explanation_stands_in_its_own_texts_verdict():
