@@ -79,13 +79,13 @@ def framed(chunks: Chunks, places: Indices) -> Framed:
     lower = first | _CASE, second | _CASE
     letter = _mask(*map(_is_small, lower))
     lowest = letter & (~letter + np.uint64(1))
-    lengths = np.bitwise_count(letter).astype(np.int64)
-    begins = np.bitwise_count(lowest - np.uint64(1)).astype(np.int64)
+    lengths = _count(letter)
+    begins = _count(lowest - np.uint64(1))
     at = np.flatnonzero(
         (letter > 0)
         & (letter & (letter + lowest) == 0)
         & ((first | second) & _HIGH == 0)
-        & (np.bitwise_count(_mask(_is_seen(first), _is_seen(second))) == sizes)
+        & (_count(_mask(_is_seen(first), _is_seen(second))) == sizes)
         & (sizes <= LONGEST)
         & (begins <= _MOST_BEFORE)
         & (sizes - begins - lengths <= _MOST_BEHIND)
@@ -128,6 +128,16 @@ def _is_small(eight: Halves) -> Mask:
 def _is_seen(eight: Halves) -> Mask:
     """Return the high bit of each byte that is neither a space nor a control character."""
     return ((eight | _HIGH) - _FIRST_SEEN) & _HIGH
+
+
+def _count(mask: Mask) -> NDArray[np.int64]:
+    """Return how many bits of each mask are set."""
+    if hasattr(np, "bitwise_count"):
+        return np.bitwise_count(mask).astype(np.int64)
+    # numpy 1, which Seldon's Python wrapper requires.
+    bits = np.unpackbits(np.ascontiguousarray(mask).view(np.uint8).reshape(len(mask), 8), axis=1)
+    counts: NDArray[np.int64] = bits.sum(axis=1, dtype=np.int64)
+    return counts
 
 
 def _mask(first: Mask, second: Mask) -> Mask:

@@ -24,6 +24,13 @@ from textmod_model.stream.redrive import MOST_AT_ONCE, Done, Letter, Sent
 
 CALL_SECONDS = 30.0
 
+_FENCED = {
+    KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own codes have names like this
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+}
+"""What a transaction fails with once another run has taken over, by the request that noticed."""
+
 
 class KafkaLog:
     """The dead-letter topic of a stream. Use as a context manager."""
@@ -119,9 +126,9 @@ class KafkaLog:
                 producer.send_offsets_to_transaction(offsets, metadata, CALL_SECONDS)
             producer.commit_transaction(CALL_SECONDS)
         except KafkaException as exception:
-            message = (
-                f"Nothing of the last {len(records)} letters was sent: {exception.args[0].str()}."
-            )
+            error = exception.args[0]
+            why = "another run has fenced this one" if error.code() in _FENCED else error.str()
+            message = f"Nothing of the last {len(records)} letters was sent: {why}."
             raise StreamError(message) from None
 
     def _of(self, reason: str) -> Consumer:
