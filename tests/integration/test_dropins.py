@@ -107,5 +107,10 @@ def test_keys_come_from_secrets_and_verdicts_go_to_osprey(
     assert action["action_id"] == action_id(where)
 
     kubectl("apply", "-f", "-", stdin=secret(key="second", openai="sk-1"))
+    # Secrets are not watched but read again at every pass, at least every five minutes.
+    kubectl(
+        *("patch", "tm/science", "--type=merge", "-p"),
+        '{"spec": {"autoscaling": {"cpu": {"averageUtilization": 75}}}}',
+    )
     wait_for(lambda: codes(kubectl, "second") == {200}, 120, "pods with the new key")
     assert codes(kubectl, "first") == {400}
