@@ -16,7 +16,7 @@ SLICE_CHARACTERS = 4 * 1024
 
 LONGEST_TEXT = 20 * 1024
 """Characters of the longest text that a call may have beside a stream: a text is scored in one go.
-Of the worst kind known (apostrophes) that takes 25 to 40 ms of a core, of most others less than 1 ms.
+Of the worst kind known (apostrophes) that takes 25 to 40 ms of a core, of most less than 1 ms.
 Perspective's longest comment, 20,480 bytes, is within it."""
 
 SWITCH_SECONDS = 0.0005
