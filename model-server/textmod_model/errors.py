@@ -8,6 +8,11 @@
 A message is one sentence: what is wrong, where, and what to do.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class ServingError(Exception):
     """A reason to stop the process; `exit_code` is the process's own."""
@@ -31,3 +36,14 @@ class StreamError(ServingError):
     """The stream can't go on in this process."""
 
     exit_code = 75
+
+
+def sentences(error: "ValidationError") -> list[str]:
+    """Return a sentence for each fault. Values are left out: any of them may be a secret."""
+    found = []
+    for fault in error.errors(include_input=False, include_url=False):
+        what = fault["msg"].removeprefix("Value error, ")
+        where = ".".join(str(part) for part in fault["loc"])
+        subject = f"{where}: " if where else ""
+        found.append(f"{subject}{what[:1].lower() if where else what[:1]}{what[1:]}.")
+    return found

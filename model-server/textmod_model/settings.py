@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from textmod_model.errors import ConfigurationError
+from textmod_model.errors import ConfigurationError, sentences
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
@@ -250,7 +250,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        raise ConfigurationError(" ".join(_sentences(error))) from None
+        raise ConfigurationError(" ".join(sentences(error))) from None
 
 
 def describe(settings: Settings) -> dict[str, Any]:
@@ -259,14 +259,3 @@ def describe(settings: Settings) -> dict[str, Any]:
     return {
         str(field.validation_alias): values[name] for name, field in Settings.model_fields.items()
     }
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    """One sentence per fault. Values are left out: any of them may be a secret."""
-    sentences = []
-    for fault in error.errors(include_input=False, include_url=False):
-        what = fault["msg"].removeprefix("Value error, ")
-        where = ".".join(str(part) for part in fault["loc"])
-        subject = f"{where}: " if where else ""
-        sentences.append(f"{subject}{what[:1].lower() if where else what[:1]}{what[1:]}.")
-    return sentences

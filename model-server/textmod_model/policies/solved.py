@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from textmod_model.errors import sentences
+
 Action = Literal["Allow", "Review", "Remove"]
 Mode = Literal["Enforce", "Observe"]
 Offsets = Literal["CodePoint", "Utf16"]
@@ -114,19 +116,9 @@ def parse(raw: bytes, *, versioned: bool = True) -> PolicySet:
     try:
         found = PolicySet.model_validate(document)
     except ValidationError as error:
-        raise PoliciesInvalid(" ".join(_sentences(error))) from None
+        raise PoliciesInvalid(" ".join(sentences(error))) from None
     if versioned and found.version != expected:
         raise PoliciesInvalid(
             f"version: the content has the digest {expected}, not {found.version}."
         )
     return found
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    sentences = []
-    for fault in error.errors(include_input=False, include_url=False):
-        what = fault["msg"].removeprefix("Value error, ")
-        where = ".".join(str(part) for part in fault["loc"])
-        subject = f"{where}: " if where else ""
-        sentences.append(f"{subject}{what[:1].lower() if where else what[:1]}{what[1:]}.")
-    return sentences
