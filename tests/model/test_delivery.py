@@ -326,6 +326,17 @@ def test_nothing_of_an_aborted_transaction_counts(exact):
     assert exact.delivery.blocked is None
 
 
+def test_behind_an_aborted_transaction_a_new_client_goes_on(exact):
+    """In its old epoch the next writes could pass for repetitions of the aborted ones."""
+    exact.submit(batch(b"a"))
+    exact.brokers.commit_errors.append(KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE))
+    opened, client = exact.brokers.opened, exact.writer.producer
+    exact.run()
+    assert exact.written() == [b"a"]
+    assert exact.brokers.opened == opened + 1
+    assert exact.writer.producer is not client
+
+
 def test_a_retriable_error_repeats_the_call_alone(exact):
     exact.brokers.commit_errors += [
         KafkaError(KafkaError._TIMED_OUT, "slow", False, True),
@@ -362,11 +373,9 @@ def test_a_slow_acknowledgement_is_no_refusal_while_looking_for_the_refused(exac
     exact.submit(batch(b"a", BIG, b"c"))
     exact.delivery.write()
     assert exact.delivery.collect(5) == []  # refused, nobody knows which
-    flush = exact.writer.producer.flush
     exact.writer.producer.flush = lambda wait: len(exact.writer.producer)
     exact.delivery.write()
     assert exact.delivery.collect(5) == []
-    exact.writer.producer.flush = flush
     exact.run()
     assert exact.written() == [b"a", b"c"]
     assert reasons(exact) == [b"OutputRefused"]

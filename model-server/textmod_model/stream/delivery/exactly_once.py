@@ -106,8 +106,11 @@ class ExactlyOnce:
         if self._writer.outdated:
             self._writer.reopen()
             self._prepared = False
-        if not self._prepared and not self.prepare():
-            return
+        if not self._prepared:
+            blocked = self.blocked
+            if not self.prepare():
+                return
+            self.blocked = blocked  # until a commit says otherwise
         # One batch while it is not known which record is refused: the others need not wait for it.
         count = 1 if self._careful else len(self._waiting)
         self._open, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -227,6 +230,7 @@ class ExactlyOnce:
                 f" the broker allows: {error.str()}."
             )
         failures, self._writer.failures = self._writer.failures, []
+        self._begin_anew()
         refused = [f for f in failures if fault_of(f.error) is Fault.RECORD]
         if refused and all(self._writer.replace(f) for f in refused if f.alone):
             self._careful = max(self._careful, len(self._open))
@@ -238,6 +242,18 @@ class ExactlyOnce:
             self._block(next((f for f in failures if not is_consequence(f.error)), None), error)
         self._waiting = self._open + self._waiting
         self._open = []
+
+    def _begin_anew(self) -> None:
+        """Take a new client, whose epoch is new, behind every aborted transaction.
+
+        librdkafka 2.16 may go on in the same epoch. Amid lost answers offsets were once committed
+        without the verdicts that were written again behind two aborted transactions; writes that are
+        numbered like those of the aborted one pass for repetitions of them. In an epoch of its own
+        no write can.
+        """
+        self._writer.reopen()
+        self._writer.failures = []  # of what the old client still had
+        self._prepared = False
 
     def _block(self, failure: Failure | None, error: KafkaError) -> None:
         if failure is None:
