@@ -247,9 +247,8 @@ class ExactlyOnce:
         """Take a new client, whose epoch is new, behind every aborted transaction.
 
         librdkafka 2.16 may go on in the same epoch. Amid lost answers offsets were once committed
-        without the verdicts that were written again behind two aborted transactions; writes that are
-        numbered like those of the aborted one pass for repetitions of them. In an epoch of its own
-        no write can.
+        without the verdicts that were written again behind two aborted transactions; writes with
+        the numbers of aborted ones pass for repetitions of them. In an epoch of its own none can.
         """
         self._writer.reopen()
         self._writer.failures = []  # of what the old client still had
