@@ -162,6 +162,7 @@ def _report(rows: list[dict[str, object]], out: Path) -> int:
         "slowest_recovery_seconds": max((float(str(one)) for one in recoveries), default=None),
         "rows": rows,
     }
+    out.mkdir(parents=True, exist_ok=True)
     file = out / "results.json"
     file.write_text(json.dumps(results, indent=2) + "\n")
     _say(json.dumps({name: value for name, value in results.items() if name != "rows"}))
