@@ -2,7 +2,7 @@
 
 import pytest
 
-from textmod_model.stream.group_view import DISAGREE_SECONDS, GroupView, Member
+from textmod_model.stream.group_view import DISAGREE_SECONDS, LOOK_SECONDS, GroupView, Member
 
 
 def members(**each):
@@ -53,9 +53,10 @@ def test_a_group_that_moves_is_left_alone():
 def test_it_doubts_until_they_agree_and_again_after_trouble():
     view = GroupView()
     view.note(3)
-    assert view.due(0)
-    view.asked(0)
-    assert not view.due(1)
+    assert not view.due(0), "it has yet to join"
+    assert view.due(LOOK_SECONDS)
+    view.asked(LOOK_SECONDS)
+    assert not view.due(LOOK_SECONDS + 1)
     assert view.due(60)
     view.compare(60, "me", ONE, members(me=([1], [1])))
     assert not view.due(120)

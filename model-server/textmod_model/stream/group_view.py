@@ -34,7 +34,7 @@ class GroupView:
     def __init__(self) -> None:
         self._troubles: int | None = None
         self._doubts = True
-        self._look_at = 0.0
+        self._look_at: float | None = None
         self._differs: frozenset[int] | None = None
         self._since = 0.0
 
@@ -45,7 +45,9 @@ class GroupView:
             self._doubts = True
 
     def due(self, now: float) -> bool:
-        """Whether the coordinator is to be asked now."""
+        """Whether the coordinator is to be asked now; not while the member has yet to join."""
+        if self._look_at is None:
+            self._look_at = now + LOOK_SECONDS
         return self._doubts and now >= self._look_at
 
     def asked(self, now: float) -> None:
