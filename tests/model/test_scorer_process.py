@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from textmod_model.serving import scorer_process
-from textmod_model.serving.scorer_process import ScorerProcess, answer
+from textmod_model.serving.scorer_process import ScorerProcess, ScoringFailed, answer
 
 
 class Lengths:
@@ -39,7 +39,22 @@ class Channel(io.BytesIO):
 def test_answers_until_there_is_nothing_more_to_answer():
     channel = Channel(["a", "\ud800b"], [])
     answer(channel, Lengths(mismatches=3))
-    assert channel.answered == [([1.0, 2.0], 3), ([], 3)]
+    assert channel.answered == [([1.0, 2.0], 3, None), ([], 3, None)]
+
+
+class Picky(Lengths):
+    """Fails on an empty text, with the text's neighbours in the error."""
+
+    def score(self, texts):
+        if "" in texts:
+            raise LookupError(str(texts))
+        return super().score(texts)
+
+
+def test_texts_that_cannot_be_scored_do_not_end_the_process():
+    channel = Channel(["", "secret"], ["ab"])
+    answer(channel, Picky())
+    assert channel.answered == [([], 0, "LookupError"), ([2.0], 0, None)]
 
 
 def other_side(monkeypatch: pytest.MonkeyPatch) -> tuple[ScorerProcess, socket.socket, list[int]]:
@@ -53,10 +68,22 @@ def other_side(monkeypatch: pytest.MonkeyPatch) -> tuple[ScorerProcess, socket.s
 
 def test_what_the_process_says_counts(monkeypatch: pytest.MonkeyPatch):
     process, theirs, _ = other_side(monkeypatch)
-    theirs.sendall(marshal.dumps(([0.5, 0.25], 2)))
+    theirs.sendall(marshal.dumps(([0.5, 0.25], 2, None)))
     assert process.score(["a", "b"]).tolist() == [0.5, 0.25]
     assert process.mismatches == 2
     assert marshal.loads(theirs.recv(100)) == ["a", "b"]  # noqa: S302
+    process.close()
+    theirs.close()
+
+
+def test_a_failure_in_the_process_is_the_calls_alone(monkeypatch: pytest.MonkeyPatch):
+    process, theirs, ended = other_side(monkeypatch)
+    theirs.sendall(marshal.dumps(([], 0, "LookupError")))
+    with pytest.raises(ScoringFailed, match=r"could not score the texts \(LookupError\)$"):
+        process.score([""])
+    theirs.sendall(marshal.dumps(([0.5], 0, None)))
+    assert process.score(["a"]).tolist() == [0.5]
+    assert ended == []
     process.close()
     theirs.close()
 

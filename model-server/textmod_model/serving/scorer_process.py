@@ -28,6 +28,11 @@ ANSWER_SECONDS: Final = 30.0
 Channel = BufferedRWPair | BytesIO
 
 
+class ScoringFailed(Exception):  # noqa: N818 - what became of the call
+    """The model could not score the texts; the sentence names the type of its error alone, since
+    the error's own words may hold a user's."""
+
+
 class CallScorer(Protocol):
     """What scores; its counts are its own."""
 
@@ -74,16 +79,19 @@ class ScorerProcess:
         return self._mismatches + self._scorer.mismatches
 
     def score(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return what the scorer does."""
-        if self._channel is not None:
-            try:
-                _send(self._channel, list(texts))
-                scores, self._mismatches = marshal.load(self._channel)  # noqa: S302  # our own
-                return np.array(scores)
-            except (OSError, EOFError, ValueError, TypeError):
-                log.exception("the process that scores for calls has ended; scoring in this one")
-                self.close()
-        return self._scorer.score(texts)
+        """Return what the scorer does. Raises ScoringFailed if that fails in the process."""
+        if self._channel is None:
+            return self._scorer.score(texts)
+        try:
+            _send(self._channel, list(texts))
+            scores, self._mismatches, failed = marshal.load(self._channel)  # noqa: S302  # our own
+        except (OSError, EOFError, ValueError, TypeError):
+            log.exception("the process that scores for calls has ended; scoring in this one")
+            self.close()
+            return self._scorer.score(texts)
+        if failed is not None:
+            raise ScoringFailed(f"the model could not score the texts ({failed})")
+        return np.array(scores)
 
     def close(self) -> None:
         """End the process."""
@@ -96,13 +104,22 @@ class ScorerProcess:
 
 
 def answer(channel: Channel, scorer: CallScorer) -> None:
-    """Score lists of texts until the other side has closed the channel."""
+    """Score lists of texts until the other side has closed the channel.
+
+    An answer is the scores, the mismatches so far, and the type of the error if scoring failed: one
+    call's texts must not cost all later calls this process.
+    """
     while True:
         try:
             texts: list[str] = marshal.load(channel)  # noqa: S302  # our parent's
         except (EOFError, OSError):
             return
-        _send(channel, (scorer.score(texts).tolist(), scorer.mismatches))
+        scores, failed = [], None
+        try:
+            scores = scorer.score(texts).tolist()
+        except Exception as error:  # noqa: BLE001 - whatever the model raises
+            failed = type(error).__name__
+        _send(channel, (scores, scorer.mismatches, failed))
 
 
 def _send(channel: Channel, what: Any) -> None:  # noqa: ANN401  # what marshal takes
