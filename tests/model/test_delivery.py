@@ -337,6 +337,19 @@ def test_behind_an_aborted_transaction_a_new_client_goes_on(exact):
     assert exact.writer.producer is not client
 
 
+def test_a_refusal_that_teaches_a_smaller_batch_opens_one_client(exact):
+    exact.know(out=1_000_000)
+    exact.submit(batch(b"a"))
+    exact.run()
+    exact.know(out=2_000)
+    opened = exact.brokers.opened
+    exact.submit(batch(b"b", BIG, start=1))
+    exact.run()
+    assert exact.written() == [b"a", b"b"]
+    assert reasons(exact) == [b"OutputRefused"]
+    assert (exact.brokers.aborts, exact.brokers.opened) == (1, opened + 1)
+
+
 def test_a_retriable_error_repeats_the_call_alone(exact):
     exact.brokers.commit_errors += [
         KafkaError(KafkaError._TIMED_OUT, "slow", False, True),

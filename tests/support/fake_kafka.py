@@ -412,6 +412,8 @@ class FakeProducer:
         self.queue = []
         self.reports = deque()
         self.fatal = None
+        self.prepared = False
+        """Whether `init_transactions` has succeeded."""
         self.transaction = None
         """Uncommitted (topic, record) pairs; None outside of a transaction."""
         self.sent_offsets = {}
@@ -454,8 +456,10 @@ class FakeProducer:
     def init_transactions(self, timeout):
         if self.brokers.silent:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, retriable=True))
+        self.prepared = True
 
     def begin_transaction(self):
+        assert self.prepared
         assert self.transaction is None
         self.transaction, self.failed, self.sent_offsets = [], None, {}
 

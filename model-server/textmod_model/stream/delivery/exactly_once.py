@@ -56,6 +56,8 @@ class ExactlyOnce:
         self._writer = writer
         self._offsets = offsets
         self._prepared = False
+        self._aborted = False
+        """Whether this client aborted a transaction: it begins no other."""
         self._waiting: list[Batch] = []
         self._open: list[Batch] = []
         self._commit: Future[None] | None = None
@@ -103,9 +105,8 @@ class ExactlyOnce:
         if not self._writer.routed:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             return
-        if self._writer.outdated:
-            self._writer.reopen()
-            self._prepared = False
+        if self._aborted or self._writer.outdated:
+            self._reopen()
         if not self._prepared:
             blocked = self.blocked
             if not self.prepare():
@@ -230,7 +231,7 @@ class ExactlyOnce:
                 f" the broker allows: {error.str()}."
             )
         failures, self._writer.failures = self._writer.failures, []
-        self._begin_anew()
+        self._aborted = True
         refused = [f for f in failures if fault_of(f.error) is Fault.RECORD]
         if refused and all(self._writer.replace(f) for f in refused if f.alone):
             self._careful = max(self._careful, len(self._open))
@@ -243,16 +244,17 @@ class ExactlyOnce:
         self._waiting = self._open + self._waiting
         self._open = []
 
-    def _begin_anew(self) -> None:
-        """Take a new client, whose epoch is new, behind every aborted transaction.
+    def _reopen(self) -> None:
+        """Open a new client, which gets an epoch of its own.
 
-        librdkafka 2.16 may go on in the same epoch. Amid lost answers offsets were once committed
-        without the verdicts that were written again behind two aborted transactions; writes with
-        the numbers of aborted ones pass for repetitions of them. In an epoch of its own none can.
+        Behind an aborted transaction librdkafka 2.16 may go on in the same epoch. When answers were
+        lost, offsets were once committed without the verdicts that were written again behind two
+        aborted transactions: writes with the sequence numbers of aborted ones pass for repetitions
+        of them. In an epoch of its own none can.
         """
         self._writer.reopen()
         self._writer.failures = []  # of what the old client still had
-        self._prepared = False
+        self._prepared = self._aborted = False
 
     def _block(self, failure: Failure | None, error: KafkaError) -> None:
         if failure is None:
