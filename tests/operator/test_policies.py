@@ -169,6 +169,24 @@ def test_a_threshold_moves_at_most_once_an_hour() -> None:
     assert back.document() == due.document()
 
 
+@pytest.mark.parametrize(
+    ("rule", "rate", "reason"),
+    [
+        ({"action": "Remove", "precision": 1}, 10.0, "PrecisionUnreachable"),
+        (REVIEW, None, "RateUnknown"),
+    ],
+)
+def test_a_rule_without_a_threshold_is_not_dated_anew_at_every_pass(
+    rule: dict[str, Any], rate: float | None, reason: str
+) -> None:
+    """The record is an annotation of the ConfigMap: a new date would be a write."""
+    first = solved(rule, rate=rate)
+    assert [finding.reason for finding in first.findings] == [reason]
+    later = solved(rule, rate=rate, before=first.record, now=2000.0)
+    assert later.record == first.record
+    assert later.findings == first.findings
+
+
 def test_a_move_in_the_future_holds_nothing() -> None:
     """Whoever can edit the ConfigMap's annotation fixes no threshold by it."""
     first = solved(REVIEW, rate=1.0)

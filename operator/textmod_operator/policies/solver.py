@@ -139,10 +139,10 @@ class _Work:
         return last.at_least
 
     def _stays(self, last: Decided, at_least: float | None) -> bool:
-        if last.at_least is None:
-            return False
+        if last.at_least == at_least:  # also none as before: a new date would be a write a pass
+            return True
         recent = 0 <= self._known.now - last.since < HYSTERESIS.total_seconds()
-        return recent or last.at_least == at_least
+        return recent and last.at_least is not None
 
     def _worked_out(self, place: int, last: Decided | None) -> float | None:
         rule, histogram = self._policy.policy_rules[place], self._histogram
