@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import urllib.request
+from http.client import BadStatusLine
+
 import pytest
 from confluent_kafka import KafkaError
 
 from textmod_operator.kafka.connection import Causes, client_config, problem
-from textmod_operator.kafka.tokens import Token, TokenError, TokenSource, librdkafka_callback
+from textmod_operator.kafka.tokens import (
+    Token,
+    TokenError,
+    TokenSource,
+    ask_provider,
+    librdkafka_callback,
+)
 from textmod_operator.state import KafkaConnection, OAuthClient
 
 URL = "https://login.example.com/token"
@@ -49,6 +59,30 @@ def test_a_refusal_is_not_kept_and_an_old_token_is_not_used_instead() -> None:
         source.token()
     provider.refuses = False
     assert source.token() == "token-3"
+
+
+@pytest.mark.parametrize(
+    ("url", "answer"),
+    [
+        ("https://login.example.com:x/token", None),  # the URL's pattern takes it
+        (URL, BadStatusLine("\x15\x03\x01")),  # http to a port that speaks TLS
+        (URL, "[" * 100_000),
+        (URL, "{}"),
+    ],
+)
+def test_an_endpoint_that_is_none_gives_no_token(
+    monkeypatch: pytest.MonkeyPatch, url: str, answer: Exception | str | None
+) -> None:
+    def answered(*_: object, **__: object) -> io.BytesIO:
+        if isinstance(answer, Exception):
+            raise answer
+        return io.BytesIO((answer or "").encode())
+
+    if answer is not None:
+        monkeypatch.setattr(urllib.request.OpenerDirector, "open", answered)
+    with pytest.raises(TokenError, match="gave no token") as raised:
+        ask_provider(OAuthClient(url, "anna", "s3cret"), 5)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_librdkafka_asks_the_provider_itself() -> None:

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -23,6 +24,8 @@ SHARE_OF_LIFETIME: Final = 0.8
 """A token is used for this share of its life, so that none ends on its way."""
 MOST_BYTES: Final = 1_048_576
 """A larger answer is no token."""
+_NOT_AS_DOCUMENTED: Final = (ValueError, KeyError, TypeError, RecursionError)
+"""What reading an answer raises that is no JSON object with the expected members."""
 
 
 class Token(NamedTuple):
@@ -90,7 +93,7 @@ def ask_provider(client: OAuthClient, seconds: float) -> Token:
         raise TokenError(f"{where} can't be reached: {error.reason}") from None
     except TimeoutError:
         raise TokenError(f"{where} gave no answer in time") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, HTTPException, *_NOT_AS_DOCUMENTED):
         raise TokenError(f"{where} gave no token: its answer is not what RFC 6749 says") from None
 
 
@@ -145,6 +148,6 @@ def _code(error: urllib.error.HTTPError) -> str:
     """The provider's `error`, one of a few codes in the standard; its other words are left out."""
     try:
         code = str(json.loads(error.read(MOST_BYTES))["error"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, HTTPException, *_NOT_AS_DOCUMENTED):
         return ""
     return f" {code}" if code.replace("_", "").isalnum() and len(code) <= 64 else ""
