@@ -12,7 +12,7 @@ from textmod_operator import naming
 from textmod_operator.errors import ClusterError
 from textmod_operator.kube.cluster import Cluster
 from textmod_operator.kube.moderations import Moderations
-from textmod_operator.state import Manifest, ObjectKey
+from textmod_operator.state import Manifest, ObjectKey, Ref
 
 KEY = ObjectKey("reddit", "science")
 PATH = "/apis/textmoderation.dev/v1alpha1/namespaces/reddit/textmoderations/science"
@@ -161,3 +161,20 @@ def test_a_pods_annotation_is_merged_and_a_pod_that_is_gone_passed_over() -> Non
     server.fail("PATCH", path, 403)
     with pytest.raises(ClusterError):
         cluster.annotate_pod("reddit", "science-1", {"b": "3"})
+
+
+# --- owned objects --------------------------------------------------------------------------------
+
+
+def test_an_absent_owned_object_is_asked_for_only_until_its_kind_was_listed() -> None:
+    server = FakeApiServer()
+    cluster = Cluster(server, "me")
+    ref = Ref("v1", "ConfigMap", "reddit", "science-policies")
+    assert cluster.known(ref) is None
+    assert [sent.method for sent in server.sent] == ["GET"]
+    cluster._cache.listed("ConfigMap", "/namespaces/other", [], 5)
+    assert cluster.known(ref) is None
+    assert len(server.sent) == 2, "another namespace was listed"
+    cluster._cache.listed("ConfigMap", "", [], 6)
+    assert cluster.known(ref) is None
+    assert len(server.sent) == 2

@@ -72,6 +72,12 @@ class OwnedObjects:
         with self._lock:
             return self._live.get(ref)
 
+    def is_listed(self, ref: Ref) -> bool:
+        """Whether the objects of this kind and namespace have been listed: what is not cached is
+        then not there."""
+        with self._lock:
+            return any((ref.kind, scope) in self._listed for scope in ("", ref.namespace))
+
     def owned(self, uid: str, namespace: str) -> list[Ref]:
         """The cached objects of the owner with this uid."""
         with self._lock:

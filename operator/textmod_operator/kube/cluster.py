@@ -107,7 +107,8 @@ class Cluster:
 
     def known(self, ref: Ref) -> Manifest | None:
         """An owned object as cached or, before it was listed, as the API server has it."""
-        return self._cache.live(ref) or self._applier.get(ref)
+        live = self._cache.live(ref)
+        return live if live or self._cache.is_listed(ref) else self._applier.get(ref)
 
     def annotate_pod(self, namespace: str, name: str, annotations: Manifest) -> None:
         """Set annotations of a model pod; one that is gone is passed over.
