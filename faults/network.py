@@ -157,17 +157,15 @@ class Network:
     # --- the proxy --------------------------------------------------------------------------------
 
     def _on_loop(self, change: Callable[[], object]) -> None:
-        """Run a change between two pieces, and have those that wait look again."""
-        done = threading.Event()
+        """Run a change between two pieces, and have those that wait look again. Raises what the
+        change raises: a fault that was not applied must not pass as survived."""
 
-        def run() -> None:
+        async def run() -> None:
             change()
             self._changed.set()
             self._changed = asyncio.Event()
-            done.set()
 
-        self._loop.call_soon_threadsafe(run)
-        done.wait(_MINUTE)
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(_MINUTE)
 
     def _some(self, broker: int, share: float) -> list[_Connection]:
         there = [one for one in self._connections if one.broker == broker]
