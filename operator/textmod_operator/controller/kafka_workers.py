@@ -172,9 +172,9 @@ class KafkaWorkers:
             try:
                 lane = self._proven if work.proven else self._unproven
                 await self._follow_up(connection, await lane.run(lambda: work.step(steady_now())))
-            except (
-                Exception
-            ):  # such as a thread that can't be started; without it nobody would look
+            except Exception:
+                # Such as a thread that can't be started. The worker goes on: it is the only one
+                # that reads this cluster.
                 logger.exception("look at Kafka at %s", connection.bootstrap_servers)
             left = self._settings.lag_interval - (time.monotonic() - started)
             await asyncio.sleep(max(0.05, work.delay(left)))
