@@ -4,8 +4,8 @@
 
 50 messages/s go through the stream, first alone, then while ten clients send the worst bodies that
 a call may have, one after the other: long texts, many texts, and texts that are refused.
-`stream_p99_ratio_under_calls` is the one p99 over the other, `calls_process_own_mib` what the
-process that scores for calls shares with nobody after that.
+`stream_p99_ratio_under_calls` is the second p99 divided by the first; `calls_process_own_mib` is
+the private (unshared) memory of the process that scores for calls at the end of the run.
 """
 
 import argparse

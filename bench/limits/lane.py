@@ -100,7 +100,7 @@ class Lane:
 
 
 def own_mib(process: int) -> float:
-    """Memory of the children of a process that they share with nobody, in MiB."""
+    """Return the private (unshared) memory of all children of a process, in MiB."""
     return sum(
         one.memory_full_info().uss / MIB for one in psutil.Process(process).children(recursive=True)
     )

@@ -202,7 +202,7 @@ def measure(size: int, *, brokers: int = 1, partitions: int = 1) -> dict[str, An
         while not all_converged(running, size):
             if time.monotonic() > created + limit:
                 raise SystemExit(f"{size} objects have not converged within {limit} s")
-            time.sleep(max(1, size / 1000))  # a list of ten thousand is no small question
+            time.sleep(max(1, size / 1000))  # listing ten thousand objects is expensive
         converged = time.monotonic()
         converge_requests = settled_requests(operator)
         step_ms = operator.step_ms()

@@ -4,8 +4,8 @@
 
 An hour of a trace stands for a day, and comes three times. `DEMAND` times as many texts as the
 budget are over the rule's score, spread over time and partitions as the trace's messages are. Every
-quarter of an hour or so the group changes: another number of replicas, or all of them killed,
-whose last texts are then judged again by whoever reads their partitions next.
+quarter of an hour or so the group changes: either the number of replicas changes, or all of them
+are killed, and the next reader of each partition judges the uncommitted texts again.
 
 - `budget_overshoot`: the most texts under review in any 24 hours, over the budget, less 1;
 - `budget_used`: the least part of a budget that was spent in a whole day, by budget: what a replica
@@ -73,7 +73,7 @@ class Group:
     def judge(self, texts: np.ndarray, *, late: bool = False) -> None:
         """Judge `texts[p]` texts of each partition p, as one batch of each replica.
 
-        `late` tells texts of the same second apart.
+        late: the batch is the second one within the same second.
         """
         takes = [one.for_batch(self.policies) for one in self.replicas]
         for partition in np.flatnonzero(texts).tolist():

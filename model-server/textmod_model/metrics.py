@@ -65,7 +65,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.messages = Counter(
             "textmod_messages_total",
-            "Messages of the stream by what became of them, counted once that was acknowledged.",
+            "Messages of the stream by outcome, counted once the broker acknowledged their record.",
             ["outcome"],
             registry=self.registry,
         )
@@ -99,8 +99,8 @@ class Metrics:
         )
         self.actions = Counter(
             "textmod_actions_total",
-            "Texts by what each policy says of them, counted once their verdict was acknowledged;"
-            " mode Observe is acted on by nobody.",
+            "Texts by the action of each policy, counted once their verdict was acknowledged;"
+            " actions of mode Observe are reported, not applied.",
             ["policy", "action", "mode"],
             registry=self.registry,
         )
@@ -112,7 +112,7 @@ class Metrics:
         )
         self.over_budget = Counter(
             "textmod_policy_over_budget_total",
-            "Texts that a rule held for, but not as the day's budget was spent.",
+            "Texts that met a rule's threshold after its budget for the day was spent.",
             ["policy"],
             registry=self.registry,
         )
@@ -124,7 +124,7 @@ class Metrics:
         )
         self.policies_invalid = Gauge(
             "textmod_policies_invalid",
-            "1 while the file of the policies cannot be used; what was in force stays so.",
+            "1 while the policies file is invalid; the previous policies stay in force.",
             registry=self.registry,
         )
         self.lag = Gauge(

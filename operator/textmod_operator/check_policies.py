@@ -38,7 +38,7 @@ def read_model(path: Path) -> ModelSeen:
         return model_of(json.loads(file.read_text()))
     except (ValueError, RecursionError) as error:
         raise NotAccepted(
-            "InvalidSpec", f"{file} is no manifest of a model: {error}", retry=False
+            "InvalidSpec", f"{file} is not the manifest of a model: {error}", retry=False
         ) from error
 
 
@@ -50,7 +50,7 @@ def rate_per_second(text: str) -> float:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)/(s|min|h|d)", text.strip())
     if found is None or float(found[1]) <= 0:
-        raise ValueError(f"{text!r} is no rate: give it as 12/s, 700/min, 5000/h or 100000/d")
+        raise ValueError(f"{text!r} is not a rate: write it as 12/s, 700/min, 5000/h or 100000/d")
     return float(found[1]) / _SECONDS[found[2]]
 
 

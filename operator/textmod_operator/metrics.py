@@ -25,7 +25,7 @@ RECONCILES: Final = Histogram(
 )
 STEPS: Final = Summary(
     "textmod_operator_reconcile_step_seconds",
-    "Duration of a reconcile's steps that ask somebody; what is left of it is computing.",
+    "Duration of the steps of a reconcile that make requests; the rest only computes.",
     ["step"],
 )
 RECONCILE_ERRORS: Final = Counter(

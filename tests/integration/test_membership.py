@@ -220,13 +220,13 @@ def test_an_assignment_that_got_lost_on_its_way_makes_the_member_join_anew(
         assert read([member], until=bool) == [(0, 0)]
         assert owned(member) == {0, 1}
         assert read([member], seconds=5) == []
-        assert "joining anew" not in caplog.text, "a healthy group is left alone"
+        assert "rejoining" not in caplog.text, "a healthy group is left alone"
 
         member._membership.unassign(member._consumer, [1])  # as if it had never come
         group.send(1)
         member._view.note(-1)
         assert (1, 0) in read([member], until=lambda found: (1, 0) in found)
-        assert "differ on partitions [1]; joining anew" in caplog.text
+        assert "differ on partitions [1]; rejoining" in caplog.text
         assert owned(member) == {0, 1}
     finally:
         member.close()

@@ -113,7 +113,7 @@ def test_without_a_rate_a_budget_is_not_solved(
     [
         (["--rate", "2"], "--rate and --solved need --artifact"),
         (["--artifact", "MODEL", "--rate", "2"], "as 12/s"),
-        (["--artifact", "MODEL", "--rate", "0/s"], "is no rate"),
+        (["--artifact", "MODEL", "--rate", "0/s"], "is not a rate"),
         (["--artifact", "no/such/folder"], "no/such/folder"),
     ],
 )
@@ -136,6 +136,6 @@ def test_an_artifact_that_is_none_is_refused(
     for text in ("{", "[]", '{"digest": "sha256:1"}'):
         (artifact / "manifest.json").write_text(text)
         assert main(["check", file, "--artifact", str(artifact)]) == 2
-        assert "is no manifest of a model" in capsys.readouterr().err
+        assert "is not the manifest of a model" in capsys.readouterr().err
     assert main(["check", written(tmp_path, body()), "--artifact", str(artifact)]) == 2
     assert "holds no policies" in capsys.readouterr().err

@@ -182,7 +182,7 @@ def test_nothing_is_handed_out_before_the_model_is_known() -> None:
     outcome = here.run(spec(REMOVE))
     assert config_map(here) is None
     assert here.told["PoliciesReady"] == ("Unknown", "ModelUnknown")
-    assert "wait for them" in message(here)
+    assert "wait for the policies" in message(here)
     assert due(outcome) <= 1.0
     here.seconds += 1.0
     answer(here, ModelAnswer(MODEL))  # it answers before it is ready, and waits for its policies
@@ -241,7 +241,7 @@ def test_a_budgets_threshold_follows_the_rate_once_an_hour() -> None:
     [
         ([{**REMOVE, "precision": 0.999}], {}, {}, "PrecisionUnreachable", "the best is 0.7"),
         ([REMOVE], {"label": "toxic"}, {}, "UnknownLabel", "name one of removed"),
-        ([REVIEW], {}, {"in_per_second": None}, "RateUnknown", "how many texts arrive"),
+        ([REVIEW], {}, {"in_per_second": None}, "RateUnknown", "the arrival rate is not known"),
     ],
 )
 def test_what_cannot_be_solved_is_said_and_the_stream_serves(

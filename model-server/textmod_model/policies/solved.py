@@ -57,7 +57,7 @@ class Policy(_Strict):
     label: str | None = None
     """None: the model's first."""
     mode: Mode = "Enforce"
-    """Observe: named in verdicts, acted on by nobody."""
+    """Observe: reported in verdicts, not applied."""
     otherwise: Action = "Allow"
     rules: tuple[Rule, ...] = Field(strict=False)
 

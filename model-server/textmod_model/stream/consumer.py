@@ -345,7 +345,7 @@ class GroupConsumer:
         return consumer
 
     def _look_at_group(self, now: float) -> None:
-        """Join the group anew where the coordinator and this member differ for too long."""
+        """Rejoin the group if the coordinator and this member differ for too long."""
         if self._group is None or self._protocols[0] != "consumer":
             return
         if self._view.due(now):
@@ -358,7 +358,7 @@ class GroupConsumer:
         issue = self._view.compare(now, self._consumer.memberid(), reads, members)
         if issue is not None:
             log.warning(
-                "the group's coordinator and this member differ on partitions %s; joining anew",
+                "the group's coordinator and this member differ on partitions %s; rejoining",
                 sorted(issue) or "of all",
             )
             self.close(self._revocation)

@@ -102,7 +102,7 @@ class PolicyRuleStatus(Strict):
         ge=0,
         le=1,
         description="The rule holds from this score on. Left out: it never holds, because no score "
-        "reaches its precision, or what it is worked out of is not known yet.",
+        "reaches its precision, or its inputs are not known yet.",
     )
     source: Literal["Artifact", "Feedback", "Asked"] = Field(
         description="Where the threshold comes from. Artifact: the scores of the model's training. "
@@ -154,8 +154,8 @@ class Status(Strict):
     conditions: list[ConditionStatus] | None = Field(
         default=None,
         description="Accepted, TopicsReady, WorkloadReady, AutoscalingReady, their summary Ready, "
-        "and Reconciling and Stalled as kstatus reads them; with policies, PoliciesReady, which is "
-        "no part of Ready.",
+        "and Reconciling and Stalled as kstatus reads them; with policies, PoliciesReady, which "
+        "does not affect Ready.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
@@ -184,7 +184,7 @@ class Status(Strict):
     )
     policies: list[PolicyStatus] | None = Field(
         default=None,
-        description="What became of each policy.",
+        description="State of each policy.",
         json_schema_extra={"maxItems": 16},
     )
     policy_version: str | None = Field(

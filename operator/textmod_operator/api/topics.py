@@ -34,7 +34,7 @@ class DataTopic(Strict):
         ge=1,
         le=32767,
         description="Copies of each partition. Given to the topics that the operator creates; a "
-        "topic that has another number is told as ConfigDrift and left as it is. Default: the "
+        "topic with another number is reported as ConfigDrift and left unchanged. Default: the "
         "brokers' own default.replication.factor, and any number is fine.",
     )
     config: dict[str, str] = Field(
@@ -88,6 +88,6 @@ class Topics(Strict):
     deletion_policy: Literal["Retain", "Delete"] = Field(
         default="Retain",
         description="What happens to topics that the operator created when this object is "
-        "deleted. Delete holds the object until they are gone; setting it back to Retain lets go. "
-        "Default: Retain.",
+        "deleted. Delete keeps the object until they are gone; set it back to Retain to release "
+        "the object. Default: Retain.",
     )

@@ -37,9 +37,7 @@ def policies_state(seen: PoliciesSeen) -> ConditionState:
     if not seen.solution.complete:
         return ConditionState("Unknown", "ModelUnknown", "; ".join([_no_model(seen), *sentences]))
     if rollout is None:
-        message = (
-            "not looked at: the policies were not handed out, since something before them failed"
-        )
+        message = "an earlier step failed, so the policies were not distributed"
         return ConditionState("Unknown", "NotLookedAt", "; ".join([message, *sentences]))
     spread = _spread(seen.version, rollout)
     found = {finding.reason for finding in seen.solution.findings}
@@ -64,15 +62,15 @@ def _spread(whole_version: str | None, rollout: Rollout) -> str:
         return text
     text += f", for more than a minute not in {_names(rollout.behind)}"
     if rollout.unreachable:
-        return f"{text}: the operator cannot ask them on port 6000; see their NetworkPolicy"
+        return f"{text}: they do not answer on port 6000; see their NetworkPolicy"
     return f"{text}: see their logs"
 
 
 def _refused(rollout: Rollout) -> str:
     (pod, words), *_ = rollout.errors
     return (
-        f"{len(rollout.errors)} replicas cannot take the policies and keep the ones before; pod "
-        f"{pod} says: {words}"
+        f"{len(rollout.errors)} replicas cannot load the policies and keep the previous ones; pod "
+        f"{pod} reports: {words}"
     )
 
 
@@ -80,14 +78,14 @@ def _no_model(seen: PoliciesSeen) -> str:
     kept = (
         f"version {_short(seen.version)} stays in force meanwhile"
         if seen.version is not None
-        else "the replicas wait for them meanwhile"
+        else "the replicas wait for the policies and are not ready"
     )
     why = (
-        "no replica could be asked on port 6000; see their NetworkPolicy"
+        "no replica answered on port 6000; see their NetworkPolicy"
         if seen.rollout is not None and seen.rollout.unreachable
-        else "no replica has named its model yet"
+        else "no replica has reported its model yet"
     )
-    return f"thresholds are worked out of the model's scores, and {why}; {kept}"
+    return f"thresholds are computed from the model's scores, and {why}; {kept}"
 
 
 def _names(pods: tuple[str, ...]) -> str:

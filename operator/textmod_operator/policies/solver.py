@@ -150,8 +150,8 @@ class _Work:
         if histogram is None:
             self._find(
                 "ModelUnknown",
-                f"{start}the artifact holds no scores of label {self._label} to work a threshold "
-                "out of: package the model again, or use atLeast",
+                f"{start}the artifact has no scores of label {self._label} to compute a threshold "
+                "from: package the model again, or use atLeast",
             )
             return None
         if rule.precision is not None:
@@ -159,7 +159,8 @@ class _Work:
             if threshold is None:
                 self._find(
                     "PrecisionUnreachable",
-                    f"{start}{_best(rule.precision, self._label, histogram)}; the rule never holds",
+                    f"{start}{_best(rule.precision, self._label, histogram)}; the rule never "
+                    "applies",
                 )
             return threshold
         if self._known.rate:
@@ -169,8 +170,7 @@ class _Work:
             return last.at_least
         self._find(
             "RateUnknown",
-            f"{start}it is not known yet how many texts arrive, and until then the rule does not "
-            "hold",
+            f"{start}the arrival rate is not known yet, and until then the rule does not apply",
         )
         return None
 
@@ -183,7 +183,7 @@ def _best(asked: float, label: str | None, histogram: Histogram) -> str:
     best = histogram.best()
     if best is None:
         return (
-            f"the artifact holds too few scores of label {label} to promise a precision: train it "
+            f"the artifact has too few scores of label {label} to estimate a precision: train it "
             "on more texts, or use atLeast"
         )
     expected = histogram.at(best)
