@@ -1,10 +1,58 @@
 """Tokens for Amazon MSK: a login that AWS's own library signs with the pod's AWS role."""
 
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
 from textmod_model.errors import ConfigurationError
 
+FRESH_SECONDS: Final = 450.0
+"""A token that is valid for longer than this is used again: it is half of the 15 minutes that one
+lasts. A client renews its token once a fifth of the time is left, so it always gets a new one."""
 
-def token(region: str) -> tuple[str, float]:
-    """librdkafka's `oauth_cb`: (token, Unix time in seconds of its end).
+USABLE_SECONDS: Final = 30.0
+"""A token that is valid for longer than this still logs in while AWS gives no new one."""
+
+
+class Token(NamedTuple):
+    """A token and its end in Unix seconds, as librdkafka's `oauth_cb` returns it."""
+
+    text: str
+    until: float
+
+
+class Tokens:
+    """The tokens of one process, by region. May be used from several threads.
+
+    Every client asks for one when it is opened, some every minute, and signing asks AWS for the
+    role's credentials: none of them needs an answer of its own, nor must fail when AWS does not
+    answer for a moment.
+    """
+
+    def __init__(
+        self, sign: Callable[[str], Token], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._sign = sign
+        self._clock = clock
+        self._held: dict[str, Token] = {}
+
+    def token(self, region: str) -> Token:
+        """Return a valid token. Raises ConfigurationError where there is none."""
+        held = self._held.get(region)
+        left = 0.0 if held is None else held.until - self._clock()
+        if held is not None and left > FRESH_SECONDS:
+            return held
+        try:
+            found = self._held[region] = self._sign(region)
+        except ConfigurationError:
+            if held is None or left < USABLE_SECONDS:
+                raise
+            return held
+        return found
+
+
+def sign(region: str) -> Token:
+    """Sign a new token with the credentials of the pod's role.
 
     Args:
         region: the client's `sasl.oauthbearer.config`.
@@ -29,4 +77,8 @@ def token(region: str) -> tuple[str, float]:
             "ServiceAccount that spec.model.serviceAccountName names."
         )
         raise ConfigurationError(message) from None
-    return text, until / 1000
+    return Token(text, until / 1000)
+
+
+token = Tokens(sign).token
+"""librdkafka's `oauth_cb`."""
