@@ -64,3 +64,15 @@ def test_it_doubts_until_they_agree_and_again_after_trouble():
     assert not view.due(180)
     view.note(4)
     assert view.due(180)
+
+
+def test_an_answer_says_nothing_of_trouble_since_it_was_asked_for():
+    view = GroupView()
+    view.note(1)
+    view.asked(0)
+    view.note(2)
+    view.compare(1, "me", ONE, members(me=([1], [1])))
+    assert view.due(LOOK_SECONDS)
+    view.asked(LOOK_SECONDS)
+    view.compare(LOOK_SECONDS + 1, "me", ONE, members(me=([1], [1])))
+    assert not view.due(600)

@@ -33,6 +33,8 @@ class GroupView:
 
     def __init__(self) -> None:
         self._troubles: int | None = None
+        self._asked_after: int | None = None
+        """The troubles when the coordinator was last asked: its answer knows of no later ones."""
         self._doubts = True
         self._look_at: float | None = None
         self._differs: frozenset[int] | None = None
@@ -52,6 +54,7 @@ class GroupView:
 
     def asked(self, now: float) -> None:
         """Note that it was asked."""
+        self._asked_after = self._troubles
         self._look_at = now + LOOK_SECONDS
 
     def compare(
@@ -67,7 +70,7 @@ class GroupView:
         """
         differs = _difference(me, reads, members)
         if not differs and me in members:
-            self._doubts, self._differs = False, None
+            self._doubts, self._differs = self._troubles != self._asked_after, None
             return None
         if differs != self._differs:
             self._differs, self._since = differs, now
