@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping
 from operator import methodcaller
 from typing import Any, Protocol, cast
 
-import orjson
-
 from textmod_model.errors import StreamError
 from textmod_model.health import Health
 from textmod_model.policies.allowance import Allowance
 from textmod_model.settings import Settings
-from textmod_model.stream import kafka_config
+from textmod_model.stream import kafka_config, statistics
 from textmod_model.stream.group_view import GroupView, Member
 from textmod_model.stream.kafka import (
     ClientMessage,
@@ -407,26 +405,13 @@ class GroupConsumer:
 
     def _statistics(self, text: str) -> None:
         """Take from librdkafka's own figures what health and the lag metric need."""
-        figures = orjson.loads(text)
-        if any(broker.get("state") == "UP" for broker in figures.get("brokers", {}).values()):
+        figures = statistics.read(text, self._settings.input_topic)
+        if figures.connected:
             self._health.kafka_seen = self._clock()
-        self._view.note(
-            sum(
-                broker.get("req_timeouts", 0) + broker.get("disconnects", 0)
-                for broker in figures.get("brokers", {}).values()
-            )
-            + figures.get("cgrp", {}).get("rebalance_cnt", 0)
-        )
-        topic = figures.get("topics", {}).get(self._settings.input_topic, {})
+        self._view.note(figures.troubles)
         owned = self._membership.partitions
-        ends = {}
-        for name, partition in topic.get("partitions", {}).items():
-            number = int(name)
-            if number in owned:
-                ends[number] = partition.get("ls_offset", -1)
-        self._ends = ends
-        known = sum(name != "-1" for name in topic.get("partitions", ()))
-        self._topic_size = known or self._topic_size
+        self._ends = {p: end for p, end in figures.ends.items() if p in owned}
+        self._topic_size = figures.partitions or self._topic_size
 
 
 _headers = methodcaller("headers")
