@@ -6,15 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from textmod_operator.api.fields import ObjectName, SecretKey
+from textmod_operator.api.fields import SecretKey, SecretRef
 from textmod_operator.api.rules import Strict
 
 LabelName = Annotated[str, Field(min_length=1, max_length=253)]
 Language = Annotated[str, Field(min_length=2, max_length=3, pattern=r"^[a-z]{2,3}$")]
 
 
-class KeySecretRef(Strict):
-    name: ObjectName = Field(description="Name of a Secret in the object's own namespace.")
+class KeySecretRef(SecretRef):
     key: SecretKey = Field(
         default="key",
         description="Key of the Secret whose value callers must present; several values, "

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from textmod_operator.api.rules import Strict
+
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 FreeForm = Annotated[dict[str, Any], Field(json_schema_extra={"x-preserve": True})]
@@ -15,3 +17,9 @@ UNIQUE_NAMES: dict[str, Any] = {
     "x-kubernetes-list-map-keys": ["name"],
 }
 """The API server refuses a list in which two entries have the same name."""
+
+
+class SecretRef(Strict):
+    """A Secret of the object's own namespace; what is read of it is the subclass's."""
+
+    name: ObjectName = Field(description="Name of a Secret in the object's own namespace.")

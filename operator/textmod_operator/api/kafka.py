@@ -6,22 +6,20 @@ from typing import Literal
 
 from pydantic import Field
 
-from textmod_operator.api.fields import ObjectName, SecretKey
+from textmod_operator.api.fields import SecretKey, SecretRef
 from textmod_operator.api.rules import Rule, Strict
 
 _PORT = r"(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 _SERVER = rf"([A-Z_]+://)?(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+)(:{_PORT})?"
 
 
-class CaSecretRef(Strict):
-    name: ObjectName = Field(description="Name of a Secret in the object's own namespace.")
+class CaSecretRef(SecretRef):
     key: SecretKey = Field(
         default="ca.crt", description="Key of the CA certificates (PEM). Default: ca.crt."
     )
 
 
-class CertificateSecretRef(Strict):
-    name: ObjectName = Field(description="Name of a Secret in the object's own namespace.")
+class CertificateSecretRef(SecretRef):
     cert_key: SecretKey = Field(
         default="tls.crt", description="Key of the client certificate (PEM). Default: tls.crt."
     )
@@ -44,8 +42,7 @@ class Tls(Strict):
     )
 
 
-class SaslSecretRef(Strict):
-    name: ObjectName = Field(description="Name of a Secret in the object's own namespace.")
+class SaslSecretRef(SecretRef):
     username_key: SecretKey = Field(
         default="username", description="Key of the user name. Default: username."
     )
@@ -54,8 +51,7 @@ class SaslSecretRef(Strict):
     )
 
 
-class OAuthSecretRef(Strict):
-    name: ObjectName = Field(description="Name of a Secret in the object's own namespace.")
+class OAuthSecretRef(SecretRef):
     client_id_key: SecretKey = Field(
         default="client-id", description="Key of the client's id. Default: client-id."
     )
