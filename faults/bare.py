@@ -1,8 +1,8 @@
 """A consumer and a producer alone: what Kafka's clients make of the same faults, without a model.
 
 Copies each message to the output with its headers and a `ce_id`, in transactions for ExactlyOnce;
-the settings are those of `stream worker`s, the loop the one that Confluent's examples have. Its
-recovery stands beside the worker's; it is no part of the product.
+the settings are the stream worker's, the loop is that of Confluent's examples. Its recovery is
+measured beside the worker's; it is not part of the product.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Bare:
         self._stopped = True
 
     def run(self) -> None:
-        """Copy until stopped. Raises KafkaException: a new process then begins anew."""
+        """Copy until stopped. Raises KafkaException; the process is then started again."""
         if self._transactional:
             self._producer.init_transactions(60)
         while not self._stopped:

@@ -44,7 +44,7 @@ class _Connection:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     dead: set[Way] = field(default_factory=set)
-    """Directions whose bytes are lost from now on, though both sides believe in the connection."""
+    """Directions whose bytes are lost from now on; both sides keep the connection open."""
 
     def reset(self) -> None:
         for side in (self.client, self.server):

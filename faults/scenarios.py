@@ -210,7 +210,7 @@ def net_cut(world: World) -> None:
 
 @scenario("net-half-open", brokers=3, proxied=True)
 def net_half_open(world: World) -> None:
-    """Leave connections half-open: nobody is told, and nothing arrives."""
+    """Leave connections half-open: neither side notices, and nothing arrives."""
     for broker in _brokers_in_turn(world):
         world.pause(0.5, 3)
         world.network.half_open(broker, world.random.choice([0.3, 0.6, 1.0]))
@@ -283,7 +283,7 @@ def storm_and_stall(world: World) -> None:
 
 @scenario("storm+net-answers-lost", proxied=True)
 def storm_and_answers_lost(world: World) -> None:
-    """A storm of members that don't hear what came of their commits."""
+    """A storm of members that never receive the answers to their commits."""
     for _ in range(5):
         world.start_worker()
         world.network.half_open(0, 0.5, frozenset({Way.ANSWERS}))

@@ -326,14 +326,14 @@ class PodSeen:
     address: str | None = None
     """Its IP, once it has one."""
     policies: str | None = None
-    """The version of the policies that it was told to read, and the attempt if it is not the first;
-    empty before the first version, None for a pod that reads none."""
+    """The version of the policies in its annotation, and the attempt if it is not the first; empty
+    before the first version, None for a pod that reads none."""
     says: str | None = None
     """What its readiness endpoint answered when it was asked why it does not read or serve."""
 
     @property
     def policies_version(self) -> str:
-        """The version of the policies that it was told to read."""
+        """The version of the policies in its annotation."""
         return (self.policies or "").partition(" ")[0]
 
 

@@ -96,7 +96,7 @@ class Model(Strict):
         default_factory=list,
         max_length=64,
         description="Parameters handed to the model, as in Seldon's graph. The project's own image "
-        "knows one, threshold, which model.threshold outdoes. Default: none.",
+        "knows one, threshold, which model.threshold overrides. Default: none.",
     )
     threshold: float | None = Field(
         default=None,

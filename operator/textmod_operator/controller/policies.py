@@ -108,8 +108,8 @@ def hand_out(
     here = cluster.pods(key)
     rollout = pods.rollout(key, here, version)
     for pod in here:
-        if (told := due_annotation(pod, version, rollout)) is not None:
-            cluster.annotate_pod(key.namespace, pod.name, {naming.POLICIES_ANNOTATION: told})
+        if (due := due_annotation(pod, version, rollout)) is not None:
+            cluster.annotate_pod(key.namespace, pod.name, {naming.POLICIES_ANNOTATION: due})
     return replace(policies, seen=replace(policies.seen, rollout=rollout))
 
 
@@ -124,8 +124,8 @@ def due_annotation(pod: PodSeen, version: str, rollout: Rollout) -> str | None:
     if pod.policies_version != version:
         return version
     attempt = min(MOST_ATTEMPTS, 1 + int(rollout.seconds // ATTEMPT_SECONDS))
-    told = version if attempt == 1 else f"{version} {attempt}"
-    return told if pod.name in rollout.behind and pod.policies != told else None
+    due = version if attempt == 1 else f"{version} {attempt}"
+    return due if pod.name in rollout.behind and pod.policies != due else None
 
 
 def _ours(body: Manifest | None, tm: TextModeration) -> Manifest:

@@ -20,8 +20,8 @@ _BROKERS_SESSION: Final = 45
 
 def session_seconds(tm: TextModeration) -> int | None:
     """How long a pod that has died may keep its partitions: half of the promise, so that the other
-    half is left to catch up. None where that is nobody's to set: topics that others manage, a group
-    that Seldon's executor forms, a promise that the brokers' own time keeps."""
+    half is left to catch up. None where the operator does not set it: topics that others manage, a
+    group that Seldon's executor forms, a promise that the brokers' own time keeps."""
     promise = tm.spec.autoscaling.lag.max_seconds_behind
     ours = tm.spec.topics.management == "Managed" and tm.spec.serving.streaming == "Native"
     if promise is None or not ours or promise >= 2 * _BROKERS_SESSION:

@@ -242,8 +242,8 @@ def cause(error: KafkaError) -> str:
 
 
 def _no_token_words(text: str) -> str:
-    """Why the token endpoint gave no token. What it answered is not repeated but for its error
-    code: the address is a user's, and the answer to it may be for nobody's eyes."""
+    """Why the token endpoint gave no token. Of its answer only the error code is repeated: the
+    address is a user's choice, and what answers there may hold secrets."""
     if found := _PROVIDER_ERROR.search(text):
         return f"the token endpoint answered {found[1]}"
     if _PROVIDER_UNREACHABLE.search(text) and len(text) < 300:
@@ -310,7 +310,7 @@ def _refused_login(connection: KafkaConnection, error: KafkaError) -> TopicsNotR
 
 
 def no_token(connection: KafkaConnection, why: str) -> TopicsNotReady:
-    """Return the condition of a login for which nobody gives a token."""
+    """Return the condition of a login without a token."""
     return TopicsNotReady(
         "AuthenticationFailed",
         f"no token to log in to Kafka at {connection.bootstrap_servers} with: {why}; check "

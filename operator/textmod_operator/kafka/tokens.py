@@ -1,7 +1,7 @@
-"""Tokens for SASL/OAUTHBEARER, for the clients that can't get their own.
+"""Tokens for SASL/OAUTHBEARER, for the clients that can't fetch their own.
 
-librdkafka asks an OpenID Connect provider itself; kafka-python asks nobody. Amazon MSK takes a
-request signed with AWS credentials for a token, which AWS's own library makes: neither client can.
+librdkafka fetches tokens of an OpenID Connect provider itself; kafka-python does not. A token for
+Amazon MSK is a request signed with AWS credentials: AWS's own library makes it for both.
 """
 
 from __future__ import annotations
