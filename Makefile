@@ -74,14 +74,13 @@ faults: setup ## break what a cluster breaks and count every message (FAULTS="--
 
 # Coverage-guided fuzzing needs a wheel that nothing else does, so it has a folder of its own.
 ATHERIS = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/atheris-3.0.0
-TARGETS = message-auto message-json message-seldon message-text cleaning csv-rows json-lines manifest settings \
-	text-moderation pem reported-rate learned
+TARGETS = $$($(BIN)/python -c 'from faults.fuzz import TARGETS; print(*sorted(TARGETS))')
 
 $(ATHERIS):
 	$(BIN)/pip install --quiet --no-deps --target $@ atheris==3.0.0
 
 fuzz: setup $(ATHERIS) ## coverage-guided fuzzing of every decoder, loader and parser (SECONDS_EACH=60)
-	for target in $(TARGETS); do \
+	targets="$(TARGETS)" && for target in $$targets; do \
 	  PYTHONPATH=$(ATHERIS) $(BIN)/python -m faults.fuzz $$target --seconds $(or $(SECONDS_EACH),60) \
 	    --corpus .state/fuzz/$$target || exit 1; \
 	done
