@@ -328,6 +328,21 @@ def test_a_replica_that_does_not_answer_is_asked_less_and_less() -> None:
     assert len(here.asked) < 10
 
 
+@pytest.mark.parametrize("rule", [ASKED, REMOVE])
+def test_replicas_that_do_not_answer_keep_no_other_from_being_asked(rule: dict[str, Any]) -> None:
+    here = world(4)
+    silent = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    for address in silent:
+        del here.models[address]
+    here.run(spec(rule))
+    for _ in range(20):
+        if config_map(here) is not None and "10.0.0.4" in here.models:
+            here.models["10.0.0.4"] = ModelAnswer(MODEL, version=solved(here)["version"])
+        here.seconds += 1.0
+        here.run(spec(rule))
+    assert message(here).endswith("in force in 1 of 4 replicas")
+
+
 def slow(here: World, address: str) -> None:
     """An address from which nothing comes."""
     here.asked.append(address)

@@ -62,6 +62,9 @@ class _Known:
     version: str = ""
     """The version that is to be in force, and since when."""
     since: float = 0.0
+    unanswered: dict[str, int] = field(default_factory=dict)
+    """Pod → requests in a row without an answer. Those with fewer are asked first: a failure puts
+    off all others, and a pod that never answers would keep them from being asked."""
     failures: int = 0
     not_before: float = 0.0
 
@@ -99,7 +102,11 @@ class ModelPods:
             return known.model
         new_first = sorted(
             (pod for pod in pods if pod.address is not None),
-            key=lambda pod: (pod.revision != revision, not pod.ready),
+            key=lambda pod: (
+                pod.revision != revision,
+                known.unanswered.get(pod.name, 0),
+                not pod.ready,
+            ),
         )
         if known.model is not None:  # an older pod has nothing to add
             new_first = [pod for pod in new_first if pod.revision == revision]
@@ -119,12 +126,13 @@ class ModelPods:
         if known.version != version:
             known.version, known.since, known.errors = version, now, {}
         here = [pod for pod in pods if pod.address is not None]
-        for pod in here:
+        for pod in sorted(here, key=lambda pod: known.unanswered.get(pod.name, 0)):
             is_asked = pod.policies_version == version and known.confirmed.get(pod.name) != version
             if is_asked and self._clock() - now < MOST_SECONDS:
                 _note_error(known, pod, self._asked(known, pod), version, self._clock())
         names = {pod.name for pod in here}
         known.models = {name: model for name, model in known.models.items() if name in names}
+        known.unanswered = {name: n for name, n in known.unanswered.items() if name in names}
         _follow_a_moved_tag(known, here)
         known.confirmed = {name: v for name, v in known.confirmed.items() if name in names}
         known.errors = {name: error for name, error in known.errors.items() if name in names}
@@ -158,12 +166,14 @@ class ModelPods:
         if answer is None:
             # Where one can't be reached, the others can't either, nearly always. One that refuses
             # the connection only starts, and costs nothing to ask.
+            known.unanswered[pod.name] = known.unanswered.get(pod.name, 0) + 1
             slow = self._clock() - began > REFUSED_SECONDS
             known.failures = known.failures + 1 if slow else 1
             delay = FIRST_BACKOFF_SECONDS * 2.0 ** min(known.failures - 1, 16)
             known.not_before = self._clock() + min(MAX_BACKOFF_SECONDS, delay)
             return None
         known.failures, known.not_before = 0, 0.0
+        known.unanswered.pop(pod.name, None)
         known.models[pod.name] = answer.model
         if known.model is None or known.revision != known.wanted == pod.revision:
             known.model, known.revision = answer.model, pod.revision
