@@ -6,8 +6,7 @@ the `Revocation` to run through before partitions are given up.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from operator import methodcaller
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from textmod_model.errors import StreamError
@@ -15,7 +14,7 @@ from textmod_model.health import Health
 from textmod_model.policies.allowance import Allowance
 from textmod_model.settings import Settings
 from textmod_model.stream import kafka_config, statistics
-from textmod_model.stream.group_view import GroupView, Member
+from textmod_model.stream.group_view import CoordinatorsView, GroupView
 from textmod_model.stream.kafka import (
     ClientMessage,
     Consumer,
@@ -27,7 +26,7 @@ from textmod_model.stream.kafka import (
     open_consumer,
 )
 from textmod_model.stream.membership import Membership
-from textmod_model.stream.records import HeadersUnread, Message, header_bytes
+from textmod_model.stream.records import Message, with_headers, within
 from textmod_model.stream.speed import Speed
 from textmod_model.stream.watchdog import Watchdog
 
@@ -60,18 +59,6 @@ class Revocation(Protocol):
 
     def after_revoke(self, partitions: set[int]) -> None:
         """Give up what could not be finished."""
-        ...
-
-
-class CoordinatorsView(Protocol):
-    """Asks the group's coordinator who reads what, in the background."""
-
-    def ask(self) -> None:
-        """Send the request, if none is on its way."""
-        ...
-
-    def answer(self) -> Mapping[str, Member] | None:
-        """Return the members by their ids, once; None while there is no answer, or it failed."""
         ...
 
 
@@ -159,7 +146,7 @@ class GroupConsumer:
         if not messages:
             self._watchdog.stall.empty_fetches += 1
             return messages
-        count, size = _within(messages[:most], BATCH_BYTES)
+        count, size = within(messages[:most], BATCH_BYTES)
         self._watchdog.stall.bytes_read += size + count * MESSAGE_BYTES
         self._carried = messages[count:]
         return messages[:count]
@@ -302,7 +289,7 @@ class GroupConsumer:
         for message in self._consumer.consume(most, wait):
             error = message.error()
             if error is None:
-                good.append(_with_headers(cast("Message", message)))
+                good.append(with_headers(cast("Message", message)))
             else:
                 self._event(message, error)
         return good
@@ -412,33 +399,3 @@ class GroupConsumer:
         owned = self._membership.partitions
         self._ends = {p: end for p, end in figures.ends.items() if p in owned}
         self._topic_size = figures.partitions or self._topic_size
-
-
-_headers = methodcaller("headers")
-"""Not a plain call: that, once the interpreter has specialised it, no longer looks whether the
-client's method has left an error behind."""
-
-
-def _with_headers(message: Message) -> Message:
-    """Make sure of the headers, which the client decodes when it is first asked for them.
-
-    A name that is not UTF-8 makes it fail, and return a list that must not be looked at, on pain of
-    a segmentation fault, when it is asked again (confluent-kafka 2.16).
-    """
-    try:
-        _headers(message)
-    except SystemError:  # what it returned comes with an error
-        return HeadersUnread(message)
-    return message
-
-
-def _within(messages: list[Message], size: int) -> tuple[int, int]:
-    """Return how many messages fit into `size` bytes, at least one, and their bytes."""
-    total = 0
-    for count, message in enumerate(messages):
-        headers = message.headers()
-        more = len(message) + (header_bytes(headers) if headers else 0)
-        if count and total + more > size:
-            return count, total
-        total += more
-    return len(messages), total

@@ -7,7 +7,7 @@ that only the coordinator's own view can tell.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 LOOK_SECONDS: Final = 15.0
 """Between two looks, while there is reason to doubt."""
@@ -22,6 +22,18 @@ class Member(NamedTuple):
     assigned: frozenset[int]
     target: frozenset[int]
     """What it is to have once others have given it up."""
+
+
+class CoordinatorsView(Protocol):
+    """Asks the group's coordinator who reads what, in the background."""
+
+    def ask(self) -> None:
+        """Send the request, if none is on its way."""
+        ...
+
+    def answer(self) -> Mapping[str, Member] | None:
+        """Return the members by their ids, once; None while there is no answer, or it failed."""
+        ...
 
 
 class GroupView:

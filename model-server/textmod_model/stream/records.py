@@ -1,7 +1,8 @@
-"""Messages on their way through the stream: read, judged, written. Types only, no I/O."""
+"""Messages on their way through the stream: read, judged, written. No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -45,6 +46,24 @@ class HeadersUnread:
         """Have none, where the client would raise, or return what can't be looked at."""
 
 
+_headers = methodcaller("headers")
+"""Not a plain call: that, once the interpreter has specialised it, no longer looks whether the
+client's method has left an error behind."""
+
+
+def with_headers(message: Message) -> Message:
+    """Make sure of the headers, which the client decodes when it is first asked for them.
+
+    A name that is not UTF-8 makes it fail, and return a list that must not be looked at, on pain of
+    a segmentation fault, when it is asked again (confluent-kafka 2.16).
+    """
+    try:
+        _headers(message)
+    except SystemError:  # what it returned comes with an error
+        return HeadersUnread(message)
+    return message
+
+
 class Record(NamedTuple):
     """Something to write because of `source`."""
 
@@ -80,6 +99,18 @@ class Batch:
     def holds(self, record: Record) -> bool:
         """Tell whether the record is still ours to write."""
         return not self.lost or record.source.partition() not in self.lost
+
+
+def within(messages: list[Message], size: int) -> tuple[int, int]:
+    """Return how many messages fit into `size` bytes, at least one, and their bytes."""
+    total = 0
+    for count, message in enumerate(messages):
+        headers = message.headers()
+        more = len(message) + (header_bytes(headers) if headers else 0)
+        if count and total + more > size:
+            return count, total
+        total += more
+    return len(messages), total
 
 
 def header_bytes(headers: Sequence[tuple[str, str | bytes | None]]) -> int:
