@@ -14,89 +14,60 @@ FIELDS = {
     "threshold": "double",
     "model": "string",
 }
-_ACTION_FIELDS: list[dict[str, Any]] = [
-    {"name": "action", "type": ["null", "string"], "default": None},
-    {"name": "hold", "type": ["null", "boolean"], "default": None},
-    {
-        "name": "policies",
-        "type": {
-            "type": "array",
-            "items": {
-                "type": "record",
-                "name": "PolicyVerdict",
-                "fields": [
-                    {"name": "name", "type": "string"},
-                    {"name": "action", "type": "string"},
-                    {"name": "label", "type": "string"},
-                    {"name": "score", "type": "double"},
-                    {"name": "mode", "type": "string", "default": "Enforce"},
-                    {
-                        "name": "overBudget",
-                        "type": {"type": "array", "items": "int"},
-                        "default": [],
-                    },
-                ],
-            },
-        },
-        "default": [],
-    },
-    {"name": "policyVersion", "type": ["null", "string"], "default": None},
-    {"name": "scores", "type": {"type": "map", "values": "double"}, "default": {}},
-    {
-        "name": "explanation",
-        "type": [
-            "null",
-            {
-                "type": "record",
-                "name": "Explanation",
-                "fields": [
-                    {"name": "omitted", "type": ["null", "string"], "default": None},
-                    {"name": "offsets", "type": "string", "default": "CodePoint"},
-                    {
-                        "name": "spans",
-                        "type": {
-                            "type": "array",
-                            "items": {
-                                "type": "record",
-                                "name": "Span",
-                                "fields": [
-                                    {"name": "begin", "type": "int"},
-                                    {"name": "end", "type": "int"},
-                                    {"name": "weight", "type": "double"},
-                                ],
-                            },
-                        },
-                        "default": [],
-                    },
-                    {
-                        "name": "features",
-                        "type": {
-                            "type": "array",
-                            "items": {
-                                "type": "record",
-                                "name": "Feature",
-                                "fields": [
-                                    {"name": "name", "type": "string"},
-                                    {"name": "weight", "type": "double"},
-                                ],
-                            },
-                        },
-                        "default": [],
-                    },
-                    {"name": "others", "type": "double", "default": 0.0},
-                    {"name": "base", "type": ["null", "double"], "default": None},
-                    {"name": "total", "type": ["null", "double"], "default": None},
-                ],
-            },
-        ],
-        "default": None,
-    },
+
+
+def _field(name: str, kind: object, *default: object) -> dict[str, Any]:
+    """Return a field, with a default if one is given."""
+    field = {"name": name, "type": kind}
+    return field | {"default": default[0]} if default else field
+
+
+def _optional(name: str, kind: object) -> dict[str, Any]:
+    return _field(name, ["null", kind], None)
+
+
+def _record(name: str, *fields: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "record", "name": name, "fields": list(fields)}
+
+
+def _list(name: str, items: object) -> dict[str, Any]:
+    return _field(name, {"type": "array", "items": items}, [])
+
+
+_POLICY = _record(
+    "PolicyVerdict",
+    _field("name", "string"),
+    _field("action", "string"),
+    _field("label", "string"),
+    _field("score", "double"),
+    _field("mode", "string", "Enforce"),
+    _list("overBudget", "int"),
+)
+_SPAN = _record("Span", _field("begin", "int"), _field("end", "int"), _field("weight", "double"))
+_FEATURE = _record("Feature", _field("name", "string"), _field("weight", "double"))
+_EXPLANATION = _record(
+    "Explanation",
+    _optional("omitted", "string"),
+    _field("offsets", "string", "CodePoint"),
+    _list("spans", _SPAN),
+    _list("features", _FEATURE),
+    _field("others", "double", 0.0),
+    _optional("base", "double"),
+    _optional("total", "double"),
+)
+_ACTION_FIELDS = [
+    _optional("action", "string"),
+    _optional("hold", "boolean"),
+    _list("policies", _POLICY),
+    _optional("policyVersion", "string"),
+    _field("scores", {"type": "map", "values": "double"}, {}),
+    _optional("explanation", _EXPLANATION),
 ]
 """What policies add. All have defaults, so that a reader of either schema reads both."""
 
 
 def _schema(more: list[dict[str, Any]]) -> str:
-    fields = [{"name": name, "type": kind} for name, kind in FIELDS.items()]
+    fields = [_field(name, kind) for name, kind in FIELDS.items()]
     return dumps(
         {
             "type": "record",
