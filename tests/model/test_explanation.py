@@ -159,6 +159,15 @@ def test_indices_that_the_memo_forgot_are_not_used(made: Artifact) -> None:
         check(explanation, text, float(score))
 
 
+def test_reading_a_text_again_voids_no_indices_of_its_batch(made: Artifact) -> None:
+    form = made.compiled()
+    assert form is not None
+    small = CompiledBackend(form, memo_limit=5)
+    batch = [f"never met w{at} q{at}! control): ((" for at in range(20)]
+    check_all(small, [*batch, "a 1d10t and a stuuupid m o r o n", *batch])
+    assert small._last[0][1].again is not None
+
+
 @given(
     st.lists(texts, min_size=1, max_size=6),
     st.integers(0, 6),

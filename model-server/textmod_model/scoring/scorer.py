@@ -289,11 +289,11 @@ class CompiledBackend:
 
     def _pass(self, texts: Sequence[str]) -> Pass:
         """Go over texts as they were sent."""
+        self.memo.trim()  # not within the pass, of which the indices must stay valid
         return self._tidy_pass(list(map(tidy, texts)), as_written=self._model.undisguises)
 
     def _tidy_pass(self, texts: Sequence[str], *, as_written: bool) -> Pass:
         """Go over tidy texts; `as_written`, some may be disguised."""
-        self.memo.trim()
         chunks = Chunks(self._begin + self._between.join(map(_spaced, texts)) + self._end)
         indices = self._find(chunks)
         words = self._words(indices)
