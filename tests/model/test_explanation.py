@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from textmod_model import artifact, pipeline
 from textmod_model.artifact import Artifact
-from textmod_model.scoring import vectors
+from textmod_model.scoring import memo, vectors
 from textmod_model.scoring.contributions import NAMES
 from textmod_model.scoring.explanation import Asked, Explanation, Feature, Offsets, Span
 from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend, Scorer
@@ -166,6 +167,19 @@ def test_reading_a_text_again_voids_no_indices_of_its_batch(made: Artifact) -> N
     batch = [f"never met w{at} q{at}! control): ((" for at in range(20)]
     check_all(small, [*batch, "a 1d10t and a stuuupid m o r o n", *batch])
     assert small._last[0][1].again is not None
+
+
+def test_an_error_in_an_explanation_spoils_no_later_score(
+    made: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = made.compiled()
+    assert form is not None
+    backend = CompiledBackend(form)
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(memo, "counts_of_marks", Mock(side_effect=MemoryError))
+        backend.explain(["never met w0 q0!"])
+    for text in ("never met w0 q0!", "neither w1, SHOUTED q1?"):
+        np.testing.assert_allclose(backend.score([text]), PipelineBackend(made).score([text]))
 
 
 @given(

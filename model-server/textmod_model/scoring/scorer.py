@@ -249,19 +249,26 @@ class CompiledBackend:
         texts: Sequence[str],
         explain: Callable[[Pass, Sequence[int], Sequence[str]], Sequence[_Explained]],
     ) -> list[_Explained]:
-        """Explain texts, given what explains those at some rows of a pass."""
+        """Explain texts, given what explains those at some rows of a pass.
+
+        An error leaves the backend as good as new.
+        """
         wanted = set(map(id, texts))
         found: dict[str, _Explained] = {}
-        for sent, done in self._last:
-            if done.generation == self.memo.generation:
-                rows = [row for row, one in enumerate(map(id, sent)) if one in wanted]
-                own = [sent[row] for row in rows]
-                if rows:
-                    found.update(zip(own, explain(done, rows, own), strict=True))
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
-        for part in _slices(missing) if missing else ():
-            done = self._pass(part)
-            found.update(zip(part, explain(done, range(len(part)), part), strict=True))
+        try:
+            for sent, done in self._last:
+                if done.generation == self.memo.generation:
+                    rows = [row for row, one in enumerate(map(id, sent)) if one in wanted]
+                    own = [sent[row] for row in rows]
+                    if rows:
+                        found.update(zip(own, explain(done, rows, own), strict=True))
+            missing = [text for text in dict.fromkeys(texts) if text not in found]
+            for part in _slices(missing) if missing else ():
+                done = self._pass(part)
+                found.update(zip(part, explain(done, range(len(part)), part), strict=True))
+        except BaseException:
+            self.forget()
+            raise
         return [found[text] for text in texts]
 
     def _explainer(self) -> Explainer:
