@@ -140,6 +140,7 @@ def test_what_was_scored_last_is_explained_as_any_other_text(backend: CompiledBa
     batch = [text for text, _ in sample.comments(40, seed=3)]
     batch += ["a 1d10t and a stuuupid &gt; m o r o n", "x): (( x): (("]
     afresh = [backend.cold().explain([text])[0] for text in batch]
+    backend.explain(batch[:1])  # from now on it keeps what it scored last
     backend.score(batch)
     for one, other in zip(backend.explain(batch), afresh, strict=True):
         assert [name for name, _ in one.features] == [name for name, _ in other.features]
@@ -153,6 +154,7 @@ def test_indices_that_the_memo_forgot_are_not_used(made: Artifact) -> None:
     assert form is not None
     small = CompiledBackend(form, memo_limit=5)
     batch = [f"never met w{at} q{at}!" for at in range(40)]
+    small.explain(batch[:1])  # from now on it keeps what it scored last
     scores = small.score(batch)
     small.forget()
     column = scores if scores.ndim == 1 else scores[:, 0]
@@ -165,8 +167,23 @@ def test_reading_a_text_again_voids_no_indices_of_its_batch(made: Artifact) -> N
     assert form is not None
     small = CompiledBackend(form, memo_limit=5)
     batch = [f"never met w{at} q{at}! control): ((" for at in range(20)]
-    check_all(small, [*batch, "a 1d10t and a stuuupid m o r o n", *batch])
-    assert small._last[0][1].again is not None
+    batch += ["a 1d10t and a stuuupid m o r o n", *batch]
+    for _ in "not kept", "kept":
+        check_all(small, batch)
+    [(_, kept)] = small._last
+    assert kept.again is not None
+
+
+def test_a_batch_is_kept_only_once_something_was_explained(made: Artifact) -> None:
+    form = made.compiled()
+    assert form is not None
+    backend, batch = CompiledBackend(form), ["an idiot", "wake up people"]
+    backend.score(batch)
+    assert not backend._last
+    backend.briefs(batch[:1], Asked())
+    backend.score(batch)
+    assert [texts for texts, _ in backend._last] == [batch]
+    assert not any(other._last for other in (backend.another(), backend.cold()))
 
 
 def test_an_error_in_an_explanation_spoils_no_later_score(

@@ -37,8 +37,8 @@ SMALL_MEMO_LIMIT: Final = 10_000
 _SLICE_CHARACTERS: Final = 1 << 18
 _SLICE_TEXTS: Final = 512
 _KEPT_CHARACTERS: Final = 1 << 19
-"""Of the batch scored last, of which it is kept what was found, about 20 bytes a character, so that
-explaining it is cheap. Of a longer batch the beginning is kept."""
+"""Of the batch scored last, what was found is kept so that explaining it is cheap: about 20 bytes a
+character. Of a longer batch the beginning is kept; before anything is explained, nothing."""
 _BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
 # Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
 # which gives the same and costs no more.
@@ -287,12 +287,12 @@ class CompiledBackend:
 
     def _score(self, texts: Sequence[str]) -> Floats:
         done = self._pass(texts)
-        decisions = done.decisions
-        self._last_characters += sum(map(len, texts))
-        if self._last_characters <= _KEPT_CHARACTERS:
-            self._last.append((texts, done))
+        if self._explains is not None:
+            self._last_characters += sum(map(len, texts))
+            if self._last_characters <= _KEPT_CHARACTERS:
+                self._last.append((texts, done))
         with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
-            return 1 / (1 + np.exp(-decisions))
+            return 1 / (1 + np.exp(-done.decisions))
 
     def _pass(self, texts: Sequence[str]) -> Pass:
         """Go over texts as they were sent."""
