@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 
 from bench.evasion.disguises import DISGUISES, Disguise
 from textmod_model.pipeline import build
-from textmod_model.scoring.scorer import CompiledBackend
+from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.training import dataset
 from textmod_model.training.compiler import compile_pipeline
 

@@ -34,7 +34,8 @@ from textmod_model.formats.message import Reading, Verdicts, Writing
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.policies.evaluate import Evaluator
 from textmod_model.policies.solved import parse
-from textmod_model.scoring.scorer import CompiledBackend, Scorer
+from textmod_model.scoring.compiled_backend import CompiledBackend
+from textmod_model.scoring.scorer import Scorer
 from textmod_model.stream.explanations import Explanations
 from textmod_model.stream.judge import Judge
 from textmod_model.stream.letters import DeadLetters

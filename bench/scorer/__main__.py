@@ -29,7 +29,7 @@ from textmod_model.artifact import Artifact
 from textmod_model.formats.encoders import verdict
 from textmod_model.formats.message import Decoded, Encoder, Verdicts, Writing
 from textmod_model.scoring.compiled import Compiled
-from textmod_model.scoring.scorer import CompiledBackend
+from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.text.cleaning import clean
 from textmod_model.training import dataset, sample, train
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from textmod_model import artifact, pipeline
 from textmod_model.artifact import Artifact
 from textmod_model.scoring import memo, vectors
+from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.scoring.contributions import NAMES
 from textmod_model.scoring.explanation import Asked, Explanation, Feature, Offsets, Span
-from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend, Scorer
+from textmod_model.scoring.scorer import PipelineBackend, Scorer
 from textmod_model.scoring.self_check import SelfChecked
 from textmod_model.text import features
 from textmod_model.text.cleaning import URL_WORD, clean, word

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from textmod_model import artifact, pipeline
 from textmod_model.artifact import Artifact
-from textmod_model.scoring import scorer
+from textmod_model.scoring import compiled_backend
 from textmod_model.scoring.compiled import Compiled
-from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend, Scorer
+from textmod_model.scoring.compiled_backend import CompiledBackend
+from textmod_model.scoring.scorer import PipelineBackend, Scorer
 from textmod_model.text.cleaning import MAX_CHUNK, clean
 from textmod_model.training import sample
 
@@ -121,7 +122,7 @@ def test_word_vectors_are_summed_across_blocks(
     compiled: CompiledBackend, reference: PipelineBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long text's words come in several blocks, and a block has several texts."""
-    monkeypatch.setattr(scorer, "_BLOCK", 7)
+    monkeypatch.setattr(compiled_backend, "_BLOCK", 7)
     batch = [text for text, _ in sample.comments(20, seed=6)] + ["", "one", "the " * 50]
     np.testing.assert_allclose(
         compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from textmod_model.artifact import Artifact
 from textmod_model.scoring.compiled import Compiled, Floats, Memory
+from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.scoring.packed import Chunks, integers, slots
-from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend, Scorer
+from textmod_model.scoring.scorer import PipelineBackend, Scorer
 from textmod_model.scoring.self_check import SelfChecked
 from textmod_model.scoring.shortcut import Shortcut
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from textmod_model import artifact
-from textmod_model.scoring.scorer import CompiledBackend, Scorer
+from textmod_model.scoring.compiled_backend import CompiledBackend
+from textmod_model.scoring.scorer import Scorer
 from textmod_model.training import report, sample, train
 from textmod_model.training.dataset import Dataset
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from textmod_model.scoring.explanation import (
 from textmod_model.scoring.lookup import Indices
 from textmod_model.scoring.memo import Columns, Memo
 from textmod_model.scoring.packed import Chunks
+from textmod_model.scoring.word_grams import WordGrams
 from textmod_model.text import alignment
 from textmod_model.text.alignment import Alignment
 
@@ -74,16 +75,10 @@ class Pass(NamedTuple):
         return self.decisions[rows] if self.decisions.ndim == 1 else self.decisions[rows, label]
 
 
-class Grams(Protocol):
-    """Finds the known n-grams in a row of tokens: those of one word, of two and of three."""
-
-    def by_size(self, tokens: Integers) -> list[tuple[Integers, Indices]]: ...
-
-
 class Explainer:
     """Explains texts of a pass. The pass must be of the memo's present generation."""
 
-    def __init__(self, compiled: Compiled, memo: Memo, grams: Grams, table: Singles) -> None:
+    def __init__(self, compiled: Compiled, memo: Memo, grams: WordGrams, table: Singles) -> None:
         self._memo = memo
         self._edges = int(compiled.edges)
         self._bases = np.atleast_1d(compiled.intercept).tolist()

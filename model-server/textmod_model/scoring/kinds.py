@@ -36,7 +36,8 @@ def load(artifact: "Artifact") -> "Backend":
 
 def pipeline(artifact: "Artifact") -> "Backend":
     """Load a scikit-learn pipeline, in its compiled form if there is one."""
-    from textmod_model.scoring.scorer import CompiledBackend, PipelineBackend
+    from textmod_model.scoring.compiled_backend import CompiledBackend
+    from textmod_model.scoring.scorer import PipelineBackend
     from textmod_model.scoring.self_check import SelfChecked
 
     compiled = artifact.compiled()

@@ -1,0 +1,377 @@
+"""Score texts by arrays, a batch as a whole.
+
+Each text becomes chunks, each chunk an index into what is remembered of chunks (`memo`), and all
+indices of the batch become word ids, n-gram features, and one sum a text. The result is the
+scikit-learn pipeline's to 1e-9; tests hold it to that.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, TypeVar
+
+import numpy as np
+
+from textmod_model.scoring.compiled import Compiled, Floats, Integers, Memory
+from textmod_model.scoring.contributions import Batch, Found
+from textmod_model.scoring.explaining import Explainer, Pass
+from textmod_model.scoring.explanation import Asked, Explanation
+from textmod_model.scoring.lookup import Indices
+from textmod_model.scoring.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
+from textmod_model.scoring.packed import Chunks
+from textmod_model.scoring.shortcut import Shortcut
+from textmod_model.scoring.vectors import mean_of_root, product, squashed
+from textmod_model.scoring.word_grams import WordGrams
+from textmod_model.text.cleaning import tidy
+from textmod_model.text.evasion import FRAGMENT, says_enough, undisguise
+from textmod_model.text.features import shape
+
+MEMO_LIMIT: Final = 100_000
+"""Chunks remembered beyond the artifact's own, about 200 bytes each."""
+SMALL_MEMO_LIMIT: Final = 10_000
+"""The same of a backend beside another one."""
+_SLICE_CHARACTERS: Final = 1 << 18
+_SLICE_TEXTS: Final = 512
+_KEPT_CHARACTERS: Final = 1 << 19
+"""Of the batch scored last, what was found is kept so that explaining it is cheap: about 20 bytes a
+character. Of a longer batch the beginning is kept; before anything is explained, nothing."""
+_BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
+# Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
+# which gives the same and costs no more.
+_MANY_FRAGILE: Final = 16
+_LEAST_SUSPICION: Final = 2 * FRAGMENT  # with less no text is looked at, however short
+
+_Explained = TypeVar("_Explained")
+
+
+class _Words(NamedTuple):
+    """What comes of the words of each text; shapes (n,), of several labels (n, labels), and
+    (n, k + 1)."""
+
+    decisions: Floats
+    """Their n-grams' part of the decision values."""
+    vectors: Floats
+    """The sum of their vectors, and how many have one."""
+    found: Found
+
+
+class CompiledBackend:
+    """The compiled form: a memo of chunks and sums over arrays."""
+
+    def __init__(self, compiled: Compiled, *, memo_limit: int = MEMO_LIMIT) -> None:
+        self._model = compiled
+        self._heads = compiled.heads()
+        self._intercept = np.asarray(compiled.intercept)
+        self._grams = WordGrams(compiled)
+        self._table = compiled.vectors.astype(np.float32)  # adding up halves takes longer
+        # Texts are split together: BEGIN text BREAK BEGIN text BREAK …, without the beginnings for
+        # a model without edges.
+        self._begin = f"{BEGIN} " if compiled.edges else ""
+        self._end = f" {BREAK}"
+        self._between = f"{self._end} {self._begin}"
+        self.memo = Memo(compiled, limit=memo_limit)
+        self.shortcut: Shortcut | None = Shortcut(self.memo)
+        self._explains: Explainer | None = None
+        self._last: list[tuple[Sequence[str], Pass]] = []
+        self._last_characters = 0
+
+    @property
+    def new_chunks(self) -> int:
+        """How many chunks had not been met before."""
+        return self.memo.misses + (self.shortcut.plain_words if self.shortcut else 0)
+
+    def score(self, texts: Sequence[str]) -> Floats:
+        """Return the probability of each text; an error leaves the backend as good as new."""
+        self._last.clear()
+        self._last_characters = 0
+        try:
+            return np.concatenate([self._score(part) for part in _slices(texts)])
+        except BaseException:
+            self.forget()
+            raise
+
+    def another(self, *, memo_limit: int = SMALL_MEMO_LIMIT) -> "CompiledBackend":
+        """Return a backend of the same model, for another thread: with memories of its own."""
+        other = copy.copy(self)
+        other.memo = Memo(self._model, limit=memo_limit, analyzer=self.memo.analyzer)
+        other.shortcut = Shortcut(other.memo)
+        other._explains, other._last = None, []  # noqa: SLF001  # its own kind
+        return other
+
+    def cold(self) -> "CompiledBackend":
+        """Return a backend of the same model that remembers nothing from one call to the next.
+
+        It finds each chunk by the analyzer, not by the memo's arrays nor by what the artifact holds
+        of it: slower by far, and free of what memories could get wrong.
+        """
+        other = copy.copy(self)
+        nothing = replace(self._model, memory=Memory.empty(self._model.labels))
+        other.memo = Memo(nothing, limit=0, analyzer=self.memo.analyzer)
+        other.shortcut = None
+        other._explains, other._last = None, []  # noqa: SLF001  # its own kind
+        return other
+
+    def explain(self, texts: Sequence[str], label: int = 0) -> list[Explanation]:
+        """Return each text's explanation."""
+        explainer = self._explainer()
+        return self._explained(
+            texts, lambda done, rows, sent: explainer.explain(done, rows, sent, label)
+        )
+
+    def briefs(self, texts: Sequence[str], asked: Asked) -> list[dict[str, Any]]:
+        """Return each text's brief explanation; those of the batch scored last cost the least."""
+        explainer = self._explainer()
+        return self._explained(
+            texts, lambda done, rows, sent: explainer.briefs(done, rows, sent, asked)
+        )
+
+    def _explained(
+        self,
+        texts: Sequence[str],
+        explain: Callable[[Pass, Sequence[int], Sequence[str]], Sequence[_Explained]],
+    ) -> list[_Explained]:
+        """Explain texts, given what explains those at some rows of a pass.
+
+        An error leaves the backend as good as new.
+        """
+        wanted = set(map(id, texts))
+        found: dict[str, _Explained] = {}
+        try:
+            for sent, done in self._last:
+                if done.generation == self.memo.generation:
+                    rows = [row for row, one in enumerate(map(id, sent)) if one in wanted]
+                    own = [sent[row] for row in rows]
+                    if rows:
+                        found.update(zip(own, explain(done, rows, own), strict=True))
+            missing = [text for text in dict.fromkeys(texts) if text not in found]
+            for part in _slices(missing) if missing else ():
+                done = self._pass(part)
+                found.update(zip(part, explain(done, range(len(part)), part), strict=True))
+        except BaseException:
+            self.forget()
+            raise
+        return [found[text] for text in texts]
+
+    def _explainer(self) -> Explainer:
+        if self._explains is None:
+            self._explains = Explainer(self._model, self.memo, self._grams, self._table)
+        return self._explains
+
+    def forget(self) -> None:
+        """Drop all that was remembered."""
+        self.memo.forget()
+
+    def _find(self, chunks: Chunks) -> Indices:
+        if self.shortcut is None:
+            return np.array(self.memo.find(chunks))
+        return self.shortcut.find(chunks)
+
+    def _score(self, texts: Sequence[str]) -> Floats:
+        done = self._pass(texts)
+        if self._explains is not None:
+            self._last_characters += sum(map(len, texts))
+            if self._last_characters <= _KEPT_CHARACTERS:
+                self._last.append((texts, done))
+        with np.errstate(over="ignore"):  # exp(-x) beyond 1e308 is a probability of 0
+            return 1 / (1 + np.exp(-done.decisions))
+
+    def _pass(self, texts: Sequence[str]) -> Pass:
+        """Go over texts as they were sent."""
+        self.memo.trim()  # not within the pass, of which the indices must stay valid
+        return self._tidy_pass(list(map(tidy, texts)), as_written=self._model.undisguises)
+
+    def _tidy_pass(self, texts: Sequence[str], *, as_written: bool) -> Pass:
+        """Go over tidy texts; `as_written`, some may be disguised."""
+        chunks = Chunks(self._begin + self._between.join(map(_spaced, texts)) + self._end)
+        indices = self._find(chunks)
+        words = self._words(indices)
+        breaks = np.flatnonzero(indices == BREAK_INDEX)
+        starts = np.concatenate(([0], breaks[:-1] + 1))
+        notes = self.memo.columns().notes[indices]
+        noted = np.flatnonzero(notes)
+        corrected = self._correct(words, texts, chunks, indices, noted[notes[noted] & 1 == 1])
+        decisions = self._intercept + words.decisions
+        numbers = np.zeros((len(texts), 0))
+        if self._model.grams:
+            decisions += self._letters(indices, starts)
+        if len(self._model.means):
+            numbers = self._numbers(indices, starts, words.vectors)
+            decisions += self._curve(numbers)
+        again: Pass | None = None
+        rest: dict[int, str] = {}
+        if as_written and len(noted):
+            rest = {
+                row: instead
+                for row in self._suspects(notes[noted] >> 1, noted, breaks, starts)
+                if (instead := undisguise(texts[row])) != texts[row]
+            }
+            if rest:
+                again = self._tidy_pass(list(rest.values()), as_written=False)
+                decisions[list(rest)] = again.decisions
+        reread = {row: at for at, row in enumerate(rest)}
+        generation = self.memo.generation
+        having = words.vectors[:, -1] if words.vectors.shape[1] else np.zeros(len(texts))
+        batch = Batch(indices, words.found, numbers, having)
+        return Pass(texts, chunks, starts, batch, decisions, corrected, reread, again, generation)
+
+    def _suspects(
+        self, said: Integers, places: Indices, breaks: Indices, starts: Indices
+    ) -> Iterator[int]:
+        """Yield the texts that are to be undisguised.
+
+        `said` is the suspicion of the chunks at `places`; texts begin at `starts` and end at
+        `breaks`.
+        """
+        said, places = said[said > 0], places[said > 0]
+        rows = np.searchsorted(breaks, places)
+        sums = np.bincount(rows, weights=said, minlength=len(breaks))
+        for row in np.flatnonzero(sums >= _LEAST_SUSPICION).tolist():
+            first, last = np.searchsorted(rows, (row, row + 1)).tolist()
+            chunks = int(breaks[row] - starts[row]) - self._model.edges
+            if says_enough(places[first:last].tolist(), said[first:last].tolist(), chunks):
+                yield row
+
+    def _correct(
+        self,
+        words: "_Words",
+        texts: Sequence[str],
+        chunks: Sequence[str],
+        indices: Indices,
+        fragile: Indices,
+    ) -> AbstractSet[int]:
+        """Replace what neighbours make of the tokens of fragile chunks (rare, see `chunks`).
+
+        Return the texts whose words were replaced.
+        """
+        if not len(fragile):
+            return frozenset()
+        analyzer = self.memo.analyzer
+        is_break = indices == BREAK_INDEX
+        rows = np.cumsum(is_break) - is_break
+        many = np.bincount(rows[fragile]) > _MANY_FRAGILE
+        changed = set(np.flatnonzero(many).tolist())
+        for at in fragile[~many[rows[fragile]]].tolist():
+            if analyzer.depends_on_neighbours(chunks, at):
+                changed.add(int(rows[at]))
+        for row in changed:
+            whole = self.memo.add(analyzer.words(texts[row]))
+            edges = [BEGIN_INDEX] if self._model.edges else []
+            instead = self._words(np.array([*edges, whole, BREAK_INDEX]))
+            words.decisions[row] = instead.decisions[0]
+            words.vectors[row] = instead.vectors[0]
+        return changed
+
+    def _letters(self, indices: Indices, starts: Indices) -> Floats:
+        """Return the part of the decision values that comes from character n-grams.
+
+        `indices` are chunk indices, `starts` the place of each text's first.
+        """
+        known = self.memo.columns()
+        weight = np.add.reduceat(known.weight[indices], starts)
+        mass = np.add.reduceat(known.mass[indices], starts)
+        roots = np.sqrt(np.where(mass > 0, mass, 1))
+        return np.asarray(weight / (roots if weight.ndim == 1 else roots[:, None]))
+
+    def _numbers(self, indices: Indices, starts: Indices, vectors: Floats) -> Floats:
+        """Return the standardized numbers of each text that come from word vectors and shape."""
+        known, model = self.memo.columns(), self._model
+        marks = np.add.reduceat(known.marks[indices], starts, dtype=np.float64)
+        chunks = np.add.reduceat(known.chunks[indices], starts, dtype=np.float64)
+        raw = np.concatenate((mean_of_root(vectors), shape(marks, chunks)), axis=1)
+        return np.asarray((raw - model.means) / model.deviations)
+
+    def _curve(self, standardized: Floats) -> Floats:
+        """Return the part of the decision values that comes from word vectors and shape."""
+        bent = squashed(standardized)
+        return _beside(
+            [
+                product(standardized, head.straight) + _form(bent, head.bend, head.quadratic)
+                for head in self._heads
+            ]
+        )
+
+    def _words(self, indices: Indices) -> "_Words":
+        """Return what comes of the words of each text."""
+        known = self.memo.columns()
+        sizes = known.size[indices]
+        ends = np.cumsum(sizes, dtype=np.int64)
+        places = np.repeat(known.start[indices] - (ends - sizes), sizes)
+        places += np.arange(len(places))
+        tokens = known.tokens[places]
+        is_break = indices == BREAK_INDEX
+        rows = np.repeat(np.cumsum(is_break) - is_break, sizes)
+        texts = int(np.count_nonzero(is_break))
+        grams = self._grams.by_size(tokens)
+        features = np.concatenate([one for one, _ in grams])
+        at = np.concatenate([places for _, places in grams])
+        decisions, norms = self._dot(features, rows[at], texts)
+        two = len(grams[0][0])
+        cuts = two, two + len(grams[1][0])
+        found = Found(tokens, sizes, ends, features, at, rows[at], cuts, norms)
+        return _Words(decisions, self._vectors(tokens, rows, texts), found)
+
+    def _vectors(self, tokens: Integers, rows: Indices, texts: int) -> Floats:
+        """Return the sum of each text's word vectors, in blocks, since a text may be long."""
+        table = self._table
+        sums = np.zeros((texts, table.shape[1]))
+        for begin in range(0, len(tokens) if len(table) else 0, _BLOCK):
+            block = rows[begin : begin + _BLOCK]
+            first = np.flatnonzero(np.diff(block, prepend=-1))
+            found = table[tokens[begin : begin + _BLOCK]]
+            sums[block[first]] += np.add.reduceat(found, first, axis=0, dtype=np.float64)
+        return sums
+
+    def _dot(self, features: Integers, rows: Indices, texts: int) -> tuple[Floats, Floats]:
+        """Return the product of each text's normalised TF-IDF vector and the weights, and its norm.
+
+        `features` holds one entry an occurrence, `rows` the text of each.
+        """
+        model = self._model
+        bits = len(model.idf).bit_length()
+        keys = (rows.astype(np.int32) << bits) | features
+        keys.sort()
+        first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)])
+        counts = np.diff(first, append=len(keys)).astype(np.float64)
+        if model.sublinear:
+            counts = np.log(counts) + 1
+        rows, features = keys[first] >> bits, keys[first] & ((1 << bits) - 1)
+        values = counts * model.idf[features]
+        norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=texts))
+        norms[norms == 0] = 1
+        products = [
+            np.bincount(rows, weights=values * head.weights[features], minlength=texts) / norms
+            for head in self._heads
+        ]
+        return _beside(products), norms
+
+
+def _beside(labels: list[Floats]) -> Floats:
+    """Return what there is of each label: one's as it is, several side by side."""
+    return labels[0] if len(labels) == 1 else np.column_stack(labels)
+
+
+def _form(bent: Floats, bend: Floats, quadratic: Floats) -> Floats:
+    """Return s·Q·s + r·s of each row s."""
+    terms = product(bent, quadratic)
+    terms += bend
+    terms *= bent
+    return np.asarray(terms.sum(axis=1))
+
+
+def _spaced(text: str) -> str:
+    """Return a tidy text with no white space but ASCII's."""
+    return text if text.isascii() else " ".join(text.split())
+
+
+def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut a batch so that the arrays of one part stay small, whatever the texts' lengths."""
+    start = characters = 0
+    for at, text in enumerate(texts):
+        if at > start and (
+            characters + len(text) > _SLICE_CHARACTERS or at - start >= _SLICE_TEXTS
+        ):
+            yield texts[start:at]
+            start, characters = at, 0
+        characters += len(text)
+    yield texts[start:]
