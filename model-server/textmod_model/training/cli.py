@@ -4,13 +4,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textmod_model.artifact import ArtifactError
-from textmod_model.training import policies_cli, thresholds_cli
+from textmod_model.training import data_arguments, policies_cli, thresholds_cli
 from textmod_model.training.dataset import Dataset, DatasetError
 from textmod_model.training.progress import Progress, part, shown
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # its only name
 
 RECIPES = ("default", "seed")  # pipeline.RECIPES, which takes seconds to import
-DATA = "CSV with a header (BODY,REMOVED or text,label), JSON Lines (.jsonl) or Parquet"
 _BENCHMARK_TEXTS = 2_000
 _BENCHMARK_BATCH = 256
 # Shares of the time: of a training with a report, and within a training until it is packaged.
@@ -54,7 +51,7 @@ def _add_thresholds(subparsers: "Subparsers") -> None:
 
 def _add_train(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("train", help="train a model from labelled texts and package it")
-    _add_data(parser)
+    data_arguments.add_data(parser)
     _add_training(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the artifact")
     parser.add_argument("--name", default="text-moderation", help="the model's name")
@@ -67,7 +64,7 @@ def _add_train(subparsers: "Subparsers") -> None:
 
 def _add_report(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("report", help="cross-validate a recipe and write its report")
-    _add_data(parser)
+    data_arguments.add_data(parser)
     parser.add_argument("--artifact", type=Path, required=True, help="the trained model")
     parser.add_argument("--out", type=Path, help="default: report.html in the artifact's folder")
     parser.set_defaults(run=_guarded(run_report))
@@ -75,7 +72,7 @@ def _add_report(subparsers: "Subparsers") -> None:
 
 def _add_evaluate(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("evaluate", help="judge an artifact on labelled comments")
-    _add_data(parser)
+    data_arguments.add_data(parser)
     parser.add_argument("--artifact", type=Path, required=True, help="folder of the artifact")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_guarded(run_evaluate))
@@ -83,7 +80,7 @@ def _add_evaluate(subparsers: "Subparsers") -> None:
 
 def _add_compare(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("compare", help="compare algorithms on the same folds")
-    _add_data(parser)
+    data_arguments.add_data(parser)
     _add_training(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_guarded(run_compare))
@@ -123,37 +120,8 @@ def _add_policies(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "policies", help="show what policies would do to labelled texts, rule by rule"
     )
-    parser.add_argument("--data", type=Path, required=True, help=DATA)
-    _add_columns(parser)
     policies_cli.add_arguments(parser)
-    parser.set_defaults(
-        run=_guarded(lambda arguments: policies_cli.run(arguments, partial(_data, arguments)))
-    )
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, help=DATA)
-    _add_columns(parser)
-
-
-def _add_columns(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--text-column", help="default: BODY, body, text or comment")
-    labels = parser.add_mutually_exclusive_group()
-    labels.add_argument(
-        "--label-column",
-        help="of the one label, kept and removed; default: REMOVED, removed or label",
-    )
-    labels.add_argument(
-        "--label",
-        action="append",
-        metavar="COLUMN",
-        help="a label's column, 0/1 or a share of yes; several times for several labels",
-    )
-    parser.add_argument(
-        "--votes",
-        metavar="COLUMN",
-        help="how many judged each row; label columns may then count those who said yes",
-    )
+    parser.set_defaults(run=_guarded(policies_cli.run))
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +136,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Train, package, verify, report, and say what came of it."""
-    data = _data(arguments)
+    data = data_arguments.read(arguments)
     with shown() as progress:
         from textmod_model.training import train
 
@@ -207,7 +175,7 @@ def run_report(arguments: argparse.Namespace) -> int:
     from textmod_model.training import train
 
     made = load(arguments.artifact)
-    data = _data(arguments)
+    data = data_arguments.read(arguments)
     if data.digest != made.manifest.training_data_digest:
         raise DatasetError(f"{arguments.data} is not the data {arguments.artifact} was trained on.")
     arguments.recipe = made.manifest.recipe
@@ -234,7 +202,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from textmod_model.artifact import load
     from textmod_model.scoring.scorer import Scorer
 
-    data = _data(arguments)
+    data = data_arguments.read(arguments)
     made = load(arguments.artifact)
     manifest = made.manifest
     if len(data.names) != max(len(manifest.attributes), 1):
@@ -261,7 +229,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
 def run_compare(arguments: argparse.Namespace) -> int:
     """Print each algorithm's mean ROC AUC and its folds, the best first."""
-    data = _data(arguments)
+    data = data_arguments.read(arguments)
     with shown() as progress:
         trained = _trained(arguments, data, progress)
         comparison = _comparison(arguments, data, trained.scores, progress)
@@ -372,21 +340,6 @@ def _speed(scorer: "Scorer") -> float:
     for at in range(0, len(texts), _BENCHMARK_BATCH):
         scorer.score(texts[at : at + _BENCHMARK_BATCH])
     return len(texts) / (time.process_time() - started)
-
-
-def _data(arguments: argparse.Namespace) -> Dataset:
-    from textmod_model.training.dataset import CLASSES, read
-
-    one = arguments.label_column
-    data = read(
-        arguments.data,
-        text_column=arguments.text_column,
-        label_columns=[one] if one is not None else arguments.label or (),
-        votes_column=arguments.votes,
-    )
-    for note in data.notes:
-        sys.stderr.write(f"{arguments.data}: {note}.\n")
-    return data if one is None else replace(data, names=(CLASSES[1],))
 
 
 def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

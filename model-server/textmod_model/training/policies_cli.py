@@ -3,11 +3,11 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textmod_model.artifact import Artifact
+from textmod_model.training import data_arguments
 from textmod_model.training.dataset import Dataset, DatasetError
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ _WIDTH = 120
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add all but those that say how the data is read."""
+    """Add the arguments of `policies`."""
+    parser.add_argument("--data", type=Path, required=True, help=data_arguments.DATA)
+    data_arguments.add_columns(parser)
     parser.add_argument("--artifact", type=Path, required=True, help="folder of the artifact")
     parser.add_argument(
         "--policies",
@@ -36,15 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def run(arguments: argparse.Namespace, read: Callable[[], Dataset]) -> int:
-    """Decide on the texts that `read` returns, and print what came of it."""
+def run(arguments: argparse.Namespace) -> int:
+    """Decide on the texts, and print what the policies would do. Raises DatasetError."""
     from textmod_model import artifact
 
     if arguments.per_day is not None and not 0 < arguments.per_day < float("inf"):
         raise DatasetError("--per-day must be more than 0.")
     policies = _policies(arguments.policies)
     made = artifact.load(arguments.artifact)
-    data = read()
+    data = data_arguments.read(arguments)
     seen = data.digest == made.manifest.training_data_digest
     trial = _trial(policies, made, data)
     if arguments.report is not None:
