@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from textmod_model.text import alignment
 from textmod_model.text import cleaning as text
 from textmod_model.text.cleaning import MAX_CHUNK, clean, pieces, tidy, word
 from textmod_model.text.evasion import is_suspect, undisguise
@@ -50,6 +51,8 @@ ANY_TEXT = st.one_of(
 )
 def test_clean(raw: str, cleaned: str) -> None:
     assert clean(raw) == cleaned
+    # A new step of `tidy` has a case here, and explanations need it in `alignment` too.
+    assert alignment.tidied(raw).text == tidy(raw)
 
 
 @given(ANY_TEXT)
@@ -65,6 +68,7 @@ def test_clean_never_raises_and_its_result_is_bounded_utf8(raw: str) -> None:
 @given(ANY_TEXT)
 def test_clean_is_tidy_with_long_chunks_cut(raw: str) -> None:
     tidied = tidy(raw)
+    assert alignment.tidied(raw).text == tidied
     read = undisguise(tidied) if is_suspect(tidied) else tidied
     for source, cleaned in ((read, clean(raw)), (tidied, clean(raw, undisguises=False))):
         assert cleaned.split() == [piece for chunk in source.split() for piece in pieces(chunk)]
