@@ -7,12 +7,12 @@ Given the text, all norms are numbers and the decision value is a sum. What is s
 - A character n-gram stands within one chunk.
 - Of the quadratic form q(s) = s·Q·s + r·s, number i has s[i]·(Q·s + r)[i], which adds up to q. With
   the ratio s[i]/z[i] of a squashed number to what it was, between 0 and 1 and 1 at 0, that is z[i]
-  times a finite slope, however small z[i] is. With the linear part's coefficient added, all that a
-  number says is slope[i]·z[i].
+  times a finite slope, however small z[i] is. With the linear part's coefficient added, a number
+  contributes slope[i]·z[i] in all.
 - z[i] of the word vectors is a sum over the words that have one: each has its own vector over the
   root of their number, less an equal share of the mean over all texts. A text without such words
   has the mean alone, the feature "no known words".
-- z[j] of the shape is told by name.
+- Each z[j] of the shape belongs to a feature with a name.
 """
 
 from collections.abc import Iterator
@@ -63,9 +63,8 @@ _NAME_OF_SHAPE: Final = np.eye(_LENGTH + 1)[
 ]
 """1 where a column of the shape belongs to a feature."""
 Singles = NDArray[np.float32]
-_BLOCK: Final = (
-    1 << 10
-)  # tokens whose vectors are looked at together, so that they stay in the cache
+# Tokens whose vectors are multiplied together, few enough to stay in the cache.
+_BLOCK: Final = 1 << 10
 _FEW: Final = 128  # tokens whose product with a slope is too small for threads, see `product`
 
 
@@ -203,7 +202,7 @@ class Contributions:
     def _share_curve(
         self, batch: Batch, words: "_Words", rows: Indices, label: int, shares: Shares
     ) -> None:
-        """Add what word vectors and shape say."""
+        """Add the shares of word vectors and shape."""
         model, head, size = self._model, self._heads[label], self._dimensions
         numbers, having = batch.numbers[rows], batch.having[rows]
         bent = squashed(numbers)

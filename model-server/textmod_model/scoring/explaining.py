@@ -231,7 +231,8 @@ def _spans(
 ) -> Sequence[Span]:
     """Return the chunks of a text as scored that add something as spans of the text as sent."""
     if path is not None and path.text != scored:
-        # Cannot be, tests hold one to the other; the explanation is true all the same.
+        # Tests compare both for every step of cleaning. If one is missing all the same, the sum
+        # over the whole text is still exact.
         return [Span(0, len(sent), sum(weights))] if any(weights) else []
     chunks = zip(_CHUNK.finditer(scored), weights, strict=True)
     spans = [Span(*match.span(), weight) for match, weight in chunks if weight]
@@ -253,7 +254,7 @@ def _sources(
         found = [chunks[at] for _, _, at in spans]
     if tidy != sent:
         path = alignment.tidied(sent)
-        whole = alignment.Span(0, len(sent))  # cannot be, see `_spans`
+        whole = alignment.Span(0, len(sent))  # if a step is missing, see `_spans`
         found = [path.source(*span) if path.text == tidy else whole for span in found]
     if offsets == "Utf16":
         return [(begin, end, 0) for begin, end, _ in utf16(sent, [Span(*one, 0) for one in found])]

@@ -53,7 +53,7 @@ class Explanation(NamedTuple):
     """In order of the text, not overlapping."""
     features: tuple[Feature, ...]
     base: float
-    """The model's intercept: what it says of any text. The same for all texts of a label."""
+    """The model's intercept, the same for all texts of a label."""
     total: float
     """The logit of the score."""
 
@@ -69,8 +69,8 @@ class Explanation(NamedTuple):
             text: the text as sent; needed for Utf16 alone.
 
         Weights are rounded to six digits behind the point; what is 0 then is left out. `others`
-        takes what was left out and what rounding lost, so that base + spans + features + others =
-        total holds for what is written, too.
+        is the sum of what was left out and of what rounding lost, so that base + spans + features +
+        others = total holds for the written numbers, too.
         """
         spans, features = _largest(self.spans, max_spans), _largest(self.features, max_spans)
         units = utf16(text, spans) if offsets == "Utf16" else spans

@@ -1,7 +1,7 @@
-"""What chunks say for reading their text as evasion, of most of them by arrays.
+"""The suspicion of chunks (`text.evasion.suspicion`), computed by arrays for most of them.
 
-Most of what is new in a text is a word between marks. `text.evasion.suspicion` tells what such a
-chunk says by a few comparisons, but one at a time.
+Most of what is new in a text is a word between marks. `suspicion` rates such a chunk by a few
+comparisons, but one chunk at a time.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ from textmod_model.text.evasion import (
 from textmod_model.text.vocabulary import words
 
 UNSURE: Final = -1
-"""Only `suspicion` can tell."""
+"""Not computed here: call `suspicion`."""
 _SHORTEST_NAME: Final = 3
 
 
@@ -37,7 +37,7 @@ def may_be_a_letter(frame: Frame) -> bool:
 
 
 class Judged:
-    """Tells what chunks say that are letters between marks."""
+    """The suspicion of chunks that are letters between marks."""
 
     def __init__(self) -> None:
         self._words = WordTable(dict.fromkeys(words(), 0))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _WIDTH = 120
-"""Columns of the printed table, whatever the terminal has: a cut figure is none."""
+"""Columns of the printed table, whatever the terminal has, so that no figure is cut."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
