@@ -89,17 +89,26 @@ def test_scores_that_have_nothing_in_common_are_said():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column 'perspective'; it has none"),
-        ("a,ours\n1,1\n", "no column 'perspective'; it has 'a', 'ours'"),
+        ("", "is empty: give a CSV file with a header row"),
+        ("a,ours\n1,1\n", "no column 'perspective'; it has a, ours"),
         ("perspective,ours\n0.1,0.1\n0.1,x\n", "line 3: 'x' is not a score from 0 to 1"),
         ("perspective,ours\n0.1,nan\n", "line 2: 'nan' is not a score"),
         ("perspective,ours\n0.1,\n", "no line with both scores"),
-        (b"perspective,ours\n\xff,1\n", "can't be read"),
+        (b"perspective,ours\n\xff,1\n", "line 2: 'ÿ' is not a score"),
+        ("perspective,ours\n0.1,0.1\n0.1\n", "line 3: 1 fields, the header has 2"),
     ],
 )
 def test_what_is_damaged_is_refused_with_its_line(tmp_path, text, message):
     with pytest.raises(DatasetError, match=message):
         thresholds.read(write(tmp_path, text), "perspective", "ours")
+
+
+def test_scores_are_read_from_the_files_that_texts_are_read_from(tmp_path):
+    line = '{"perspective": 0.5, "ours": 0.25}\n'
+    for name, text in (("s.csv", "perspective;ours\n0.5;0.25\n"), ("s.jsonl", line)):
+        (tmp_path / name).write_text(text)
+        pairs = thresholds.read(tmp_path / name, "perspective", "ours")
+        assert (pairs.old.tolist(), pairs.new.tolist()) == ([0.5], [0.25])
 
 
 def test_the_command_prints_a_table_or_json(tmp_path, capsys):

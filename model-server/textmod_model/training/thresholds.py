@@ -6,7 +6,6 @@ new one. Where the two scores disagree about a text, chance decided on which sid
 number flagged is uncertain by the square root of the number of such texts (as in McNemar's test).
 """
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textmod_model.training.dataset import DatasetError
+from textmod_model.training import rows
+from textmod_model.training.rows import DatasetError, printable
 
 Floats = NDArray[np.float64]
 
@@ -97,29 +97,27 @@ def _cut(falling: Floats, count: int) -> float:
 
 
 def read(path: Path, old: str, new: str) -> Pairs:
-    """Read two columns of a CSV file with a header.
+    """Read two columns of a file, of any kind that a training reads.
 
     Raises DatasetError, with the line, for what is not a score from 0 to 1.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            places = [_place(path, header, name) for name in (old, new)]
-            found: list[tuple[float, float]] = []
-            blank = 0
-            for row in rows:
-                if not any(row):
-                    continue
-                cells = [row[place].strip() if place < len(row) else "" for place in places]
-                if "" in cells:
-                    blank += 1
-                    continue
-                first, second = (_score(path, rows.line_num, cell) for cell in cells)
-                found.append((first, second))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{path} can't be read: {error}."
-        raise DatasetError(message) from None
+    recorded = rows.read(path)
+    places = [_place(path, recorded.columns, name) for name in (old, new)]
+    found: list[list[float]] = []
+    blank = 0
+    for row in recorded.rows:
+        if row.blank():
+            continue
+        cells = ["" if row.values[at] is None else str(row.values[at]).strip() for at in places]
+        if "" in cells:
+            blank += 1
+            continue
+        found.append(
+            [
+                _score(f"{path}, {row.place(at)}", cell)
+                for at, cell in zip(places, cells, strict=True)
+            ]
+        )
     if not found:
         message = f"{path} has no line with both scores: record some."
         raise DatasetError(message)
@@ -127,21 +125,21 @@ def read(path: Path, old: str, new: str) -> Pairs:
     return Pairs(columns[:, 0], columns[:, 1], blank)
 
 
-def _place(path: Path, header: list[str], name: str) -> int:
-    names = [column.strip() for column in header]
-    if name not in names:
-        message = f"{path} has no column {name!r}; it has {', '.join(map(repr, names)) or 'none'}."
+def _place(path: Path, columns: list[str], name: str) -> int:
+    if name not in columns:
+        names = printable(", ".join(columns), 200)
+        message = f"{path} has no column {name!r}; it has {names or 'none'}."
         raise DatasetError(message)
-    return names.index(name)
+    return columns.index(name)
 
 
-def _score(path: Path, line: int, cell: str) -> float:
+def _score(place: str, cell: str) -> float:
     try:
         value = float(cell)
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        message = f"{path}, line {line}: {cell[:40]!r} is not a score from 0 to 1."
+        message = f"{place}: '{printable(cell, 40)}' is not a score from 0 to 1."
         raise DatasetError(message)
     return value
 
@@ -152,11 +150,11 @@ def table(pairs: Pairs, mapping: Sequence[Mapped], old: str, new: str) -> str:
     left = f", {pairs.blank} lines with one score left out" if pairs.blank else ""
     lines = [f"{texts} texts{left}.", ""]
     head = (old, new, "95 % range", "flagged", "no longer", "newly")
-    rows = [head, *(_row(one, texts) for one in mapping)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [head, *(_row(one, texts) for one in mapping)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines += [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        for row in cells
     ]
     hints = [one.hint for one in mapping if one.hint]
     return "\n".join([*lines, *([""] if hints else []), *hints])

@@ -9,7 +9,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `thresholds`."""
-    parser.add_argument("scores", type=Path, help="CSV file with both scores of each text")
+    parser.add_argument(
+        "scores", type=Path, help="CSV, JSON Lines or Parquet file with both scores of each text"
+    )
     parser.add_argument(
         "--from", dest="old", default="perspective", help="column of the old score (perspective)"
     )
