@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -45,6 +46,20 @@ def ask_model(address: str) -> ModelAnswer | None:
 
 
 @dataclass
+class _Answers:
+    """What one pod has said."""
+
+    model: ModelSeen | None = None
+    confirmed: str = ""
+    """The version of the policies that is in force there."""
+    error: tuple[str, float] | None = None
+    """Why it can't take the policies, and since when it says so."""
+    missing: int = 0
+    """Requests in a row without an answer. Pods with fewer are asked first: a failure puts off all
+    others, and a pod that never answers would keep them from being asked."""
+
+
+@dataclass
 class _Known:
     """What is known of the pods of one object."""
 
@@ -53,18 +68,11 @@ class _Known:
     """Of the pod that named the model."""
     wanted: str = ""
     """Revision of the pods that are wanted."""
-    models: dict[str, ModelSeen] = field(default_factory=dict)
-    """Pod → the model that it has named."""
-    confirmed: dict[str, str] = field(default_factory=dict)
-    """Pod → the version that it has said is in force."""
-    errors: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Pod → why it can't take the policies, and since when it says so."""
+    pods: defaultdict[str, _Answers] = field(default_factory=lambda: defaultdict(_Answers))
+    """By the pod's name."""
     version: str = ""
     """The version that is to be in force, and since when."""
     since: float = 0.0
-    unanswered: dict[str, int] = field(default_factory=dict)
-    """Pod → requests in a row without an answer. Those with fewer are asked first: a failure puts
-    off all others, and a pod that never answers would keep them from being asked."""
     failures: int = 0
     not_before: float = 0.0
 
@@ -104,7 +112,7 @@ class ModelPods:
             (pod for pod in pods if pod.address is not None),
             key=lambda pod: (
                 pod.revision != revision,
-                known.unanswered.get(pod.name, 0),
+                known.pods[pod.name].missing,
                 not pod.ready,
             ),
         )
@@ -124,27 +132,27 @@ class ModelPods:
         """
         known, now = self._of(key), self._clock()
         if known.version != version:
-            known.version, known.since, known.errors = version, now, {}
-        here = [pod for pod in pods if pod.address is not None]
-        for pod in sorted(here, key=lambda pod: known.unanswered.get(pod.name, 0)):
-            is_asked = pod.policies_version == version and known.confirmed.get(pod.name) != version
+            known.version, known.since = version, now
+            for answers in known.pods.values():
+                answers.error = None
+        here = {pod.name: pod for pod in pods if pod.address is not None}
+        for pod in sorted(here.values(), key=lambda pod: known.pods[pod.name].missing):
+            answers = known.pods[pod.name]
+            is_asked = pod.policies_version == version and answers.confirmed != version
             if is_asked and self._clock() - now < MOST_SECONDS:
-                _note_error(known, pod, self._asked(known, pod), version, self._clock())
-        names = {pod.name for pod in here}
-        known.models = {name: model for name, model in known.models.items() if name in names}
-        known.unanswered = {name: n for name, n in known.unanswered.items() if name in names}
-        _follow_a_moved_tag(known, here)
-        known.confirmed = {name: v for name, v in known.confirmed.items() if name in names}
-        known.errors = {name: error for name, error in known.errors.items() if name in names}
-        ready = [pod for pod in here if pod.ready]
-        behind = tuple(pod.name for pod in ready if known.confirmed.get(pod.name) != version)
+                _note_error(answers, self._asked(known, pod), version, self._clock())
+        for name in known.pods.keys() - here.keys():
+            del known.pods[name]
+        _follow_a_moved_tag(known, here.values())
+        ready = [pod for pod in here.values() if pod.ready]
+        behind = tuple(pod.name for pod in ready if known.pods[pod.name].confirmed != version)
         return Rollout(
             ready=len(ready),
             behind=behind,
             errors=tuple(
-                (name, words)
-                for name, (words, since) in sorted(known.errors.items())
-                if now - since >= ERROR_SECONDS
+                (name, answers.error[0])
+                for name, answers in sorted(known.pods.items())
+                if answers.error is not None and now - answers.error[1] >= ERROR_SECONDS
             ),
             unreachable=known.failures > 0,
             seconds=now - known.since,
@@ -166,19 +174,19 @@ class ModelPods:
         if answer is None:
             # Where one can't be reached, the others can't either, nearly always. One that refuses
             # the connection only starts, and costs nothing to ask.
-            known.unanswered[pod.name] = known.unanswered.get(pod.name, 0) + 1
+            known.pods[pod.name].missing += 1
             slow = self._clock() - began > REFUSED_SECONDS
             known.failures = known.failures + 1 if slow else 1
             delay = FIRST_BACKOFF_SECONDS * 2.0 ** min(known.failures - 1, 16)
             known.not_before = self._clock() + min(MAX_BACKOFF_SECONDS, delay)
             return None
         known.failures, known.not_before = 0, 0.0
-        known.unanswered.pop(pod.name, None)
-        known.models[pod.name] = answer.model
+        answers = known.pods[pod.name]
+        answers.missing, answers.model = 0, answer.model
         if known.model is None or known.revision != known.wanted == pod.revision:
             known.model, known.revision = answer.model, pod.revision
         if answer.version is not None:
-            known.confirmed[pod.name] = answer.version
+            answers.confirmed = answer.version
         return answer
 
     def _of(self, key: ObjectKey) -> _Known:
@@ -190,22 +198,20 @@ def _follow_a_moved_tag(known: _Known, pods: Iterable[PodSeen]) -> None:
     """Take another model once no pod has the known one: an image's tag may name a new model at any
     pod's start, and while both run the thresholds stay."""
     serving = [
-        known.models[pod.name]
+        model
         for pod in pods
-        if pod.revision == known.wanted and pod.name in known.models
+        if pod.revision == known.wanted and (model := known.pods[pod.name].model) is not None
     ]
     digests = {model.digest for model in serving}
     if serving and known.model is not None and known.model.digest not in digests:
         known.model, known.revision = serving[0], known.wanted
 
 
-def _note_error(
-    known: _Known, pod: PodSeen, answer: ModelAnswer | None, version: str, now: float
-) -> None:
+def _note_error(answers: _Answers, answer: ModelAnswer | None, version: str, now: float) -> None:
     if answer is None:
         return
     if answer.error is None or answer.version == version:
-        known.errors.pop(pod.name, None)
+        answers.error = None
     else:
-        _, since = known.errors.get(pod.name, ("", now))
-        known.errors[pod.name] = (answer.error, since)
+        since = now if answers.error is None else answers.error[1]
+        answers.error = answer.error, since
