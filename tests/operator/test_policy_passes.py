@@ -328,6 +328,20 @@ def test_a_replica_that_does_not_answer_is_asked_less_and_less() -> None:
     assert len(here.asked) < 10
 
 
+def test_a_replica_that_refuses_the_question_is_asked_every_five_seconds_after_a_minute() -> None:
+    here = world(1)
+    here.models.clear()
+    for _ in range(60):
+        here.run(spec(REMOVE))
+        here.seconds += 1.0
+    assert len(here.asked) == 60, "it may only be starting"
+    for _ in range(100):
+        here.run(spec(REMOVE))
+        here.seconds += 1.0
+    assert len(here.asked) <= 60 + 1 + 100 // 5
+    assert due(here.run(spec(REMOVE))) > 1.0
+
+
 @pytest.mark.parametrize("rule", [ASKED, REMOVE])
 def test_replicas_that_do_not_answer_keep_no_other_from_being_asked(rule: dict[str, Any]) -> None:
     here = world(4)

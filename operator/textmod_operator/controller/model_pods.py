@@ -27,6 +27,10 @@ MOST_SECONDS: Final = 2.0
 """Of one pass, for all pods that are asked in it."""
 FIRST_BACKOFF_SECONDS: Final = 1.0
 MAX_BACKOFF_SECONDS: Final = 30.0
+SOON_SECONDS: Final = 60.0
+"""A pod starts, and a version comes to the pods, within this time."""
+LATER_SECONDS: Final = 5.0
+"""Between two questions after that."""
 REFUSED_SECONDS: Final = 0.2
 """A failure that came faster than this was an answer of the pod's node."""
 
@@ -163,25 +167,26 @@ class ModelPods:
         known, now = self._of(key), self._clock()
         if known.failures:
             return max(known.not_before - now, FIRST_BACKOFF_SECONDS)
-        return FIRST_BACKOFF_SECONDS / 2 if now - known.since < 60 else 5.0
+        return FIRST_BACKOFF_SECONDS / 2 if now - known.since < SOON_SECONDS else LATER_SECONDS
 
     def _asked(self, known: _Known, pod: PodSeen) -> ModelAnswer | None:
         """A pod's answer, remembered; None without one, or while none is waited for."""
         if self._clock() < known.not_before or pod.address is None:
             return None
-        began = self._clock()
+        answers, began = known.pods[pod.name], self._clock()
         answer = self._ask(pod.address)
         if answer is None:
             # Where one can't be reached, the others can't either, nearly always. One that refuses
-            # the connection only starts, and costs nothing to ask.
-            known.pods[pod.name].missing += 1
+            # the connection only starts, or its image has no such page.
+            answers.missing += 1
             slow = self._clock() - began > REFUSED_SECONDS
             known.failures = known.failures + 1 if slow else 1
             delay = FIRST_BACKOFF_SECONDS * 2.0 ** min(known.failures - 1, 16)
+            if not slow and answers.missing * FIRST_BACKOFF_SECONDS > SOON_SECONDS:
+                delay = LATER_SECONDS
             known.not_before = self._clock() + min(MAX_BACKOFF_SECONDS, delay)
             return None
         known.failures, known.not_before = 0, 0.0
-        answers = known.pods[pod.name]
         answers.missing, answers.model = 0, answer.model
         if known.model is None or known.revision != known.wanted == pod.revision:
             known.model, known.revision = answer.model, pod.revision
