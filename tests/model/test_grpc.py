@@ -9,15 +9,14 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.empty_pb2 import Empty
+from served_models import SCIENCE
 
 from textmod_model.errors import ServingError
 from textmod_model.metrics import Metrics
 from textmod_model.protos import seldon_pb2 as pb
 from textmod_model.serving import grpc_server
-from textmod_model.serving.predictor import ModelInfo, Predictor
+from textmod_model.serving.predictor import Predictor
 from textmod_model.serving.servers import listen
-
-INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 
 
 def free_port():
@@ -29,7 +28,7 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def channel():
-    predictor = Predictor(lambda texts: np.full(len(texts), 0.25), INFO)
+    predictor = Predictor(lambda texts: np.full(len(texts), 0.25), SCIENCE)
     port = free_port()
     server = grpc_server.start(predictor, Metrics(), "127.0.0.1", port)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
@@ -107,7 +106,7 @@ def test_a_taken_port_is_told():
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ServingError, match=f"Port {port} on 127.0.0.1"):
-            grpc_server.start(Predictor(np.zeros, INFO), Metrics(), "127.0.0.1", port)
+            grpc_server.start(Predictor(np.zeros, SCIENCE), Metrics(), "127.0.0.1", port)
 
 
 # Name and number of each field on the wire, and the services, as Seldon Core 1.17 has them.

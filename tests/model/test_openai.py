@@ -3,29 +3,16 @@
 import numpy as np
 import pytest
 from app_client import AppClient
+from served_models import SCIENCE, rude, two_labels
 
 from textmod_model.metrics import Metrics
 from textmod_model.serving import rest
 from textmod_model.serving.dropins import DropIns, Keys
-from textmod_model.serving.predictor import ModelInfo, Predictor
+from textmod_model.serving.predictor import Predictor
 from textmod_model.serving.turns import BusyError
 
-SCIENCE = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
-SEVERAL = ModelInfo(
-    "civil",
-    "2",
-    "sha256:00",
-    "seed",
-    ("not toxic", "toxic"),
-    0.5,
-    names=("toxic", "threat"),
-    thresholds=(0.3,),
-)
+SEVERAL = two_labels("threat")
 PATH = "/v1/moderations"
-
-
-def rude(texts):
-    return np.array([0.9 if "idiot" in text else 0.1 for text in texts])
 
 
 def server(score=rude, info=SCIENCE, **options):

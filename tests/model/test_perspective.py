@@ -7,35 +7,22 @@ import time
 import numpy as np
 import pytest
 from app_client import AppClient
+from served_models import SCIENCE, rude, two_labels
 
 from textmod_model.errors import ConfigurationError
 from textmod_model.metrics import Metrics
 from textmod_model.serving import rest
 from textmod_model.serving.dropins import DropIns, Keys
-from textmod_model.serving.predictor import ModelInfo, Predictor
+from textmod_model.serving.predictor import Predictor
 from textmod_model.serving.turns import BusyError
 from textmod_model.settings import load
 
-SCIENCE = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
-SEVERAL = ModelInfo(
-    "civil",
-    "2",
-    "sha256:00",
-    "seed",
-    ("not toxic", "toxic"),
-    0.5,
-    names=("toxic", "identity attack"),
-    thresholds=(0.3,),
-)
+SEVERAL = two_labels("identity attack")
 ANALYZE = "/v1alpha1/comments:analyze"
 SUGGEST = "/v1alpha1/comments:suggestscore"
 BOTH_CONTEXTS = (
     "Context can have either entries or article_and_parent_comment, but both fields were populated."
 )
-
-
-def rude(texts):
-    return np.array([0.9 if "idiot" in text else 0.1 for text in texts])
 
 
 def server(score=rude, info=SCIENCE, attributes=None, **options):

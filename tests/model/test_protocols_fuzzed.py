@@ -11,14 +11,14 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.struct_pb2 import Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from served_models import SCIENCE
 
 from textmod_model.metrics import Metrics
 from textmod_model.protos import seldon_pb2 as pb
 from textmod_model.serving import rest
 from textmod_model.serving.grpc_server import Service
-from textmod_model.serving.predictor import ModelInfo, Predictor
+from textmod_model.serving.predictor import Predictor
 
-INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 fuzzed = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -68,7 +68,7 @@ content_types = st.sampled_from(
     query=st.text(st.characters(codec="utf-8"), max_size=8),
 )
 def test_rest_answers_or_refuses(body, content_type, query, caplog):
-    predictor = Predictor(lambda texts: np.full(len(texts), 0.25), INFO)
+    predictor = Predictor(lambda texts: np.full(len(texts), 0.25), SCIENCE)
     seldon = AppClient(rest.seldon_app(predictor, Metrics()))
     with caplog.at_level(logging.ERROR):
         answer = seldon.post(
@@ -150,7 +150,7 @@ def test_openai_answers_or_refuses_in_its_shape(body, caplog):
 
 
 def posted(path, body, query, caplog):
-    predictor = Predictor(lambda texts: np.full(len(texts), 0.25), INFO)
+    predictor = Predictor(lambda texts: np.full(len(texts), 0.25), SCIENCE)
     with caplog.at_level(logging.ERROR):
         answer = AppClient(rest.seldon_app(predictor, Metrics())).post(
             path, content=body, params={"x": query}
@@ -176,7 +176,7 @@ class Context:
 
 def predict(raw):
     context = Context()
-    service = Service(Predictor(lambda texts: np.full(len(texts), 0.25), INFO), Metrics())
+    service = Service(Predictor(lambda texts: np.full(len(texts), 0.25), SCIENCE), Metrics())
     try:
         return service.predict(raw, context)
     except AbortedError:

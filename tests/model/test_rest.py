@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from app_client import AppClient
 from policy_sets import document, policy, raw, rule
+from served_models import SCIENCE
 
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
@@ -17,10 +18,8 @@ from textmod_model.policies.solved import parse
 from textmod_model.serving import rest
 from textmod_model.serving.cli import describe_model
 from textmod_model.serving.policies import PolicyFile
-from textmod_model.serving.predictor import ModelInfo, Predictor
+from textmod_model.serving.predictor import Predictor
 from textmod_model.serving.turns import LONGEST_TEXT
-
-INFO = ModelInfo("science", "1", "sha256:00", "seed", ("kept", "removed"), 0.5)
 
 
 def quarter(texts):
@@ -29,7 +28,7 @@ def quarter(texts):
 
 def client(score=quarter, **options):
     metrics = Metrics()
-    app = rest.seldon_app(Predictor(score, INFO, **options), metrics)
+    app = rest.seldon_app(Predictor(score, SCIENCE, **options), metrics)
     return AppClient(app), metrics
 
 
@@ -168,12 +167,12 @@ def test_a_failing_model_is_a_500_that_says_nothing_of_the_text():
 
 
 def test_an_answer_has_the_action_in_its_tags_where_there_are_policies():
-    predictor = Predictor(lambda texts: np.array([0.95, 0.1])[: len(texts)], INFO)
+    predictor = Predictor(lambda texts: np.array([0.95, 0.1])[: len(texts)], SCIENCE)
     asking = AppClient(rest.seldon_app(predictor, Metrics()))
     request = {"data": {"ndarray": ["a", "b"]}, "meta": {"tags": {"own": 1}}}
     assert asking.post("/predict", json=request).json()["meta"] == {"tags": {"own": 1}}
     found = parse(raw(policy(rule(budgetPerDay=1))))
-    predictor.policies = lambda: Evaluator(found, INFO.columns)
+    predictor.policies = lambda: Evaluator(found, SCIENCE.columns)
     for _ in range(3):  # a call spends no budget
         assert asking.post("/predict", json=request).json()["meta"]["tags"] == {
             "own": 1,
@@ -187,7 +186,7 @@ def test_an_answer_has_the_action_in_its_tags_where_there_are_policies():
 
 def test_the_operator_can_ask_what_the_model_is(tmp_path, default_artifact):
     info = replace(
-        INFO,
+        SCIENCE,
         digest=default_artifact.manifest.digest,
         attributes=default_artifact.manifest.attributes,
     )
