@@ -14,8 +14,8 @@ from textmod_model.policies.solved import parse
 class Group:
     """Replicas, their partitions, and what is committed. Time is `now`."""
 
-    def __init__(self, budget, partitions=12, replicas=1):
-        self.now = 1_764_000_000.0
+    def __init__(self, budget, partitions=12, replicas=1, into_slot=0):
+        self.now = 1_764_000_000.0 + into_slot
         self.partitions = partitions
         self.policies = parse(raw(policy(rule("Review", 0.5, budgetPerDay=budget))))
         self.committed = dict.fromkeys(range(partitions), "")
@@ -65,11 +65,14 @@ def test_partitions_that_are_idle_lend_their_shares_to_those_of_the_same_replica
     assert sum(group.ask(0) for _ in range(100)) == 12
 
 
-def test_what_was_spent_is_free_again_after_a_day_and_not_before():
-    group = Group(budget=5, partitions=1)
+@pytest.mark.parametrize("into_slot", [0, SLOT - 1])
+def test_what_was_spent_is_free_again_after_a_day_and_not_before(into_slot):
+    group = Group(budget=5, partitions=1, into_slot=into_slot)
     assert sum(group.ask(0) for _ in range(9)) == 5
     group.now += DAY - 1
     assert not group.ask(0)
+    group.deal(1)
+    assert not group.ask(0), "the note that was written last has all of the day"
     group.now += SLOT + 1
     assert sum(group.ask(0) for _ in range(9)) == 5
 
@@ -171,16 +174,16 @@ def test_what_others_write_beside_an_offset_is_no_trouble(note):
 events = st.lists(
     st.one_of(
         st.tuples(st.just("ask"), st.integers(0, 11)),
-        st.tuples(st.just("wait"), st.sampled_from([60, 1_700, 7_200, 40_000])),
+        st.tuples(st.just("wait"), st.sampled_from([60, 1_700, 7_200, 40_000, DAY - 1])),
         st.tuples(st.just("deal"), st.sampled_from([1, 2, 5, 12])),
     ),
     max_size=150,
 )
 
 
-@given(st.integers(1, 30), events)
-def test_in_no_24_hours_more_than_the_budget_whatever_happens(budget, some):
-    group = Group(budget)
+@given(st.integers(1, 30), st.sampled_from([0, SLOT - 1]), events)
+def test_in_no_24_hours_more_than_the_budget_whatever_happens(budget, into_slot, some):
+    group = Group(budget, into_slot=into_slot)
     for kind, value in some:
         if kind == "ask":
             for _ in range(4):
