@@ -55,10 +55,14 @@ def test_a_file_that_cannot_be_used_keeps_what_is_in_force_and_says_so_once(
 def test_a_file_that_goes_away_keeps_what_is_in_force(config_map, file):
     config_map.write(raw())
     file.check()
-    config_map.path.unlink()
+    aside = config_map.path.with_name("aside")
+    config_map.path.rename(aside)
     assert not file.check()
     assert file.version == document()["version"]
     assert "No such file" in file.error
+    aside.rename(config_map.path)
+    assert not file.check(), "the same policies"
+    assert file.error is None, "the same file is read again"
 
 
 def test_none_at_the_start_is_a_sentence_until_there_are_some(config_map, file):
