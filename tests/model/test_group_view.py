@@ -76,3 +76,11 @@ def test_an_answer_says_nothing_of_trouble_since_it_was_asked_for():
     view.asked(LOOK_SECONDS)
     view.compare(LOOK_SECONDS + 1, "me", ONE, members(me=([1], [1])))
     assert not view.due(600)
+
+
+def test_a_group_that_does_not_list_the_member_settles_nothing():
+    view = GroupView()
+    view.note(1)
+    assert not view.due(0)
+    view.compare(LOOK_SECONDS, "me", frozenset(), members(other=([1], [1])))
+    assert view.due(LOOK_SECONDS)
