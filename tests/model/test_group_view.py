@@ -81,6 +81,6 @@ def test_an_answer_says_nothing_of_trouble_since_it_was_asked_for():
 def test_a_group_that_does_not_list_the_member_settles_nothing():
     view = GroupView()
     view.note(1)
-    assert not view.due(0)
-    view.compare(LOOK_SECONDS, "me", frozenset(), members(other=([1], [1])))
+    view.asked(0)
+    view.compare(1, "me", frozenset(), members(other=([1], [1])))
     assert view.due(LOOK_SECONDS)
