@@ -100,7 +100,9 @@ class Allowance:
         """Return what spends the budgets of these policies, for texts judged about now."""
         self._batch = []
         partitions, now = self._partitions(), self._slot()
-        lenders = sorted(self._lenders())
+        lenders = sorted(self._lenders(), reverse=True)
+        lenders_left: dict[str, list[int]] = {}
+        """By key those with something left, or not asked yet: each is found empty once a batch."""
         budgets = {
             (policy.name, place): rule.budget_per_day
             for policy in policies.policies
@@ -112,14 +114,15 @@ class Allowance:
             if not partitions or budget is None:
                 return False
             key = key_of(policy, rule)
-            for one in (partition, *lenders):
-                if share(budget, one, partitions) > self._count(one, key, now):
-                    spent = self._spent.setdefault(one, {}).setdefault(key, {})
-                    spent[now] = spent.get(now, 0) + 1
-                    self._batch.append((one, key, now))
-                    if one != partition:
-                        self.lent.add(one)
+            if self._spend(partition, key, now, share(budget, partition, partitions)):
+                return True
+            left = lenders_left.setdefault(key, list(lenders))
+            while left:
+                one = left[-1]
+                if self._spend(one, key, now, share(budget, one, partitions)):
+                    self.lent.add(one)
                     return True
+                left.pop()
             return False
 
         return take
@@ -131,6 +134,15 @@ class Allowance:
             if spent.get(slot):
                 spent[slot] -= 1
         self._batch = []
+
+    def _spend(self, partition: int, key: str, now: int, most: int) -> bool:
+        """Spend one of a partition's share of `most`; False if there is nothing left of it."""
+        if self._count(partition, key, now) >= most:
+            return False
+        spent = self._spent.setdefault(partition, {}).setdefault(key, {})
+        spent[now] = spent.get(now, 0) + 1
+        self._batch.append((partition, key, now))
+        return True
 
     def _count(self, partition: int, key: str, now: int) -> int:
         spent = self._spent.get(partition, {}).get(key)
