@@ -442,6 +442,24 @@ def test_what_an_idle_partition_lent_is_written_beside_its_offset(member):
     assert not member.consumer.allowance.lent
 
 
+def test_what_is_lent_while_a_transaction_is_committed_goes_with_the_next(member):
+    if member.consumer._settings.delivery == "AtLeastOnce":
+        pytest.skip("its offsets are taken when they are stored")
+    member.cluster.committed |= {1: 0}
+    member.client.rebalance(assigned=[0, 1])
+    member.turn_for(2)
+    take = member.consumer.allowance.for_batch(REVIEWS)
+    assert [take("off-topic", 0, 0) for _ in range(3)] == [True] * 3
+    first = member.consumer.topic_partitions({0: 1})
+    assert take("off-topic", 0, 0)
+    member.done({0: 1})
+    second = member.consumer.topic_partitions({0: 2})
+    assert [one.partition for one in first] == [one.partition for one in second] == [0, 1]
+    assert first[1].metadata != second[1].metadata
+    member.done({0: 2})
+    assert not member.consumer.allowance.lent
+
+
 def test_while_no_broker_says_how_large_the_topic_is_nothing_is_spent(member):
     member.client.rebalance(assigned=[0])
     member.fetch()

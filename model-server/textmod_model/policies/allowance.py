@@ -11,7 +11,7 @@ A rule that has no entry beside an offset is new, and nothing of its budget is s
 
 import re
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from textmod_model.policies.evaluate import Take
@@ -62,7 +62,7 @@ class Allowance:
         """What was spent since `for_batch` was last called: partition, key, slot."""
         self.lent: set[int] = set()
         """Partitions whose share went to another's text, and whose note is to be written therefore,
-        though no message of their own was read. The writer takes them out."""
+        though no message of their own was read. `written` takes them out."""
 
     # --- what travels with the offsets ------------------------------------------------------------
 
@@ -93,6 +93,10 @@ class Allowance:
                 counts = [recent.get(slot, 0) for slot in range(newest, oldest - 1, -1)]
                 entries.append(f"{key}:{_base36(newest)}:{','.join(map(_base36, counts))}")
         return f"spent={'|'.join(entries)}" if entries else ""
+
+    def written(self, notes: Mapping[int, str]) -> None:
+        """Take note of what was committed: what was lent after that has yet to be written."""
+        self.lent -= {one for one in self.lent if notes.get(one) == self.note(one)}
 
     # --- spending ---------------------------------------------------------------------------------
 

@@ -106,6 +106,8 @@ class GroupConsumer:
         """How many partitions the topic has, as of the last statistics."""
         self.allowance = Allowance(self._lenders, self._partitions, wall)
         """Of the budgets of policies; what was spent is written beside every offset."""
+        self._notes: dict[int, str] = {}
+        """What was spent, as `topic_partitions` last returned it."""
         self._protocols = list(PROTOCOLS)
         self._watchdog = Watchdog(settings.input_topic, health)
         self._group = group
@@ -187,7 +189,7 @@ class GroupConsumer:
         """Mark offsets as done; they're committed soon, and before a partition is given up."""
         self._settled.update(offsets)
         if self._settings.delivery == "ExactlyOnce":
-            self.allowance.lent.clear()  # the transaction had their notes
+            self.allowance.written(self._notes)
             return
         owned = self.topic_partitions(offsets)
         if owned:
@@ -203,17 +205,14 @@ class GroupConsumer:
         lenders = self.allowance.lent & self._lenders() - offsets.keys()
         offsets = offsets | {partition: self._settled[partition] for partition in lenders}
         topic, reported = self._settings.input_topic, self.speed.metadata
-        owned = self._membership.partitions
+        owned = self._membership.partitions & offsets.keys()
+        self._notes = {partition: self.allowance.note(partition) for partition in owned}
         return [
-            TopicPartition(topic, partition, offset, self._beside(partition, reported))
-            for partition, offset in offsets.items()
-            if partition in owned
+            TopicPartition(
+                topic, partition, offsets[partition], ";".join(filter(None, (reported, note)))
+            )
+            for partition, note in self._notes.items()
         ]
-
-    def _beside(self, partition: int, reported: str) -> str:
-        """Return what to write beside an offset."""
-        spent = self.allowance.note(partition)
-        return f"{reported};{spent}" if reported and spent else reported or spent
 
     def _lenders(self) -> set[int]:
         """Return our partitions with an offset to write beside."""
@@ -225,7 +224,7 @@ class GroupConsumer:
         try:
             if lenders:
                 self._consumer.commit(offsets=lenders, asynchronous=True)
-            self.allowance.lent.clear()
+            self.allowance.written(self._notes)
         except KafkaException as exception:
             log.info("commit spent budgets: %s; retrying", exception.args[0].str())
 
