@@ -90,7 +90,7 @@ class Settings(BaseModel):
     """ISO 639-1 codes, separated by commas; `*`: any."""
     perspective_key: SecretStr | None = None
     openai_key: SecretStr | None = None
-    """Keys that callers must present, several separated by white space. None: nobody is asked."""
+    """Keys that callers must present, several separated by white space. None: no key is needed."""
 
     protocol: Literal["Rest", "Grpc"] = "Rest"
     bind_address: str = "0.0.0.0"  # noqa: S104 - a pod serves on all of its own addresses

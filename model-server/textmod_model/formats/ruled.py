@@ -46,8 +46,8 @@ def tags(rulings: Sequence[Ruling]) -> dict[str, Any]:
 class RulingTails:
     """The end of a verdict's JSON, in bytes made once for each ruling.
 
-    A ruling applies to thousands of texts, and only the scores in it differ. Writing all of it anew
-    would cost a text as much again as its whole verdict costs without policies.
+    A ruling applies to thousands of texts, and only the scores in it differ. Writing all of it
+    for each text would double the cost of a verdict.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

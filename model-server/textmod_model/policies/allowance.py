@@ -2,9 +2,9 @@
 
 Every input partition has a share of a rule's budget, a whole number, and the shares add up to the
 budget. A text spends of its own partition's share, or else of another's that the same replica
-reads. What was spent, and when, is written down beside the partition's committed offset: whoever
-reads the partition next, after a restart or a rebalance, goes on from there, so that neither gives
-anything back. In any 24 hours the group spends at most the budget.
+reads. What was spent, and when, is written down beside the partition's committed offset: the
+replica that reads the partition next, after a restart or a rebalance, goes on from there, so that
+neither resets a budget. In any 24 hours the group spends at most the budget.
 
 A rule that has no entry beside an offset is new, and nothing of its budget is spent.
 """
@@ -179,7 +179,7 @@ def _base36(number: int) -> str:
 
 
 class NoAllowance:
-    """The allowance of whoever reads no partition, such as a redrive: nothing."""
+    """The allowance of a process that reads no partition, such as a redrive: nothing."""
 
     def for_batch(self, _policies: PolicySet) -> Take:
         """Return what refuses every budget."""

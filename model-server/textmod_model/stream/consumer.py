@@ -69,7 +69,7 @@ class GroupConsumer:
 
     Args:
         settings: the server's settings.
-        group: asks the group's coordinator for its view; None: nobody does.
+        group: asks the group's coordinator for its view; None: no check against it.
         health: gets what this consumer learns of brokers and of partitions that stand still.
         speed: reported in the metadata of every offset.
         connect: opens the client.

@@ -184,10 +184,10 @@ class Judge:
             ruled = rulings[place : place + count] if rulings else ()
             where = f"{topic}/{partition}/{offset}"
             errors = _errors_of(failures, place, count) if failures else None
-            told: Sequence[Explained | None] = ()
+            shown: Sequence[Explained | None] = ()
             if place in explained or (count > 1 and explained):
-                told = [explained.get(at) for at in range(place, place + count)]
-            value = _failed(errors[0]) if errors else self._answer(one, score, where, ruled, told)
+                shown = [explained.get(at) for at in range(place, place + count)]
+            value = _failed(errors[0]) if errors else self._answer(one, score, where, ruled, shown)
             place += count
             if isinstance(value, Refused):
                 records.append(self._letters.whole(message, value))
