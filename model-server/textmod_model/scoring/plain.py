@@ -11,11 +11,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from textmod_model.scoring.analyzer import Marks
 from textmod_model.scoring.compiled import LEFT_OUT, UNKNOWN
 from textmod_model.scoring.framed import Frame, Framed, framed
 from textmod_model.scoring.judged import UNSURE, Judged, is_around, may_be_a_letter
 from textmod_model.scoring.lookup import Indices
-from textmod_model.scoring.memo import Marks, Memo
+from textmod_model.scoring.memo import Memo
 from textmod_model.scoring.packed import Chunks, integers, slots
 from textmod_model.scoring.words import ABSENT, WordTable
 

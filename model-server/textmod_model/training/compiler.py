@@ -22,6 +22,7 @@ from spacy.tokenizer import Tokenizer
 
 from textmod_model import pipeline as recipes
 from textmod_model.pipeline import LatentLogisticRegression, VectorTransformer
+from textmod_model.scoring.analyzer import Analyzer, counts_of_marks
 from textmod_model.scoring.compiled import (
     LEFT_OUT,
     UNKNOWN,
@@ -31,7 +32,6 @@ from textmod_model.scoring.compiled import (
     Memory,
     numbered,
 )
-from textmod_model.scoring.memo import Analyzer, counts_of_marks
 from textmod_model.text.chunks import ChunkTokenizer, Rules
 from textmod_model.text.cleaning import SYMBOLS, tidy, word
 
