@@ -125,6 +125,20 @@ def test_a_budget_is_what_the_earlier_rules_leave(rate: float) -> None:
         assert review.share * rate * DAY < 2000
 
 
+def test_a_later_rule_with_a_higher_score_leaves_no_more_to_the_ones_after_it() -> None:
+    first, never, review = (
+        solved({"action": "Review", "atLeast": 0.3}, {"action": "Remove", "atLeast": 0.6}, REVIEW)
+        .policies[0]
+        .rules
+    )
+    assert never.share == 0.0
+    assert review.at_least is not None
+    assert review.at_least < 0.3
+    assert review.share == pytest.approx(
+        (HISTOGRAM.at(review.at_least).share or 0.0) - (first.share or 0.0)
+    )
+
+
 def test_a_score_within_a_bin_counts_for_its_part() -> None:
     even = Histogram((10.0,) * 10, (10.0,) * 10)
     for threshold in (0.0, 0.03, 0.285, 0.5, 0.99, 1.0):

@@ -445,6 +445,18 @@ def test_a_config_map_of_somebody_else_is_no_memory_of_ours() -> None:
     assert here.told["PoliciesReady"] == ("Unknown", "NotLookedAt")
 
 
+def test_a_config_map_of_another_owner_is_not_read() -> None:
+    here = world()
+    here.run(spec(REMOVE))
+    found = config_map(here)
+    assert found is not None
+    found["owner"] = "another"
+    again = World(here.cluster, here.kafka, here.claims, here.scaling)  # reaches no pod
+    again.run(spec(REMOVE))
+    assert again.told["PoliciesReady"] == ("Unknown", "ModelUnknown")
+    assert "stays in force" not in message(again)
+
+
 def test_a_refused_spec_leaves_the_policies_as_they_are() -> None:
     here = world()
     here.run(spec(ASKED))
