@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import urllib.request
+from email.message import Message
 from http.client import BadStatusLine
+from urllib.response import addinfourl
 
 import pytest
 from confluent_kafka import KafkaError
@@ -83,6 +85,35 @@ def test_an_endpoint_that_is_none_gives_no_token(
     with pytest.raises(TokenError, match="gave no token") as raised:
         ask_provider(OAuthClient(url, "anna", "s3cret"), 5)
     assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (302, b"", "refused: HTTP 302"),  # the credentials go nowhere else
+        (400, b'{"error": "invalid_scope"}', "refused: HTTP 400 invalid_scope"),
+        (400, b'{"error": "%s"}' % (b"a" * 65), "refused: HTTP 400"),
+        (400, b'{"error": "no, secret"}', "refused: HTTP 400"),
+    ],
+)
+def test_a_refusal_has_the_status_and_the_standards_code(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, says: str
+) -> None:
+    asked = []
+
+    def answered(_: object, request: urllib.request.Request) -> addinfourl:
+        asked.append(request.full_url)
+        headers = Message()
+        headers["Location"] = "http://elsewhere.example.com/"
+        answer = addinfourl(io.BytesIO(body), headers, request.full_url, status)
+        answer.msg = "said"  # type: ignore[attr-defined]  # as urllib's own handler sets it
+        return answer
+
+    monkeypatch.setattr(urllib.request.HTTPHandler, "http_open", answered)
+    url = "http://login.example.com/token"
+    with pytest.raises(TokenError, match=f"{says}$"):
+        ask_provider(OAuthClient(url, "anna", "s3cret"), 5)
+    assert asked == [url]
 
 
 def test_librdkafka_asks_the_provider_itself() -> None:
