@@ -187,6 +187,7 @@ class ControlPlane:
                 f"--initial-cluster=default={peer}",
             ],
         )
+        wait_until(lambda: answers(f"{client}/health"), "etcd answered", process=process)
         return process, client
 
     def _start_api_server(self) -> None:
@@ -334,6 +335,14 @@ class ControlPlane:
             return False
         conditions = answer.json().get("status", {}).get("conditions") or []  # null at first
         return any(c["type"] == kind and c["status"] == "True" for c in conditions)
+
+
+def answers(url: str) -> bool:
+    """Something answers a GET there, and says that it is well."""
+    try:
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
 
 
 def _base64(path: Path) -> str:

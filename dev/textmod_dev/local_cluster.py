@@ -26,12 +26,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-import httpx
 import yaml
 
 from textmod_dev import manifests
 from textmod_dev.build import control_plane_binaries
-from textmod_dev.control_plane import AutoscalerTimes, ControlPlane
+from textmod_dev.control_plane import AutoscalerTimes, ControlPlane, answers
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.guardian import clean_up
 from textmod_dev.images import ImageTable
@@ -236,7 +235,7 @@ class LocalCluster:
         )
         self.operator_process = process
         wait_until(
-            lambda: _answers(f"http://127.0.0.1:{health}/readyz"),
+            lambda: answers(f"http://127.0.0.1:{health}/readyz"),
             "the operator was ready",
             process=process,
         )
@@ -388,13 +387,6 @@ def operator_rules(file: str) -> list[Json]:
     text = (repository_root() / OPERATOR_RULES / file).read_text()
     rules: list[Json] = yaml.safe_load(text)
     return rules
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
 
 
 def identity_file(state_dir: Path) -> Path:

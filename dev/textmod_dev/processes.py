@@ -9,10 +9,13 @@ left behind even by programs that fork, and no process id is ever trusted to sti
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -162,15 +165,46 @@ def wait_until(
         time.sleep(every)
 
 
+class _Reserved:
+    """Ports that are given out, so that no two processes of this machine's user get the same one
+    between the moment it was found free and the moment its server listens.
+
+    A reservation is a lock on one byte of a common file, at the port's number. The kernel drops it
+    when this process ends; a port is not given out twice by one process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Open for as long as this process lives: closing it would drop every lock.
+        self._file = path.open("a+b")
+        self._own: set[int] = set()
+
+    def take(self, port: int) -> bool:
+        if port in self._own:
+            return False
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        self._own.add(port)
+        return True
+
+
+@functools.cache
+def _reserved() -> _Reserved:
+    return _Reserved(Path(tempfile.gettempdir()) / f"textmod-ports-{os.getuid()}")
+
+
 def free_port() -> int:
-    """A port that was free on 127.0.0.1 a moment ago, below the ephemeral range.
+    """A port that is free on 127.0.0.1, below the ephemeral range, and that no other process gets
+    by this function while this one lives.
 
     Ports from the ephemeral range, which `bind` to port 0 gives, may be taken by any outgoing
     connection before the server that is meant to have them has started.
     """
     random = SystemRandom()
-    for _ in range(200):
-        if is_free(port := random.randrange(20_000, 32_000)):
+    for _ in range(500):
+        port = random.randrange(20_000, 32_000)
+        if is_free(port) and _reserved().take(port):
             return port
     raise LocalClusterError("No free port was found on 127.0.0.1 between 20000 and 32000.")
 

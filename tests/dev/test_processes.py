@@ -77,3 +77,20 @@ def test_free_ports_are_free():
     port = free_port()
     assert 20_000 <= port < 32_000
     assert is_free(port)
+
+
+def test_no_two_processes_get_the_same_port():
+    """Or, between looking for one and listening on it, two servers would be given one port."""
+    mine = {free_port() for _ in range(20)}
+    assert len(mine) == 20
+    script = (
+        "from random import SystemRandom\n"
+        "from textmod_dev import processes\n"
+        f"wanted = iter({sorted(mine)} + [20_000 + n for n in range(12_000)])\n"
+        "SystemRandom.randrange = lambda *_: next(wanted)\n"
+        "print(processes.free_port())"
+    )
+    theirs = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert int(theirs.stdout) not in mine
