@@ -7,10 +7,9 @@ import json
 from typing import Any
 
 from textmod_operator import naming
-from textmod_operator.api.kafka import Sasl
 from textmod_operator.api.quantity import quantity_text
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.desired import dropins, policies
+from textmod_operator.desired import dropins, kafka_access, policies
 from textmod_operator.state import KafkaConnection, Manifest
 
 SHUTDOWN_SECONDS = 30
@@ -23,9 +22,6 @@ has ended; what it then asks a model that has gone already it drops and commits.
 outlives it."""
 SPARE_SECONDS = 8
 """terminationGracePeriodSeconds beyond what the container takes at most."""
-CA_FOLDER = "/etc/textmod/kafka-ca"
-CERTIFICATE_FOLDER = "/etc/textmod/kafka-certificate"
-OAUTH_CA_FOLDER = "/etc/textmod/kafka-oauth-ca"
 REGISTRY_CA_FOLDER = "/etc/textmod/schema-registry-ca"
 
 
@@ -39,7 +35,12 @@ def pod_spec(tm: TextModeration, connection: KafkaConnection, revision: str) -> 
     model = tm.spec.model
     spec: Manifest = {
         "containers": [_container(tm, connection, revision)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, *_secret_volumes(tm), *policies.volumes(tm)],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {}},
+            *kafka_access.volumes(tm),
+            *_registry_volumes(tm),
+            *policies.volumes(tm),
+        ],
         "terminationGracePeriodSeconds": _pre_stop(tm) + SHUTDOWN_SECONDS + SPARE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -98,7 +99,8 @@ def _container(tm: TextModeration, connection: KafkaConnection, revision: str) -
         },
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-            *_secret_mounts(tm),
+            *kafka_access.mounts(tm),
+            *_registry_mounts(tm),
             *policies.mounts(tm),
         ],
         # All of it here and nothing in the pod's, which Seldon's controller sets where it is empty.
@@ -132,8 +134,7 @@ def _environment(tm: TextModeration, connection: KafkaConnection, revision: str)
     batch = spec.serving.batch
     values: dict[str, str | None] = {
         naming.ENV_STREAMING: "Native" if spec.serving.streaming == "Native" else "Off",
-        naming.ENV_BOOTSTRAP_SERVERS: connection.bootstrap_servers,
-        naming.ENV_SECURITY_PROTOCOL: connection.security_protocol,
+        **kafka_access.brokers(connection),
         naming.ENV_INPUT_TOPIC: tm.input_topic,
         naming.ENV_OUTPUT_TOPIC: tm.output_topic,
         naming.ENV_DEAD_LETTER_TOPIC: tm.dead_letter_topic,
@@ -158,7 +159,8 @@ def _environment(tm: TextModeration, connection: KafkaConnection, revision: str)
             "name": naming.ENV_POD_NAME,
             "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
         },
-        *_credentials(tm),
+        *kafka_access.credentials(tm),
+        *_registry(tm),
         *policies.environment(tm),
         *dropins.environment(tm),
         *(entry.model_dump(by_alias=True, exclude_none=True) for entry in spec.model.env),
@@ -174,45 +176,6 @@ def _decimal(threshold: float | None) -> str | None:
     return None if threshold is None else repr(threshold)
 
 
-def _credentials(tm: TextModeration) -> list[Manifest]:
-    """The way to the Secrets, never what is in them."""
-    entries: list[Manifest] = []
-    if sasl := tm.spec.kafka.sasl:
-        entries += _login(sasl)
-    if tls := tm.spec.kafka.tls:
-        files: dict[str, str] = {}
-        if tls.ca_secret_ref:
-            files[naming.ENV_SSL_CA_FILE] = f"{CA_FOLDER}/{tls.ca_secret_ref.key}"
-        if pair := tls.certificate_secret_ref:
-            files[naming.ENV_SSL_CERTIFICATE_FILE] = f"{CERTIFICATE_FOLDER}/{pair.cert_key}"
-            files[naming.ENV_SSL_KEY_FILE] = f"{CERTIFICATE_FOLDER}/{pair.key_key}"
-        entries += [{"name": name, "value": path} for name, path in files.items()]
-    return entries + _registry(tm)
-
-
-def _login(sasl: Sasl) -> list[Manifest]:
-    values: dict[str, str | None] = {naming.ENV_SASL_MECHANISM: sasl.mechanism}
-    secrets: dict[str, tuple[str, str]] = {}
-    if ref := sasl.secret_ref:
-        secrets[naming.ENV_SASL_USERNAME] = (ref.name, ref.username_key)
-        secrets[naming.ENV_SASL_PASSWORD] = (ref.name, ref.password_key)
-    if oauth := sasl.oauth:
-        client, ca = oauth.secret_ref, oauth.ca_secret_ref
-        secrets[naming.ENV_OAUTH_CLIENT_ID] = (client.name, client.client_id_key)
-        secrets[naming.ENV_OAUTH_CLIENT_SECRET] = (client.name, client.client_secret_key)
-        values |= {
-            naming.ENV_OAUTH_TOKEN_ENDPOINT_URL: oauth.token_endpoint_url,
-            naming.ENV_OAUTH_SCOPE: oauth.scope,
-            naming.ENV_OAUTH_CA_FILE: f"{OAUTH_CA_FOLDER}/{ca.key}" if ca else None,
-        }
-    if sasl.aws:
-        values[naming.ENV_AWS_REGION] = sasl.aws.region
-    return [
-        *({"name": name, "value": value} for name, value in values.items() if value is not None),
-        *({"name": name, "valueFrom": _secret_key(*at)} for name, at in secrets.items()),
-    ]
-
-
 def _registry(tm: TextModeration) -> list[Manifest]:
     registry = tm.spec.kafka.schema_registry
     if registry is None:
@@ -222,11 +185,11 @@ def _registry(tm: TextModeration) -> list[Manifest]:
         entries += [
             {
                 "name": naming.ENV_SCHEMA_REGISTRY_USERNAME,
-                "valueFrom": _secret_key(ref.name, ref.username_key),
+                "valueFrom": kafka_access.secret_key(ref.name, ref.username_key),
             },
             {
                 "name": naming.ENV_SCHEMA_REGISTRY_PASSWORD,
-                "valueFrom": _secret_key(ref.name, ref.password_key),
+                "valueFrom": kafka_access.secret_key(ref.name, ref.password_key),
             },
         ]
     if ca := registry.ca_secret_ref:
@@ -235,36 +198,15 @@ def _registry(tm: TextModeration) -> list[Manifest]:
     return entries
 
 
-def _secret_key(name: str, key: str) -> Manifest:
-    return {"secretKeyRef": {"name": name, "key": key}}
-
-
-def _tls_secrets(tm: TextModeration) -> list[tuple[str, str, str]]:
-    """(volume, Secret, folder) of each Secret that is mounted."""
-    tls = tm.spec.kafka.tls
-    mounted = []
-    if tls and tls.ca_secret_ref:
-        mounted.append(("kafka-ca", tls.ca_secret_ref.name, CA_FOLDER))
-    if tls and tls.certificate_secret_ref:
-        mounted.append(("kafka-certificate", tls.certificate_secret_ref.name, CERTIFICATE_FOLDER))
-    oauth = tm.spec.kafka.sasl.oauth if tm.spec.kafka.sasl else None
-    if oauth and oauth.ca_secret_ref:
-        mounted.append(("kafka-oauth-ca", oauth.ca_secret_ref.name, OAUTH_CA_FOLDER))
+def _registry_volumes(tm: TextModeration) -> list[Manifest]:
     registry = tm.spec.kafka.schema_registry
-    if registry and registry.ca_secret_ref:
-        mounted.append(("schema-registry-ca", registry.ca_secret_ref.name, REGISTRY_CA_FOLDER))
-    return mounted
+    if registry is None or registry.ca_secret_ref is None:
+        return []
+    return [kafka_access.secret_volume("schema-registry-ca", registry.ca_secret_ref.name)]
 
 
-def _secret_volumes(tm: TextModeration) -> list[Manifest]:
+def _registry_mounts(tm: TextModeration) -> list[dict[str, Any]]:
     return [
-        {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}}
-        for volume, secret, _ in _tls_secrets(tm)
-    ]
-
-
-def _secret_mounts(tm: TextModeration) -> list[dict[str, Any]]:
-    return [
-        {"name": volume, "mountPath": folder, "readOnly": True}
-        for volume, _, folder in _tls_secrets(tm)
+        kafka_access.secret_mount(volume["name"], REGISTRY_CA_FOLDER)
+        for volume in _registry_volumes(tm)
     ]
