@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # no package of ours: see the bench
 
@@ -25,6 +26,7 @@ def test_used_is_the_emptiest_whole_day_after_the_first() -> None:
     assert used(START + np.array([DAY, DAY + 1, 2 * DAY + 1]), 4) == 0.25
 
 
+@pytest.mark.slow
 def test_notes_beside_the_offsets_keep_a_budget_that_restarts_would_give_back() -> None:
     arrivals = traces()["diurnal"]
     times = simulate(arrivals, 20, seed=1)

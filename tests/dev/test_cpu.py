@@ -55,6 +55,7 @@ def cores(session, seconds):
     return (after.cpu_seconds - before.cpu_seconds) / (after.at - before.at)
 
 
+@pytest.mark.slow
 def test_without_cgroups_the_processes_stop_and_go_on(tmp_path, burning):
     async def measure():
         limits = CpuLimits("abcdef", tmp_path)  # an empty folder: no cgroups here
@@ -67,6 +68,7 @@ def test_without_cgroups_the_processes_stop_and_go_on(tmp_path, burning):
     assert 0 < asyncio.run(measure()) < 0.4  # a busy machine gives it less than its limit
 
 
+@pytest.mark.slow
 def test_usage_counts_children(tmp_path):
     program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
     with subprocess.Popen([sys.executable, "-c", program], start_new_session=True) as process:

@@ -49,6 +49,7 @@ def inner(
     return command, kept | {"PYTHONPATH": str(TESTS), **environment}
 
 
+@pytest.mark.slow
 @WORKERS
 def test_what_a_test_leaves_behind_fails_the_session_and_is_ended(
     tmp_path: Path, workers: int
@@ -65,6 +66,7 @@ def test_what_a_test_leaves_behind_fails_the_session_and_is_ended(
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 @WORKERS
 def test_a_run_ends_with_what_it_started_when_make_is_killed(tmp_path: Path, workers: int) -> None:
     """As the Makefile starts it: a child of make, which says that it ends with make."""

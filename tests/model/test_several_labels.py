@@ -125,6 +125,7 @@ def test_every_protocol_says_the_labels(made: artifact.Artifact) -> None:
     assert data == {"names": ["removed", "shouted"], "ndarray": [[0.5, 0.25]]}
 
 
+@pytest.mark.slow
 def test_the_report_has_the_figures_of_every_label(made: artifact.Artifact) -> None:
     data = data_of_two()
     scores = Scorer.from_artifact(made).score(data.texts)

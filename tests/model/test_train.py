@@ -80,6 +80,7 @@ def test_at_least_five_algorithms_are_compared_on_the_same_folds(
     assert comparison["logistic regression (seed)"] == comparison["seed recipe"]
 
 
+@pytest.mark.slow
 def test_the_report_has_every_plot_and_loads_nothing(
     seed_artifact: Artifact,
     trained_seed: train.Trained,
