@@ -21,5 +21,5 @@ say "installing the Python packages into .venv (about a minute the first time)"
 .venv/bin/uv pip install --quiet --python .venv/bin/python --compile-bytecode --require-hashes -r requirements/dev.txt 2>.venv/uv.log ||
   .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-.venv/bin/python -m compileall -q operator model-server dev
+.venv/bin/python -m compileall -q operator model-server console dev
 echo "$wanted" >$stamp

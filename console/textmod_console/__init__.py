@@ -1,0 +1,1 @@
+"""The review console of one TextModeration: Kafka is the record, the database its projection."""

@@ -1,0 +1,14 @@
+"""The subcommands of `textmod-console`, one file each."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # its only name
+
+
+def add_to(subparsers: "Subparsers") -> None:
+    """Add every subcommand; each sets `run`, a function of its arguments to an exit code."""
+    from textmod_console.commands import settings
+
+    settings.add(subparsers)

@@ -1,0 +1,195 @@
+"""The events of both topics: JSON values, described by CloudEvents headers. Pure.
+
+Readers take unknown fields and unknown types for what a newer version writes: they pass over them.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic.alias_generators import to_camel
+
+from textmod_console.errors import DataError, sentences
+
+PREFIX: Final = "dev.textmoderation."
+REVIEW_REQUESTED: Final = f"{PREFIX}review.requested.v1"
+DECISION: Final = f"{PREFIX}decision.v1"
+APPEAL: Final = f"{PREFIX}appeal.v1"
+
+Verdict = Literal["Allow", "Review", "Remove"]
+DecisionName = Literal["Approve", "Remove", "Escalate", "Skip", "Unsure"]
+ActorKind = Literal["Human", "Automation", "Import"]
+Outcome = Literal["Upheld", "Overturned"]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Headers = list[tuple[str, bytes]]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    def value(self) -> bytes:
+        """Return the JSON that is the Kafka message's value; absent fields are left out."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+class Reason(_Event):
+    """One reason why an item is in the queue."""
+
+    kind: str
+    """Policy, Random or Uncertain; others are of a newer version."""
+    policy: str | None = None
+    action: str | None = None
+    score: float | None = None
+
+
+class Selection(_Event):
+    """How an item was chosen, and how probable that was: estimates weigh it by 1/p."""
+
+    strategy: str
+    probability: float = Field(gt=0, le=1, allow_inf_nan=False)
+
+
+class Seen(_Event):
+    """What a reviewer was shown before the decision."""
+
+    score: bool
+    explanation: bool
+
+
+class Tool(_Event):
+    """The program that a decision was made with."""
+
+    name: str
+    version: str
+
+
+class ReviewRequested(_Event):
+    """`review.requested.v1`: a text that somebody should look at."""
+
+    item: str = Field(min_length=1, max_length=1024)
+    text: str
+    author: str | None = None
+    context: str | None = None
+    reasons: tuple[Reason, ...] = ()
+    action: Verdict | None = None
+    flagged: bool = False
+    selection: Selection
+    hold: bool = False
+    blind: bool = False
+    label: str
+    scores: dict[str, float] = {}
+    explanation: dict[str, JsonValue] | None = None
+    model: str = ""
+    policy_version: str | None = None
+    at: AwareDatetime
+    due: AwareDatetime | None = None
+
+
+class Decision(_Event):
+    """`decision.v1`: what somebody decided of an item. Never edited, only superseded."""
+
+    id: str = Field(min_length=1, max_length=64)
+    item: str = Field(min_length=1, max_length=1024)
+    decision: DecisionName
+    labels: dict[str, Share] = {}
+    policy: str | None = None
+    reason: str | None = None
+    note: str | None = None
+    selection: Selection | None = None
+    action: Verdict | None = None
+    flagged: bool = False
+    seen: Seen = Seen(score=False, explanation=False)
+    actor: str
+    actor_kind: ActorKind
+    tool: Tool
+    model: str = ""
+    policy_version: str | None = None
+    text_sha256: str = Field("", alias="textSha256")
+    milliseconds: int | None = Field(None, ge=0)
+    supersedes: str | None = None
+    retracts: str | None = None
+    at: AwareDatetime
+    requested_at: AwareDatetime | None = None
+    scores: dict[str, float] = {}
+    appeal: str | None = None
+    outcome: Outcome | None = None
+
+
+class Appeal(_Event):
+    """`appeal.v1`: somebody asks to look at an item again."""
+
+    appeal: str = Field(min_length=1, max_length=64)
+    item: str = Field(min_length=1, max_length=1024)
+    by: str
+    reason: str
+    at: AwareDatetime
+
+
+Event = ReviewRequested | Decision | Appeal
+_TYPES: Final[Mapping[str, type[Event]]] = {
+    REVIEW_REQUESTED: ReviewRequested,
+    DECISION: Decision,
+    APPEAL: Appeal,
+}
+
+
+def parse(ce_type: str, value: bytes) -> Event | None:
+    """Return the event, or None for a type of a newer version.
+
+    Raises:
+        DataError: the value is not JSON or lacks a field; no value of it is repeated.
+    """
+    kind = _TYPES.get(ce_type)
+    if kind is None:
+        return None
+    try:
+        return kind.model_validate_json(value)
+    except ValidationError as error:
+        message = f"a {ce_type} can't be read: {' '.join(sentences(error))}"
+        raise DataError(message) from None
+
+
+def event_type(headers: Iterable[tuple[str, bytes | None]] | None) -> str:
+    """Return the `ce_type` of a Kafka message; empty if it has none."""
+    for name, value in headers or ():
+        if name == "ce_type" and value is not None:
+            return value.decode(errors="replace")
+    return ""
+
+
+def headers(ce_type: str, ce_id: str, source: str, at: datetime) -> Headers:
+    """Return the CloudEvents headers of Kafka's binary mode.
+
+    Args:
+        ce_type: the event's type.
+        ce_id: unique with the source: a decision's own id.
+        source: who writes, such as `/textmoderation/NAMESPACE/NAME/console`.
+        at: when it happened.
+    """
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", ce_type.encode()),
+        ("ce_id", ce_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", at.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+def labels_of(decision: DecisionName, label: str) -> dict[str, float]:
+    """Return what a decision says of the label; one that says nothing has none."""
+    if decision == "Approve":
+        return {label: 0.0}
+    return {label: 1.0} if decision == "Remove" else {}
+
+
+def plain(event: BaseModel) -> dict[str, Any]:
+    """Return the event as JSON's own values, by the names of the contract."""
+    return event.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,34 @@
+"""The figures of a window, as pages and the operator read them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share between 0 and 1 with its 95 % interval; all None while it is unknown."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    labels: int
+    """The labels that it rests on."""
+    effective: float
+    """Kish's effective sample size: what so many labels of equal weight would say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What is known of the model in a window of verdicts."""
+
+    since: datetime
+    until: datetime
+    precision: Estimate
+    recall: Estimate
+    reviewed_per_day: float
+    agreement: float | None
+    """The share of items with two people's labels where these agree; None: no such item."""
+    reason: str | None = None
+    """Why a figure is unknown, in one sentence."""
+    policies: Mapping[str, "Quality"] = field(default_factory=dict)
