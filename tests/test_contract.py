@@ -45,6 +45,7 @@ FULL = {
     },
     "model": {"digest": "sha256:" + "0" * 64, "threshold": 0.25},
     "policies": [{"name": "off-topic", "rules": [{"action": "Remove", "atLeast": 0.9}]}],
+    "review": {"sample": 0.01, "topics": {"review": {"name": "to-review"}}},
     "serving": {
         "platform": "Deployment",
         "delivery": "ExactlyOnce",
@@ -57,6 +58,7 @@ FULL = {
         "openai": {"keySecretRef": {"name": "openai", "key": "token"}},
     },
 }
+MINIMAL = {"serving": {"platform": "Deployment"}}
 SECURE = KafkaConnection("a:1,b:2", "SCRAM-SHA-512", "sally", "open-sesame", tls=True)
 PLAIN = KafkaConnection("kafka:9092")
 FROM_REFERENCES = {
@@ -105,6 +107,8 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
     assert read.memory_limit == 512 * 2**20
     assert str(read.policies_file) == "/etc/textmod/policies/policies.json"
     assert read.consumer_group == "textmod.reddit.science"
+    assert (read.review_topic, read.review_sample) == ("to-review", 0.01)
+    assert read.review_salt == "reddit/science"
     assert read.pod_name == "science-1"
     assert read.perspective_attributes == {"TOXICITY": "removed"}
     assert read.perspective_languages == ("en", "de")
@@ -121,6 +125,11 @@ def test_no_languages_are_any_language() -> None:
 def test_drop_in_protocols_that_are_not_named_change_no_pod() -> None:
     environment = written({"serving": {"platform": "Deployment"}}, PLAIN)
     assert not [name for name in environment if "PERSPECTIVE" in name or "OPENAI" in name]
+
+
+def test_without_review_the_pods_know_nothing_of_it() -> None:
+    assert not [name for name in written(MINIMAL, PLAIN) if "REVIEW" in name]
+    assert written({**MINIMAL, "review": {}}, PLAIN)["TEXTMOD_REVIEW_TOPIC"] == "science-review"
 
 
 @pytest.mark.parametrize("spec", [FULL, {"serving": {"platform": "Deployment"}}])

@@ -64,6 +64,13 @@ class Settings(BaseModel):
     dead_letter_topic: str = ""
     consumer_group: str = ""
 
+    review_topic: str = ""
+    """Where review requests are written; empty: none are."""
+    review_sample: float = Field(0.0, ge=0, le=1)
+    """Share of all texts that is reviewed at random."""
+    review_salt: str = ""
+    """Of the random choice: the same in every replica of a stream."""
+
     streaming: Literal["Native", "Off"] = "Off"
     delivery: Literal["AtLeastOnce", "ExactlyOnce"] = "AtLeastOnce"
     batch_max_messages: int = Field(256, ge=1, le=100_000)
@@ -220,7 +227,15 @@ class Settings(BaseModel):
                 f"TEXTMOD_MESSAGE_OUTPUT_FORMAT={self.message_output_format}",
                 TEXTMOD_SCHEMA_REGISTRY_URL=self.schema_registry_url,
             )
+        if self.review_topic:
+            self._require("TEXTMOD_REVIEW_TOPIC", TEXTMOD_REVIEW_SALT=self.review_salt)
         topics = {self.input_topic, self.output_topic, self.dead_letter_topic}
+        if self.review_topic in topics:
+            message = (
+                "TEXTMOD_REVIEW_TOPIC must name a topic of its own, or texts to review would be "
+                "read as something else"
+            )
+            raise ValueError(message)
         if len(topics) < 3:
             message = (
                 "TEXTMOD_INPUT_TOPIC, TEXTMOD_OUTPUT_TOPIC and TEXTMOD_DEAD_LETTER_TOPIC must name"

@@ -106,6 +106,9 @@ ENV_OPENAI_KEY: Final = "TEXTMOD_OPENAI_KEY"
 ENV_POD_NAME: Final = "TEXTMOD_POD_NAME"
 ENV_SHUTDOWN_SECONDS: Final = "TEXTMOD_SHUTDOWN_SECONDS"
 ENV_POLICIES_FILE: Final = "TEXTMOD_POLICIES_FILE"
+ENV_REVIEW_TOPIC: Final = "TEXTMOD_REVIEW_TOPIC"
+ENV_REVIEW_SAMPLE: Final = "TEXTMOD_REVIEW_SAMPLE"
+ENV_REVIEW_SALT: Final = "TEXTMOD_REVIEW_SALT"
 ENV_REVISION: Final = "TEXTMOD_REVISION"
 """Read by no process: it changes with all that a pod is made of, the content of the Secrets
 included, so that the pods are rolled, and by it the operator knows the new ones from the old. (An
@@ -123,6 +126,12 @@ def child(tm: TextModeration) -> str:
 def policies_config_map(tm: TextModeration) -> str:
     """Name of the ConfigMap that hands the policies of `tm` to its pods."""
     return f"{tm.metadata.name}-policies"
+
+
+def review_salt(tm: TextModeration) -> str:
+    """What the random choice of texts to review is salted with: the same in every replica, and
+    another for every object, so that two objects that read one input choose different texts."""
+    return f"{tm.metadata.namespace}/{tm.metadata.name}"
 
 
 def labels(tm: TextModeration) -> dict[str, str]:

@@ -196,7 +196,7 @@ class Ref:
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
-Role = Literal["input", "output", "deadLetter"]
+Role = Literal["input", "output", "deadLetter", "review", "feedback"]
 
 
 @dataclass(frozen=True)
@@ -271,8 +271,8 @@ class Reader:
     workload: Ref
     revision: str
     """Of the model pods: those of another one are on their way out."""
+    writes: tuple[Role, ...]
     reads: Role = "input"
-    writes: tuple[Role, ...] = ("output", "deadLetter")
     session_seconds: int | None = None
     """How long a member that has died may keep its partitions; None: the brokers' own time."""
 

@@ -36,6 +36,13 @@ def test_the_dead_letters_of_one_are_not_the_output_of_another() -> None:
     assert known.rival(moderation(dead, **NEW)) == ("reddit/old", "shared")
 
 
+@pytest.mark.parametrize("role", ["review", "feedback"])
+def test_the_topics_of_review_have_one_writer_too(role: str) -> None:
+    spec = {"review": {"topics": {role: {"name": "shared"}}}}
+    known = claims(body(SHARED, **OLD), body(spec, **NEW))
+    assert known.rival(moderation(spec, **NEW)) == ("reddit/old", "shared")
+
+
 @pytest.mark.parametrize("earlier", ["input", "output"])
 def test_a_topic_may_be_read_by_many_whoever_writes_it(earlier: str) -> None:
     first, second = ({"topics": {role: {"name": "shared"}}} for role in (earlier, "input"))

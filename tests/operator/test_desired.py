@@ -59,6 +59,35 @@ def test_the_topics_have_their_defaults() -> None:
         ("science-output", 5, False),
         ("science-dead-letter", 1, False),
     ]
+    assert {want.main.reads, *want.main.writes} == set(want.topics)
+
+
+def test_review_adds_two_topics_with_lifetimes_of_their_own() -> None:
+    spec = {"topics": {"input": {"partitions": 5}}, "review": {}}
+    want = desired(moderation(spec), PLAINTEXT, Capabilities())
+    review, feedback = want.topics["review"], want.topics["feedback"]
+    assert [(topic.name, topic.partitions) for topic in (review, feedback)] == [
+        ("science-review", 5),
+        ("science-feedback", 1),
+    ]
+    assert review.creation_config["retention.ms"] == "2592000000"
+    assert feedback.creation_config["retention.ms"] == "-1"
+    assert want.main.writes == ("output", "deadLetter", "review"), "decisions come from elsewhere"
+
+
+@pytest.mark.parametrize("platform", ["Seldon", "Deployment"])
+def test_only_review_changes_what_the_pods_are_made_of(platform: str) -> None:
+    without, reviewed = (
+        environment(objects({"serving": {"platform": platform}} | more))
+        for more in ({}, {"review": {"sample": 0.25}})
+    )
+    changed = {name: value for name, value in reviewed.items() if without.get(name) != value}
+    assert changed.pop("TEXTMOD_REVISION")
+    assert changed == {
+        "TEXTMOD_REVIEW_TOPIC": "science-review",
+        "TEXTMOD_REVIEW_SAMPLE": "0.25",
+        "TEXTMOD_REVIEW_SALT": "reddit/science",
+    }
 
 
 @pytest.mark.parametrize("platform", ["Seldon", "Deployment"])

@@ -29,6 +29,8 @@ OAUTH: dict[str, Any] = {
     "secretRef": {"name": "s"},
 }
 
+SECRET = {"name": "s"}
+
 BAD_SPECS = (
     Bad("no servers", {"kafka": {"bootstrapServers": ""}}, "bootstrapServers", "at least 1"),
     Bad(
@@ -345,5 +347,72 @@ BAD_SPECS = (
         {"explanation": {"maxSpans": 0}},
         "maxSpans",
         "greater",
+    ),
+    Bad("a sample in percent", {"review": {"sample": 5}}, "review.sample", "less than"),
+    Bad("a measurement by one label", {"review": {"minimumLabels": 1}}, "minimumLabels", "greater"),
+    Bad(
+        "labels that take no time",
+        {"review": {"labelDelayHours": 0}},
+        "labelDelayHours",
+        "greater",
+    ),
+    Bad(
+        "review behind the executor",
+        {"review": {}, "serving": {"streaming": "SeldonExecutor"}},
+        "review needs serving.streaming Native",
+    ),
+    Bad(
+        "texts to review among the verdicts",
+        {"review": {"topics": {"review": {"name": "science-output"}}}},
+        "must be two topics of their own",
+    ),
+    Bad(
+        "decisions among the texts to review",
+        {"review": {"topics": {"feedback": {"name": "science-review"}}}},
+        "must be two topics of their own",
+    ),
+    Bad(
+        "an input that is the default feedback topic",
+        {"review": {}, "topics": {"input": {"name": "science-feedback"}}},
+        "must be two topics of their own",
+    ),
+    Bad(
+        "compacted decisions",
+        {"review": {"topics": {"feedback": {"config": {"cleanup.policy": "compact"}}}}},
+        "loses the decisions before it",
+    ),
+    Bad(
+        "two consoles on one file",
+        {"review": {"console": {"replicas": 2}}},
+        "replicas above 1 needs review.console.database",
+    ),
+    Bad(
+        "two ways to sign in",
+        {"review": {"console": {"authentication": {"token": {}, "proxy": {"secretRef": SECRET}}}}},
+        "one of token and proxy, not both",
+    ),
+    Bad(
+        "a header that is none",
+        {
+            "review": {
+                "console": {
+                    "authentication": {"proxy": {"secretRef": SECRET, "userHeader": "X User"}}
+                }
+            }
+        },
+        "userHeader",
+        "pattern",
+    ),
+    Bad(
+        "a console's address with a scheme",
+        {"review": {"console": {"ingress": {"host": "https://review.example.com"}}}},
+        "ingress.host",
+        "pattern",
+    ),
+    Bad(
+        "a console's volume in words",
+        {"review": {"console": {"storage": {"size": "large"}}}},
+        "storage.size",
+        "pattern",
     ),
 )

@@ -31,8 +31,8 @@ class ConditionStatus(Strict):
 
 class TopicStatus(Strict):
     name: str = Field(description="Name of the topic.")
-    role: Literal["input", "output", "deadLetter"] = Field(
-        description="input, output or deadLetter."
+    role: Literal["input", "output", "deadLetter", "review", "feedback"] = Field(
+        description="input, output, deadLetter, review or feedback."
     )
     partitions: Count = Field(description="Number of partitions on the brokers.")
     replication_factor: Count = Field(description="Copies of each partition on the brokers.")
@@ -145,6 +145,90 @@ class PolicyStatus(Strict):
     )
 
 
+class EstimateStatus(Strict):
+    """A measured share. value, low and high are left out while it is Unknown."""
+
+    value: float | None = Field(
+        default=None, ge=0, le=1, description="The share, from 0 to 1. Left out: Unknown."
+    )
+    low: float | None = Field(
+        default=None, ge=0, le=1, description="Lower end of its 95 % interval, from 0 to 1."
+    )
+    high: float | None = Field(
+        default=None, ge=0, le=1, description="Upper end of its 95 % interval, from 0 to 1."
+    )
+    labels: Count | None = Field(
+        default=None, description="Number of labels that it was measured by."
+    )
+    effective: float | None = Field(
+        default=None,
+        ge=0,
+        description="How many labels of a plain random sample these are worth (Kish).",
+    )
+
+
+class WindowStatus(Strict):
+    from_: str = Field(
+        alias="from",
+        description="Time of the first verdicts in it, RFC 3339.",
+        json_schema_extra={"format": "date-time"},
+    )
+    to: str = Field(
+        description="Time of the last verdicts in it, RFC 3339.",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
+class PolicyQualityStatus(Strict):
+    name: str = Field(description="Name of the policy.")
+    precision: EstimateStatus | None = Field(
+        default=None,
+        description="Share of the texts that the policy acts on which people find to have its "
+        "label.",
+    )
+    recall: EstimateStatus | None = Field(
+        default=None,
+        description="Share of the texts which people find to have its label that the policy acts "
+        "on.",
+    )
+
+
+class QualityStatus(Strict):
+    window: WindowStatus | None = Field(
+        default=None, description="The verdicts that were measured, by their time."
+    )
+    precision: EstimateStatus | None = Field(
+        default=None,
+        description="Share of the flagged texts that people find to be rightly flagged.",
+    )
+    recall: EstimateStatus | None = Field(
+        default=None,
+        description="Share of the texts that people find to need flagging which were flagged.",
+    )
+    reviewed_per_day: float | None = Field(
+        default=None, ge=0, description="Texts that people decided about, per day."
+    )
+    agreement: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share, from 0 to 1, of the texts with several decisions in which they agree.",
+    )
+    policies: list[PolicyQualityStatus] | None = Field(
+        default=None,
+        description="The same for each policy.",
+        json_schema_extra={"maxItems": 16},
+    )
+    reason: str | None = Field(default=None, description="Why something is Unknown, in a sentence.")
+
+
+class ConsoleStatus(Strict):
+    url: str | None = Field(
+        default=None, description="Where the console is reached; its Service where it has no host."
+    )
+    ready: bool = Field(description="Whether a pod of the console serves.")
+
+
 class Status(Strict):
     """What the operator last saw."""
 
@@ -154,8 +238,8 @@ class Status(Strict):
     conditions: list[ConditionStatus] | None = Field(
         default=None,
         description="Accepted, TopicsReady, WorkloadReady, AutoscalingReady, their summary Ready, "
-        "and Reconciling and Stalled as kstatus reads them; with policies, PoliciesReady, which "
-        "does not affect Ready.",
+        "and Reconciling and Stalled as kstatus reads them; with policies, PoliciesReady, and with "
+        "review, ReviewReady and QualityKnown, which do not affect Ready.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
@@ -191,5 +275,12 @@ class Status(Strict):
         default=None,
         description="Digest of the policies as handed to the pods. Verdicts carry the version that "
         "they were decided by.",
+    )
+    quality: QualityStatus | None = Field(
+        default=None,
+        description="Precision and recall as measured by people's decisions; with review only.",
+    )
+    console: ConsoleStatus | None = Field(
+        default=None, description="The review console; with review only."
     )
     endpoint: str | None = Field(default=None, description="URL for synchronous predictions.")

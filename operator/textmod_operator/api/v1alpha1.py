@@ -19,6 +19,7 @@ from textmod_operator.api.kafka import Kafka
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
 from textmod_operator.api.model import Model
 from textmod_operator.api.policies import MOST_POLICIES, Explanation, Policy
+from textmod_operator.api.review import Review
 from textmod_operator.api.rules import Rule, Strict, part
 from textmod_operator.api.serving import Serving
 from textmod_operator.api.topics import Topics
@@ -61,6 +62,13 @@ def _executor_has_both_or_no_certificates(spec: Spec) -> bool:
 def _has_the_registry_it_needs(spec: Spec) -> bool:
     asked = (spec.message.format, spec.message.output_format)
     return spec.kafka.schema_registry is not None or not set(asked) & set(FORMATS_OF_A_REGISTRY)
+
+
+def _partitions_only_grow(path: str) -> str:
+    """CEL: the partitions at `path`, below `review`, which may come and go, never shrink."""
+    now, before = f"self.{path}.partitions", f"oldSelf.{path}.partitions"
+    both = f"has(oldSelf.review) && has(self.review) && has({before}) && has({now})"
+    return f"!({both}) || {now} >= {before}"
 
 
 def _requests_cpu(spec: Spec) -> bool:
@@ -157,6 +165,21 @@ class Spec(Strict):
             "self.topics.deadLetter.partitions >= oldSelf.topics.deadLetter.partitions",
             "topics.deadLetter.partitions can grow but not shrink: Kafka can't remove partitions",
         ),
+        Rule(
+            f"{_NOT_ON_THE_EXECUTOR} || !has(self.review)",
+            "review needs serving.streaming Native: Seldon's executor writes no review requests",
+            lambda spec: spec.serving.streaming != "SeldonExecutor" or spec.review is None,
+        ),
+        Rule(
+            _partitions_only_grow("review.topics.review"),
+            "review.topics.review.partitions can grow but not shrink: Kafka can't remove "
+            "partitions",
+        ),
+        Rule(
+            _partitions_only_grow("review.topics.feedback"),
+            "review.topics.feedback.partitions can grow but not shrink: Kafka can't remove "
+            "partitions",
+        ),
     )
 
     replicas: int = Field(
@@ -183,6 +206,12 @@ class Spec(Strict):
     explanation: Explanation = part(
         Explanation(), "Which verdicts say why, and how. Only with policies."
     )
+    review: Review | None = Field(
+        default=None,
+        description="Which texts people review, in which console, and how precision and recall "
+        "are measured by their decisions; an empty object ({}) is the defaults. Native streaming "
+        "only. Default: no review.",
+    )
 
 
 def _topic_cel(role: str, suffix: str, root: str = "self") -> str:
@@ -194,6 +223,8 @@ _NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 _INPUT = _topic_cel("input", "input")
 _OUTPUT = _topic_cel("output", "output")
 _DEAD = _topic_cel("deadLetter", "dead-letter")
+_REVIEW = _topic_cel("review", "review").replace(".topics.", ".review.topics.")
+_FEEDBACK = _topic_cel("feedback", "feedback").replace(".topics.", ".review.topics.")
 _ALL_READ = "(has(oldSelf.status) && has(oldSelf.status.lag) && oldSelf.status.lag.messages == 0)"
 _NEVER_RAN = (
     "(!has(oldSelf.status) || !has(oldSelf.status.topics) || "
@@ -216,6 +247,14 @@ ROOT_RULES = (
         "topics.input, topics.output and topics.deadLetter must be three different topics: a "
         "verdict that is read back as a text would go round for ever",
         lambda tm: len({tm.input_topic, tm.output_topic, tm.dead_letter_topic}) == 3,
+    ),
+    Rule(
+        f"!has(self.spec.review) || ({_REVIEW} != {_FEEDBACK} && "
+        f"!([{_INPUT}, {_OUTPUT}, {_DEAD}].exists(name, name == {_REVIEW} || "
+        f"name == {_FEEDBACK})))",
+        "review.topics.review and review.topics.feedback must be two topics of their own, not "
+        "each other and none of topics: a text to review would be read as something else",
+        lambda tm: tm.spec.review is None or len(tm.topic_names) == 5,
     ),
     Rule(
         f"{_INPUT} == {_topic_cel('input', 'input', 'oldSelf')} || {_NEVER_RAN} || {_ALL_READ}",
@@ -266,6 +305,26 @@ class TextModeration(Strict):
     @property
     def dead_letter_topic(self) -> str:
         return self.spec.topics.dead_letter.name or f"{self.metadata.name}-dead-letter"
+
+    @property
+    def review_topic(self) -> str:
+        """Where review requests are written; means something only with `spec.review`."""
+        named = self.spec.review.topics.review.name if self.spec.review else None
+        return named or f"{self.metadata.name}-review"
+
+    @property
+    def feedback_topic(self) -> str:
+        """Where decisions are written; means something only with `spec.review`."""
+        named = self.spec.review.topics.feedback.name if self.spec.review else None
+        return named or f"{self.metadata.name}-feedback"
+
+    @property
+    def topic_names(self) -> frozenset[str]:
+        """The topics of this object, whatever their role."""
+        names = {self.input_topic, self.output_topic, self.dead_letter_topic}
+        if self.spec.review is not None:
+            names |= {self.review_topic, self.feedback_topic}
+        return frozenset(names)
 
     @property
     def input_partitions(self) -> int:

@@ -119,7 +119,7 @@ def claim_of(tm: TextModeration) -> Claim:
     return Claim(
         tm.metadata.creation_timestamp,
         tm.metadata.uid,
-        frozenset({(servers, tm.output_topic), (servers, tm.dead_letter_topic)}),
+        frozenset((servers, name) for name in tm.topic_names - {tm.input_topic}),
         (servers, tm.input_topic),
     )
 

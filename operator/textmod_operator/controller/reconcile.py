@@ -197,9 +197,9 @@ def refuse_rivals(tm: TextModeration, claims: Claims) -> None:
 
 def reads_the_same(tm: TextModeration, body: Manifest) -> bool:
     """Whether the spec names the topics that the status says are in use."""
-    known = (body.get("status") or {}).get("topics") or ()
-    names = {tm.input_topic, tm.output_topic, tm.dead_letter_topic}
-    return {topic["name"] for topic in known} <= names
+    known = {topic["name"] for topic in (body.get("status") or {}).get("topics") or ()}
+    review_is_new = tm.spec.review is not None and bool(known) and tm.review_topic not in known
+    return known <= tm.topic_names and not review_is_new
 
 
 def is_blind(hpa: AutoscalerSeen | None) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from textmod_operator import naming
 from textmod_operator.api.quantity import quantity_text
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.desired import dropins, kafka_access, policies
+from textmod_operator.desired import dropins, kafka_access, policies, review
 from textmod_operator.state import KafkaConnection, Manifest
 
 SHUTDOWN_SECONDS = 30
@@ -163,6 +163,7 @@ def _environment(tm: TextModeration, connection: KafkaConnection, revision: str)
         *_registry(tm),
         *policies.environment(tm),
         *dropins.environment(tm),
+        *review.environment(tm),
         *(entry.model_dump(by_alias=True, exclude_none=True) for entry in spec.model.env),
     ]
 

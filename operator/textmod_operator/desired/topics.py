@@ -1,4 +1,4 @@
-"""The three Kafka topics."""
+"""The Kafka topics, by role."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from textmod_operator.state import Role, Topic
 _OWN_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 """Retention of results counts from when they are written, not from the time of an old input."""
 
+_LIFETIMES: Final = {"review": str(30 * 86_400_000), "feedback": "-1"}
+"""retention.ms that these topics are created with: texts to review are kept for 30 days, people's
+decisions for ever."""
 
 _SHORTEST_SESSION: Final = 10
 """Two heartbeats of a member, which the brokers ask for every 5 s."""
@@ -30,19 +33,30 @@ def session_seconds(tm: TextModeration) -> int | None:
 
 
 def topics(tm: TextModeration) -> dict[Role, Topic]:
-    """Input, output and dead letter, with the defaults that need the object's name or each other.
+    """Input, output and dead letter, and with review its two, with the defaults that need the
+    object's name or each other.
 
     The output has the input's number of partitions unless it says otherwise: the same key then
     stays in the same partition from end to end, and its order with it.
     """
     spec = tm.spec.topics
     inputs = tm.input_partitions
-    asked = (
+    asked = [
         _topic(tm, "input", tm.input_topic, spec.input, inputs),
         _topic(tm, "output", tm.output_topic, spec.output, inputs),
         _topic(tm, "deadLetter", tm.dead_letter_topic, spec.dead_letter, 1),
-    )
+    ]
+    if review := tm.spec.review:
+        asked += [
+            _topic(tm, "review", tm.review_topic, review.topics.review, inputs),
+            _topic(tm, "feedback", tm.feedback_topic, review.topics.feedback, 1),
+        ]
     return {topic.role: topic for topic in asked}
+
+
+def written(tm: TextModeration) -> tuple[Role, ...]:
+    """The topics that the model pods write."""
+    return ("output", "deadLetter", "review") if tm.spec.review else ("output", "deadLetter")
 
 
 def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitions: int) -> Topic:
@@ -54,5 +68,9 @@ def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitio
         replication_factor=asked.replication_factor,
         config=dict(asked.config),
         create=tm.spec.topics.management == "Managed",
-        creation_config={} if role == "input" else _OWN_TIME,
+        creation_config={} if role == "input" else _OWN_TIME | _lifetime(role),
     )
+
+
+def _lifetime(role: Role) -> dict[str, str]:
+    return {"retention.ms": _LIFETIMES[role]} if role in _LIFETIMES else {}

@@ -8,8 +8,8 @@ from typing import Final
 from textmod_operator.errors import TopicsNotReady
 from textmod_operator.state import Topic
 
-_WRITTEN: Final = ("output", "deadLetter")
-"""Roles of the topics that the model pods write."""
+_WRITTEN: Final = ("output", "deadLetter", "review", "feedback")
+"""Roles of the topics that hold results: all but the input."""
 
 
 def check_shape(topic: Topic, partitions: int, replication_factor: int) -> None:

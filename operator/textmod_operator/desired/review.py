@@ -1,0 +1,20 @@
+"""What the model pods are told of review: which texts to choose, and where to write them."""
+
+from __future__ import annotations
+
+from textmod_operator import naming
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.state import Manifest
+
+
+def environment(tm: TextModeration) -> list[Manifest]:
+    """The variables of review; none without it, so that it changes no pod of others."""
+    review = tm.spec.review
+    if review is None:
+        return []
+    values = {
+        naming.ENV_REVIEW_TOPIC: tm.review_topic,
+        naming.ENV_REVIEW_SAMPLE: repr(review.sample),
+        naming.ENV_REVIEW_SALT: naming.review_salt(tm),
+    }
+    return [{"name": name, "value": value} for name, value in values.items()]
