@@ -439,6 +439,25 @@ def test_what_an_idle_partition_lent_is_written_beside_its_offset(member):
     member.done({0: 1})
     assert "spent=" in member.cluster.notes[1]
     assert member.cluster.committed[1] == 0
+    member.fetch()
+    assert not member.consumer.allowance.lent
+
+
+def test_a_commit_of_what_was_lent_that_fails_is_repeated_though_nothing_is_read(member):
+    if member.consumer._settings.delivery == "ExactlyOnce":
+        pytest.skip("its notes go with the transaction")
+    member.cluster.committed |= {0: 0, 1: 0}
+    member.client.rebalance(assigned=[0, 1])
+    member.turn_for(2)
+    take = member.consumer.allowance.for_batch(REVIEWS)
+    assert [take("off-topic", 0, 0) for _ in range(3)] == [True] * 3
+    member.cluster.commit_error = KafkaError(KafkaError._TRANSPORT)
+    member.done({0: 1})
+    member.turn_for(0)
+    assert "spent=" not in member.cluster.notes.get(1, "")
+    assert member.consumer.allowance.lent == {1}
+    member.turn_for(3)
+    assert "spent=" in member.cluster.notes[1]
     assert not member.consumer.allowance.lent
 
 

@@ -4,11 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from background import Later
 from confluent_kafka import KafkaError
 from fake_kafka import FakeBrokers, FakeMessage, FakeProducer
 
 from textmod_model import settings
-from textmod_model.errors import StreamError
+from textmod_model.errors import ConfigurationError, StreamError
+from textmod_model.stream.background import in_background
 from textmod_model.stream.delivery import at_least_once, exactly_once, writer
 from textmod_model.stream.delivery.at_least_once import BATCHES_IN_FLIGHT, AtLeastOnce
 from textmod_model.stream.delivery.exactly_once import ExactlyOnce
@@ -44,12 +46,14 @@ class FakeLookup:
 class Parts:
     """A delivery, the brokers that it writes to, and what is known of their topics."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, background=in_background):
         self.brokers = FakeBrokers("out", "dead")
         self.lookup = FakeLookup()
         self.capacity = 100_000
+        self.refused = None
+        """Why no client can be opened."""
         self.writer = Writer(
-            settings.load(STREAM), self.open, DeadLetters("science:1"), self.lookup
+            settings.load(STREAM), self.open, DeadLetters("science:1"), self.lookup, background
         )
         self.claims = SimpleNamespace(
             topic_partitions=lambda offsets: [
@@ -63,6 +67,8 @@ class Parts:
         assert self.delivery.prepare()
 
     def open(self, batch_bytes):
+        if self.refused:
+            raise ConfigurationError(self.refused)
         return FakeProducer(self.brokers, batch_bytes=batch_bytes, capacity=self.capacity)
 
     def know(self, **limits):
@@ -76,11 +82,11 @@ class Parts:
             self.delivery.submit(batch)
         return list(batches)
 
-    def run(self, turns=200):
+    def run(self, turns=200, wait=5):
         """Turn until all is delivered; returns the batches in the order of their delivery."""
         done = []
         for _ in range(turns):
-            done += self.delivery.collect(5)
+            done += self.delivery.collect(wait)
             self.delivery.write()
             if not self.delivery.busy:
                 return done
@@ -93,6 +99,7 @@ class Parts:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     monkeypatch.setattr(at_least_once, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(writer, "OPEN_RETRY_SECONDS", 0)
     monkeypatch.setattr(exactly_once, "RETRY_SECONDS", 0)
     monkeypatch.setattr(exactly_once, "REBALANCE_SECONDS", 0)
 
@@ -128,6 +135,12 @@ def reasons(parts):
     return [
         dict(r["headers"])["textmod.error.reason"] for r in parts.brokers.topics["dead"].records
     ]
+
+
+def outgrown(parts):
+    """Have the producer replaced: its batches are larger than the topic takes."""
+    parts.know(out=500_000)
+    parts.writer._refresh_at = 0.0
 
 
 # --- both ---------------------------------------------------------------------------------------
@@ -256,6 +269,37 @@ def test_a_full_queue_is_no_refusal(parts):
     parts.run()
     assert parts.written() == [b"%d" % n for n in range(8)]
     assert parts.written("dead") == []
+
+
+def test_credentials_that_are_away_when_a_client_is_replaced_block_the_stream_until_they_are_there(
+    parts,
+):
+    parts.refused = "AWS gave this pod no credentials."
+    outgrown(parts)
+    batches = parts.submit(batch(b"a"))
+    assert parts.run(5) == []
+    assert parts.delivery.blocked == parts.refused
+    parts.refused = None
+    assert parts.run() == batches
+    assert parts.delivery.blocked is None
+    assert parts.written() == [b"a"]
+
+
+@pytest.mark.parametrize("kind", ["AtLeastOnce", "ExactlyOnce"])
+def test_the_loop_does_not_wait_for_a_client_that_takes_the_place_of_another(kind):
+    """Opening one takes seconds with AWS_MSK_IAM, fencing while the coordinator does not answer."""
+    later = Later()
+    parts = Parts(kind, later)
+    outgrown(parts)
+    batches = parts.submit(batch(b"a"))
+    seen, done = [], []
+    while parts.delivery.busy:
+        done += parts.run(2, wait=0)
+        seen += later.run()
+    assert done == batches
+    expected = ["open producer", "init transactions", "commit"]
+    assert seen == (expected if kind == "ExactlyOnce" else expected[:1])
+    assert parts.written() == [b"a"]
 
 
 def test_the_rules_are_asked_for_now_and_then_and_taken_when_they_come(parts):
@@ -409,3 +453,15 @@ def test_an_unreachable_coordinator_blocks_before_anything_is_read(exact):
     exact.brokers.silent = False
     assert exact.delivery.prepare()
     assert exact.delivery.blocked is None
+
+
+def test_a_client_that_is_stuck_while_it_fences_ends_the_stream(monkeypatch):
+    monkeypatch.setattr(exactly_once, "STUCK_SECONDS", -1)
+    later = Later()
+    exact = Parts("ExactlyOnce", later)
+    outgrown(exact)
+    exact.submit(batch(b"a"))
+    exact.run(2, wait=0)
+    assert later.run() == ["open producer"]
+    with pytest.raises(StreamError, match="stuck"):
+        exact.run(2, wait=0)

@@ -90,6 +90,8 @@ class FakeCluster:
         self.unstable = set()
         """Partitions with offsets of an open transaction."""
         self.unreachable = False
+        self.commit_error = None
+        """What the next commit of named offsets is answered with."""
 
     def append(self, partition, *values):
         self.logs[partition].records.extend(values)
@@ -285,8 +287,12 @@ class FakeConsumer:
 
     def commit(self, asynchronous, offsets=None):
         if offsets is not None:
-            self.cluster.committed |= {one.partition: one.offset for one in offsets}
-            self.cluster.notes |= {one.partition: one.metadata for one in offsets}
+            assert asynchronous
+            error, self.cluster.commit_error = self.cluster.commit_error, None
+            if error is None:
+                self.cluster.committed |= {one.partition: one.offset for one in offsets}
+                self.cluster.notes |= {one.partition: one.metadata for one in offsets}
+            self._events.append(("commit", (error, offsets)))
             return
         if not self.stored:
             raise KafkaException(KafkaError(KafkaError._NO_OFFSET))
@@ -307,6 +313,9 @@ class FakeConsumer:
             kind, content = self._events.popleft()
             if kind == "event":
                 found.append(content)
+                continue
+            if kind == "commit":
+                self.options["on_commit"](*content)
                 continue
             partitions = [TopicPartition(self.cluster.topic, number) for number in content]
             self._touched = False

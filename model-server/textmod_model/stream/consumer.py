@@ -28,6 +28,7 @@ from textmod_model.stream.kafka import (
 from textmod_model.stream.membership import Membership
 from textmod_model.stream.records import Message, with_headers, within
 from textmod_model.stream.speed import Speed
+from textmod_model.stream.spent import SpentNotes
 from textmod_model.stream.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,8 @@ class GroupConsumer:
             self._settled = self._membership.starts | self._settled
             self._watchdog.check(now, self._consumer, self._membership)
             self._look_at_group(now)
+            if self.allowance.lent and self._settings.delivery == "AtLeastOnce":
+                self.store({})
         messages = self._carried or self._fetch(most, wait, linger)
         if not messages:
             self._watchdog.stall.empty_fetches += 1
@@ -194,8 +197,11 @@ class GroupConsumer:
         owned = self.topic_partitions(offsets)
         if owned:
             self._consumer.store_offsets(offsets=owned)
-        if self.allowance.lent:
-            self._write_lenders([one for one in owned if one.partition not in offsets])
+        if not self.allowance.lent:
+            return
+        self.allowance.written({p: self._notes[p] for p in self._notes.keys() & offsets.keys()})
+        lenders = [one for one in owned if one.partition not in offsets]
+        self._spent.commit(self._consumer, lenders, self._notes)
 
     def topic_partitions(self, offsets: dict[int, int]) -> list[TopicPartition]:
         """Return the offsets of partitions that are still ours, as the client takes them.
@@ -218,15 +224,6 @@ class GroupConsumer:
         """Return our partitions with an offset to write beside."""
         owned = self._membership.partitions
         return {p for p, offset in self._settled.items() if offset >= 0 and p in owned}
-
-    def _write_lenders(self, lenders: list[TopicPartition]) -> None:
-        """Commit offsets for their notes alone: the client commits by itself what has moved."""
-        try:
-            if lenders:
-                self._consumer.commit(offsets=lenders, asynchronous=True)
-            self.allowance.written(self._notes)
-        except KafkaException as exception:
-            log.info("commit spent budgets: %s; retrying", exception.args[0].str())
 
     def _partitions(self) -> int | None:
         """Return how many partitions the topic has, None while no broker says it."""
@@ -319,7 +316,9 @@ class GroupConsumer:
             clock=self._clock,
             noted=self.allowance.load,
         )
-        consumer = self._connect(options | {"error_cb": self._error, "stats_cb": self._statistics})
+        self._spent = SpentNotes(self.allowance)
+        callbacks = {"error_cb": self._error, "stats_cb": self._statistics}
+        consumer = self._connect(options | callbacks | {"on_commit": self._spent.committed})
         consumer.subscribe(
             [self._settings.input_topic],
             on_assign=self._assigned,

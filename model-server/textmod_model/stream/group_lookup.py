@@ -1,11 +1,13 @@
 """Asking the group's coordinator who reads what, in the background."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from textmod_model.errors import ConfigurationError
 from textmod_model.settings import Settings
+from textmod_model.stream.background import Background, in_background
 from textmod_model.stream.group_view import Member
 from textmod_model.stream.kafka import KafkaException, open_admin
 
@@ -20,36 +22,45 @@ REQUEST_SECONDS = 5.0
 class GroupLookup:
     """Describes the consumer group. The client lives from the question to the answer."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connect: "Callable[[Settings], AdminClient]" = open_admin,
+        background: Background = in_background,
+    ) -> None:
         self._settings = settings
-        self._client: AdminClient | None = None
-        self._answer: Future[Any] | None = None
+        self._connect = connect
+        self._background = background
+        self._question: Future[Mapping[str, Member]] | None = None
 
     def ask(self) -> None:
         """Send the request, if none is on its way."""
-        if self._client is not None:
-            return
-        group = self._settings.consumer_group
-        self._client = open_admin(self._settings)
-        [self._answer] = self._client.describe_consumer_groups(
-            [group], request_timeout=REQUEST_SECONDS
-        ).values()
+        if self._question is None:
+            self._question = self._background(self._describe, "group lookup")
 
     def answer(self) -> Mapping[str, Member] | None:
         """Return the members by their ids, once; None while there is no answer, or if it failed."""
-        if self._answer is None or not self._answer.done():
+        question = self._question
+        if question is None or not question.done():
             return None
-        answer, self._answer, self._client = self._answer, None, None
+        self._question = None
         try:
-            found = answer.result()
-        except KafkaException as exception:
-            log.info("describe the consumer group: %s", exception.args[0].str())
+            return question.result()
+        except (ConfigurationError, KafkaException) as error:
+            log.info("describe the consumer group: %s", error)
             return None
+
+    def _describe(self) -> Mapping[str, Member]:
+        client = self._connect(self._settings)
+        [answer] = client.describe_consumer_groups(
+            [self._settings.consumer_group], request_timeout=REQUEST_SECONDS
+        ).values()
         return {
             one.member_id: Member(
                 self._partitions(one.assignment), self._partitions(one.target_assignment)
             )
-            for one in found.members
+            for one in answer.result().members
         }
 
     def _partitions(self, assignment: Any) -> frozenset[int]:  # noqa: ANN401 - of the client

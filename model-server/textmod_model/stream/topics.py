@@ -1,13 +1,15 @@
 """Asking the brokers what records the topics take, in the background."""
 
 import logging
-from collections.abc import Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from typing import Any
 
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
+from textmod_model.errors import ConfigurationError
 from textmod_model.settings import Settings
+from textmod_model.stream.background import Background, in_background
 from textmod_model.stream.delivery.rules import TopicRules
 from textmod_model.stream.kafka import KafkaException, open_admin
 
@@ -21,41 +23,56 @@ FOREVER_MS = 1 << 62
 class TopicRulesLookup:
     """Describes the output and the dead-letter topic.
 
-    The client lives from the question to the answer: the next is a minute away.
+    The client lives from the question to the answer: the next is a minute away. It is opened in the
+    background too, which takes seconds where it has to get a token first.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connect: Callable[[Settings], AdminClient] = open_admin,
+        background: Background = in_background,
+    ) -> None:
         self._settings = settings
-        self._client: AdminClient | None = None
-        self._answers: dict[str, Future[Any]] = {}
+        self._connect = connect
+        self._background = background
+        self._question: Future[Mapping[str, TopicRules]] | None = None
 
     def ask(self) -> None:
         """Send the request, if none is on its way."""
-        if self._client is not None:
-            return
-        self._client = open_admin(self._settings)
-        topics = (self._settings.output_topic, self._settings.dead_letter_topic)
-        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        answers = self._client.describe_configs(resources, request_timeout=REQUEST_SECONDS)
-        self._answers = {resource.name: answer for resource, answer in answers.items()}
+        if self._question is None:
+            self._question = self._background(self._describe, "topic rules")
 
-    def answer(self, wait: float) -> Mapping[str, TopicRules] | None:
-        """Return the rules by topic; None while there is no answer, or if it was an error.
+    def answer(self, wait_seconds: float) -> Mapping[str, TopicRules] | None:
+        """Return the rules by topic, once; None while there is no answer.
 
         A topic that can't be described, for want of the permission or because it doesn't exist, is
-        left out.
+        left out; both are if no client can be opened.
         """
-        if self._client is None:
+        question = self._question
+        if question is None or not wait([question], wait_seconds).done:
             return None
+        self._question = None
+        try:
+            return question.result()
+        except (ConfigurationError, KafkaException) as error:
+            log.info("describe the topics: %s", error)
+            return {}
+
+    def _describe(self) -> Mapping[str, TopicRules]:
+        topics = (self._settings.output_topic, self._settings.dead_letter_topic)
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        client = self._connect(self._settings)
+        answers: dict[Any, Future[Any]] = client.describe_configs(
+            resources, request_timeout=REQUEST_SECONDS
+        )
         found = {}
-        for topic, answer in self._answers.items():
+        for resource, answer in answers.items():
             try:
-                found[topic] = rules_of(answer.result(wait))
-            except TimeoutError:
-                return None
+                found[resource.name] = rules_of(answer.result())
             except KafkaException as exception:
-                log.info("describe topic %s: %s", topic, exception.args[0].str())
-        self._client = None
+                log.info("describe topic %s: %s", resource.name, exception.args[0].str())
         return found
 
 

@@ -51,18 +51,24 @@ class AtLeastOnce:
         self._waiting.append(batch)
 
     def write(self) -> None:
+        if not self._opened(0):
+            return
         if self._again:
             self._write_next()
         elif self._waiting and not self._in_flight:
             self._writer.refresh(time.monotonic())
             if not self._writer.routed:
                 return
-            self._in_flight, self._waiting = self._waiting, []
             if self._writer.outdated:
                 self._writer.reopen()
+                if not self._opened(0):
+                    return
+            self._in_flight, self._waiting = self._waiting, []
             self._write_in_flight()
 
     def collect(self, wait: float) -> list[Batch]:
+        if not self._opened(wait):
+            return []
         if not self._in_flight:
             if self._waiting and not self._writer.routed:
                 self._writer.producer.poll(wait)
@@ -90,6 +96,12 @@ class AtLeastOnce:
     def close(self) -> None:
         self._writer.producer.purge()
         self._writer.flush(1)
+
+    def _opened(self, wait: float) -> bool:
+        """Whether there is a producer to write with; wait up to `wait` seconds for it."""
+        opened = self._writer.opened(wait)
+        self.blocked = self._writer.unopened or self.blocked
+        return opened
 
     def _write_in_flight(self) -> None:
         """Hand over all records; behind one that can't be handed over, all is for later."""
@@ -123,7 +135,7 @@ class AtLeastOnce:
             elif fault is Fault.TOPIC and not is_consequence(failure.error):
                 self._block(failure)
         self._again.extendleft(reversed(failures))
-        if fatal is not None:
+        if fatal is not None and self._opened(0):
             log.warning("producer failed fatally (%s); recreating it", fatal.str())
             self._writer.reopen()
 

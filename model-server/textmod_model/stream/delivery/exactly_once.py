@@ -1,10 +1,11 @@
 """Exactly once: batches and their offsets in Kafka transactions."""
 
+import functools
 import logging
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from typing import Protocol
 
 from textmod_model.errors import StreamError
@@ -56,6 +57,8 @@ class ExactlyOnce:
         self._writer = writer
         self._offsets = offsets
         self._prepared = False
+        self._preparing: Future[None] | None = None
+        """Of a client that took another's place; the first is prepared before anything is read."""
         self._aborted = False
         """Whether this client aborted a transaction: it begins no other."""
         self._waiting: list[Batch] = []
@@ -84,10 +87,7 @@ class ExactlyOnce:
         try:
             self._writer.producer.init_transactions(CALL_SECONDS)
         except KafkaException as exception:
-            error = exception.args[0]
-            if error.fatal():
-                raise StreamError(f"Kafka refuses transactions: {error.str()}.") from None
-            self._block(None, error)
+            self._refuse_transactions(exception.args[0])
             return False
         self.blocked = None
         self._retry_at = 0.0
@@ -101,17 +101,16 @@ class ExactlyOnce:
         """Open a transaction with all that waits and set its commit going."""
         if self._commit is not None or not self._waiting or self._retry_at > time.monotonic():
             return
+        if not self._ready(0):
+            return
         self._writer.refresh(time.monotonic(), force=self.blocked is not None)
         if not self._writer.routed:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             return
         if self._aborted or self._writer.outdated:
             self._reopen()
-        if not self._prepared:
-            blocked = self.blocked
-            if not self.prepare():
-                return
-            self.blocked = blocked  # until a commit says otherwise
+        if not self._ready(0):
+            return
         # One batch while it is not known which record is refused: the others need not wait for it.
         count = 1 if self._careful else len(self._waiting)
         self._open, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -121,7 +120,7 @@ class ExactlyOnce:
             offsets |= batch.next_offsets()
             if not self._write(batch):
                 break
-        self._commit = self._in_background(
+        self._commit = self._commit_in_background(
             self._writer.producer,
             self._offsets.topic_partitions(offsets),
             self._offsets.group_metadata(),
@@ -130,6 +129,8 @@ class ExactlyOnce:
     def collect(self, wait: float) -> list[Batch]:
         """Take the commit's outcome, if it is there."""
         if self._commit is None:
+            if not self._ready(wait):
+                return []
             pause = self._retry_at - time.monotonic()
             if self._waiting and pause > 0:
                 self._writer.producer.poll(min(wait, pause))
@@ -137,10 +138,7 @@ class ExactlyOnce:
         try:
             self._commit.result(timeout=wait)
         except TimeoutError:
-            if time.monotonic() - self._call_began > STUCK_SECONDS:
-                raise StreamError(
-                    "Kafka's client is stuck in a transaction; a new process has to take over."
-                ) from None
+            self._check_stuck()
             return []
         except KafkaException as exception:
             self._commit = None
@@ -175,23 +173,13 @@ class ExactlyOnce:
                 return False
         return True
 
-    def _in_background(
+    def _commit_in_background(
         self, producer: Producer, offsets: list[TopicPartition], group: object
     ) -> Future[None]:
-        """Commit on a thread that, unlike a pool's, doesn't keep a process from ending."""
-        outcome: Future[None] = Future()
-
-        def commit() -> None:
-            try:
-                self._transact(producer, offsets, group)
-            except BaseException as error:  # noqa: BLE001 - all of it is the waiting thread's
-                outcome.set_exception(error)
-            else:
-                outcome.set_result(None)
-
+        """Commit on a thread of its own."""
         self._call_began = time.monotonic()
-        threading.Thread(target=commit, name="commit", daemon=True).start()
-        return outcome
+        commit = functools.partial(self._transact, producer, offsets, group)
+        return self._writer.background(commit, "commit")
 
     def _transact(self, producer: Producer, offsets: list[TopicPartition], group: object) -> None:
         """Commit, or abort and raise; runs on a thread of its own, which only waits."""
@@ -255,6 +243,44 @@ class ExactlyOnce:
         self._writer.reopen()
         self._writer.failures = []  # of what the old client still had
         self._prepared = self._aborted = False
+
+    def _ready(self, wait: float) -> bool:
+        """Whether the client may begin a transaction; wait up to `wait` seconds for it.
+
+        A client that took another's place is opened and prepared in the background: both take
+        seconds while brokers or the coordinator do not answer, and the consumer must go on.
+        """
+        if not self._writer.opened(wait):
+            self.blocked = self._writer.unopened or self.blocked
+            return False
+        if self._prepared or self._retry_at > time.monotonic():
+            return True
+        if self._preparing is None:
+            self._call_began = time.monotonic()
+            prepare = functools.partial(self._writer.producer.init_transactions, CALL_SECONDS)
+            self._preparing = self._writer.background(prepare, "init transactions")
+        if not wait_for([self._preparing], wait).done:
+            self._check_stuck()
+            return False
+        outcome, self._preparing = self._preparing, None
+        try:
+            outcome.result()
+        except KafkaException as exception:
+            self._refuse_transactions(exception.args[0])
+            return False
+        self._prepared = True
+        return True
+
+    def _check_stuck(self) -> None:
+        if time.monotonic() - self._call_began > STUCK_SECONDS:
+            raise StreamError(
+                "Kafka's client is stuck in a transaction; a new process has to take over."
+            ) from None
+
+    def _refuse_transactions(self, error: KafkaError) -> None:
+        if error.fatal():
+            raise StreamError(f"Kafka refuses transactions: {error.str()}.") from None
+        self._block(None, error)
 
     def _block(self, failure: Failure | None, error: KafkaError) -> None:
         if failure is None:

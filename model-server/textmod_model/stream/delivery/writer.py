@@ -4,11 +4,15 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import Protocol
 
+from textmod_model.errors import ConfigurationError
 from textmod_model.formats.message import Refused
 from textmod_model.settings import Settings
+from textmod_model.stream.background import Background, in_background
 from textmod_model.stream.delivery.rules import TopicRules
 from textmod_model.stream.kafka import (
     KafkaError,
@@ -24,6 +28,7 @@ log = logging.getLogger(__name__)
 
 ROUTES_SECONDS = 60.0
 LOOKUP_RETRY_SECONDS = 1.0
+OPEN_RETRY_SECONDS = 1.0
 CALL_SECONDS = 5.0
 """How long one blocking call to the transaction coordinator may take before it's tried again."""
 
@@ -46,7 +51,7 @@ class RulesLookup(Protocol):
         ...
 
     def answer(self, wait: float) -> Mapping[str, TopicRules] | None:
-        """Return the rules by topic; None while there is no answer, or if it was an error."""
+        """Return the rules by topic, those that are known; None while there is no answer."""
         ...
 
 
@@ -70,7 +75,9 @@ class Writer:
         open_producer: OpenProducer,
         letters: DeadLetters,
         rules: RulesLookup,
+        background: Background = in_background,
     ) -> None:
+        self.background = background
         self._settings = settings
         self._open_producer = open_producer
         self._letters = letters
@@ -86,6 +93,10 @@ class Writer:
         self._now_ms = 0
         self._batch_bytes = PRODUCER_BATCH_BYTES
         self.producer = open_producer(self._batch_bytes)
+        self._opening: Future[Producer] | None = None
+        self._open_at = 0.0
+        self.unopened: str | None = None
+        """Why no producer could be opened in the place of the last; None if one could."""
         self.failures: list[Failure] = []
         rules.ask()
 
@@ -176,13 +187,43 @@ class Writer:
         return self._wanted_batch_bytes() < self._batch_bytes
 
     def reopen(self) -> None:
-        """Replace the producer; what it still had comes back as failures."""
+        """Begin to replace the producer; what it still had comes back as failures.
+
+        Nothing may be written until `opened`: a client that has to get a token first takes seconds.
+        """
         self.producer.purge()
         deadline = time.monotonic() + CALL_SECONDS
         while len(self.producer) and time.monotonic() < deadline:
             self.producer.poll(0.1)
         self._batch_bytes = self._wanted_batch_bytes()
-        self.producer = self._open_producer(self._batch_bytes)
+        self._open()
+
+    def opened(self, wait: float) -> bool:
+        """Whether there is a producer to write with; wait up to `wait` seconds for it.
+
+        A failure is `unopened`, and tried again.
+        """
+        if self._opening is None:
+            return True
+        if not wait_for([self._opening], wait).done:
+            return False
+        try:
+            self.producer = self._opening.result()
+        except ConfigurationError as error:
+            self.unopened = str(error)
+            pause = self._open_at - time.monotonic()
+            if pause > 0:
+                self.producer.poll(min(wait, pause))
+            else:
+                self._open()
+            return False
+        self._opening, self.unopened = None, None
+        return True
+
+    def _open(self) -> None:
+        self._open_at = time.monotonic() + OPEN_RETRY_SECONDS
+        open_producer = functools.partial(self._open_producer, self._batch_bytes)
+        self._opening = self.background(open_producer, "open producer")
 
     def _refresh_rules(self, *, ask: bool, wait: float) -> None:
         """Ask for the rules if that is due; take the answer if it is there."""

@@ -1,0 +1,32 @@
+"""Calls that take seconds, on threads of their own: the stream's loop must go on turning."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Background(Protocol):
+    """Runs a call somewhere else than on the stream's thread."""
+
+    def __call__(self, call: Callable[[], Result], name: str) -> Future[Result]:
+        """Return the outcome to be; `name` is the thread's."""
+        ...
+
+
+def in_background(call: Callable[[], Result], name: str) -> Future[Result]:
+    """Run a call on a thread that, unlike a pool's, doesn't keep a process from ending."""
+    outcome: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001 - all of it is the waiting thread's
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(result)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return outcome

@@ -1,0 +1,123 @@
+"""What is asked of the brokers while the stream goes on: never on its thread, never its end."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+from background import Later
+from confluent_kafka import KafkaError, KafkaException
+
+from textmod_model import settings
+from textmod_model.errors import ConfigurationError
+from textmod_model.stream.group_lookup import GroupLookup
+from textmod_model.stream.group_view import Member
+from textmod_model.stream.topics import TopicRulesLookup
+
+STREAM = {
+    "TEXTMOD_STREAMING": "Native",
+    "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "TEXTMOD_INPUT_TOPIC": "in",
+    "TEXTMOD_OUTPUT_TOPIC": "out",
+    "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
+    "TEXTMOD_CONSUMER_GROUP": "group",
+}
+
+
+class Admin:
+    """An admin client; opening it may fail as AWS's tokens do."""
+
+    def __init__(self):
+        self.opened = 0
+        self.refuses = None
+        self.topics = {"out": 1000, "dead": 2000}
+        self.failed = None
+
+    def open(self, _settings):
+        if self.refuses:
+            raise ConfigurationError(self.refuses)
+        self.opened += 1
+        return self
+
+    def describe_configs(self, resources, request_timeout):
+        return {one: self._answer(self._topic(one.name)) for one in resources}
+
+    def describe_consumer_groups(self, groups, request_timeout):
+        assignment = SimpleNamespace(topic_partitions=[SimpleNamespace(topic="in", partition=1)])
+        member = SimpleNamespace(
+            member_id="me", assignment=assignment, target_assignment=assignment
+        )
+        return {groups[0]: self._answer(SimpleNamespace(members=[member]))}
+
+    def _topic(self, name):
+        return {"max.message.bytes": SimpleNamespace(value=str(self.topics[name]))}
+
+    def _answer(self, value):
+        future = Future()
+        if self.failed is not None:
+            future.set_exception(KafkaException(KafkaError(self.failed)))
+        else:
+            future.set_result(value)
+        return future
+
+
+class Asked:
+    def __init__(self, kind):
+        self.admin, self.later = Admin(), Later()
+        self.lookup = kind(settings.load(STREAM), connect=self.admin.open, background=self.later)
+
+    def answer(self):
+        rules = isinstance(self.lookup, TopicRulesLookup)
+        return self.lookup.answer(0) if rules else self.lookup.answer()
+
+
+@pytest.fixture(params=[TopicRulesLookup, GroupLookup])
+def asked(request):
+    return Asked(request.param)
+
+
+def test_a_client_is_opened_in_the_background(asked):
+    """With AWS_MSK_IAM the client waits for its token, a second and more."""
+    asked.lookup.ask()
+    asked.lookup.ask()
+    assert asked.admin.opened == 0
+    assert asked.answer() is None
+    assert len(asked.later.run()) == 1, "one request at a time"
+    assert asked.answer()
+    assert asked.answer() is None
+
+
+@pytest.mark.parametrize("failed", [KafkaError._TIMED_OUT, KafkaError.GROUP_AUTHORIZATION_FAILED])
+def test_a_request_that_fails_is_sent_again(asked, failed):
+    asked.admin.failed = failed
+    asked.lookup.ask()
+    asked.later.run()
+    assert not asked.answer()
+    asked.admin.failed = None
+    asked.lookup.ask()
+    asked.later.run()
+    assert asked.answer()
+
+
+def test_credentials_that_are_away_do_not_end_the_stream(asked):
+    asked.admin.refuses = "AWS gave this pod no credentials."
+    asked.lookup.ask()
+    asked.later.run()
+    assert not asked.answer()
+    asked.admin.refuses = None
+    asked.lookup.ask()
+    asked.later.run()
+    assert asked.answer()
+
+
+def test_the_answers_are_rules_and_members():
+    rules = Asked(TopicRulesLookup)
+    rules.lookup.ask()
+    rules.later.run()
+    assert {name: rule.max_bytes for name, rule in rules.answer().items()} == {
+        "out": 1000,
+        "dead": 2000,
+    }
+    group = Asked(GroupLookup)
+    group.lookup.ask()
+    group.later.run()
+    assert group.answer() == {"me": Member(frozenset({1}), frozenset({1}))}
