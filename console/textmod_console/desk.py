@@ -150,6 +150,10 @@ class Desk(Protocol):
         """Return what happened to an item, oldest first. Raises NotFoundError."""
         ...
 
+    def escalated(self, limit: int = 100) -> list[str]:
+        """Return the items that wait for a lead, the oldest first."""
+        ...
+
     def counts(self) -> QueueCounts:
         """Return how much there is to do."""
         ...

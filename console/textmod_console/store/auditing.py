@@ -1,0 +1,109 @@
+"""Appending to the audit chain and reading it. Each record goes to the feedback topic as well."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, insert, select, update
+
+from textmod_console.desk import AuditEntry
+from textmod_console.events import PREFIX
+from textmod_console.store import chain, outbox
+from textmod_console.store.chain import Record
+from textmod_console.store.schema import audit, head, micros, moment
+
+AUDIT: Final = f"{PREFIX}audit.v1"
+KEY: Final = "audit"
+"""One key, so that the records of a console stay in order in one partition."""
+
+
+def append(
+    connection: Connection,
+    now: datetime,
+    actor: str,
+    act: str,
+    *,
+    item: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Append a record, as the last step of a transaction: until its end no other can append."""
+    number, before = connection.execute(
+        select(head.c.number, head.c.digest).where(head.c.id == 1).with_for_update()
+    ).one()
+    record = Record(number + 1, micros(now), actor, act, item, chain.written(detail))
+    digest = record.digest(before)
+    _insert(connection, record, digest)
+    value = orjson.dumps({**_plain(record), "digest": digest}).decode()
+    outbox.add(
+        connection,
+        ce_type=AUDIT,
+        ce_id=f"audit-{record.number}",
+        key=KEY,
+        value=value,
+        at=now,
+        not_before=now,
+    )
+
+
+def take(connection: Connection, value: bytes) -> bool:
+    """Take in a record that was read from the topic; False if it is here already."""
+    found = orjson.loads(value)
+    record = Record(
+        int(found["number"]),
+        int(found["at"]),
+        str(found["actor"]),
+        str(found["act"]),
+        found["item"],
+        str(found["detail"]),
+    )
+    known = connection.execute(select(audit.c.number).where(audit.c.number == record.number))
+    if known.first() is not None:
+        return False
+    _insert(connection, record, str(found["digest"]))
+    return True
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in Record.__slots__}
+
+
+def _insert(connection: Connection, record: Record, digest: str) -> None:
+    connection.execute(insert(audit).values(**_plain(record), digest=digest))
+    connection.execute(
+        update(head)
+        .where(head.c.id == 1, head.c.number < record.number)
+        .values(number=record.number, digest=digest)
+    )
+
+
+def page(connection: Connection, before: int | None, limit: int) -> list[AuditEntry]:
+    """Return up to `limit` records older than number `before`, newest first."""
+    query = select(audit).order_by(audit.c.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(audit.c.number < before)
+    return [
+        AuditEntry(
+            number=row.number,
+            at=moment(row.at),
+            actor=row.actor,
+            act=row.act,
+            item=row.item,
+            detail=orjson.loads(row.detail),
+            digest=row.digest,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def records(connection: Connection) -> Iterator[tuple[Record, str]]:
+    """Yield every record with its stored digest, oldest first."""
+    query = select(audit).order_by(audit.c.number).execution_options(yield_per=1000)
+    for row in connection.execute(query):
+        yield Record(row.number, row.at, row.actor, row.act, row.item, row.detail), row.digest
+
+
+def verify(connection: Connection) -> int:
+    """Check the whole chain. Returns the number of records; raises DataError."""
+    end = connection.execute(select(head.c.number, head.c.digest).where(head.c.id == 1)).one()
+    return chain.verify(records(connection), (end.number, end.digest))

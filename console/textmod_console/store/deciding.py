@@ -1,0 +1,191 @@
+"""Accepting a decision and taking it back: each is one transaction with its outbox row."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version as installed_version
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, delete, func, select
+
+from textmod_console.desk import UNDO, Answer
+from textmod_console.errors import (
+    InvalidAnswerError,
+    NotFoundError,
+    OutdatedError,
+    TooLateError,
+)
+from textmod_console.events import (
+    DECISION,
+    Decision,
+    ReviewRequested,
+    Seen,
+    Tool,
+    labels_of,
+)
+from textmod_console.store import outbox, projection, queue
+from textmod_console.store.schema import State, decisions, items, moment
+
+TOOL: Final = "textmod-console"
+MAX_NOTE: Final = 2_000
+"""Characters of a note or a reason; more is refused."""
+
+
+def new_id() -> str:
+    """Return a new decision's id."""
+    return str(uuid.uuid4())
+
+
+def locked(connection: Connection, item: str) -> Row[Any]:
+    """Return the item's row, locked until the transaction ends. Raises NotFoundError."""
+    row = connection.execute(select(items).where(items.c.item == item).with_for_update()).first()
+    if row is None:
+        raise NotFoundError("there is no such item in the queue.")
+    return row
+
+
+def decide(
+    connection: Connection,
+    item: str,
+    reviewer: str,
+    answer: Answer,
+    *,
+    version: int,
+    now: datetime,
+    make_id: Callable[[], str] = new_id,
+) -> Decision:
+    """Accept a reviewer's decision.
+
+    Raises:
+        NotFoundError: no such item, or its text is erased.
+        ClaimedByAnotherError: somebody else holds the item.
+        OutdatedError: the item has changed since version `version`.
+        InvalidAnswerError: the answer makes no sense for this item.
+    """
+    row = locked(connection, item)
+    if row.state == State.ERASED:
+        raise NotFoundError("the item's text was erased, so it can't be decided any more.")
+    queue.require(connection, row.id, reviewer, now)
+    if row.version != version:
+        message = "the item has changed since it was shown: look at it again."
+        raise OutdatedError(message)
+    _check(answer, row)
+    at = _after_the_last(connection, item, now)
+    decision = _decision(row, reviewer, answer, at, make_id())
+    keep(connection, decision, now + UNDO)
+    queue.release(connection, item, reviewer)
+    return decision
+
+
+def _after_the_last(connection: Connection, item: str, now: datetime) -> datetime:
+    """Return the moment, after the item's latest decision even where the clock was set back."""
+    query = select(func.max(decisions.c.at)).where(decisions.c.item == item)
+    last = connection.execute(query).scalar()
+    return now if last is None else max(now, moment(last + 1))
+
+
+def keep(connection: Connection, decision: Decision, not_before: datetime) -> bool:
+    """Store a decision and its outbox row; False if its id is known."""
+    body = decision.value().decode()
+    if not projection.add_decision(connection, decision, body):
+        return False
+    outbox.add(
+        connection,
+        ce_type=DECISION,
+        ce_id=decision.id,
+        key=decision.item,
+        value=body,
+        at=decision.at,
+        not_before=not_before,
+    )
+    return True
+
+
+def _check(answer: Answer, row: Row[Any]) -> None:
+    for name, value in (("note", answer.note), ("reason", answer.reason)):
+        if value is not None and len(value) > MAX_NOTE:
+            raise InvalidAnswerError(f"the {name} has more than {MAX_NOTE} characters: shorten it.")
+        if value is not None and "\x00" in value:
+            raise InvalidAnswerError(f"the {name} holds a NUL character: leave it out.")
+    if (answer.appeal is None) != (answer.outcome is None):
+        raise InvalidAnswerError("an appeal and its outcome belong together: give both or neither.")
+    if answer.appeal is not None and answer.appeal != row.appeal:
+        raise InvalidAnswerError("this item has no such appeal that is open.")
+    if answer.milliseconds is not None and answer.milliseconds < 0:
+        raise InvalidAnswerError("milliseconds must not be negative.")
+
+
+def _decision(
+    row: Row[Any], reviewer: str, answer: Answer, now: datetime, decision_id: str
+) -> Decision:
+    request = ReviewRequested.model_validate_json(row.request)
+    policies = [reason.policy for reason in request.reasons if reason.policy]
+    return Decision(
+        id=decision_id,
+        item=row.item,
+        decision=answer.decision,
+        labels=labels_of(answer.decision, request.label),
+        policy=answer.policy or (policies[0] if policies else None),
+        reason=answer.reason or None,
+        note=answer.note or None,
+        actor=reviewer,
+        actor_kind="Human",
+        tool=tool(),
+        seen=Seen(score=answer.seen_score, explanation=answer.seen_explanation),
+        milliseconds=answer.milliseconds,
+        supersedes=row.standing,
+        at=now,
+        appeal=answer.appeal,
+        outcome=answer.outcome,
+        **copied(request, row.text_sha256),
+    )
+
+
+def tool() -> Tool:
+    """Return what this program calls itself in a decision."""
+    return Tool(name=TOOL, version=installed_version("textmoderation"))
+
+
+def copied(request: ReviewRequested, text_sha256: str) -> dict[str, Any]:
+    """Return what a decision copies of the request that it answers."""
+    return {
+        "selection": request.selection,
+        "action": request.action,
+        "flagged": request.flagged,
+        "model": request.model,
+        "policy_version": request.policy_version,
+        "text_sha256": text_sha256,
+        "requested_at": request.at,
+        "scores": request.scores,
+    }
+
+
+def undo(connection: Connection, decision_id: str, reviewer: str, now: datetime) -> Decision:
+    """Take a reviewer's own decision back, as if it had never been; returns it.
+
+    Raises:
+        NotFoundError: the reviewer made no such decision.
+        TooLateError: ten seconds have passed, or it is being published.
+    """
+    row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).first()
+    if row is None or row.actor != reviewer:
+        raise NotFoundError("you made no such decision.")
+    message = "the decision is published: decide again to replace it."
+    if moment(row.at) + UNDO <= now:
+        raise TooLateError(message)
+    item = connection.execute(
+        select(items.c.id).where(items.c.item == row.item).with_for_update()
+    ).scalar()
+    if not outbox.withdraw(connection, decision_id):
+        raise TooLateError(message)
+    replacing = connection.execute(
+        select(decisions.c.id).where(decisions.c.item == row.item, decisions.c.at > row.at)
+    ).first()
+    if replacing is not None:
+        raise TooLateError("the item was decided again since: decide again to replace that.")
+    connection.execute(delete(decisions).where(decisions.c.id == decision_id))
+    projection.forget_absence(connection, row.item, reviewer)
+    projection.restand(connection, row.item)
+    if item is not None:
+        queue.hold(connection, item, reviewer, now)
+    return Decision.model_validate_json(row.body)

@@ -1,0 +1,141 @@
+"""Connections: what differs between SQLite and Postgres when one is opened, and nothing else.
+
+A write on SQLite begins with BEGIN IMMEDIATE, so that two never deadlock over a lock that both read
+under; within a process they wait in a line of our own, because SQLite's busy handler is not fair.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from textmod_console.errors import ConfigurationError, RecordError
+
+_POSTGRES: Final = "postgresql+psycopg"
+_POOL: Final = 8
+"""Connections of one process; with the writers in a line more are not used."""
+
+
+class Database:
+    """One database; may be used from several threads."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parse(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._line = threading.Lock()
+        self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Read from one snapshot. Raises RecordError."""
+        with _told(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Write all or nothing; committed when the block ends. Raises RecordError."""
+        line: Any = self._line if self.is_sqlite else nullcontext()
+        with _told(), line, self.engine.connect() as connection:
+            connection.execution_options(textmod_write=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def describe(self) -> str:
+        """Return the URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+
+def _parse(url: str) -> URL:
+    try:
+        found = make_url(url)
+    except ArgumentError:
+        message = "TEXTMOD_CONSOLE_DATABASE_URL is not a URL such as postgresql://user@host/name."
+        raise ConfigurationError(message) from None
+    if found.get_backend_name() == "sqlite":
+        return found.set(drivername="sqlite")
+    if found.get_backend_name() in {"postgresql", "postgres"}:
+        return found.set(drivername=_POSTGRES)
+    message = (
+        f"TEXTMOD_CONSOLE_DATABASE_URL names {found.get_backend_name()}: use a URL of postgresql"
+        " or sqlite."
+    )
+    raise ConfigurationError(message)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what the driver raises into a sentence; parameters are left out: they hold texts."""
+    try:
+        yield
+    except DBAPIError as error:
+        first = str(error.orig).strip().partition("\n")[0]
+        raise RecordError(f"the database refused a statement: {first}.") from error.orig
+    except SQLAlchemyError as error:
+        raise RecordError(f"the database can't be used ({type(error).__name__}).") from None
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database:
+        folder = Path(url.database).parent
+        if not folder.is_dir():
+            message = f"the database's folder {folder} is missing: mount a volume there."
+            raise ConfigurationError(message)
+    engine = create_engine(
+        url, pool_size=_POOL, max_overflow=_POOL, connect_args={"timeout": 10}, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def _open(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # the driver begins no transaction; we do
+        for pragma in (
+            "journal_mode = WAL",
+            # A decision that a reviewer saw accepted outlasts a loss of power, too.
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "cache_size = -8192",  # KiB for each connection
+            "journal_size_limit = 67108864",
+            "secure_delete = ON",  # what is erased does not stay in free pages
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("textmod_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres(url: URL) -> Engine:
+    options = {
+        "connect_timeout": 5,
+        "application_name": "textmod-console",
+        "options": "-c statement_timeout=30000 -c lock_timeout=10000"
+        " -c idle_in_transaction_session_timeout=30000 -c synchronous_commit=on",
+        "keepalives_idle": 10,
+    }
+    given = {name: value for name, value in options.items() if name not in url.query}
+    return create_engine(
+        url,
+        pool_size=_POOL,
+        max_overflow=_POOL,
+        pool_pre_ping=True,
+        connect_args=given,
+        hide_parameters=True,
+    )
+
+
+def lock_for_migration(connection: Connection) -> None:
+    """Wait until no other process migrates; the lock ends with the transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(7381620119)"))

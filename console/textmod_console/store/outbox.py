@@ -1,0 +1,91 @@
+"""Events that are accepted here and not yet seen in the feedback topic.
+
+A row is added in the transaction of what it tells of, and removed when its event is read back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from textmod_console.store.schema import micros, moment, outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One event to be written."""
+
+    id: int
+    ce_id: str
+    ce_type: str
+    key: str
+    value: bytes
+    at: datetime
+
+
+def add(
+    connection: Connection,
+    *,
+    ce_type: str,
+    ce_id: str,
+    key: str,
+    value: str,
+    at: datetime,
+    not_before: datetime,
+) -> None:
+    """Add an event to be written at `not_before` or later."""
+    connection.execute(
+        insert(outbox).values(
+            ce_id=ce_id,
+            ce_type=ce_type,
+            key=key,
+            value=value,
+            at=micros(at),
+            not_before=micros(not_before),
+            taken=0,
+        )
+    )
+
+
+def take(connection: Connection, now: datetime, limit: int, term: int) -> list[Waiting]:
+    """Return what this term is to write now, in order; from here on it can't be undone.
+
+    Args:
+        connection: of a write.
+        now: the moment.
+        limit: the most events.
+        term: a number of this leader alone, not 0. What an earlier leader took and never saw in the
+            topic is taken once more.
+    """
+    due = (
+        select(outbox)
+        .where(outbox.c.not_before <= micros(now), outbox.c.taken != term)
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    rows = connection.execute(due.with_for_update()).all()
+    if rows:
+        ids = [row.id for row in rows]
+        connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(taken=term))
+    return [
+        Waiting(row.id, row.ce_id, row.ce_type, row.key, row.value.encode(), moment(row.at))
+        for row in rows
+    ]
+
+
+def withdraw(connection: Connection, ce_id: str) -> bool:
+    """Remove an event that is not on its way yet; False if it is, or was."""
+    query = delete(outbox).where(outbox.c.ce_id == ce_id, outbox.c.taken == 0)
+    return connection.execute(query).rowcount == 1
+
+
+def settle(connection: Connection, ce_ids: Sequence[str]) -> None:
+    """Remove events that were read back."""
+    if ce_ids:
+        connection.execute(delete(outbox).where(outbox.c.ce_id.in_(ce_ids)))
+
+
+def size(connection: Connection) -> int:
+    """Return how many events wait."""
+    return int(connection.execute(select(func.count()).select_from(outbox)).scalar_one())

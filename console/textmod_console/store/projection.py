@@ -1,0 +1,292 @@
+"""Taking in what was read from the topics, in one transaction with the offsets.
+
+An item counts once by its name, a decision and an appeal once by their ids, however often they were
+written; what an item amounts to does not depend on the order (`standing`).
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.dml import Insert as PostgresInsert
+from sqlalchemy.dialects.sqlite.dml import Insert as SqliteInsert
+from sqlalchemy.schema import Table
+
+from textmod_console.events import Appeal, Decision, ReviewRequested
+from textmod_console.store.schema import (
+    Lane,
+    Rank,
+    State,
+    absences,
+    appeals,
+    claims,
+    decisions,
+    items,
+    micros,
+    positions,
+    score_bins,
+)
+from textmod_console.store.standing import absent_until, standing
+
+BINS = 64
+"""Of a score between 0 and 1."""
+_MICROS_PER_HOUR = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is in its topic."""
+
+    partition: int
+    offset: int
+
+
+def insert_into(connection: Connection, table: Table) -> "PostgresInsert | SqliteInsert":
+    """Return the dialect's INSERT, which has an ON CONFLICT."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def take_requests(
+    connection: Connection, requests: Sequence[tuple[ReviewRequested, Place]]
+) -> list[str]:
+    """Put the items that are new into the queue. Returns their names."""
+    latest = {request.item: (request, place) for request, place in requests}
+    known = _known(connection, latest)
+    fresh = [latest[item] for item in latest if item not in known]
+    if fresh:
+        connection.execute(insert(items), [_row(request, place) for request, place in fresh])
+        _count_scores(connection, [request for request, _ in fresh])
+        # Decisions may be here before their item: both topics are read side by side.
+        decided = _decided(connection, [request.item for request, _ in fresh])
+        for item in decided:
+            restand(connection, item)
+    for item in known:
+        place = latest[item][1]
+        connection.execute(
+            update(items)
+            .where(
+                items.c.item == item,
+                items.c.partition == place.partition,
+                items.c.offset < place.offset,
+            )
+            .values(offset=place.offset)
+        )
+    return [request.item for request, _ in fresh]
+
+
+def _known(connection: Connection, names: Iterable[str]) -> set[str]:
+    return set(connection.scalars(select(items.c.item).where(items.c.item.in_(list(names)))))
+
+
+def _decided(connection: Connection, names: list[str]) -> set[str]:
+    found = set(connection.scalars(select(decisions.c.item).where(decisions.c.item.in_(names))))
+    return found | set(connection.scalars(select(appeals.c.item).where(appeals.c.item.in_(names))))
+
+
+def _row(request: ReviewRequested, place: Place) -> dict[str, object]:
+    kept = request.model_copy(update={"text": "", "author": None, "context": None})
+    lane = Lane.RANDOM if request.blind else Lane.ASKED
+    rank = Rank.HELD if request.hold else Rank.DUE if request.due else Rank.OTHER
+    return {
+        "item": request.item,
+        "text": _storable(request.text),
+        "author": _storable(request.author),
+        "context": _storable(request.context),
+        "text_sha256": hashlib.sha256(request.text.encode()).hexdigest(),
+        "request": kept.value().decode(),
+        "requested_at": micros(request.at),
+        "state": State.OPEN,
+        "lane": lane,
+        "rank": rank,
+        "order_at": micros(request.due or request.at),
+        "hold": request.hold,
+        "version": 0,
+        "standing": None,
+        "appeal": None,
+        "partition": place.partition,
+        "offset": place.offset,
+    }
+
+
+def _storable(value: str | None) -> str | None:
+    """Postgres holds every character but NUL; U+2400 is how it is shown anyway."""
+    return None if value is None else value.replace("\x00", "\N{SYMBOL FOR NULL}")
+
+
+def _count_scores(connection: Connection, requests: Iterable[ReviewRequested]) -> None:
+    weights: Mapping[tuple[int, str, int], float] = defaultdict(float)
+    for request in requests:
+        hour = micros(request.at) // _MICROS_PER_HOUR
+        for label, score in request.scores.items():
+            place = min(BINS - 1, max(0, int(score * BINS)))
+            weights[hour, label, place] += 1 / request.selection.probability  # type: ignore[index]
+    for (hour, label, place), weight in sorted(weights.items()):
+        statement = insert_into(connection, score_bins).values(
+            hour=hour, label=label, bin=place, weight=weight
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["hour", "label", "bin"],
+                set_={"weight": score_bins.c.weight + statement.excluded.weight},
+            )
+        )
+
+
+def take_decision(connection: Connection, decision: Decision, body: str, place: Place) -> bool:
+    """Take in a decision that was read; False if it is known already."""
+    added = add_decision(connection, decision, body, place)
+    if not added:
+        connection.execute(
+            update(decisions)
+            .where(decisions.c.id == decision.id, decisions.c.offset.is_(None))
+            .values(partition=place.partition, offset=place.offset)
+        )
+    return added
+
+
+def add_decision(
+    connection: Connection, decision: Decision, body: str, place: Place | None = None
+) -> bool:
+    """Add a decision, read (`place`) or accepted here; False if its id is known."""
+    statement = insert_into(connection, decisions).values(
+        id=decision.id,
+        item=decision.item,
+        decision=decision.decision,
+        actor=decision.actor,
+        actor_kind=decision.actor_kind,
+        at=micros(decision.at),
+        requested_at=micros(decision.requested_at) if decision.requested_at else None,
+        body=body,
+        partition=place.partition if place else None,
+        offset=place.offset if place else None,
+    )
+    added = statement.on_conflict_do_nothing().returning(decisions.c.id)
+    if connection.execute(added).first() is None:
+        return False
+    restand(connection, decision.item)
+    until = absent_until(decision)
+    if until is not None:
+        absence = insert_into(connection, absences).values(
+            item=decision.item, reviewer=decision.actor, until=micros(until)
+        )
+        connection.execute(
+            absence.on_conflict_do_update(
+                index_elements=["item", "reviewer"], set_={"until": micros(until)}
+            )
+        )
+    return True
+
+
+def forget_absence(connection: Connection, item: str, reviewer: str) -> None:
+    """Forget that the reviewer skipped the item."""
+    connection.execute(
+        delete(absences).where(absences.c.item == item, absences.c.reviewer == reviewer)
+    )
+
+
+def take_appeal(connection: Connection, appeal: Appeal, body: str) -> bool:
+    """Take in an appeal, which opens its item again; False if it is known already."""
+    statement = insert_into(connection, appeals).values(
+        appeal=appeal.appeal, item=appeal.item, at=micros(appeal.at), body=body
+    )
+    added = statement.on_conflict_do_nothing().returning(appeals.c.appeal)
+    if connection.execute(added).first() is None:
+        return False
+    restand(connection, appeal.item)
+    return True
+
+
+def restand(connection: Connection, item: str) -> None:
+    """Bring the item's row up to what its decisions and appeals amount to."""
+    # Locked first: what another transaction decides meanwhile is read, not written over.
+    row = connection.execute(select(items.c.id).where(items.c.item == item).with_for_update())
+    if row.first() is None:
+        return
+    found = standing(decisions_of(connection, item), appeals_of(connection, item))
+    changed = connection.execute(
+        update(items)
+        .where(items.c.item == item, items.c.state != State.ERASED)
+        .values(
+            state=found.state,
+            standing=found.decision,
+            appeal=found.appeal,
+            version=items.c.version + 1,
+        )
+        .returning(items.c.id)
+    ).scalar()
+    if changed is not None and found.state is not State.OPEN:
+        connection.execute(delete(claims).where(claims.c.item_id == changed))
+
+
+def decisions_of(connection: Connection, item: str) -> list[Decision]:
+    """Return the item's decisions, in no order."""
+    query = select(decisions.c.body).where(decisions.c.item == item)
+    return [Decision.model_validate_json(body) for body in connection.scalars(query)]
+
+
+def appeals_of(connection: Connection, item: str) -> list[Appeal]:
+    """Return the item's appeals, in no order."""
+    query = select(appeals.c.body).where(appeals.c.item == item)
+    return [Appeal.model_validate_json(body) for body in connection.scalars(query)]
+
+
+# --- erasing texts -------------------------------------------------------------------------------
+
+
+def erase(connection: Connection, names: Sequence[str]) -> int:
+    """Erase the texts of these items; what was decided of them stays. Returns how many."""
+    return _erase(connection, items.c.item.in_(names)) if names else 0
+
+
+def erase_before(connection: Connection, partition: int, log_start: int) -> int:
+    """Erase the texts that the review topic's retention has removed. Returns how many."""
+    return _erase(connection, (items.c.partition == partition) & (items.c.offset < log_start))
+
+
+def _erase(connection: Connection, which: object) -> int:
+    ids = list(
+        connection.scalars(
+            select(items.c.id).where(which, items.c.text.is_not(None)).limit(10_000)  # type: ignore[arg-type]
+        )
+    )
+    if ids:
+        connection.execute(delete(claims).where(claims.c.item_id.in_(ids)))
+        connection.execute(
+            update(items)
+            .where(items.c.id.in_(ids))
+            .values(text=None, author=None, context=None, version=items.c.version + 1)
+        )
+        # Nobody can decide of a text that is gone; what was decided stays decided.
+        connection.execute(
+            update(items)
+            .where(items.c.id.in_(ids), items.c.state != State.DECIDED)
+            .values(state=State.ERASED)
+        )
+    return len(ids)
+
+
+# --- offsets -------------------------------------------------------------------------------------
+
+
+def next_offsets(connection: Connection, topic: str) -> dict[int, int]:
+    """Return from where each partition is to be read on."""
+    query = select(positions.c.partition, positions.c.next_offset).where(positions.c.topic == topic)
+    return {row.partition: row.next_offset for row in connection.execute(query)}
+
+
+def move_to(connection: Connection, topic: str, offsets: Mapping[int, int]) -> None:
+    """Store from where each partition is to be read on."""
+    for partition, offset in offsets.items():
+        statement = insert_into(connection, positions).values(
+            topic=topic, partition=partition, next_offset=offset
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["topic", "partition"], set_={"next_offset": offset}
+            )
+        )

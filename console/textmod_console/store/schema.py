@@ -1,0 +1,226 @@
+"""The tables. Moments are whole microseconds since 1970 in UTC, the same in both databases.
+
+`items`, `decisions`, `appeals` and `score_bins` are a projection of the topics, with the offsets up
+to which they are one in `positions`. `claims` and `absences` are of the moment. `outbox` holds what
+is accepted here and not yet seen in the feedback topic; `audit` is a chain of its own.
+
+A change of a table needs a migration (`migrations/versions`); a test compares the two.
+"""
+
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+metadata: Final = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"}
+)
+_BIG: Final = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where the key is an INTEGER."""
+
+
+class State(IntEnum):
+    """Where an item stands."""
+
+    OPEN = 0
+    DECIDED = 1
+    ESCALATED = 2
+    ERASED = 3
+    """The text is gone, so nobody can decide it any more."""
+
+
+class Lane(IntEnum):
+    """The two queues: what a policy asked for, and what was chosen at random alone."""
+
+    ASKED = 0
+    RANDOM = 1
+
+
+class Rank(IntEnum):
+    """The order within a lane; below that, the earliest first."""
+
+    HELD = 0
+    DUE = 1
+    OTHER = 2
+
+
+items: Final = Table(
+    "items",
+    metadata,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    Column("item", Text, nullable=False),
+    Column("text", Text),  # None: erased, and `author` and `context` with it
+    Column("author", Text),
+    Column("context", Text),
+    Column("text_sha256", Text, nullable=False),
+    Column("request", Text, nullable=False),  # the event without text, author and context
+    Column("requested_at", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("rank", SmallInteger, nullable=False),
+    Column("order_at", BigInteger, nullable=False),
+    Column("hold", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("standing", Text),  # the id of the decision that counts
+    Column("appeal", Text),  # the id of an appeal that is open
+    Column("partition", Integer, nullable=False),  # where its latest copy is in the review topic
+    Column("offset", BigInteger, nullable=False),
+    Index("ux_items_item", "item", unique=True),
+    Index(
+        "ix_items_queue",
+        "lane",
+        "rank",
+        "order_at",
+        "id",
+        sqlite_where=text("state = 0"),
+        postgresql_where=text("state = 0"),
+    ),
+    Index("ix_items_requested", "requested_at"),
+    # What retention erases next: the oldest offsets whose texts are still here.
+    Index(
+        "ix_items_kept",
+        "partition",
+        "offset",
+        sqlite_where=text("text IS NOT NULL"),
+        postgresql_where=text("text IS NOT NULL"),
+    ),
+    Index(
+        "ix_items_author",
+        "author",
+        sqlite_where=text("author IS NOT NULL"),
+        postgresql_where=text("author IS NOT NULL"),
+    ),
+    Index(
+        "ix_items_escalated",
+        "order_at",
+        sqlite_where=text("state = 2"),
+        postgresql_where=text("state = 2"),
+    ),
+)
+
+decisions: Final = Table(
+    "decisions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("item", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("requested_at", BigInteger),
+    Column("body", Text, nullable=False),  # the event's value, as it is in the topic
+    # Where it is in the feedback topic; None: accepted here, and not yet read back.
+    Column("partition", Integer),
+    Column("offset", BigInteger),
+    Index("ix_decisions_item", "item"),
+    Index("ix_decisions_at", "at"),
+    Index("ix_decisions_requested", "requested_at"),
+)
+
+appeals: Final = Table(
+    "appeals",
+    metadata,
+    Column("appeal", Text, primary_key=True),
+    Column("item", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("ix_appeals_item", "item"),
+)
+
+score_bins: Final = Table(
+    "score_bins",
+    metadata,
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),  # since 1970
+    Column("label", Text, primary_key=True),
+    Column("bin", SmallInteger, primary_key=True, autoincrement=False),
+    Column("weight", Float, nullable=False),  # the sum of 1/p of the selection
+)
+
+positions: Final = Table(
+    "positions",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+)
+
+claims: Final = Table(
+    "claims",
+    metadata,
+    Column("item_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("reviewer", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index("ix_claims_reviewer", "reviewer"),
+)
+
+absences: Final = Table(  # who skipped an item, or was unsure, is not given it again at once
+    "absences",
+    metadata,
+    Column("item", Text, primary_key=True),
+    Column("reviewer", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    Column("ce_id", Text, nullable=False),
+    Column("ce_type", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    # The leader's term that it was taken in, to be written: from then on it can't be undone.
+    Column("taken", BigInteger, nullable=False),
+    Index("ux_outbox_ce_id", "ce_id", unique=True),
+    Index("ix_outbox_not_before", "not_before"),
+    sqlite_autoincrement=True,
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("item", Text),
+    Column("detail", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+)
+
+head: Final = Table(  # one row: the end of the audit chain, and the lock that appending takes
+    "head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("caught_up", Boolean, nullable=False),  # the feedback topic was read to its end once
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Return the moment as the tables hold it."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(value: int) -> datetime:
+    """Return the moment that the tables hold."""
+    return _EPOCH + value * _MICROSECOND

@@ -1,0 +1,72 @@
+"""What an item's decisions amount to. Pure, and the same in whatever order they were read.
+
+Both partitions' interleaving and our own delay of ten seconds change the order in which decisions
+arrive, never what they say; so the order is that of their own moments, then of their ids.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from textmod_console.events import Appeal, Decision
+from textmod_console.store.schema import State
+
+SKIPPED: Final = timedelta(hours=1)
+"""How long an item is not given to somebody who skipped it."""
+UNSURE: Final = timedelta(hours=24)
+"""How long an item is not given to somebody who was unsure of it."""
+_CLOSING: Final = {
+    "Approve": State.DECIDED,
+    "Remove": State.DECIDED,
+    "Escalate": State.ESCALATED,
+}
+"""A skip and doubt leave the item open for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an item stands after its decisions and appeals."""
+
+    state: State
+    decision: str | None
+    """The id of the decision that counts."""
+    appeal: str | None
+    """The id of the oldest appeal that no decision names."""
+
+
+def in_order(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return the decisions, oldest first."""
+    return sorted(decisions, key=lambda one: (one.at, one.id))
+
+
+def standing(decisions: Iterable[Decision], appeals: Iterable[Appeal] = ()) -> Standing:
+    """Return where the item stands: its latest decision counts, unless another replaced it.
+
+    Automation decides nothing here: an item is in the queue so that a person looks at it.
+    """
+    known = in_order(decisions)
+    replaced = {one.supersedes for one in known} | {one.retracts for one in known}
+    answered = {one.appeal for one in known}
+    waiting = sorted((one.at, one.appeal) for one in appeals if one.appeal not in answered)
+    appeal = waiting[0][1] if waiting else None
+    closing = [
+        one
+        for one in known
+        if one.decision in _CLOSING
+        and one.actor_kind != "Automation"
+        and one.id not in replaced
+        and one.retracts is None
+    ]
+    if not closing:
+        return Standing(State.OPEN, None, appeal)
+    last = closing[-1]
+    state = State.OPEN if appeal else _CLOSING[last.decision]
+    return Standing(state, last.id, appeal)
+
+
+def absent_until(decision: Decision) -> datetime | None:
+    """Return until when the item is not given to this decision's actor again."""
+    if decision.decision == "Skip":
+        return decision.at + SKIPPED
+    return decision.at + UNSURE if decision.decision == "Unsure" else None

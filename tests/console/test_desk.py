@@ -1,0 +1,242 @@
+"""Cards, claims, decisions and undo, on both databases."""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from desk_world import START, World, request
+
+from textmod_console.desk import Answer
+from textmod_console.errors import (
+    ClaimedByAnotherError,
+    InvalidAnswerError,
+    NotFoundError,
+    OutdatedError,
+    TooLateError,
+)
+
+
+def take(world: World, reviewer: str) -> str | None:
+    card = world.desk.next_card(reviewer)
+    return card.item if card else None
+
+
+def test_held_items_come_first_then_due_ones_then_the_earliest(world: World) -> None:
+    early, late = START.replace(hour=1), START.replace(hour=2)
+    world.ask(
+        request("late", at=late),
+        request("early", at=early),
+        request("due later", due=late),
+        request("due soon", due=early),
+        request("held", hold=True),
+    )
+    order = [take(world, f"reviewer {n}") for n in range(6)]
+    assert order == ["held", "due soon", "due later", "early", "late", None]
+
+
+def test_the_random_sample_gets_one_card_in_eight_and_all_when_nothing_else_waits(
+    world: World,
+) -> None:
+    world.ask(request("asked", hold=True), request("random", blind=True))
+    world.luck = 0.12
+    assert take(world, "ann") == "random"
+    world.luck = 0.2
+    assert take(world, "bob") == "asked"
+    world.ask(request("random too", blind=True))
+    assert take(world, "cat") == "random too"
+
+
+def test_a_blind_card_shows_no_score_until_somebody_decided(world: World) -> None:
+    world.ask(request("i", blind=True))
+    card = world.desk.next_card("ann")
+    assert card is not None
+    assert (card.scores, card.explanation, card.action) == (None, None, None)
+    world.desk.decide("i", "ann", Answer("Unsure"), card.version)
+    assert world.desk.card("i", "ann").scores is None
+    card = world.desk.claim("i", "bob")
+    world.desk.decide("i", "bob", Answer("Approve"), card.version)
+    assert world.desk.card("i", "ann").scores == {"removed": 0.75}
+
+
+def test_a_reviewer_keeps_the_item_and_nobody_else_gets_it_until_the_lease_ends(
+    world: World,
+) -> None:
+    world.ask(request("i"))
+    assert take(world, "ann") == "i"
+    assert take(world, "bob") is None
+    world.wait(seconds=100)
+    assert take(world, "ann") == "i"  # renews
+    world.wait(seconds=100)
+    assert take(world, "bob") is None
+    with pytest.raises(ClaimedByAnotherError):
+        world.desk.claim("i", "bob")
+    world.wait(seconds=20)
+    assert take(world, "bob") == "i"
+    with pytest.raises(ClaimedByAnotherError):
+        world.desk.decide("i", "ann", Answer("Remove"), 0)
+
+
+def test_a_released_item_is_free(world: World) -> None:
+    world.ask(request("i"))
+    take(world, "ann")
+    world.desk.release("i", "bob")
+    assert take(world, "bob") is None
+    world.desk.release("i", "ann")
+    assert take(world, "bob") == "i"
+
+
+def test_the_next_card_is_preloaded_beside_the_one_that_is_shown(world: World) -> None:
+    world.ask(request("a", at=START), request("b", at=START.replace(hour=13)))
+    assert take(world, "ann") == "a"
+    card = world.desk.next_card("ann", frozenset({"a"}))
+    assert card is not None
+    assert card.item == "b"
+    assert take(world, "ann") == "a"
+
+
+def test_a_decision_copies_what_measurement_needs(world: World) -> None:
+    world.ask(request("i", text="buy \x00 now"))
+    card = world.desk.next_card("ann")
+    assert card is not None
+    world.wait(seconds=3)
+    answer = Answer("Remove", note="ad", seen_score=True, milliseconds=3000)
+    decision = world.desk.decide("i", "ann", answer, card.version)
+    value = json.loads(decision.value())
+    assert value.pop("id")
+    assert value.pop("tool")["name"] == "textmod-console"
+    assert value == {
+        "item": "i",
+        "decision": "Remove",
+        "labels": {"removed": 1.0},
+        "policy": "spam",
+        "note": "ad",
+        "selection": {"strategy": "Policy", "probability": 1.0},
+        "action": "Review",
+        "flagged": True,
+        "seen": {"score": True, "explanation": False},
+        "actor": "ann",
+        "actorKind": "Human",
+        "model": "sha256:ab",
+        "textSha256": hashlib.sha256(b"buy \x00 now").hexdigest(),
+        "milliseconds": 3000,
+        "at": "2026-11-27T12:00:03Z",
+        "requestedAt": "2026-11-27T12:00:00Z",
+        "scores": {"removed": 0.75},
+    }
+    assert take(world, "bob") is None
+    assert world.desk.card("i", None).decided == (decision,)
+
+
+def test_a_card_that_has_changed_is_refused(world: World) -> None:
+    world.ask(request("i"))
+    card = world.desk.next_card("ann")
+    assert card is not None
+    world.desk.decide("i", "ann", Answer("Remove"), card.version)
+    with pytest.raises(OutdatedError):
+        world.desk.decide("i", "ann", Answer("Approve"), card.version)
+    with pytest.raises(NotFoundError):
+        world.desk.decide("other", "ann", Answer("Approve"), 0)
+
+
+def test_a_later_decision_supersedes(world: World) -> None:
+    world.ask(request("i"))
+    first = world.desk.decide("i", "ann", Answer("Remove"), 0)
+    second = world.desk.decide("i", "bob", Answer("Approve"), 1)
+    assert second.supersedes == first.id
+    assert [one.decision for one in world.desk.card("i", None).decided] == ["Remove", "Approve"]
+
+
+@pytest.mark.parametrize(("answer", "hours"), [("Skip", 1), ("Unsure", 24)])
+def test_who_passed_is_not_asked_again_at_once(world: World, answer: str, hours: int) -> None:
+    world.ask(request("i"))
+    card = world.desk.next_card("ann")
+    assert card is not None
+    world.desk.decide("i", "ann", Answer(answer), card.version)  # type: ignore[arg-type]
+    world.wait(hours=hours, seconds=-1)
+    assert take(world, "ann") is None
+    assert take(world, "bob") == "i"
+    world.desk.release("i", "bob")
+    world.wait(seconds=2)
+    assert take(world, "ann") == "i"
+
+
+def test_an_escalated_item_waits_for_a_lead(world: World) -> None:
+    world.ask(request("i"))
+    world.desk.decide("i", "ann", Answer("Escalate"), 0)
+    assert take(world, "bob") is None
+    assert world.desk.counts().escalated == 1
+    world.desk.decide("i", "lead", Answer("Approve"), 1)
+    assert [one.decision for one in world.desk.card("i", None).decided] == ["Escalate", "Approve"]
+
+
+def test_undo_is_as_if_it_had_never_been(world: World) -> None:
+    world.ask(request("i"))
+    decision = world.desk.decide("i", "ann", Answer("Skip"), 0)
+    with pytest.raises(NotFoundError):
+        world.desk.undo(decision.id, "bob")
+    world.wait(seconds=9)
+    world.desk.undo(decision.id, "ann")
+    assert take(world, "ann") == "i"
+    assert world.desk.card("i", None).decided == ()
+    with pytest.raises(NotFoundError):
+        world.desk.undo(decision.id, "ann")
+    decision = world.desk.decide("i", "ann", Answer("Remove"), world.desk.card("i", None).version)
+    world.wait(seconds=10)
+    with pytest.raises(TooLateError):
+        world.desk.undo(decision.id, "ann")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("Remove", note="x" * 2001),
+        Answer("Remove", reason="\x00"),
+        Answer("Remove", appeal="a1"),
+        Answer("Remove", appeal="a1", outcome="Upheld"),
+        Answer("Remove", milliseconds=-1),
+    ],
+)
+def test_an_answer_that_makes_no_sense_changes_nothing(world: World, answer: Answer) -> None:
+    world.ask(request("i"))
+    with pytest.raises(InvalidAnswerError):
+        world.desk.decide("i", "ann", answer, 0)
+    assert world.desk.card("i", None).version == 0
+
+
+def test_counts_and_scores(world: World) -> None:
+    world.ask(request("a", hold=True), request("b", blind=True), request("c"))
+    take(world, "ann")
+    world.desk.decide("c", "bob", Answer("Remove"), 0)
+    found = world.desk.counts()
+    assert (found.open, found.held, found.claimed, found.decided_today) == (2, 1, 1, 1)
+    bins = world.desk.scores_of_the_day().counts["removed"]
+    assert bins[48] == pytest.approx(202)  # two of policies, and one that stands for 200
+
+
+def test_the_audit_has_every_act_and_its_chain_holds(world: World) -> None:
+    world.ask(request("i"))
+    take(world, "ann")
+    world.desk.record("ann", "reveal", "i")
+    decision = world.desk.decide("i", "ann", Answer("Remove"), 0)
+    world.desk.undo(decision.id, "ann")
+    acts = [(entry.number, entry.act) for entry in world.desk.audit(None, 10)]
+    assert acts == [(4, "undo"), (3, "decide"), (2, "reveal"), (1, "claim")]
+    assert [entry.number for entry in world.desk.audit(3, 1)] == [2]
+    assert world.verify() == 4
+
+
+def test_many_reviewers_at_once_never_share_an_item(world: World) -> None:
+    world.ask(*(request(f"i{n}", blind=n % 3 == 0) for n in range(40)))
+
+    def work(reviewer: str) -> list[str]:
+        done = []
+        while (card := world.desk.next_card(reviewer)) is not None:
+            world.desk.decide(card.item, reviewer, Answer("Remove"), card.version)
+            done.append(card.item)
+        return done
+
+    with ThreadPoolExecutor(8) as pool:
+        done = [item for one in pool.map(work, map(str, range(8))) for item in one]
+    assert sorted(done) == sorted(f"i{n}" for n in range(40))
+    assert world.verify() == 80

@@ -1,0 +1,72 @@
+"""A console's database with a clock that the test moves, and topics that are lists."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from textmod_console.desk import Desk
+from textmod_console.events import Reason, ReviewRequested, Selection
+from textmod_console.store import auditing, migrations, projection
+from textmod_console.store.database_desk import DatabaseDesk
+from textmod_console.store.engine import Database
+from textmod_console.store.projection import Place
+
+START = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+POLICY = Selection(strategy="Policy", probability=1.0)
+RANDOM = Selection(strategy="Random", probability=0.005)
+
+
+def request(item: str, **fields: Any) -> ReviewRequested:
+    """Return a review request of a policy; `blind=True` makes it one of the random sample."""
+    blind = fields.get("blind", False)
+    given: dict[str, Any] = {
+        "text": f"text of {item}",
+        "author": "mallory",
+        "reasons": (Reason(kind="Random"),) if blind else (Reason(kind="Policy", policy="spam"),),
+        "selection": RANDOM if blind else POLICY,
+        "label": "removed",
+        "scores": {"removed": 0.75},
+        "explanation": {"offsets": "CodePoint", "spans": []},
+        "model": "sha256:ab",
+        "action": "Review",
+        "flagged": not blind,
+        "at": START,
+    }
+    return ReviewRequested(item=item, **(given | fields))
+
+
+class World:
+    """A database, its desk, and a clock."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.now = START
+        self.luck = 0.99
+        """What the desk draws; below 0.125 the random lane comes first."""
+        self.offset = 0
+
+    def __enter__(self) -> Self:
+        self.database = Database(self.url)
+        migrations.upgrade(self.database)
+        self.desk: Desk = DatabaseDesk(self.database, lambda: self.now, lambda: self.luck)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
+
+    def wait(self, **span: float) -> None:
+        """Move the clock on."""
+        self.now += timedelta(**span)
+
+    def ask(self, *requests: ReviewRequested) -> list[str]:
+        """Put items into the queue; returns those that were new."""
+        placed = []
+        for one in requests:
+            placed.append((one, Place(0, self.offset)))
+            self.offset += 1
+        with self.database.write() as connection:
+            return projection.take_requests(connection, placed)
+
+    def verify(self) -> int:
+        """Check the audit chain; returns its length."""
+        with self.database.read() as connection:
+            return auditing.verify(connection)
