@@ -15,7 +15,7 @@ SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 .PHONY: help setup demo up down status kubectl test lint types imports built unit integration e2e faults fuzz images sbom \
 	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator bench-operator-10000 \
 	bench-isolation bench-autoscaling \
-	bench-autoscaling-real bench-policies \
+	bench-autoscaling-real bench-policies bench-quality \
 	picture generate install-yaml lock clean
 
 help: ## this list
@@ -133,6 +133,9 @@ bench-policies: setup ## explanations; budgets over replicas that come and go; h
 	cd bench && $(abspath $(BIN))/python -m policies.budget
 	$(BIN)/python bench/policies/propagation.py
 	$(BIN)/python bench/policies/dropins.py
+
+bench-quality: setup ## precision and recall in simulated months of known truth (half a minute; RECORD=1 keeps the figures)
+	$(BIN)/python -m bench.quality --json $(if $(filter 1,$(RECORD)),bench/results,.state)/console.json
 
 bench-training: setup ## a training by the number of rows, up to 200,000 (RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.training --json $(if $(filter 1,$(RECORD)),bench/results,.state)/training.json

@@ -1,5 +1,40 @@
-"""Precision and recall from decisions and selection probabilities. Pure: no I/O, no clock."""
+"""Precision and recall from decisions and selection probabilities. Pure: no I/O, no clock.
 
+Every item that was chosen for review carries the probability p of having been chosen, so that a
+label stands for 1/p texts. Sums over the labels (`sums`) give the estimates (`estimates`) with
+their intervals (`intervals`); with too few labels a figure is unknown, in words (`minimum`).
+`bench/quality` shows in worlds with a known truth that this holds.
+"""
+
+from textmod_console.measurement.estimates import Total
+from textmod_console.measurement.evidence import Bin, Evidence, evidence
+from textmod_console.measurement.opinions import Opinion
 from textmod_console.measurement.values import Estimate, Quality
+from textmod_console.measurement.window import (
+    MEMORY,
+    WINDOW,
+    Asked,
+    Chosen,
+    Known,
+    labelled,
+    quality,
+    window,
+)
 
-__all__ = ["Estimate", "Quality"]
+__all__ = [
+    "MEMORY",
+    "WINDOW",
+    "Asked",
+    "Bin",
+    "Chosen",
+    "Estimate",
+    "Evidence",
+    "Known",
+    "Opinion",
+    "Quality",
+    "Total",
+    "evidence",
+    "labelled",
+    "quality",
+    "window",
+]

@@ -1,0 +1,53 @@
+"""What people's labels say of the scores: the histogram by which thresholds are corrected."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import floor, log
+from typing import Final
+
+from textmod_console.measurement.sums import Labelled, Stratum
+
+WIDTH: Final = 0.25
+"""Of a bin, in units of the logit."""
+_EDGE: Final = 1e-6
+"""Scores nearer to 0 or 1 are taken as this far away: a logit of ± 13.8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The texts of about one score, as their weights."""
+
+    logit: float
+    """The bin's left edge; it is `WIDTH` wide."""
+    positive: float
+    negative: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The labelled texts by score."""
+
+    bins: tuple[Bin, ...]
+    """Those with a text, by score."""
+    labels: int
+    effective: float
+    """Kish's effective sample size."""
+
+
+def evidence(texts: Iterable[Labelled]) -> Evidence:
+    """Return the histogram of texts that have a label; those without a score are left out."""
+    sums: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    whole = Stratum()
+    for one in texts:
+        if one.score is None:
+            continue
+        whole.add(one)
+        score = min(max(one.score, _EDGE), 1 - _EDGE)
+        place = floor(log(score / (1 - score)) / WIDTH)
+        sums[place][0] += one.weight * one.label
+        sums[place][1] += one.weight * (1 - one.label)
+    bins = tuple(Bin(place * WIDTH, *sums[place]) for place in sorted(sums))
+    return Evidence(bins, whole.labels, whole.effective)

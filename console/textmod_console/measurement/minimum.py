@@ -1,0 +1,79 @@
+"""When there are too few labels to say anything, in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from typing import Final
+
+from textmod_console.measurement.sums import Stratum, total
+
+UNITS: Final = 2
+"""All flagged labels weigh as much as this many times the minimum of the scarcest kind; with fewer
+the intervals are off, as bench/quality shows."""
+
+
+def enough_for_precision(flagged: Sequence[Stratum], scarcest: float, minimum: int) -> str | None:
+    """Return why precision is unknown, None if there are enough labels.
+
+    Args:
+        flagged: sums over the flagged texts that have a label.
+        scarcest: the heaviest weight that a flagged text has had for long: a kind of text that only
+            a thin sample shows may be missing from this window, and the others must weigh so much
+            that this makes no difference. 0: no flagged text was chosen.
+        minimum: fewest labels.
+    """
+    whole = total(flagged)
+    if whole.labels < minimum:
+        return f"there are {whole.labels} labels of flagged texts, and it takes {minimum}"
+    if scarcest <= 0:
+        return None
+    units = whole.weight / scarcest
+    mixed = scarcest > 2 * min(one.weight / one.labels for one in flagged)
+    if units < (UNITS if mixed else 1) * minimum:
+        return (
+            "review.sample shows too few of the flagged texts that no policy sends to review: the "
+            f"{whole.labels} labels weigh as much as {units:.0f} of these, and it takes "
+            f"{UNITS * minimum if mixed else minimum}"
+        )
+    return None
+
+
+def enough_for_recall(
+    flagged: Sequence[Stratum], passed: Sequence[Stratum], minimum: int
+) -> str | None:
+    """Return why recall is unknown, None if there are enough labels.
+
+    Args:
+        flagged: sums over the flagged texts that have a label.
+        passed: sums over the others.
+        minimum: fewest labels of texts that were not flagged, and of texts that have the label.
+    """
+    found, missed = total(flagged), total(passed)
+    if missed.labels < minimum:
+        return f"there are {missed.labels} labels of texts not flagged, and it takes {minimum}"
+    positives = found.labels and found.positive + missed.positive
+    return None if positives else "no text with the label has been found"
+
+
+UNDONE: Final = 0.05
+"""Most of the flagged texts, by weight, that may be of a class of which none was decided."""
+
+
+def done_enough(texts: Sequence[tuple[float, bool]], classes: Sequence[Hashable]) -> str | None:
+    """Return why nothing can be said, None if decisions are missing only here and there.
+
+    Args:
+        texts: weight, and whether it has a label, of each flagged text that was chosen.
+        classes: within which labelled texts stand for those without.
+    """
+    weights: defaultdict[Hashable, float] = defaultdict(float)
+    labelled = set()
+    for (weight, has_label), its_class in zip(texts, classes, strict=True):
+        weights[its_class] += weight
+        if has_label:
+            labelled.add(its_class)
+    undone = sum(weight for its_class, weight in weights.items() if its_class not in labelled)
+    if undone <= UNDONE * sum(weights.values()):
+        return None
+    return "the reviews that policies asked for have not been decided"
