@@ -1,0 +1,67 @@
+"""What a person may do: Kubernetes RBAC decides, an error denies."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from textmod_console.access.kubernetes import ApiServerError
+from textmod_console.access.memory import Remembered
+from textmod_console.access.person import Permission, Person
+
+REMEMBERED_SECONDS = 30.0
+_log = logging.getLogger(__name__)
+
+
+class Permissions(Protocol):
+    """Answers whether a person may do something."""
+
+    def allow(self, person: Person, permission: Permission) -> bool:
+        """Whether `person` may; False too when nobody could be asked."""
+        ...
+
+
+class AccessReviewer(Protocol):
+    """The part of the API server that permissions need."""
+
+    def may(self, person: Person, permission: Permission, namespace: str, name: str) -> bool:
+        """Whether RBAC allows it for one TextModeration."""
+        ...
+
+
+class RbacPermissions:
+    """SubjectAccessReview for one TextModeration; an answer holds for at most 30 s."""
+
+    def __init__(
+        self,
+        server: AccessReviewer,
+        namespace: str,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._namespace = namespace
+        self._name = name
+        self._answers: Remembered[bool] = Remembered(REMEMBERED_SECONDS, clock)
+
+    def allow(self, person: Person, permission: Permission) -> bool:
+        """Whether RBAC allows it; an API server that can't be asked denies."""
+        key = (person.name, person.groups, tuple(sorted(person.extra.items())), permission)
+        try:
+            return self._answers.get(
+                key,
+                lambda: self._server.may(person, permission, self._namespace, self._name),
+            )
+        except ApiServerError as error:
+            _log.warning("deny %s on %s: %s", permission.verb, permission.subresource, error)
+            return False
+
+
+class AllPermissions:
+    """Everything, for the single user on a loopback address."""
+
+    def allow(self, person: Person, permission: Permission) -> bool:  # noqa: ARG002
+        """Return True."""
+        return True

@@ -1,0 +1,87 @@
+"""Pages about the reviewer: the guide, the settings, signing in and out."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.responses import RedirectResponse, Response
+
+from textmod_console.access.sign_in import ByToken
+from textmod_console.pages.cookies import forget_session, keep_session, keep_settings
+from textmod_console.pages.preferences import BREAKS, THEMES, Preferences
+from textmod_console.pages.rendering import render
+from textmod_console.pages.visit import RefusedError, Visit
+
+_LOCAL = re.compile(r"/(?:[A-Za-z0-9_.%=&?~+-][A-Za-z0-9/_.%=&?~+-]*)?")
+
+
+def home(visit: Visit) -> Response:  # noqa: ARG001 - every page's function takes the visit
+    """Go to the queue."""
+    return RedirectResponse("/queue", 303)
+
+
+def guide(visit: Visit) -> Response:
+    """Show how to review, with the keys."""
+    return render(visit, "guide.html")
+
+
+def settings(visit: Visit) -> Response:
+    """Show the personal settings."""
+    saved = visit.asked("saved") == "1"
+    return render(visit, "settings.html", themes=THEMES, breaks=BREAKS, saved=saved)
+
+
+def save_settings(visit: Visit) -> Response:
+    """Keep the personal settings in this browser, and their change in the audit."""
+    form = {name: values[0] for name, values in visit.form.items()}
+    wanted = Preferences.of_form(form)
+    changes = visit.preferences.changes(wanted)
+    if changes:
+        visit.desk.record(visit.name, "setting", None, changes)
+    response = RedirectResponse("/settings?saved=1", 303)
+    return keep_settings(response, wanted.encode(), secure=visit.secure)
+
+
+def local_path(path: str | None) -> str:
+    """Return a path of this console to go on to; anything else is the queue."""
+    return path if path and len(path) < 2000 and _LOCAL.fullmatch(path) else "/queue"
+
+
+def sign_in(visit: Visit) -> Response:
+    """Show the form, or why nobody signs in here."""
+    if visit.person is not None:
+        return RedirectResponse(local_path(visit.asked("next")), 303)
+    if not visit.console.way.has_form:
+        raise RefusedError(
+            401,
+            "The proxy before this console did not say who you are: open its address instead.",
+        )
+    return render(visit, "sign_in.html", next=local_path(visit.asked("next")), sentence=None)
+
+
+def enter(visit: Visit) -> Response:
+    """Sign in with a token; the session begins anew, so that none set before it is worth anything.
+
+    The token is never shown again, written to a log, or repeated in an error.
+    """
+    way, to = visit.console.way, local_path(visit.given("next"))
+    if not isinstance(way, ByToken):
+        raise RefusedError(404, "People do not sign in on this page: go to the queue.")
+    token = (visit.form.get("token") or [""])[0].strip()
+    person = way.owner(token) if token else None
+    if person is None:
+        sentence = (
+            "Kubernetes does not accept this token: make a new one and paste the whole of it."
+        )
+        return render(visit, "sign_in.html", 401, next=to, sentence=sentence)
+    sessions = visit.console.sessions
+    session = sessions.seal(sessions.begin(visit.now, token))
+    visit.desk.record(person.name, "sign-in")
+    return keep_session(RedirectResponse(to, 303), session, secure=visit.secure)
+
+
+def leave(visit: Visit) -> Response:
+    """Sign out: the session's cookie is deleted."""
+    visit.desk.record(visit.name, "sign-out")
+    response = RedirectResponse("/sign-in" if visit.console.way.has_form else "/guide", 303)
+    return forget_session(response, secure=visit.secure)

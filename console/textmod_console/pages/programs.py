@@ -1,0 +1,133 @@
+"""The same acts for programs, in JSON: bots, importers, simulated reviewers.
+
+GET  /api/next?skip=ITEM…           the next card, claimed; 204 when there is none
+GET  /api/counts                    how much there is to do
+GET  /api/items/ITEM                a card with its history
+POST /api/items/ITEM/decision       {"decision", "version", "note"?, "reason"?, "policy"?,
+                                     "milliseconds"?, "appeal"?, "outcome"?}
+POST /api/items/ITEM/release        give the claim back
+POST /api/undo                      {"decision": ID}, within ten seconds
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from textmod_console.desk import Answer, Card
+from textmod_console.errors import sentences
+from textmod_console.events import DecisionName, Outcome
+from textmod_console.pages.visit import RefusedError, Visit
+
+_MAX_SKIP = 100
+
+
+class DecisionBody(BaseModel):
+    """What a program says of an item."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    decision: DecisionName
+    version: int
+    note: str | None = Field(None, max_length=2000)
+    reason: str | None = Field(None, max_length=200)
+    policy: str | None = Field(None, max_length=253)
+    milliseconds: int | None = Field(None, ge=0, le=3_600_000)
+    appeal: str | None = Field(None, max_length=64)
+    outcome: Outcome | None = None
+
+
+class UndoBody(BaseModel):
+    """Which decision to take back."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    decision: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+Body = TypeVar("Body", DecisionBody, UndoBody)
+
+
+def next_card(visit: Visit) -> Response:
+    """Claim the next card."""
+    skip = frozenset(visit.query.get("skip", [])[-_MAX_SKIP:])
+    card = visit.desk.next_card(visit.name, skip)
+    return Response(status_code=204) if card is None else JSONResponse(card_json(card))
+
+
+def counts(visit: Visit) -> Response:
+    """Return how much there is to do."""
+    return JSONResponse(_json(visit.desk.counts()))
+
+
+def item(visit: Visit) -> Response:
+    """Return a card with its history."""
+    name = visit.item(visit.path.get("item"))
+    card = visit.desk.card(name, visit.name)
+    visit.desk.record(visit.name, "reveal", name)
+    history = [_json(entry) for entry in visit.desk.history(name)]
+    return JSONResponse(card_json(card) | {"history": history})
+
+
+def decide(visit: Visit) -> Response:
+    """Take a decision; it answers with the decision's event."""
+    name = visit.item(visit.path.get("item"))
+    asked = _body(visit, DecisionBody)
+    card = visit.desk.card(name, visit.name)
+    answer = Answer(
+        **asked.model_dump(exclude={"version"}),
+        seen_score=card.scores is not None,
+        seen_explanation=card.explanation is not None,
+    )
+    decision = visit.desk.decide(name, visit.name, answer, asked.version)
+    return JSONResponse(decision.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def undo(visit: Visit) -> Response:
+    """Take a decision back."""
+    visit.desk.undo(_body(visit, UndoBody).decision, visit.name)
+    return Response(status_code=204)
+
+
+def release(visit: Visit) -> Response:
+    """Give a claim back."""
+    visit.desk.release(visit.item(visit.path.get("item")), visit.name)
+    return Response(status_code=204)
+
+
+def card_json(card: Card) -> dict[str, Any]:
+    """Return a card as JSON's own values; names as in the events."""
+    return _json(card)  # type: ignore[no-any-return]
+
+
+def _body(visit: Visit, kind: type[Body]) -> Body:
+    try:
+        return kind.model_validate(visit.document)
+    except ValidationError as error:
+        raise RefusedError(422, " ".join(sentences(error))) from None
+
+
+def _json(value: object) -> Any:  # noqa: ANN401 - what JSON can hold
+    """Turn values of the desk into JSON's; a lone surrogate becomes a question mark."""
+    if isinstance(value, BaseModel):
+        return _json(value.model_dump(by_alias=True, exclude_none=True))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {_camel(name): _json(part) for name, part in fields.items() if part is not None}
+    if isinstance(value, Mapping):
+        return {str(name): _json(part) for name, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [_json(part) for part in value]
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)

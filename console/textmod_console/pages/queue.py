@@ -1,0 +1,168 @@
+"""The queue: one card at a time, and what a reviewer does with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import RedirectResponse, Response
+
+from textmod_console.access.person import Permission
+from textmod_console.desk import Answer, Card
+from textmod_console.errors import ClaimedByAnotherError, NotFoundError
+from textmod_console.events import DecisionName
+from textmod_console.pages.cookies import keep_exposure
+from textmod_console.pages.marking import has_markers, segments
+from textmod_console.pages.rendering import item_url, queue_url, render
+from textmod_console.pages.visit import RefusedError, Visit
+
+DECISIONS: dict[str, DecisionName] = {
+    "Approve": "Approve",
+    "Remove": "Remove",
+    "Escalate": "Escalate",
+    "Skip": "Skip",
+    "Unsure": "Unsure",
+}
+_JUDGED = frozenset({"Approve", "Remove"})
+_LONGEST_MILLISECONDS = 3_600_000
+
+
+def show(visit: Visit) -> Response:
+    """Show the next card, or the one that is asked for."""
+    if not visit.may(Permission.DECIDE):
+        return render(visit, "queue_counts.html", counts=visit.desk.counts())
+    passed = visit.passed()
+    card = _wanted(visit, passed)
+    values: dict[str, Any] = {
+        "counts": visit.desk.counts(),
+        "passed": passed,
+        "notice": _notice(visit),
+    }
+    if card is None:
+        return render(visit, "queue_empty.html", **values)
+    return render(visit, "queue.html", **values, **card_values(visit, card))
+
+
+def card_values(visit: Visit, card: Card) -> dict[str, Any]:
+    """Return what the template of a card needs."""
+    token = visit.asked("shown")
+    covered = visit.preferences.cover and not visit.is_shown(card.item, token)
+    explained = card.explanation if shows_explanation(visit, card) else None
+    parts = () if covered or card.text is None else segments(card.text, explained)
+    return {
+        "card": card,
+        "covered": covered,
+        "shown": None if covered else token,
+        "parts": parts,
+        "context": () if covered or not card.context else segments(card.context),
+        "author": segments(card.author) if card.author else (),
+        "marked": has_markers(parts),
+        "features": (explained or {}).get("features") or (),
+        "score": card.scores.get(card.label) if card.scores and shows_score(visit, card) else None,
+    }
+
+
+def shows_score(visit: Visit, card: Card) -> bool:
+    """Whether a page shows the score: never while an undecided item is blind."""
+    hidden = card.blind and not card.decided
+    return card.scores is not None and visit.preferences.scores and not hidden
+
+
+def shows_explanation(visit: Visit, card: Card) -> bool:
+    """Whether a page underlines spans."""
+    hidden = card.blind and not card.decided
+    return card.explanation is not None and visit.preferences.scores and not hidden
+
+
+def _wanted(visit: Visit, passed: tuple[str, ...]) -> Card | None:
+    item = visit.asked("item")
+    if item is None:
+        return visit.desk.next_card(visit.name, frozenset(passed))
+    try:
+        return visit.desk.claim(visit.item(item), visit.name)
+    except (ClaimedByAnotherError, NotFoundError) as error:
+        raise RefusedError(409, f"{error} Go on with the next text.") from None
+
+
+def _notice(visit: Visit) -> dict[str, str] | None:
+    """Return what the last decision was, with what its undo needs."""
+    decision, done, item = visit.asked("decided"), visit.asked("done"), visit.asked("of")
+    if decision is None or item is None or done not in DECISIONS:
+        return None
+    return {"decision": decision[:64], "done": done, "item": item}
+
+
+def reveal(visit: Visit) -> Response:
+    """Show a covered text; every reveal is in the audit."""
+    item = visit.item(visit.given("item"))
+    visit.desk.record(visit.name, "reveal", item)
+    shown = visit.shown_token(item)
+    back = f"{item_url(item)}?shown={shown}" if visit.given("back") == "item" else None
+    to = back or queue_url(item=item, shown=shown, passed=visit.passed())
+    return keep_exposure(RedirectResponse(to, 303), visit)
+
+
+def decide(visit: Visit) -> Response:
+    """Take a decision and go on to the next text."""
+    item = visit.item(visit.given("item"))
+    name = DECISIONS.get(visit.given("decision") or "")
+    version = visit.given("version") or ""
+    if name is None or not (version.isascii() and version.isdigit() and len(version) < 16):
+        raise RefusedError(422, "The form names no decision: use the buttons below the text.")
+    card = visit.desk.card(item, visit.name)
+    _require_shown(visit, card, name)
+    decision = visit.desk.decide(item, visit.name, _answer(visit, card, name), int(version))
+    if visit.given("back") == "item":
+        return RedirectResponse(item_url(item), 303)
+    to = queue_url(decided=decision.id, done=name, of=item, passed=visit.passed())
+    response = RedirectResponse(to, 303)
+    return response if visit.preferences.cover else keep_exposure(response, visit)
+
+
+def _require_shown(visit: Visit, card: Card, name: DecisionName) -> None:
+    unseen = visit.preferences.cover and not visit.is_shown(card.item, visit.given("shown"))
+    if unseen and name in _JUDGED:
+        raise RefusedError(409, "The text was not shown to you: show it first, or skip it.")
+
+
+def _answer(visit: Visit, card: Card, name: DecisionName) -> Answer:
+    shown = not visit.preferences.cover or visit.is_shown(card.item, visit.given("shown"))
+    outcome = None
+    if card.appeal is not None and name in _JUDGED:
+        before = next((d.decision for d in reversed(card.decided) if d.decision in _JUDGED), None)
+        outcome = "Upheld" if before == name else "Overturned"
+    return Answer(
+        decision=name,
+        note=visit.given("note"),
+        reason=visit.given("reason", 200),
+        policy=card.policies[0] if card.policies else None,
+        seen_score=shows_score(visit, card),
+        seen_explanation=shown and shows_explanation(visit, card),
+        milliseconds=_milliseconds(visit),
+        appeal=card.appeal if outcome else None,
+        outcome=outcome,  # type: ignore[arg-type]
+    )
+
+
+def _milliseconds(visit: Visit) -> int | None:
+    """Return how long the text was read: the script's figure, else since the page was made."""
+    measured, opened = visit.given("milliseconds", 20) or "", visit.given("opened", 20) or ""
+    if measured.isascii() and measured.isdigit():
+        return min(int(measured), _LONGEST_MILLISECONDS)
+    if opened.isascii() and opened.isdigit():
+        return min(max(0, (visit.now - int(opened)) * 1000), _LONGEST_MILLISECONDS)
+    return None
+
+
+def undo(visit: Visit) -> Response:
+    """Take the last decision back and show its text again."""
+    item = visit.item(visit.given("item"))
+    visit.desk.undo(visit.given("decision", 64) or "", visit.name)
+    shown = visit.shown_token(item)  # the text was on the screen seconds ago
+    return RedirectResponse(queue_url(item=item, shown=shown, passed=visit.passed()), 303)
+
+
+def release(visit: Visit) -> Response:
+    """Give the card back to the others."""
+    item = visit.item(visit.given("item"))
+    visit.desk.release(item, visit.name)
+    return RedirectResponse(queue_url(passed=(*visit.passed(), item)), 303)

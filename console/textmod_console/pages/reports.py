@@ -1,0 +1,75 @@
+"""Pages to read: an item with its history, quality, policies, audit."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from textmod_console.access.person import Permission
+from textmod_console.pages.forecast import bars, forecast
+from textmod_console.pages.queue import card_values
+from textmod_console.pages.rendering import render
+from textmod_console.pages.visit import RefusedError, Visit
+
+AUDIT_PAGE = 50
+
+
+def item(visit: Visit) -> Response:
+    """Show one item and everything that happened to it; the text only to who may see the queue."""
+    name = visit.item(visit.path.get("item"))
+    card = visit.desk.card(name, visit.name)
+    readable = visit.may(Permission.SEE_QUEUE)
+    if readable and not visit.preferences.cover:
+        visit.desk.record(visit.name, "reveal", name)
+    values = card_values(visit, card) | {"readable": readable}
+    if not readable:
+        values |= {"parts": (), "context": (), "author": ()}
+    return render(visit, "item.html", history=visit.desk.history(name), **values)
+
+
+def quality(visit: Visit) -> Response:
+    """Show precision and recall of the current window with their intervals."""
+    return render(visit, "quality.html", quality=visit.desk.quality(), counts=visit.desk.counts())
+
+
+def policies(visit: Visit) -> Response:
+    """Show what another threshold would have changed over the last day."""
+    day = visit.desk.scores_of_the_day()
+    labels = sorted(day.counts)
+    asked = visit.asked("label")
+    label = asked if asked is not None and asked in day.counts else (labels[0] if labels else "")
+    now, then = _threshold(visit, "now", 0.5), _threshold(visit, "then", 0.7)
+    counts = day.counts.get(label, ())
+    return render(
+        visit,
+        "policies.html",
+        labels=labels,
+        label=label,
+        now_at=now,
+        then_at=then,
+        since=day.since,
+        forecast=forecast(counts, now, then),
+        bars=bars(counts, then),
+    )
+
+
+def _threshold(visit: Visit, name: str, default: float) -> float:
+    value = visit.asked(name)
+    if value is None:
+        return default
+    try:
+        given = float(value)
+    except ValueError:
+        given = -1.0
+    if not 0 <= given <= 1:
+        raise RefusedError(422, "A threshold is a number from 0 to 1: correct it.")
+    return given
+
+
+def audit(visit: Visit) -> Response:
+    """Show the audit chain, newest first."""
+    given = visit.asked("before")
+    if given is not None and not (given.isascii() and given.isdigit() and len(given) < 16):
+        raise RefusedError(422, "The page of the audit is no number: go to its first page.")
+    entries = visit.desk.audit(int(given) if given else None, AUDIT_PAGE)
+    older = entries[-1].number if len(entries) == AUDIT_PAGE else None
+    return render(visit, "audit.html", entries=entries, older=older)

@@ -1,0 +1,96 @@
+"""Sentences and figures for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from textmod_console.desk import Card, QueueCounts
+from textmod_console.events import Reason
+from textmod_console.measurement import Estimate
+
+PAST = {
+    "Approve": "Approved",
+    "Remove": "Removed",
+    "Escalate": "Escalated",
+    "Skip": "Skipped",
+    "Unsure": "Marked as unsure",
+}
+
+
+def why(card: Card) -> str:
+    """Return one sentence: why this text is in the queue, and what happens to it meanwhile."""
+    if card.appeal is not None:
+        return "Somebody appeals against an earlier decision: please look again."
+    if card.blind and not card.decided:
+        return (
+            "Chosen at random to measure the model; score and policy stay hidden until you decide."
+        )
+    told = list(dict.fromkeys(_reason(reason, card.label) for reason in card.reasons))
+    sentence = " ".join(told) or "Somebody asked for a review."
+    return f"{sentence} {'It is held back until you decide.' if card.hold else ''}".strip()
+
+
+def _reason(reason: Reason, label: str) -> str:
+    score = "" if reason.score is None else f" at a score of {reason.score:.2f} for {label}"
+    if reason.kind == "Policy":
+        return f"Policy {reason.policy or 'without a name'} asks for a review{score}."
+    if reason.kind == "Random":
+        return "Chosen at random to measure the model."
+    if reason.kind == "Uncertain":
+        return f"The model is unsure{score}."
+    return f"The reason is {reason.kind}{score}."
+
+
+def decided(decision: str) -> str:
+    """Return the past tense of a decision's name."""
+    return PAST.get(decision, decision)
+
+
+def share(value: float | None) -> str:
+    """Return a share as a percentage; what is not known is called so."""
+    return "Unknown" if value is None else f"{value * 100:.1f} %"
+
+
+def estimate(given: Estimate) -> str:
+    """Return a value with its interval in words."""
+    if given.value is None or given.low is None or given.high is None:
+        return f"Unknown: {count(given.labels, 'label')} so far."
+    return (
+        f"{share(given.value)}, between {share(given.low)} and {share(given.high)} "
+        f"(95 % interval, {count(given.labels, 'label')})."
+    )
+
+
+def count(number: float, noun: str) -> str:
+    """Return a number with its noun: 1 label, 2,000 labels."""
+    rounded = round(number)
+    return f"{rounded:,} {noun}{'' if rounded == 1 else 's'}"
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time in UTC to the minute."""
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def waiting(counts: QueueCounts) -> str:
+    """Return how much there is to do, in one sentence."""
+    held = f", {counts.held:,} of them held back" if counts.held else ""
+    return f"{count(counts.open, 'text')} waiting{held}."
+
+
+def details(detail: Mapping[str, object]) -> str:
+    """Return an entry's details on one line."""
+    return ", ".join(f"{name}: {_plain(value)}" for name, value in detail.items())
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return f"({details(value)})"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(_plain(part) for part in value) or "none"
+    return str(value)
