@@ -89,8 +89,11 @@ def labels_for_five_points() -> dict[str, Any]:
     }
 
 
-def needed(world: World, estimate: str) -> int:
-    """Return the labels of all kinds, of a month long enough, by bisection over its texts."""
+def needed(world: World, estimate: str) -> dict[str, int]:
+    """Return the labels that the estimate is of, and all that are reviewed for it.
+
+    By bisection over the texts of a month: the fewest whose median interval is narrow enough.
+    """
     low, high = 1_000, 8_000_000
     for _ in range(14):
         texts = round((low * high) ** 0.5)
@@ -99,10 +102,11 @@ def needed(world: World, estimate: str) -> int:
             high = texts
         else:
             low = texts
-    reviewed = [
-        f.reviewed for f in simulate(replace(world, texts=high), 200, 1) if f.estimate == estimate
-    ]
-    return round(median(reviewed))
+    found = [f for f in simulate(replace(world, texts=high), 200, 1) if f.estimate == estimate]
+    return {
+        "labels": round(median(figure.labels for figure in found)),
+        "reviewed": round(median(figure.reviewed for figure in found)),
+    }
 
 
 def merge(path: Path, figures: dict[str, Any]) -> None:

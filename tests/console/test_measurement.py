@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,31 +28,18 @@ def opinion(label: float | None, actor: str = "ann", **fields: object) -> Opinio
     return Opinion(actor=actor, label=label, **given)  # type: ignore[arg-type]
 
 
-def chosen(
-    number: int,
-    label: float | None,
-    *,
-    flagged: bool = True,
-    probability: float = 1.0,
-    at: datetime = IN,
-    kind: str = "Human",
-    policies: tuple[str, ...] = (),
-) -> Chosen:
-    opinions = (opinion(label, kind=kind),) if label is not None else ()
-    return Chosen(f"in/0/{number}", at, probability, flagged, policies, None, opinions)
-
-
-def texts(*groups: tuple[int, float | None, dict[str, object]]) -> Iterator[Chosen]:
-    for number, label, fields in groups:
-        for index in range(number):
-            yield chosen(index, label, **fields)  # type: ignore[arg-type]
+def texts(*groups: tuple[int, float | None, dict[str, object]]) -> list[Chosen]:
+    return [
+        Chosen(**{"probability": 1.0, "flagged": True, "label": label, "times": number} | fields)
+        for number, label, fields in groups
+    ]
 
 
 RANDOM = {"flagged": False, "probability": 0.01}
 
 
 def judged(*groups: tuple[int, float | None, dict[str, object]], **asked: object):
-    return quality(list(texts(*groups)), Asked(SINCE, UNTIL, 50, **asked), decided=70)
+    return quality(texts(*groups), Asked(SINCE, UNTIL, 50, **asked), decided=70)
 
 
 def test_a_label_stands_for_as_many_texts_as_its_probability_says() -> None:
@@ -97,31 +83,11 @@ def test_a_kind_that_the_sample_shows_too_seldom_leaves_precision_unknown() -> N
     assert "review.sample shows too few" in (found.reason or "")
 
 
-def test_a_label_belongs_to_the_window_of_its_verdict() -> None:
-    late = {"at": UNTIL}
-    early = {"at": SINCE - timedelta(seconds=1)}
-    found = judged((60, 1.0, {}), (60, 0.0, late), (60, 0.0, early), (60, 1.0, RANDOM))
-    assert found.precision.value == 1.0
-    assert found.precision.labels == 60
-
-
 def test_a_window_is_judged_when_its_labels_have_had_their_time() -> None:
     now = datetime(2026, 11, 27, 12, tzinfo=UTC)
     since, until = window(now, timedelta(hours=72))
     assert until == datetime(2026, 11, 24, 12, tzinfo=UTC)
     assert until - since == timedelta(days=7)
-
-
-@pytest.mark.parametrize("kind", ["Automation", "Import"])
-def test_only_peoples_labels_count(kind: str) -> None:
-    found = judged((60, 1.0, {}), (600, 0.0, {"kind": kind}), (60, 1.0, RANDOM))
-    assert found.precision.labels == 60
-
-
-def test_automation_does_not_count_even_where_imports_do() -> None:
-    groups = (60, 1.0, {"kind": "Import"}), (90, 0.0, {"kind": "Automation"}), (60, 1.0, RANDOM)
-    found = judged(*groups, kinds={"Human", "Import", "Automation"})
-    assert (found.precision.value, found.precision.labels) == (1.0, 60)
 
 
 def test_what_is_decided_stands_for_what_is_not_yet() -> None:
@@ -150,11 +116,9 @@ def test_the_scores_of_all_texts_correct_the_luck_of_the_sample() -> None:
 
 
 def test_totals_reach_the_window() -> None:
-    items = [
-        Chosen(f"i{n}", IN, 0.01, n < 100, (), 0.6, (opinion(float(n % 2)),)) for n in range(200)
-    ]
+    items = [Chosen(0.01, n < 100, (), 0.6, float(n % 2)) for n in range(200)]
     known = Known(Total(10_000, 5_000.0), Total(10_000, 6_000.0))
-    found = quality(items, Asked(SINCE, UNTIL, 50), 0, known)
+    found = quality(items, Asked(SINCE, UNTIL, 50), 0, None, known)
     assert found.precision.value == pytest.approx(0.5 + 0.5 - 0.6)
 
 
@@ -171,6 +135,15 @@ def test_the_last_decision_that_stands_counts() -> None:
     assert label_of([first, skipped]) == 1.0
     unsure = opinion(None, "ann", id="e", supersedes="a", at=IN + timedelta(hours=3))
     assert label_of([first, unsure]) is None
+
+
+@pytest.mark.parametrize("kind", ["Automation", "Import"])
+def test_only_peoples_labels_count(kind: str) -> None:
+    machine = opinion(0.0, "bot", kind=kind, at=IN + timedelta(hours=1))
+    assert label_of([opinion(1.0), machine]) == 1.0
+    assert label_of([machine]) is None
+    either = label_of([opinion(1.0), machine], {"Human", "Import", "Automation"})
+    assert either == (0.0 if kind == "Import" else 1.0)
 
 
 def test_agreement_is_of_people_about_one_item() -> None:

@@ -8,7 +8,7 @@ their intervals (`intervals`); with too few labels a figure is unknown, in words
 
 from textmod_console.measurement.estimates import Total
 from textmod_console.measurement.evidence import Bin, Evidence, evidence
-from textmod_console.measurement.opinions import Opinion
+from textmod_console.measurement.opinions import Opinion, agreement, label_of
 from textmod_console.measurement.values import Estimate, Quality
 from textmod_console.measurement.window import (
     MEMORY,
@@ -33,7 +33,9 @@ __all__ = [
     "Opinion",
     "Quality",
     "Total",
+    "agreement",
     "evidence",
+    "label_of",
     "labelled",
     "quality",
     "window",

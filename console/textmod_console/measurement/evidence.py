@@ -47,7 +47,7 @@ def evidence(texts: Iterable[Labelled]) -> Evidence:
         whole.add(one)
         score = min(max(one.score, _EDGE), 1 - _EDGE)
         place = floor(log(score / (1 - score)) / WIDTH)
-        sums[place][0] += one.weight * one.label
-        sums[place][1] += one.weight * (1 - one.label)
+        sums[place][0] += one.times * one.weight * one.label
+        sums[place][1] += one.times * one.weight * (1 - one.label)
     bins = tuple(Bin(place * WIDTH, *sums[place]) for place in sorted(sums))
     return Evidence(bins, whole.labels, whole.effective)

@@ -32,8 +32,14 @@ def standing(opinions: Iterable[Opinion]) -> list[Opinion]:
 
 
 def label_of(opinions: Iterable[Opinion], kinds: Collection[str] = HUMAN) -> float | None:
-    """Return the label of the last standing decision of these kinds that says one, else None."""
-    said = [one.label for one in standing(opinions) if one.kind in kinds and one.label is not None]
+    """Return the label of the last standing decision that says one, else None.
+
+    Args:
+        opinions: the decisions of one item.
+        kinds: whose decisions count; Automation's never do.
+    """
+    people = set(kinds) - {"Automation"}
+    said = [one.label for one in standing(opinions) if one.kind in people and one.label is not None]
     return said[-1] if said else None
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Labelled(NamedTuple):
-    """One text with a label."""
+    """Texts with a label, all alike."""
 
     weight: float
     """The texts that it stands for, at least 1: 1/p, times the share of chosen texts of its kind
@@ -18,6 +18,8 @@ class Labelled(NamedTuple):
     """From 0 to 1: the share of the policy's label."""
     score: float | None = None
     """The model's probability of it, from 0 to 1; None: not known."""
+    times: int = 1
+    """How many such texts there are."""
 
 
 @dataclass(slots=True)
@@ -41,19 +43,19 @@ class Stratum:
     """Labels without a score."""
 
     def add(self, one: Labelled) -> None:
-        """Add one text."""
-        weight, label = one.weight, one.label
-        self.labels += 1
-        self.weight += weight
-        self.weight2 += weight * weight
-        self.positive += weight * label
-        self.positive2 += weight * weight * label
+        """Add texts."""
+        weight, label, times = one.weight, one.label, one.times
+        self.labels += times
+        self.weight += times * weight
+        self.weight2 += times * weight * weight
+        self.positive += times * weight * label
+        self.positive2 += times * weight * weight * label
         if one.score is None:
-            self.unscored += 1
+            self.unscored += times
             return
         away = label * (1 - one.score) ** 2 + (1 - label) * one.score**2
-        self.surplus += weight * (label - one.score)
-        self.residual += (weight * weight - weight) * away
+        self.surplus += times * weight * (label - one.score)
+        self.residual += times * (weight * weight - weight) * away
 
     def __add__(self, other: Stratum) -> Stratum:
         """Return the sums over both."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import floor, log2
@@ -15,22 +15,18 @@ from textmod_console.measurement.minimum import (
     enough_for_precision,
     enough_for_recall,
 )
-from textmod_console.measurement.opinions import HUMAN, Opinion, agreement, label_of
 from textmod_console.measurement.sums import Labelled, stratified
 from textmod_console.measurement.values import Estimate, Quality
 
 WINDOW: Final = timedelta(days=7)
-MEMORY: Final = 12
+MEMORY: Final = 4
 """Windows, this one included, over which the scarcest weight is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """One item that was chosen for review."""
+    """Items that were chosen for review and are alike."""
 
-    item: str
-    at: datetime
-    """Of its verdict."""
     probability: float
     """Of having been chosen at all, more than 0 and at most 1."""
     flagged: bool
@@ -38,7 +34,10 @@ class Chosen:
     """The names of the policies that acted on it."""
     score: float | None = None
     """The probability of the label that decided."""
-    opinions: tuple[Opinion, ...] = ()
+    label: float | None = None
+    """Of the decision that counts, `opinions.label_of`; None: nobody has said one."""
+    times: int = 1
+    """How many these are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +58,12 @@ class Asked:
         minimum: fewest labels that anything is said from.
         scarcest: by policy, None for all: the heaviest weight that a flagged text has had in the
             last `MEMORY` windows, 1/p.
-        kinds: whose decisions count. Automation's never do.
     """
 
     since: datetime
     until: datetime
     minimum: int
     scarcest: dict[str | None, float] = field(default_factory=dict)
-    kinds: Collection[str] = HUMAN
 
 
 def window(now: datetime, delay: timedelta) -> tuple[datetime, datetime]:
@@ -76,42 +73,43 @@ def window(now: datetime, delay: timedelta) -> tuple[datetime, datetime]:
 
 
 def quality(
-    items: Iterable[Chosen], asked: Asked, decided: int, known: Known | None = None
+    items: Sequence[Chosen],
+    asked: Asked,
+    decided: int,
+    agreed: float | None = None,
+    known: Known | None = None,
 ) -> Quality:
     """Return what is known of the window.
 
     Args:
-        items: all that were chosen for review, by the time of their verdict; those outside the
-            window are passed over.
+        items: all that were chosen for review among the verdicts of the window: a label belongs to
+            the window of its verdict, whenever it was decided.
         asked: the window, and what it is judged by.
         decided: decisions that people made in as much time as the window has, up to now.
+        agreed: `opinions.agreement` of the items with several decisions.
         known: of all texts; None: not counted.
     """
-    inside = [one for one in items if asked.since <= one.at < asked.until]
-    texts = _labelled(inside, asked)
-    names = sorted({name for one in inside for name in one.policies})
+    texts = _weighted(items)
+    names = sorted({name for one in items for name in one.policies})
     overall = _figures(texts, lambda one: one.flagged, None, asked, known)
     policies = {
         name: _quality(_figures(texts, _of_policy(name), name, asked, None), asked, 0.0, None, {})
         for name in names
     }
     days = (asked.until - asked.since) / timedelta(days=1)
-    agreed = agreement([one.opinions for one in inside])
     return _quality(overall, asked, decided / days, agreed, policies)
 
 
-def labelled(items: Iterable[Chosen], asked: Asked) -> list[Labelled]:
-    """Return the labelled texts of the window with their weights."""
-    inside = [one for one in items if asked.since <= one.at < asked.until]
-    return list(_sums(_labelled(inside, asked)))
+def labelled(items: Sequence[Chosen]) -> list[Labelled]:
+    """Return the labelled texts with their weights."""
+    return list(_sums(_weighted(items)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """An item and what it stands for; without a label it only counts as chosen."""
+    """Items and what each stands for; without a label they only count as chosen."""
 
     chosen: Chosen
-    label: float | None
     weight: float
 
 
@@ -119,25 +117,25 @@ def _of_policy(name: str) -> Callable[[Chosen], bool]:
     return lambda one: name in one.policies
 
 
-def _labelled(items: Sequence[Chosen], asked: Asked) -> list[_Text]:
-    """The items with their labels, and weights that make up for those without.
+def _weighted(items: Sequence[Chosen]) -> list[_Text]:
+    """The items with weights that make up for those without a label.
 
     Within a class, items of about one probability and one verdict, those with a label stand for
     those without: whether somebody came to look does not depend on what the text says.
     """
-    kinds = set(asked.kinds) - {"Automation"}
-    labels = [label_of(one.opinions, kinds) for one in items]
     chosen: defaultdict[tuple[int, bool], float] = defaultdict(float)
     done: defaultdict[tuple[int, bool], float] = defaultdict(float)
-    for one, label in zip(items, labels, strict=True):
-        chosen[_class(one)] += 1 / one.probability
-        if label is not None:
-            done[_class(one)] += 1 / one.probability
+    for one in items:
+        weight = one.times / one.probability
+        chosen[_class(one)] += weight
+        done[_class(one)] += weight if one.label is not None else 0.0
     return [
-        _Text(one, label, chosen[_class(one)] / done[_class(one)] / one.probability)
-        if label is not None
-        else _Text(one, None, 1 / one.probability)
-        for one, label in zip(items, labels, strict=True)
+        _Text(
+            one,
+            (chosen[_class(one)] / done[_class(one)] if one.label is not None else 1.0)
+            / one.probability,
+        )
+        for one in items
     ]
 
 
@@ -164,7 +162,11 @@ def _figures(
     passed = stratified(_sums(one for one in texts if not acted(one.chosen)))
     scarcest = asked.scarcest.get(name, 0.0)
     undone = done_enough(
-        [(one.weight, one.label is not None) for one in texts if acted(one.chosen)],
+        [
+            (one.weight * one.chosen.times, one.chosen.label is not None)
+            for one in texts
+            if acted(one.chosen)
+        ],
         [_class(one.chosen) for one in texts if acted(one.chosen)],
     )
     no_precision = enough_for_precision(flagged, scarcest, asked.minimum) or undone
@@ -186,8 +188,8 @@ def _figures(
 
 def _sums(texts: Iterable[_Text]) -> Iterable[Labelled]:
     for one in texts:
-        if one.label is not None:
-            yield Labelled(one.weight, one.label, one.chosen.score)
+        if one.chosen.label is not None:
+            yield Labelled(one.weight, one.chosen.label, one.chosen.score, one.chosen.times)
 
 
 def _estimate(share: Share | None, is_known: bool) -> Estimate:
