@@ -301,7 +301,7 @@ async def _serve(controller: Any, cluster: Any, settings: Settings) -> None:  # 
         await serve(health, settings.metrics_address, settings.health_port)
     if settings.metrics_port:
         trusted = TrustedProxy(await asyncio.to_thread(cluster.front_proxy))
-        follow_front_proxy(trusted, cluster.front_proxy, settings.certificate_interval)
+        follow_front_proxy(trusted, cluster.follow_front_proxy)
         source = (
             OwnCertificate(cluster, *settings.metrics_service)
             if settings.metrics_service

@@ -70,8 +70,7 @@ def table(tm: TextModeration, solved: Solution, rate: float | None) -> list[str]
         for rule in policy.rules:
             rows.append((name, *_row(rule, rate)))
             name = ""
-        shares = [rule.share for rule in policy.rules if rule.at_least is not None]
-        left = None if None in shares else 1.0 - sum(share or 0.0 for share in shares)
+        left = policy.left_over(rate)
         daily = "?" if left is None or rate is None else f"{left * rate * _DAY:,.0f}"
         rows.append((name, policy.otherwise, "otherwise", "", "", "", _percent(left), daily))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
@@ -87,9 +86,8 @@ def table(tm: TextModeration, solved: Solution, rate: float | None) -> list[str]
 def _row(rule: SolvedRule, rate: float | None) -> tuple[str, ...]:
     action = f"{rule.action}, held" if rule.hold else rule.action
     expected = rule.expected
-    taken = None if rule.share is None or rate is None else rule.share * rate * _DAY
-    if taken is not None and rule.budget_per_day is not None:
-        taken = min(taken, float(rule.budget_per_day))
+    decided = rule.decided(rate)
+    taken = None if decided is None or rate is None else decided * rate * _DAY
     return (
         action,
         rule.asked,

@@ -154,12 +154,8 @@ def selector(tm: TextModeration) -> str:
     return ",".join(f"{key}={value}" for key, value in pod_labels(tm).items())
 
 
-def consumer_group(tm: TextModeration, reader: str = MAIN_READER) -> str:
-    """The group of a reader of the input: ours, or the main one's that Seldon's executor forms. The
-    group of another reader is `.<reader>` longer: no name has a dot, so no two objects share one.
-    """
-    if reader != MAIN_READER:
-        return f"textmod.{tm.metadata.namespace}.{tm.metadata.name}.{reader}"
+def consumer_group(tm: TextModeration) -> str:
+    """The group that reads the input: ours, or the one that Seldon's executor forms."""
     if tm.spec.serving.streaming == "SeldonExecutor":
         return executor_group(tm)
     return f"textmod.{tm.metadata.namespace}.{tm.metadata.name}"

@@ -263,16 +263,14 @@ class FrontProxy:
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads the input: a consumer group, the workload whose pods are its members, and what they
-    write. An object may have several: each reads everything."""
+    """Who reads the input: a consumer group, and the workload whose pods are its members. An object
+    may have several: each reads everything."""
 
     name: str
     group: str
     workload: Ref
     revision: str
     """Of the model pods: those of another one are on their way out."""
-    writes: tuple[Role, ...]
-    reads: Role = "input"
     session_seconds: int | None = None
     """How long a member that has died may keep its partitions; None: the brokers' own time."""
 
@@ -391,3 +389,5 @@ class Observed:
     workload: WorkloadSeen | None = None
     autoscaler: AutoscalerSeen | None = None
     scaling: ScalingSeen | None = None
+    session_seconds: int | None = None
+    """The session timeout that is set on the consumer group; None: the brokers' own."""

@@ -25,7 +25,7 @@ SUFFIXES = {
 }
 LANGUAGE = {
     *("absent", "and", "by", "count", "histogram_quantile", "increase", "label_values", "max"),
-    *("min", "on", "or", "rate", "sum", "time", "unless", "vector", "without"),
+    *("max_over_time", "min", "on", "or", "rate", "sum", "time", "unless", "vector", "without"),
 }
 """The words of PromQL (and of Grafana's variables) that are in use."""
 
@@ -143,6 +143,7 @@ def test_every_query_is_promql(promtool: str, tmp_path: Path) -> None:
 
 
 STREAM = 'namespace="reddit", name="science"'
+IDLE = 'namespace="reddit", name="idle"'
 FIRING: dict[str, dict[str, str]] = {
     "TextModerationPromiseBroken": {
         f"textmoderation_seconds_behind{{{STREAM}}}": "45x40",
@@ -162,7 +163,8 @@ FIRING: dict[str, dict[str, str]] = {
     },
     "TextModerationNotReady": {f'textmoderation_condition{{{STREAM}, type="Ready"}}': "0x40"},
     "TextModerationPoliciesNotInForce": {
-        f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "0x40"
+        f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "0x40",
+        f"textmoderation_messages_in_per_second{{{STREAM}}}": "0x5 3x5 0x30",
     },
     "TextModerationPolicyBudgetSpent": {
         f'textmod_policy_over_budget_total{{{STREAM}, pod="a", policy="spam"}}': "0+9x100",
@@ -201,8 +203,11 @@ QUIET: dict[str, dict[str, str]] = {
         f'textmod_score_mismatch_total{{{STREAM}, pod="a"}}': "0x40",
     },
     "TextModerationNotReady": {f'textmoderation_condition{{{STREAM}, type="Ready"}}': "1x40"},
-    "TextModerationPoliciesNotInForce": {  # while a change is on its way
-        f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "1x10 0x5 1x30"
+    "TextModerationPoliciesNotInForce": {  # during a change; a budget of an idle stream
+        f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "1x10 0x5 1x30",
+        f"textmoderation_messages_in_per_second{{{STREAM}}}": "3x40",
+        f'textmoderation_condition{{{IDLE}, type="PoliciesReady"}}': "0x40",
+        f"textmoderation_messages_in_per_second{{{IDLE}}}": "0x40",
     },
     "TextModerationPolicyBudgetSpent": {
         f'textmod_policy_over_budget_total{{{STREAM}, pod="a", policy="spam"}}': "0+1x100",

@@ -53,8 +53,11 @@ def session_of(kafka: KafkaBroker) -> str:
 def test_a_killed_members_partitions_are_read_within_the_promise(tmp_path: Path) -> None:
     allowed = {"group.consumer.min.session.timeout.ms": "6000"}
     with KafkaBroker(tmp_path / "kafka", properties=allowed) as kafka:
-        admin_of(kafka).ensure_group(GROUP, PROMISE // 2)
+        admin_of(kafka).ensure_group(GROUP, PROMISE // 2, None)
         assert session_of(kafka) == "15000"
+        admin_of(kafka).ensure_group(GROUP, None, PROMISE // 2)
+        assert session_of(kafka) == "45000"
+        admin_of(kafka).ensure_group(GROUP, PROMISE // 2, None)
         doomed = subprocess.Popen(
             [sys.executable, "-c", MEMBER, kafka.bootstrap_servers, GROUP], stdout=subprocess.PIPE
         )
@@ -77,7 +80,7 @@ def test_a_killed_members_partitions_are_read_within_the_promise(tmp_path: Path)
 
 def test_brokers_with_the_defaults_keep_theirs(tmp_path: Path) -> None:
     with KafkaBroker(tmp_path / "kafka") as kafka:
-        admin_of(kafka).ensure_group(GROUP, PROMISE // 2)
+        admin_of(kafka).ensure_group(GROUP, PROMISE // 2, None)
         assert session_of(kafka) == "45000"
 
 

@@ -98,6 +98,13 @@ def test_policies_are_solved_from_an_artifact(
     assert 0 < review["atLeast"] < remove["atLeast"]
     lines = [line for line in out.splitlines() if "Review, held" in line]
     assert [line.split()[-1] for line in lines] == ["200"]
+    (otherwise,) = (line.split() for line in out.splitlines() if "otherwise" in line)
+    assert otherwise[0] == "Allow"
+    rows = [line.split() for line in out.splitlines() if "Remove" in line or "Review" in line]
+    daily = [int(row[-1].replace(",", "")) for row in (*rows, otherwise)]
+    assert sum(daily) == pytest.approx(172_800, abs=2), "every text is decided by one row"
+    shares = [float(row[-2].rstrip("%")) for row in (*rows, otherwise)]
+    assert sum(shares) == pytest.approx(100, abs=0.2)
 
 
 def test_without_a_rate_a_budget_is_not_solved(
@@ -105,7 +112,10 @@ def test_without_a_rate_a_budget_is_not_solved(
 ) -> None:
     file = written(tmp_path, with_policies(REVIEW))
     assert main(["check", file, "--artifact", str(artifact)]) == 0
-    assert "RateUnknown: policy off-topic, rule 1" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "RateUnknown: policy off-topic, rule 1" in out
+    (otherwise,) = (line.split() for line in out.splitlines() if "otherwise" in line)
+    assert otherwise == ["Allow", "otherwise", "100.0%", "?"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from kafka_admin_fake import FakeKafka
 from objects import PLAINTEXT, moderation
 
 from textmod_operator.desired.topics import session_seconds
-from textmod_operator.kafka.configs import GROUP_SECONDS, SESSION
+from textmod_operator.kafka.configs import GROUP_SECONDS, SESSION, UNANSWERED_SECONDS
 
 GROUP = "textmod.reddit.science"
 SEEN_BY = ["describe_configs", "alter_configs"]
@@ -18,12 +18,14 @@ class World:
     def __init__(self) -> None:
         self.kafka = FakeKafka()
         self.now = 0.0
+        self.set: int | None = None
+        """What the status says is set."""
         self.admin = self.kafka.kafka_admin(PLAINTEXT, clock=lambda: self.now)
 
-    def ensure(self, seconds: int = 15, group: str = GROUP) -> list[str]:
+    def ensure(self, seconds: int | None = 15, group: str = GROUP) -> list[str]:
         """The requests that it took."""
         self.kafka.requests.clear()
-        self.admin.ensure_group(group, seconds)
+        self.set = self.admin.ensure_group(group, seconds, self.set)
         return self.kafka.requests
 
 
@@ -79,3 +81,49 @@ def test_a_session_below_the_brokers_minimum_is_not_asked_for_again_and_again() 
     assert world.ensure(group="textmod.reddit.other") == [], "the brokers are the same"
     assert world.ensure(60, "textmod.reddit.slow") == SEEN_BY
     assert world.kafka.group_configs == {"textmod.reddit.slow": {SESSION: "60000"}}
+
+
+@pytest.mark.parametrize("code", [KafkaError._TIMED_OUT, KafkaError._TRANSPORT])
+def test_no_answer_is_no_refusal(code: int) -> None:
+    world = World()
+    world.kafka.refuse["describe_configs", GROUP] = code
+    assert world.ensure() == SEEN_BY[:1]
+    assert world.ensure() == [], "not at every pass"
+    world.kafka.refuse.clear()
+    assert world.ensure(group="textmod.reddit.other") == SEEN_BY, "nor are others kept waiting"
+    world.now += UNANSWERED_SECONDS
+    assert world.ensure() == SEEN_BY
+    assert world.kafka.group_configs[GROUP] == {SESSION: "15000"}
+
+
+def test_a_longer_promise_gives_the_brokers_own_session_back() -> None:
+    world = World()
+    world.ensure(None)
+    assert world.kafka.requests == []
+    world.ensure()
+    assert world.set == 15
+    world.admin = world.kafka.kafka_admin(PLAINTEXT, clock=lambda: world.now)  # the operator anew
+    assert world.ensure(None) == SEEN_BY
+    assert world.kafka.group_configs == {GROUP: {}}
+    assert world.set is None
+    assert world.ensure(None) == []
+
+
+def test_a_session_that_somebody_else_has_set_since_stays() -> None:
+    world = World()
+    world.ensure()
+    world.kafka.group_configs[GROUP][SESSION] = "20000"
+    assert world.ensure(None) == SEEN_BY[:1]
+    assert world.kafka.group_configs[GROUP] == {SESSION: "20000"}
+
+
+def test_what_could_not_be_removed_stays_on_record() -> None:
+    world = World()
+    world.ensure()
+    world.kafka.refuse["alter_configs", GROUP] = KafkaError._TIMED_OUT
+    world.ensure(None)
+    assert world.set == 15
+    world.kafka.refuse.clear()
+    world.now += UNANSWERED_SECONDS
+    world.ensure(None)
+    assert world.set is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from textmod_operator.serving.certificates import AUTHORITY, renewed
 from textmod_operator.serving.metrics_api import (
     STALE_SECONDS,
     TrustedProxy,
+    follow_front_proxy,
     health_app,
     metrics_app,
 )
@@ -89,6 +91,21 @@ def test_a_new_authority_of_the_front_proxy_is_trusted_without_a_restart() -> No
     assert trusted.update(new)
     assert trusted.known == new
     assert len(trusted.context.get_ca_certs()) == 2
+
+
+def test_what_is_published_is_trusted_as_it_comes() -> None:
+    old, new = (FrontProxy(authority(name), (name,)) for name in ("old", "new"))
+    trusted = TrustedProxy(old)
+
+    async def scenario() -> None:
+        followers: list[Callable[[FrontProxy], None]] = []
+        follow_front_proxy(trusted, followers.append)
+        for published in (old, FrontProxy("no PEM", ()), new):
+            followers[0](published)
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert trusted.known == new
 
 
 def test_a_front_proxy_that_is_no_longer_published_opens_nothing() -> None:

@@ -15,7 +15,7 @@ from world import DEPLOYMENT, NOW, World, pod, serving
 from textmod_operator import naming
 from textmod_operator.conditions import differ_in_rates_alone
 from textmod_operator.controller.decisions import changes_condition
-from textmod_operator.controller.model_pods import ModelPods
+from textmod_operator.controller.model_pods import MAX_BACKOFF_SECONDS, ModelPods
 from textmod_operator.controller.passes import next_pass
 from textmod_operator.controller.reconcile import Outcome
 from textmod_operator.errors import ClusterError
@@ -328,7 +328,23 @@ def test_a_replica_that_does_not_answer_is_asked_less_and_less() -> None:
     assert len(here.asked) < 10
 
 
-def test_a_replica_that_refuses_the_question_is_asked_every_five_seconds_after_a_minute() -> None:
+def test_a_rollout_that_is_stuck_is_looked_at_less_and_less() -> None:
+    here = world(1)
+    here.run(spec(ASKED))
+    waits = []
+    for _ in range(1000):
+        here.seconds += due(here.run(spec(ASKED)))
+        waits.append(due(here.run(spec(ASKED))))
+        if here.seconds > 3600:
+            break
+    assert waits[0] < 1.0
+    assert waits[-1] == MAX_BACKOFF_SECONDS
+    assert len(waits) < 250, "in the first hour"
+    here.run(spec({**ASKED, "atLeast": 0.8}))
+    assert due(here.run(spec({**ASKED, "atLeast": 0.8}))) < 1.0, "a change is followed at once"
+
+
+def test_a_replica_that_refuses_the_question_is_asked_ever_more_slowly_after_a_minute() -> None:
     here = world(1)
     here.models.clear()
     for _ in range(60):

@@ -16,6 +16,7 @@ from textmod_operator.kube.watch import (
     SHORT_SECONDS,
     Handler,
     ListWatch,
+    config_map_handler,
 )
 from textmod_operator.state import ObjectKey, Ref
 
@@ -49,7 +50,7 @@ class World:
             self.server,
             COLLECTION,
             "Service",
-            "managed=yes",
+            ("labelSelector", "managed=yes"),
             handler,
             clock=lambda: self.seconds,
             jitter=lambda: 1.0,
@@ -234,6 +235,24 @@ def test_a_callback_that_raises_never_ends_the_watch(world: World) -> None:
     assert world.watch.step() > 0
     assert world.watch.step() == 0
     assert world.changed == [SCIENCE]
+
+
+def test_one_config_map_is_followed(world: World) -> None:
+    named = {"namespace": "kube-system", "name": "authentication"}
+    there = {"metadata": named, "data": {"ca": "old"}}
+    seen: list[Any] = []
+    handler = config_map_handler(lambda found: seen.append(found["data"]["ca"]))
+    selector = ("fieldSelector", "metadata.name=authentication")
+    path = "/api/v1/namespaces/kube-system/configmaps"
+    watch = ListWatch(world.server, path, "ConfigMap", selector, handler)
+    world.server.put(f"{path}/authentication", there)
+    world.server.put(f"{path}/other", {**there, "metadata": {**named, "name": "other"}})
+    watch.step()
+    world.server.put(f"{path}/authentication", {**there, "data": {"ca": "new"}})
+    watch.step()
+    world.server.remove(f"{path}/authentication")
+    watch.step()
+    assert seen == ["old", "new"]
 
 
 def test_a_watch_that_breaks_midway_keeps_what_it_had(world: World) -> None:

@@ -209,7 +209,7 @@ class FakeApiServer:
         for version, kind, where, body in list(self._history):
             if version <= since or not _in_scope(body, where, scope, plural):
                 continue
-            if _selected(body, asked.get("labelSelector", "")):
+            if _selected(body, asked):
                 yield {"type": kind, "object": body}
         if asked.get("allowWatchBookmarks") == "true":
             yield {
@@ -247,8 +247,7 @@ class FakeApiServer:
         items = [
             {k: v for k, v in body.items() if k not in ("kind", "apiVersion")}
             for (where, _, _), body in self._objects.items()
-            if _in_scope(body, where, scope, plural)
-            and _selected(body, query.get("labelSelector", ""))
+            if _in_scope(body, where, scope, plural) and _selected(body, query)
         ]
         match = _OBJECT.match(path)
         assert match is not None
@@ -427,9 +426,13 @@ def _in_scope(body: Json, where: str, scope: str, plural: str) -> bool:
     return where == plural and scope in ("", body["metadata"].get("namespace", ""))
 
 
-def _selected(body: Json, selector: str) -> bool:
+def _selected(body: Json, query: Json) -> bool:
+    """Whether a request is about an object, by its selectors: one label, or the name."""
+    name = query.get("fieldSelector", "").removeprefix("metadata.name=")
+    if name and body["metadata"]["name"] != name:
+        return False
     labels = body["metadata"].get("labels") or {}
-    label, equals, value = selector.partition("=")
+    label, equals, value = query.get("labelSelector", "").partition("=")
     return not label or (labels.get(label) == value if equals else label in labels)
 
 

@@ -50,8 +50,14 @@ class FakeTopics:
             )
         return tuple(seen)
 
-    def ensure_group(self, group: str, session_seconds: int) -> None:
-        self.sessions[group] = session_seconds
+    def ensure_group(
+        self, group: str, session_seconds: int | None, before: int | None
+    ) -> int | None:
+        if session_seconds is not None:
+            self.sessions[group] = session_seconds
+        elif before is not None:
+            self.sessions.pop(group)
+        return session_seconds
 
     def delete(self, names: Iterable[str]) -> None:
         if self.fault is not None:

@@ -210,6 +210,8 @@ class FakeAdminClient:
             for entry in by_name[name].incremental_configs:
                 if by_name[name].restype != ResourceType.GROUP:
                     self._topic(name).config[entry.name] = entry.value
+                elif entry.value is None:
+                    self.kafka.group_configs[name].pop(entry.name)
                 elif int(entry.value) < self.kafka.shortest_session:
                     raise _error(KafkaError.INVALID_CONFIG, f"{entry.name} must be greater than …")
                 else:

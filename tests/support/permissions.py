@@ -19,6 +19,8 @@ class Permission(NamedTuple):
 BOUND_ELSEWHERE = {
     # Role extension-apiserver-authentication-reader in kube-system.
     Permission("", "configmaps", "get"),
+    Permission("", "configmaps", "list"),
+    Permission("", "configmaps", "watch"),
 }
 
 

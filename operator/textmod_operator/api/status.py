@@ -253,6 +253,13 @@ class Status(Strict):
     consumer_group: str | None = Field(
         default=None, description="Kafka consumer group that reads the input."
     )
+    consumer_group_session_seconds: int | None = Field(
+        default=None,
+        description=(
+            "Session timeout that the operator has set on the consumer group, in seconds; without "
+            "it the brokers' own applies."
+        ),
+    )
     topics: list[TopicStatus] | None = Field(
         default=None,
         description="The topics, as they are; partitions 0: about to be created.",

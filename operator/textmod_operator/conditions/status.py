@@ -134,6 +134,7 @@ def status(
         "conditions": _dated(parts, body, now),
         "selector": naming.selector(tm),
         "consumerGroup": naming.consumer_group(tm),
+        "consumerGroupSessionSeconds": seen.session_seconds,
         "endpoint": naming.endpoint(tm),
         "topics": _topics(body, seen),
         **(_replicas(want, seen.workload) or _known(body)),

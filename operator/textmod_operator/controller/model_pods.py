@@ -26,11 +26,14 @@ moment after their change it may still see the file as it was, or none."""
 MOST_SECONDS: Final = 2.0
 """Of one pass, for all pods that are asked in it."""
 FIRST_BACKOFF_SECONDS: Final = 1.0
-MAX_BACKOFF_SECONDS: Final = 30.0
+MAX_BACKOFF_SECONDS: Final = 60.0
 SOON_SECONDS: Final = 60.0
 """A pod starts, and a version comes to the pods, within this time."""
 LATER_SECONDS: Final = 5.0
-"""Between two questions after that."""
+"""Between two questions after that, and more with every minute: what has not come in ten minutes
+waits for a person."""
+LATER_SHARE: Final = 1 / 12
+"""Between two questions, of the time that has passed."""
 REFUSED_SECONDS: Final = 0.2
 """A failure that came faster than this was an answer of the pod's node."""
 
@@ -77,6 +80,8 @@ class _Known:
     version: str = ""
     """The version that is to be in force, and since when."""
     since: float = 0.0
+    changed: float = 0.0
+    """When a version or a revision was last new: since then something is waited for."""
     failures: int = 0
     not_before: float = 0.0
 
@@ -109,7 +114,8 @@ class ModelPods:
             revision: of the pods that are wanted.
         """
         known = self._of(key)
-        known.wanted = revision
+        if known.wanted != revision:
+            known.wanted, known.changed = revision, self._clock()
         if known.model is not None and known.revision == revision:
             return known.model
         new_first = sorted(
@@ -136,7 +142,7 @@ class ModelPods:
         """
         known, now = self._of(key), self._clock()
         if known.version != version:
-            known.version, known.since = version, now
+            known.version, known.since, known.changed = version, now, now
             for answers in known.pods.values():
                 answers.error = None
         here = {pod.name: pod for pod in pods if pod.address is not None}
@@ -167,7 +173,8 @@ class ModelPods:
         known, now = self._of(key), self._clock()
         if known.failures:
             return max(known.not_before - now, FIRST_BACKOFF_SECONDS)
-        return FIRST_BACKOFF_SECONDS / 2 if now - known.since < SOON_SECONDS else LATER_SECONDS
+        soon = now - known.changed < SOON_SECONDS
+        return FIRST_BACKOFF_SECONDS / 2 if soon else self._later(known)
 
     def _asked(self, known: _Known, pod: PodSeen) -> ModelAnswer | None:
         """A pod's answer, remembered; None without one, or while none is waited for."""
@@ -183,7 +190,7 @@ class ModelPods:
             known.failures = known.failures + 1 if slow else 1
             delay = FIRST_BACKOFF_SECONDS * 2.0 ** min(known.failures - 1, 16)
             if not slow and answers.missing * FIRST_BACKOFF_SECONDS > SOON_SECONDS:
-                delay = LATER_SECONDS
+                delay = self._later(known)
             known.not_before = self._clock() + min(MAX_BACKOFF_SECONDS, delay)
             return None
         known.failures, known.not_before = 0, 0.0
@@ -193,6 +200,10 @@ class ModelPods:
         if answer.version is not None:
             answers.confirmed = answer.version
         return answer
+
+    def _later(self, known: _Known) -> float:
+        waited = self._clock() - known.changed
+        return min(MAX_BACKOFF_SECONDS, max(LATER_SECONDS, waited * LATER_SHARE))
 
     def _of(self, key: ObjectKey) -> _Known:
         with self._lock:

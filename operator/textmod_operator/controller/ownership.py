@@ -1,4 +1,5 @@
-"""Which topics an object created: on record in its status before they are made, by topic id after.
+"""What an object created in Kafka: topics, on record in its status before they are made and by id
+after, and the setting of its consumer group.
 
 Pure but for the write that it is given.
 """
@@ -22,6 +23,12 @@ def owned(body: Manifest) -> dict[str, str]:
         for topic in (body.get("status") or {}).get("topics") or ()
         if topic.get("created")
     }
+
+
+def session_seconds(body: Manifest) -> int | None:
+    """Return the session timeout that was set on the object's consumer group; None: none was."""
+    found: int | None = (body.get("status") or {}).get("consumerGroupSessionSeconds")
+    return found
 
 
 def recorder(body: Manifest, asked: Iterable[Topic], write: Write) -> Callable[[list[str]], None]:

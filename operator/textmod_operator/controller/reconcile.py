@@ -117,8 +117,10 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     topics: tuple[TopicSeen, ...] = ()
     live: dict[Ref, Manifest] = {}
 
+    session = ownership.session_seconds(body)
     with noted(problems):
         topics = ensure_topics(want, body, connection, edges)
+        session = ensure_session(want, session, connection, edges)
     if move is not None and topics:
         with noted(problems):
             handover.carry_offsets(move, connection, topics)  # refused before anything is stopped
@@ -136,7 +138,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     )
     if restart_due(tm, workload, scaling, now):
         restart(tm, edges.cluster, now)
-    seen = Observed(topics, workload, autoscaler_seen(live), scaling)
+    seen = Observed(topics, workload, autoscaler_seen(live), scaling, session)
     with noted(problems):
         check_metrics_provider(tm, seen.autoscaler, edges)
     if move is not None and topics and not _hindered(problems):
@@ -159,22 +161,29 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
 def ensure_topics(
     want: Desired, body: Manifest, connection: KafkaConnection, edges: Edges
 ) -> tuple[TopicSeen, ...]:
-    """Make the topics as asked, and the settings of the groups that read them.
+    """Make the topics as asked.
 
     Raises:
         KafkaPending, TopicsNotReady: see `KafkaCluster.ensure`.
     """
     edges.cluster.check_leading()
-    kafka = edges.kafka.to(connection)
-    topics = kafka.ensure(
+    return edges.kafka.to(connection).ensure(
         want.topics.values(),
         ownership.owned(body),
         ownership.recorder(body, want.topics.values(), edges.write_status),
     )
-    for reader in want.readers:
-        if reader.session_seconds is not None:
-            kafka.ensure_group(reader.group, reader.session_seconds)
-    return topics
+
+
+def ensure_session(
+    want: Desired, before: int | None, connection: KafkaConnection, edges: Edges
+) -> int | None:
+    """Set how long a dead pod keeps its partitions; returns what is set now.
+
+    Raises:
+        KafkaPending, TopicsNotReady: see `KafkaCluster.ensure`.
+    """
+    reader = want.main
+    return edges.kafka.to(connection).ensure_group(reader.group, reader.session_seconds, before)
 
 
 # --- judge ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from textmod_operator.desired.disruption import pod_disruption_budget
 from textmod_operator.desired.pod import revision
 from textmod_operator.desired.scaled_object import scaled_object
 from textmod_operator.desired.seldon import seldon_deployment
-from textmod_operator.desired.topics import session_seconds, topics, written
+from textmod_operator.desired.topics import session_seconds, topics
 from textmod_operator.state import Capabilities, Desired, KafkaConnection, Manifest, Reader, Ref
 
 __all__ = ["desired", "stopped"]
@@ -51,7 +51,6 @@ def desired(
         group=naming.consumer_group(tm),
         workload=Ref.of(objects[0]),
         revision=pods,
-        writes=written(tm),
         session_seconds=session_seconds(tm),
     )
     return Desired(topics(tm), tuple(objects), (reader,))

@@ -54,11 +54,6 @@ def topics(tm: TextModeration) -> dict[Role, Topic]:
     return {topic.role: topic for topic in asked}
 
 
-def written(tm: TextModeration) -> tuple[Role, ...]:
-    """The topics that the model pods write."""
-    return ("output", "deadLetter", "review") if tm.spec.review else ("output", "deadLetter")
-
-
 def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitions: int) -> Topic:
     return Topic(
         role=role,

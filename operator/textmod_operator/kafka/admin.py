@@ -149,9 +149,11 @@ class KafkaAdmin:
         """Close the connections. Nothing may be asked afterwards."""
         self._requests.close()
 
-    def ensure_group(self, group: str, session_seconds: int) -> None:
-        """Set how long a dead member keeps its partitions; see `GroupConfigs`."""
-        self._groups.ensure(group, session_seconds)
+    def ensure_group(
+        self, group: str, session_seconds: int | None, before: int | None
+    ) -> int | None:
+        """Set how long a dead member keeps its partitions; see `GroupConfigs.ensure`."""
+        return self._groups.ensure(group, session_seconds, before)
 
     # --- steps ------------------------------------------------------------------------------
 

@@ -95,12 +95,14 @@ class KafkaCluster:
         with self._client() as client:
             return client.ensure(topics, owned, record)
 
-    def ensure_group(self, group: str, session_seconds: int) -> None:
-        """Set how long a dead member keeps its partitions; see `KafkaAdmin.ensure_group`. Raises as
+    def ensure_group(
+        self, group: str, session_seconds: int | None, before: int | None
+    ) -> int | None:
+        """Set how long a dead member keeps its partitions; see `GroupConfigs.ensure`. Raises as
         `ensure` does."""
         self._require_proven()
         with self._client() as client:
-            client.ensure_group(group, session_seconds)
+            return client.ensure_group(group, session_seconds, before)
 
     def delete(self, owned: Owned) -> None:
         """Delete topics; see `KafkaAdmin.delete`. Raises as `ensure` does."""

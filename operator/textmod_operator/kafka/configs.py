@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 from textmod_operator import metrics
 from textmod_operator.errors import TopicsNotReady
 from textmod_operator.kafka.connection import REQUEST_SECONDS
-from textmod_operator.kafka.requests import AdminRequests
+from textmod_operator.kafka.requests import AdminRequests, is_refusal
 from textmod_operator.state import Topic
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ CONFIG_SECONDS: Final = 300.0
 """The settings of a topic that the object names none of are read this often."""
 GROUP_SECONDS: Final = 3600.0
 """The settings of a consumer group are looked at this often, also where the brokers refuse them."""
+UNANSWERED_SECONDS: Final = 60.0
+"""A request about a group that the brokers did not answer is sent again after this time."""
 SESSION: Final = "consumer.session.timeout.ms"
 
 Clock = Callable[[], float]
@@ -113,28 +115,52 @@ class GroupConfigs:
     def __init__(self, requests: AdminRequests, clock: Clock) -> None:
         self._requests = requests
         self._clock = clock
-        self._settled: dict[str, tuple[float, str]] = {}
-        """Group → when it was looked at, and what was asked for."""
-        self._refused_at, self._refused_seconds = -GROUP_SECONDS, 0
-        """When these brokers last refused, for whatever group, and how short a session."""
+        self._settled: dict[str, tuple[float, int | None, int | None]] = {}
+        """Group → until when it is not looked at, what was asked for, and what is set."""
+        self._refused_until, self._refused_seconds = clock(), 0
+        """Until when these brokers are not asked for so short a session, whatever the group."""
 
-    def ensure(self, group: str, session_seconds: int) -> None:
-        """Set a group's session timeout, if the brokers take it. Never raises what they answer."""
-        wanted, now = str(session_seconds * 1000), self._clock()
-        if now - self._refused_at < GROUP_SECONDS and session_seconds <= self._refused_seconds:
-            return
-        looked_at, asked = self._settled.get(group, (-GROUP_SECONDS, ""))
-        if asked == wanted and now - looked_at < GROUP_SECONDS:
-            return
-        self._settled[group] = (now, wanted)
+    def ensure(self, group: str, seconds: int | None, before: int | None) -> int | None:
+        """Set a group's session timeout, if the brokers take it. Never raises what they answer.
+
+        Args:
+            group: the consumer group.
+            seconds: None: the brokers' own; what was set before is removed.
+            before: what was set by an earlier pass; None: nothing was.
+
+        Returns:
+            What is set now by this operator; None: nothing is.
+        """
+        now = self._clock()
+        if seconds is None and before is None:
+            return None
+        if seconds is not None and now < self._refused_until and seconds <= self._refused_seconds:
+            return before
+        if (known := self._settled.get(group)) and known[1] == seconds and now < known[0]:
+            return known[2]
+        pause = GROUP_SECONDS
         try:
-            if self._read(group).get(SESSION) != wanted:
-                self._set(group, wanted)
-                logger.info("consumer group %s: set %s to %s", group, SESSION, wanted)
-        except TopicsNotReady as refused:
-            logger.info("consumer group %s: set %s to %s: %s", group, SESSION, wanted, refused)
-            if refused.reason != "AuthorizationFailed":  # that is of this group alone
-                self._refused_at, self._refused_seconds = now, session_seconds
+            result = self._bring(group, seconds, before)
+        except TopicsNotReady as problem:
+            logger.info("consumer group %s: set %s to %s s: %s", group, SESSION, seconds, problem)
+            result = before
+            if not is_refusal(problem):
+                pause = UNANSWERED_SECONDS
+            elif seconds is not None and problem.reason != "AuthorizationFailed":
+                self._refused_until, self._refused_seconds = now + GROUP_SECONDS, seconds
+        self._settled[group] = now + pause, seconds, result
+        return result
+
+    def _bring(self, group: str, seconds: int | None, before: int | None) -> int | None:
+        live = self._read(group).get(SESSION)
+        if seconds is None and before is not None:
+            if live == str(before * 1000):  # else somebody else has set it since
+                self._alter(group, None)
+                logger.info("consumer group %s: removed %s", group, SESSION)
+        elif seconds is not None and live != str(seconds * 1000):
+            self._alter(group, str(seconds * 1000))
+            logger.info("consumer group %s: set %s to %s s", group, SESSION, seconds)
+        return seconds
 
     def _read(self, group: str) -> Mapping[str, str]:
         metrics.KAFKA_REQUESTS.labels("describe_configs").inc()
@@ -145,7 +171,7 @@ class GroupConfigs:
         entries = self._requests.result(future, f"reading the config of group {group}")
         return {key: entry.value for key, entry in entries.items()}
 
-    def _set(self, group: str, milliseconds: str) -> None:
+    def _alter(self, group: str, milliseconds: str | None) -> None:
         metrics.KAFKA_REQUESTS.labels("alter_configs").inc()
         (future,) = self._requests.client.incremental_alter_configs(
             [_setting(ResourceType.GROUP, group, {SESSION: milliseconds})],
@@ -154,12 +180,23 @@ class GroupConfigs:
         self._requests.result(future, f"setting the config of group {group}")
 
 
-def _setting(kind: Any, name: str, config: Mapping[str, str]) -> ConfigResource:  # noqa: ANN401
+def _setting(
+    kind: Any,  # noqa: ANN401 - an enum that the client's stubs do not have
+    name: str,
+    config: Mapping[str, str | None],
+) -> ConfigResource:
+    """The change of a resource's settings; None removes one."""
     return ConfigResource(
         kind,
         name,
         incremental_configs=[
-            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            ConfigEntry(
+                key,
+                value,
+                incremental_operation=(
+                    AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+                ),
+            )
             for key, value in config.items()
         ],
     )

@@ -13,6 +13,7 @@ from textmod_operator import metrics
 from textmod_operator.errors import TopicsNotReady
 from textmod_operator.kafka.connection import (
     REQUEST_SECONDS,
+    UNREACHABLE,
     Causes,
     client_config,
     no_token,
@@ -89,6 +90,15 @@ class AdminRequests:
         metrics.KAFKA_ERRORS.inc()
         self.client.poll(0)  # hands the client's own errors to error_cb
         return problem(self._connection, error, doing, self._causes)
+
+
+def is_refusal(problem: TopicsNotReady) -> bool:
+    """Whether the brokers answered and said no: asking again soon would not change that."""
+    cause = problem.__cause__
+    if not isinstance(cause, KafkaException) or problem.reason == "AuthenticationFailed":
+        return False
+    error = cause.args[0]
+    return error.code() not in UNREACHABLE and not error.retriable()
 
 
 def _require_aws(connection: KafkaConnection) -> None:

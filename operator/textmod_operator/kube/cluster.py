@@ -10,7 +10,7 @@ from textmod_operator.errors import ClusterError
 from textmod_operator.kube.apply import Applier
 from textmod_operator.kube.cache import OwnedObjects
 from textmod_operator.kube.client import Api, connect, patch
-from textmod_operator.kube.discovery import Discovery
+from textmod_operator.kube.discovery import FRONT_PROXY, Discovery, front_proxy_in
 from textmod_operator.kube.events import post_event
 from textmod_operator.kube.lease import LEASE_SECONDS, Election, Guarded, campaign, dead_man
 from textmod_operator.kube.moderations import Moderations
@@ -211,6 +211,15 @@ class Cluster:
     def front_proxy(self) -> FrontProxy | None:
         """The API server's front proxy, as it publishes it; None on a cluster without one."""
         return self._discovery.front_proxy()
+
+    def follow_front_proxy(self, published: Callable[[FrontProxy], None]) -> None:
+        """Call with every front proxy that is published from now on, in a thread."""
+
+        def changed(config_map: Manifest) -> None:
+            if (found := front_proxy_in(config_map)) is not None:
+                published(found)
+
+        self._watches.follow_config_map(*FRONT_PROXY, changed)
 
     # --- leadership -------------------------------------------------------------------------------
 

@@ -12,12 +12,15 @@ from typing import Final
 from textmod_operator import naming
 from textmod_operator.errors import ClusterError
 from textmod_operator.kube.client import Api
-from textmod_operator.state import Capabilities, FrontProxy
+from textmod_operator.state import Capabilities, FrontProxy, Manifest
 
 VERSION_SECONDS: Final = 300.0
 """How long to remember the API server's version: it is upgraded while the operator runs."""
 METRICS_SECONDS: Final = 30.0
 """How long to remember who serves external.metrics.k8s.io."""
+
+FRONT_PROXY: Final = ("kube-system", "extension-apiserver-authentication")
+"""Namespace and name of the ConfigMap in which an API server publishes its front proxy."""
 
 
 class Discovery:
@@ -89,10 +92,15 @@ class Discovery:
 
     def front_proxy(self) -> FrontProxy | None:
         """The API server's front proxy, as it publishes it; None on a cluster without one."""
-        path = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
-        body = self._api.request("GET", path, "ConfigMap", absent_is_none=True)
-        data = (body or {}).get("data") or {}
-        if "requestheader-client-ca-file" not in data:
-            return None
-        names = json.loads(data.get("requestheader-allowed-names") or "[]")
-        return FrontProxy(data["requestheader-client-ca-file"], tuple(names))
+        namespace, name = FRONT_PROXY
+        path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
+        return front_proxy_in(self._api.request("GET", path, "ConfigMap", absent_is_none=True))
+
+
+def front_proxy_in(config_map: Manifest | None) -> FrontProxy | None:
+    """The front proxy that a ConfigMap publishes; None: none."""
+    data = (config_map or {}).get("data") or {}
+    if "requestheader-client-ca-file" not in data:
+        return None
+    names = json.loads(data.get("requestheader-allowed-names") or "[]")
+    return FrontProxy(data["requestheader-client-ca-file"], tuple(names))

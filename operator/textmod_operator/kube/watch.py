@@ -59,6 +59,7 @@ class ListWatch:
 
     Args:
         path: of the collection.
+        selector: labelSelector or fieldSelector, and its value.
         clock: monotonic seconds.
         jitter: a factor for each back-off, about 1.
     """
@@ -68,7 +69,7 @@ class ListWatch:
         api: Api,
         path: str,
         kind: str,
-        selector: str,
+        selector: tuple[str, str],
         handler: Handler,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -77,7 +78,7 @@ class ListWatch:
         self._api = api
         self._path = path
         self._kind = kind
-        self._query = [("labelSelector", selector)]
+        self._query = [selector]
         self._handler = handler
         self._clock = clock
         self._jitter = jitter
@@ -199,7 +200,8 @@ class Watches:
                 partial(self._pods.saw, scope),
                 enqueue_until_stopped,
             )
-            self._start(f"/api/v1{scope}/pods", "Pod", naming.NAME_LABEL, handler)
+            labelled = ("labelSelector", naming.NAME_LABEL)
+            self._start(f"/api/v1{scope}/pods", "Pod", labelled, handler)
             for api_version, kind in OWNED_KINDS:
                 path = f"{prefix(api_version)}{scope}/{PLURALS[kind]}"
                 handler = Handler(
@@ -207,10 +209,22 @@ class Watches:
                     self._owned.on_event,
                     enqueue_until_stopped,
                 )
-                selector = f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}"
-                self._start(path, kind, selector, handler)
+                managed = ("labelSelector", f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}")
+                self._start(path, kind, managed, handler)
 
-    def _start(self, path: str, kind: str, selector: str, handler: Handler) -> None:
+    def follow_config_map(
+        self, namespace: str, name: str, published: Callable[[Manifest], None]
+    ) -> None:
+        """Watch one ConfigMap from now on.
+
+        Args:
+            published: called in the watch's thread with the ConfigMap as it is, and as it becomes.
+        """
+        handler = config_map_handler(published)
+        path = f"/api/v1/namespaces/{namespace}/configmaps"
+        self._start(path, "ConfigMap", ("fieldSelector", f"metadata.name={name}"), handler)
+
+    def _start(self, path: str, kind: str, selector: tuple[str, str], handler: Handler) -> None:
         list_watch = ListWatch(self._api, path, kind, selector, handler)
         applied = self._applied.setdefault(kind, threading.Event())
 
@@ -222,6 +236,21 @@ class Watches:
                 waited_for.wait(delay)
 
         threading.Thread(target=follow, name=f"watch-{kind}", daemon=True).start()
+
+
+def config_map_handler(published: Callable[[Manifest], None]) -> Handler:
+    """Return a handler that passes on what is there: a deletion changes nothing."""
+
+    def on_list(items: list[Manifest], _: int | None) -> set[ObjectKey]:
+        for item in items:
+            published(item)
+        return set()
+
+    def on_event(event: Manifest) -> None:
+        if event["type"] != "DELETED":
+            published(event["object"])
+
+    return Handler(on_list, on_event, lambda _: None)
 
 
 def _pods_listed(

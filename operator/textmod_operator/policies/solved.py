@@ -11,6 +11,8 @@ from textmod_operator.api.policies import Action, Explanation
 from textmod_operator.policies.histogram import Expected
 from textmod_operator.policies.record import Record
 
+_DAY = 86_400
+
 FindingReason = Literal["UnknownLabel", "PrecisionUnreachable", "ModelUnknown", "RateUnknown"]
 
 
@@ -37,7 +39,21 @@ class SolvedRule:
     expected: Expected | None = None
     """None where the model or the threshold is not known."""
     share: float | None = None
-    """Of all texts, those that this rule decides, from 0 to 1: no earlier rule holds for them."""
+    """Of all texts, those that this rule holds for, from 0 to 1, and no earlier one."""
+
+    def decided(self, rate: float | None) -> float | None:
+        """Of all texts, those that this rule decides, from 0 to 1: its budget is spent on no more;
+        None where that is not known.
+
+        Args:
+            rate: texts a second; None: not known.
+        """
+        if self.share is None or self.budget_per_day is None:
+            return self.share
+        if rate is None:
+            return None
+        budget = self.budget_per_day / _DAY
+        return min(self.share, budget / rate) if rate else self.share
 
 
 @dataclass(frozen=True)
@@ -59,22 +75,23 @@ class SolvedPolicy:
 
         What a budget leaves over is counted as `otherwise`.
         """
-        if rate is None:
+        left = self.left_over(rate)
+        if rate is None or left is None:
             return None
-        left = 1.0
         actions: dict[Action, float] = {}
         for rule in self.rules:
-            if rule.at_least is None:
-                continue
-            if rule.share is None:
-                return None
-            taken = rule.share * rate
-            if rule.budget_per_day is not None:
-                taken = min(taken, rule.budget_per_day / 86_400)
-            actions[rule.action] = actions.get(rule.action, 0.0) + taken
-            left -= taken / rate if rate else rule.share
-        actions[self.otherwise] = actions.get(self.otherwise, 0.0) + max(0.0, left) * rate
+            taken = (rule.decided(rate) or 0.0) * rate
+            if rule.at_least is not None:
+                actions[rule.action] = actions.get(rule.action, 0.0) + taken
+        actions[self.otherwise] = actions.get(self.otherwise, 0.0) + left * rate
         return actions
+
+    def left_over(self, rate: float | None) -> float | None:
+        """Of all texts, those that `otherwise` decides, from 0 to 1; None where not known."""
+        parts = [rule.decided(rate) for rule in self.rules if rule.at_least is not None]
+        if None in parts:
+            return None
+        return max(0.0, 1.0 - sum(part or 0.0 for part in parts))
 
 
 @dataclass(frozen=True)

@@ -78,20 +78,26 @@ class TrustedProxy:
 
 
 def follow_front_proxy(
-    trusted: TrustedProxy, read: Callable[[], FrontProxy | None], interval: float
+    trusted: TrustedProxy, follow: Callable[[Callable[[FrontProxy], None]], None]
 ) -> None:
-    """Read the published front proxy every `interval` seconds, in the background."""
+    """Trust what is published from now on; call it on the running loop.
 
-    async def follow() -> None:
-        while True:
-            await asyncio.sleep(interval)
-            try:
-                if trusted.update(await asyncio.to_thread(read)):
-                    logger.info("the API server's front proxy has a new certificate authority")
-            except (ClusterError, OSError, ValueError) as error:  # ssl.SSLError is an OSError
-                logger.warning("read the front proxy: %s; keeping the last one", error)
+    Args:
+        follow: calls, in any thread, with every front proxy that is published.
+    """
+    loop = asyncio.get_running_loop()
 
-    _background.add(asyncio.create_task(follow()))
+    def trust(published: FrontProxy) -> None:
+        try:
+            if trusted.update(published):
+                logger.info("the API server's front proxy has a new certificate authority")
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            logger.warning("read the front proxy: %s; keeping the last one", error)
+
+    def publish(published: FrontProxy) -> None:
+        loop.call_soon_threadsafe(trust, published)
+
+    follow(publish)
 
 
 async def follow_certificate(
