@@ -9,8 +9,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # no package of ours: see the bench
 
+from autoscaling.__main__ import POLICIES
 from autoscaling.hpa import Hpa
-from autoscaling.simulator import Run, State, World, simulate
+from autoscaling.policies import rivals
+from autoscaling.simulator import Policy, Run, State, World, simulate, simulate_all
 from autoscaling.traces import Trace
 
 
@@ -52,3 +54,10 @@ def test_what_is_asked_for_is_ready_after_the_start_time() -> None:
     ready = run({7: 3}).ready.tolist()
     assert ready[11] == 1
     assert ready[13] == 3
+
+
+def test_every_law_of_the_bench_runs() -> None:
+    arrivals = np.full((40, 4), 60.0)
+    laws: list[Policy] = [*(make() for make in POLICIES.values()), *rivals(100.0)]
+    runs = simulate_all(Trace("short", arrivals), World(start=5.0), laws)
+    assert all(run.replicas.min() >= 1 for run in runs)
