@@ -7,7 +7,7 @@ their intervals (`intervals`); with too few labels a figure is unknown, in words
 """
 
 from textmod_console.measurement.estimates import Total
-from textmod_console.measurement.evidence import Bin, Evidence, evidence
+from textmod_console.measurement.evidence import Bin, Evidence, centre, evidence
 from textmod_console.measurement.opinions import Opinion, agreement, label_of
 from textmod_console.measurement.values import Estimate, Quality
 from textmod_console.measurement.window import (
@@ -34,6 +34,7 @@ __all__ = [
     "Quality",
     "Total",
     "agreement",
+    "centre",
     "evidence",
     "label_of",
     "labelled",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import floor, log
+from math import exp, floor, log
 from typing import Final
 
 from textmod_console.measurement.sums import Labelled, Stratum
@@ -37,6 +37,16 @@ class Evidence:
     """Kish's effective sample size."""
 
 
+def centre(score: float) -> float:
+    """Return the score in the middle of its bin: texts with the same can be counted together."""
+    return 1 / (1 + exp(-(_place(score) + 0.5) * WIDTH))
+
+
+def _place(score: float) -> int:
+    inner = min(max(score, _EDGE), 1 - _EDGE)
+    return floor(log(inner / (1 - inner)) / WIDTH)
+
+
 def evidence(texts: Iterable[Labelled]) -> Evidence:
     """Return the histogram of texts that have a label; those without a score are left out."""
     sums: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -45,8 +55,7 @@ def evidence(texts: Iterable[Labelled]) -> Evidence:
         if one.score is None:
             continue
         whole.add(one)
-        score = min(max(one.score, _EDGE), 1 - _EDGE)
-        place = floor(log(score / (1 - score)) / WIDTH)
+        place = _place(one.score)
         sums[place][0] += one.times * one.weight * one.label
         sums[place][1] += one.times * one.weight * (1 - one.label)
     bins = tuple(Bin(place * WIDTH, *sums[place]) for place in sorted(sums))

@@ -1,0 +1,245 @@
+"""Read what measurement needs: the items of four weeks with their decisions, alike ones as one.
+
+A scan of a million items takes seconds of a core that reviewers wait for too: it pauses between
+rows, is made by one thread at a time, and not again before it is a minute old.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from math import log10
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Row, func, select
+
+from textmod_console.measurement import (
+    MEMORY,
+    WINDOW,
+    Asked,
+    Chosen,
+    Evidence,
+    Opinion,
+    Quality,
+    agreement,
+    centre,
+    evidence,
+    label_of,
+    labelled,
+    quality,
+    window,
+)
+from textmod_console.store.engine import Database
+from textmod_console.store.schema import decisions, items, micros, moment
+
+KEPT_SECONDS: Final = 60.0
+COST: Final = 20
+"""A scan is not made again before this many times as long as it took."""
+_CHUNK: Final = 500
+_PAUSE_SECONDS: Final = 0.002
+
+
+class Kind(NamedTuple):
+    """What items have in common that are counted together."""
+
+    is_inside: bool
+    """In the window, not in the weeks before it."""
+    model: str
+    name: str
+    """Of the label that decided."""
+    probability: float
+    flagged: bool
+    policies: tuple[str, ...]
+    score: float | None
+    label: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one scan found."""
+
+    quality: Quality
+    model: str | None
+    """Digest of the model of the newest verdict; the evidence is of it alone."""
+    evidence: dict[str, Evidence]
+    """By label."""
+
+
+@dataclass(slots=True)
+class _Scan:
+    counts: Counter[Kind] = field(default_factory=Counter)
+    several: list[list[Opinion]] = field(default_factory=list)
+    """The decisions of items in the window that have several."""
+    model: str | None = None
+
+
+class Measuring:
+    """The figures of the newest window that can be judged; may be used from several threads.
+
+    Args:
+        delay: how long verdicts wait for their labels.
+        minimum: fewest labels that anything is said from.
+        clock: the moment, with a time zone.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        delay: timedelta,
+        minimum: int,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._delay = delay
+        self._minimum = minimum
+        self._now = clock
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._held: tuple[float, Figures] | None = None
+        """Until when they are kept, and the figures."""
+
+    def figures(self) -> Figures:
+        """Return the figures, a minute old at most unless they are costly. Raises RecordError."""
+        with self._lock:
+            began = self._monotonic()
+            if self._held is None or began >= self._held[0]:
+                found = self._measured()
+                took = self._monotonic() - began
+                self._held = (began + max(KEPT_SECONDS, COST * took), found)
+            return self._held[1]
+
+    def quality(self) -> Quality:
+        """Return the figures of the window. Raises RecordError."""
+        return self.figures().quality
+
+    def _measured(self) -> Figures:
+        now = self._now()
+        since, until = window(now, self._delay)
+        with self._database.read() as connection:
+            found = _scan(connection, until - MEMORY * WINDOW, since, until)
+            decided = _decided(connection, now - WINDOW)
+        asked = Asked(since, until, self._minimum, _scarcest(found.counts))
+        inside = [_chosen(kind, n) for kind, n in found.counts.items() if kind.is_inside]
+        judged = quality(inside, asked, decided, agreement(found.several))
+        of_model = [(kind, n) for kind, n in found.counts.items() if kind.model == found.model]
+        names = sorted({kind.name for kind, _ in of_model})
+        by_label = {
+            name: evidence(
+                labelled([_chosen(kind, n) for kind, n in of_model if kind.name == name])
+            )
+            for name in names
+        }
+        return Figures(judged, found.model, by_label)
+
+
+def _evidence(found: _Scan) -> dict[str, Evidence]:
+    by_label: defaultdict[str, list[Chosen]] = defaultdict(list)
+    for kind, times in found.counts.items():
+        if kind.model == found.model:
+            by_label[kind.name].append(_chosen(kind, times))
+    return {name: evidence(labelled(ones)) for name, ones in sorted(by_label.items())}
+
+
+def _chosen(kind: Kind, times: int) -> Chosen:
+    return Chosen(
+        kind.probability, kind.flagged, kind.policies, kind.score, kind.label, times=times
+    )
+
+
+def _scarcest(counts: Iterable[Kind]) -> dict[str | None, float]:
+    """By policy, None for all: the heaviest weight of a flagged item."""
+    found: dict[str | None, float] = {}
+    for kind in counts:
+        names: list[str | None] = [*kind.policies, *([None] if kind.flagged else [])]
+        for name in names:
+            found[name] = max(found.get(name, 0.0), 1 / kind.probability)
+    return found
+
+
+def _decided(connection: Connection, since: datetime) -> int:
+    query = select(func.count()).where(
+        decisions.c.at >= micros(since),
+        decisions.c.actor_kind == "Human",
+        decisions.c.decision != "Skip",
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _scan(connection: Connection, first: datetime, since: datetime, until: datetime) -> _Scan:
+    query = (
+        select(
+            items.c.id,
+            items.c.request,
+            items.c.requested_at,
+            decisions.c.body,
+            decisions.c.at,
+        )
+        .select_from(items.outerjoin(decisions, decisions.c.item == items.c.item))
+        .where(items.c.requested_at >= micros(first), items.c.requested_at < micros(until))
+        .order_by(items.c.requested_at, items.c.id)
+    )
+    rows = connection.execution_options(yield_per=_CHUNK).execute(query)
+    found, begin = _Scan(), micros(since)
+    for _, same in groupby(_paused(rows), key=lambda row: row.id):
+        of_item = list(same)
+        request = json.loads(of_item[0].request)
+        name = request["label"]
+        opinions = [_opinion(row, name) for row in of_item if row.body is not None]
+        is_inside = of_item[0].requested_at >= begin
+        kind = _kind(request, name, label_of(opinions), is_inside=is_inside)
+        found.counts[kind] += 1
+        found.model = kind.model or found.model
+        if is_inside and len(opinions) > 1:
+            found.several.append(opinions)
+    return found
+
+
+def _paused(rows: Iterable[Any]) -> Iterator[Row[Any]]:
+    for number, row in enumerate(rows):
+        if number % _CHUNK == _CHUNK - 1:
+            time.sleep(_PAUSE_SECONDS)
+        yield row
+
+
+def _kind(request: dict[str, Any], name: str, label: float | None, *, is_inside: bool) -> Kind:
+    acted = request.get("policies") or [
+        {"name": reason["policy"]}
+        for reason in request.get("reasons", ())
+        if reason["kind"] == "Policy" and reason.get("policy")
+    ]
+    score = request.get("scores", {}).get(name)
+    return Kind(
+        is_inside=is_inside,
+        model=request.get("model", ""),
+        name=name,
+        probability=_rounded(request["selection"]["probability"]),
+        flagged=bool(request.get("flagged")),
+        policies=tuple(sorted({one["name"] for one in acted})),
+        score=None if score is None else centre(score),
+        label=label,
+    )
+
+
+def _rounded(probability: float) -> float:
+    """Three digits: a probability that changes a little all the time makes few kinds of items."""
+    return min(1.0, round(probability, 3 - int(log10(probability)))) if probability < 1 else 1.0
+
+
+def _opinion(row: Row[Any], name: str) -> Opinion:
+    body = json.loads(row.body)
+    return Opinion(
+        id=body["id"],
+        actor=body["actor"],
+        kind=body["actorKind"],
+        label=body.get("labels", {}).get(name),
+        at=moment(row.at),
+        supersedes=body.get("supersedes"),
+        retracts=body.get("retracts"),
+    )

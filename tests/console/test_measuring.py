@@ -1,0 +1,127 @@
+"""What the internal port says of quality and evidence, from the database's items and decisions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+import pytest
+from desk_world import RANDOM, START, World, request
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from textmod_console.errors import RecordError
+from textmod_console.events import Decision, DecisionName, Tool, labels_of
+from textmod_console.internal import figures
+from textmod_console.store import projection
+from textmod_console.store.measuring import Figures, Measuring
+
+OLD = START - timedelta(days=4)
+
+
+def decide(world: World, item: str, decision: DecisionName, actor: str = "ann", **fields) -> None:
+    given = {
+        "id": f"{item}-{actor}",
+        "labels": labels_of(decision, "removed"),
+        "actor_kind": "Human",
+        "tool": Tool(name="test", version="1"),
+        "at": OLD + timedelta(hours=1),
+    }
+    one = Decision(item=item, decision=decision, actor=actor, **(given | fields))
+    with world.database.write() as connection:
+        assert projection.add_decision(connection, one, one.value().decode())
+
+
+def review(world: World, name: str, number: int, decision: DecisionName | None, **fields) -> None:
+    world.ask(*(request(f"{name}/{n}", at=OLD, **fields) for n in range(number)))
+    for n in range(number if decision else 0):
+        decide(world, f"{name}/{n}", decision or "Skip")
+
+
+def measuring(world: World, **fields) -> Measuring:
+    given = {"minimum": 20, "clock": lambda: world.now}
+    return Measuring(world.database, timedelta(hours=72), **(given | fields))
+
+
+def client(measure) -> TestClient:
+    return TestClient(Starlette(routes=figures.routes(measure)))
+
+
+@pytest.fixture
+def reviewed(world: World) -> World:
+    """30 flagged texts, of which 24 are right; of the random sample 1 of 40 was missed."""
+    review(world, "right", 24, "Remove", scores={"removed": 0.9})
+    review(world, "wrong", 6, "Approve", scores={"removed": 0.7})
+    review(world, "missed", 1, "Remove", blind=True, scores={"removed": 0.3})
+    review(world, "passed", 39, "Approve", blind=True, scores={"removed": 0.1})
+    return world
+
+
+def test_quality_is_in_the_form_of_the_status(reviewed: World) -> None:
+    found = client(measuring(reviewed).figures).get("/quality").json()
+    assert found["window"] == {"from": "2026-11-17T12:00:00Z", "to": "2026-11-24T12:00:00Z"}
+    assert found["precision"]["value"] == 0.8
+    assert (found["precision"]["low"], found["precision"]["high"]) == (0.6269, 0.9049)
+    assert found["precision"]["labels"] == 30
+    assert found["recall"]["labels"] == 70
+    assert 0.02 < found["recall"]["low"] < 24 / 224 < found["recall"]["high"] < 0.5
+    assert found["policies"][0]["name"] == "spam"
+    assert found["policies"][0]["precision"]["value"] == 0.8
+    assert found["reviewedPerDay"] == 10.0
+    assert "agreement" not in found
+    assert "reason" not in found
+
+
+def test_evidence_is_weighted_and_of_the_newest_model_alone(reviewed: World) -> None:
+    review(reviewed, "other", 5, "Remove", model="sha256:old", scores={"removed": 0.5})
+    reviewed.ask(request("newest", at=OLD + timedelta(minutes=1), scores={"removed": 0.9}))
+    found = client(measuring(reviewed).figures).get("/evidence").json()
+    assert found["model"] == "sha256:ab"
+    label = found["labels"]["removed"]
+    assert label["labels"] == 70
+    # ln(0.9 / 0.1) = 2.197, in [2.0, 2.25); the texts not yet decided are stood for by the others.
+    (top,) = (one for one in label["bins"] if one["logit"] == 2.0)
+    assert (top["positive"], top["negative"]) == (pytest.approx(24 * 31 / 30), 0.0)
+    (low,) = (one for one in label["bins"] if one["logit"] == -2.25)
+    assert low["negative"] == pytest.approx(39 / RANDOM.probability)
+
+
+def test_without_labels_everything_is_unknown_and_says_why(world: World) -> None:
+    found = client(measuring(world).figures).get("/quality").json()
+    assert found["precision"] == {"labels": 0, "effective": 0.0}
+    assert "there are 0 labels of flagged texts" in found["reason"]
+    assert found["policies"] == []
+
+
+def test_verdicts_that_still_wait_for_their_labels_are_not_judged(world: World) -> None:
+    world.ask(*(request(f"new/{n}", at=START - timedelta(hours=71)) for n in range(30)))
+    for n in range(30):
+        decide(world, f"new/{n}", "Remove")
+    assert measuring(world).quality().precision.labels == 0
+    world.wait(hours=2)
+    assert measuring(world).quality().precision.labels == 30
+
+
+def test_two_peoples_decisions_are_compared(reviewed: World) -> None:
+    decide(reviewed, "right/0", "Remove", "bob")
+    decide(reviewed, "right/1", "Approve", "bob", supersedes="right/1-ann")
+    found = measuring(reviewed).quality()
+    assert found.agreement == 0.5
+    assert found.precision.value == pytest.approx(23 / 30)
+
+
+def test_a_costly_scan_is_not_made_again_soon(reviewed: World) -> None:
+    moments = iter([0.0, 10.0, 199.0, 201.0, 202.0])
+    slow = measuring(reviewed, monotonic=lambda: next(moments))
+    first = slow.figures()
+    assert slow.figures() is first
+    assert slow.figures() is not first
+
+
+def test_a_database_that_does_not_answer_is_no_figure() -> None:
+    def fails() -> Figures:
+        raise RecordError("the database can't be used (Timeout).")
+
+    answer: httpx.Response = client(fails).get("/quality")
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "the database can't be used (Timeout)."}
