@@ -147,6 +147,11 @@ class MemoryDesk:
             for d in found.decided
         )]  # fmt: skip
 
+    def escalated(self, limit: int = 100) -> list[str]:
+        self._fail()
+        waiting = [c for c in self.cards.values() if c.decided[-1:] and self._last(c) == "Escalate"]
+        return [c.item for c in waiting][:limit]
+
     def counts(self) -> QueueCounts:
         self._fail()
         waiting = [c for c in self.cards.values() if not self._settled(c)]
@@ -182,6 +187,9 @@ class MemoryDesk:
     def acts(self) -> list[str]:
         """Return the acts of the audit, in order."""
         return [r.act for r in self.records]
+
+    def _last(self, found: Card) -> str:
+        return found.decided[-1].decision
 
     def _settled(self, found: Card) -> bool:
         return bool(found.decided)

@@ -33,6 +33,7 @@ from textmod_console.errors import (
     NotFoundError,
     RecordError,
 )
+from textmod_console.pages import words
 from textmod_console.pages.cookies import EXPOSURE, SESSION, SETTINGS, cookie_name, keep_session
 from textmod_console.pages.exposure import Exposure
 from textmod_console.pages.preferences import Preferences
@@ -202,11 +203,11 @@ class Gate:
 def _refusal(error: Exception) -> RefusedError:
     """Turn an error into a status and a sentence; only errors of the desk speak for themselves."""
     if isinstance(error, NotFoundError):
-        return RefusedError(404, str(error))
+        return RefusedError(404, words.sentence(str(error)))
     if isinstance(error, InvalidAnswerError):
-        return RefusedError(422, str(error))
+        return RefusedError(422, words.sentence(str(error)))
     if isinstance(error, DeskError):
-        return RefusedError(409, str(error))
+        return RefusedError(409, words.sentence(str(error)))
     number = secrets.token_hex(6)
     places = "; ".join(
         f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"

@@ -19,10 +19,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
-from textmod_console.desk import Answer, Card
+from textmod_console.desk import Answer, Card, Entry
 from textmod_console.errors import sentences
 from textmod_console.events import DecisionName, Outcome
 from textmod_console.pages.visit import RefusedError, Visit
+from textmod_console.pages.words import concealed
 
 _MAX_SKIP = 100
 
@@ -70,8 +71,15 @@ def item(visit: Visit) -> Response:
     name = visit.item(visit.path.get("item"))
     card = visit.desk.card(name, visit.name)
     visit.desk.record(visit.name, "reveal", name)
-    history = [_json(entry) for entry in visit.desk.history(name)]
+    history = [_entry(entry, concealed=concealed(card)) for entry in visit.desk.history(name)]
     return JSONResponse(card_json(card) | {"history": history})
+
+
+def _entry(entry: Entry, *, concealed: bool) -> dict[str, Any]:
+    """Return one line of a history; a blind item's score is in none of them."""
+    told: dict[str, Any] = _json(entry)
+    hidden = ("scores", "action", "flagged") if concealed else ()
+    return told | {"detail": {k: v for k, v in told["detail"].items() if k not in hidden}}
 
 
 def decide(visit: Visit) -> Response:

@@ -10,6 +10,7 @@ from textmod_console.access.person import Permission
 from textmod_console.desk import Answer, Card
 from textmod_console.errors import ClaimedByAnotherError, NotFoundError
 from textmod_console.events import DecisionName
+from textmod_console.pages import words
 from textmod_console.pages.cookies import keep_exposure
 from textmod_console.pages.marking import has_markers, segments
 from textmod_console.pages.rendering import item_url, queue_url, render
@@ -63,14 +64,13 @@ def card_values(visit: Visit, card: Card) -> dict[str, Any]:
 
 def shows_score(visit: Visit, card: Card) -> bool:
     """Whether a page shows the score: never while an undecided item is blind."""
-    hidden = card.blind and not card.decided
-    return card.scores is not None and visit.preferences.scores and not hidden
+    return card.scores is not None and visit.preferences.scores and not words.concealed(card)
 
 
 def shows_explanation(visit: Visit, card: Card) -> bool:
     """Whether a page underlines spans."""
-    hidden = card.blind and not card.decided
-    return card.explanation is not None and visit.preferences.scores and not hidden
+    allowed = visit.preferences.scores and not words.concealed(card)
+    return card.explanation is not None and allowed
 
 
 def _wanted(visit: Visit, passed: tuple[str, ...]) -> Card | None:
@@ -80,7 +80,7 @@ def _wanted(visit: Visit, passed: tuple[str, ...]) -> Card | None:
     try:
         return visit.desk.claim(visit.item(item), visit.name)
     except (ClaimedByAnotherError, NotFoundError) as error:
-        raise RefusedError(409, f"{error} Go on with the next text.") from None
+        raise RefusedError(409, words.sentence(str(error))) from None
 
 
 def _notice(visit: Visit) -> dict[str, str] | None:

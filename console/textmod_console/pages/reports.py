@@ -11,6 +11,7 @@ from textmod_console.pages.rendering import render
 from textmod_console.pages.visit import RefusedError, Visit
 
 AUDIT_PAGE = 50
+ESCALATED = 100
 
 
 def item(visit: Visit) -> Response:
@@ -24,6 +25,11 @@ def item(visit: Visit) -> Response:
     if not readable:
         values |= {"parts": (), "context": (), "author": ()}
     return render(visit, "item.html", history=visit.desk.history(name), **values)
+
+
+def escalated(visit: Visit) -> Response:
+    """Show the texts that wait for a lead."""
+    return render(visit, "escalated.html", items=visit.desk.escalated(ESCALATED))
 
 
 def quality(visit: Visit) -> Response:

@@ -44,6 +44,7 @@ PAGES: Final = (
     Page("POST", "/queue/undo", queue.undo, (_SEE, _DECIDE)),
     Page("POST", "/queue/release", queue.release, (_SEE, _DECIDE)),
     Page("GET", "/items/{item:path}", reports.item, (_READ,)),
+    Page("GET", "/escalated", reports.escalated, (_SEE, _DECIDE, _READ)),
     Page("GET", "/quality", reports.quality, (_READ,)),
     Page("GET", "/policies", reports.policies, (_READ,)),
     Page("GET", "/audit", reports.audit, (_AUDIT,)),

@@ -18,11 +18,17 @@ PAST = {
 }
 
 
+def concealed(card: Card) -> bool:
+    """Whether nobody has said yet what a blind text is, so that nobody may see its score."""
+    judged = any(d.labels and d.actor_kind != "Automation" for d in card.decided)
+    return card.blind and not judged
+
+
 def why(card: Card) -> str:
     """Return one sentence: why this text is in the queue, and what happens to it meanwhile."""
     if card.appeal is not None:
         return "Somebody appeals against an earlier decision: please look again."
-    if card.blind and not card.decided:
+    if concealed(card):
         return (
             "Chosen at random to measure the model; score and policy stay hidden until you decide."
         )
@@ -77,6 +83,19 @@ def waiting(counts: QueueCounts) -> str:
     """Return how much there is to do, in one sentence."""
     held = f", {counts.held:,} of them held back" if counts.held else ""
     return f"{count(counts.open, 'text')} waiting{held}."
+
+
+_TOLD = ("reason", "note", "policy", "seen", "milliseconds", "outcome", "actorKind", "selection")
+
+
+def entry_details(detail: Mapping[str, object]) -> str:
+    """Return what a reader of a history needs; scores stay out of it, for some items are blind."""
+    return details({name: detail[name] for name in _TOLD if name in detail})
+
+
+def sentence(words: str) -> str:
+    """Return an error's words as a sentence of a page."""
+    return words[:1].upper() + words[1:]
 
 
 def details(detail: Mapping[str, object]) -> str:
