@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 
 from textmod_model.scoring.compiled import Compiled, Floats, Integers, Memory
-from textmod_model.scoring.contributions import Batch, Found
+from textmod_model.scoring.contributions import Batch, Curve, Found
 from textmod_model.scoring.explaining import Explainer, Pass
 from textmod_model.scoring.explanation import Asked, Explanation
 from textmod_model.scoring.lookup import Indices
@@ -135,15 +135,14 @@ class CompiledBackend:
 
         An error leaves the backend as good as new.
         """
-        wanted = set(map(id, texts))
         found: dict[str, _Explained] = {}
+        rest = texts
         try:
             for sent, done in self._last:
-                if done.generation == self.memo.generation:
-                    rows = [row for row, one in enumerate(map(id, sent)) if one in wanted]
-                    own = [sent[row] for row in rows]
-                    if rows:
-                        found.update(zip(own, explain(done, rows, own), strict=True))
+                rows = _rows_of(rest, sent) if done.generation == self.memo.generation else []
+                if rows:
+                    own, rest = rest[: len(rows)], rest[len(rows) :]
+                    found.update(zip(own, explain(done, rows, own), strict=True))
             missing = [text for text in dict.fromkeys(texts) if text not in found]
             for part in _slices(missing) if missing else ():
                 done = self._pass(part)
@@ -187,17 +186,18 @@ class CompiledBackend:
         indices = self._find(chunks)
         words = self._words(indices)
         breaks = np.flatnonzero(indices == BREAK_INDEX)
-        starts = np.concatenate(([0], breaks[:-1] + 1))
+        bounds = np.concatenate(([0], breaks + 1))
+        starts = bounds[:-1]
         notes = self.memo.columns().notes[indices]
         noted = np.flatnonzero(notes)
         corrected = self._correct(words, texts, chunks, indices, noted[notes[noted] & 1 == 1])
         decisions = self._intercept + words.decisions
-        numbers = np.zeros((len(texts), 0))
+        curve: Curve | None = None
         if self._model.grams:
             decisions += self._letters(indices, starts)
         if len(self._model.means):
-            numbers = self._numbers(indices, starts, words.vectors)
-            decisions += self._curve(numbers)
+            curve = self._curve(self._numbers(indices, starts, words.vectors))
+            decisions += self._of_curve(curve)
         again: Pass | None = None
         rest: dict[int, str] = {}
         if as_written and len(noted):
@@ -212,8 +212,8 @@ class CompiledBackend:
         reread = {row: at for at, row in enumerate(rest)}
         generation = self.memo.generation
         having = words.vectors[:, -1] if words.vectors.shape[1] else np.zeros(len(texts))
-        batch = Batch(indices, words.found, numbers, having)
-        return Pass(texts, chunks, starts, batch, decisions, corrected, reread, again, generation)
+        batch = Batch(indices, words.found, curve, having)
+        return Pass(texts, chunks, bounds, batch, decisions, corrected, reread, again, generation)
 
     def _suspects(
         self, said: Integers, places: Indices, breaks: Indices, starts: Indices
@@ -281,13 +281,22 @@ class CompiledBackend:
         raw = np.concatenate((mean_of_root(vectors), shape(marks, chunks)), axis=1)
         return np.asarray((raw - model.means) / model.deviations)
 
-    def _curve(self, standardized: Floats) -> Floats:
+    def _curve(self, numbers: Floats) -> Curve:
+        """Bend the standardized numbers of texts."""
+        bent = squashed(numbers)
+        pulls = []
+        for head in self._heads:
+            pull = product(bent, head.quadratic)
+            pull += head.bend
+            pulls.append(pull)
+        return Curve(numbers, bent, pulls)
+
+    def _of_curve(self, curve: Curve) -> Floats:
         """Return the part of the decision values that comes from word vectors and shape."""
-        bent = squashed(standardized)
         return _beside(
             [
-                product(standardized, head.straight) + _form(bent, head.bend, head.quadratic)
-                for head in self._heads
+                product(curve.numbers, head.straight) + np.asarray((pull * curve.bent).sum(axis=1))
+                for head, pull in zip(self._heads, curve.pulls, strict=True)
             ]
         )
 
@@ -351,12 +360,17 @@ def _beside(labels: list[Floats]) -> Floats:
     return labels[0] if len(labels) == 1 else np.column_stack(labels)
 
 
-def _form(bent: Floats, bend: Floats, quadratic: Floats) -> Floats:
-    """Return s·Q·s + r·s of each row s."""
-    terms = product(bent, quadratic)
-    terms += bend
-    terms *= bent
-    return np.asarray(terms.sum(axis=1))
+def _rows_of(texts: Sequence[str], sent: Sequence[str]) -> list[int]:
+    """Return where the first of `texts` are in a batch, as far as they are there in this order."""
+    rows: list[int] = []
+    begin = 0
+    for text in texts:
+        try:
+            rows.append(sent.index(text, begin))  # mostly the same object, so comparing is quick
+        except ValueError:
+            break
+        begin = rows[-1] + 1
+    return rows
 
 
 def _spaced(text: str) -> str:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from textmod_model.scoring.compiled import Compiled, Floats, Integers
 from textmod_model.scoring.lookup import Indices
 from textmod_model.scoring.memo import Columns
-from textmod_model.scoring.vectors import product, squashed
+from textmod_model.scoring.vectors import product
 from textmod_model.text.features import MARKS, SHAPE
 
 _SAID: Final = {
@@ -89,14 +89,24 @@ class Found(NamedTuple):
     """Of each text's TF-IDF vector."""
 
 
+class Curve(NamedTuple):
+    """What scoring found of the numbers of texts, z and s above, each of shape (n, numbers)."""
+
+    numbers: Floats
+    bent: Floats
+    """s, the squashed numbers."""
+    pulls: list[Floats]
+    """Of each label Q·s + r."""
+
+
 class Batch(NamedTuple):
     """Texts as their scoring found them."""
 
     indices: Indices
     """Their chunks', the break behind each text included."""
     found: Found
-    numbers: Floats
-    """z of each text, see above; without columns for a model without vectors and shape."""
+    curve: Curve | None
+    """None for a model without vectors and shape."""
     having: Floats
     """How many words of each text have a vector."""
 
@@ -109,6 +119,8 @@ class Texts(NamedTuple):
     """The place of each text's first chunk among `places`."""
     sizes: Indices
     """How many chunks each has, those around it included."""
+    owners: Indices
+    """Of each of these chunks, which of these texts it is in."""
     places: Indices
     """Of their chunks in the batch, text after text."""
 
@@ -141,14 +153,14 @@ class Contributions:
         words = _words_of(found, texts)
         chunks = self._of_words(found, words, texts, label)
         features = np.zeros((len(texts.rows), len(self.names)))
-        if len(model.means):
-            self._share_curve(batch, words, texts.rows, label, Shares(chunks, features))
+        if batch.curve is not None:
+            self._share_curve(batch, batch.curve, words, label, Shares(chunks, features))
         if model.grams:
             own = batch.indices[texts.places]
             mass = np.add.reduceat(known.mass[own], texts.starts)
             roots = np.sqrt(np.where(mass > 0, mass, 1))
             weight = known.weight if known.weight.ndim == 1 else known.weight[:, label]
-            chunks += weight[own] / np.repeat(roots, texts.sizes)
+            chunks += weight[own] / roots[texts.owners]
         if model.edges:
             first, last = texts.starts, texts.starts + texts.sizes - 1
             features[:, _BEGINNING] = chunks[first]
@@ -193,38 +205,34 @@ class Contributions:
         keys.sort()
         order = keys & ((1 << count) - 1)
         keys >>= count
-        first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)])
-        counts = np.diff(first, append=len(keys))
+        group = np.zeros(len(keys), np.int64)
+        np.cumsum(keys[1:] != keys[:-1], out=group[1:])
+        counts = np.bincount(group)
         parts = np.empty(len(keys))
-        parts[order] = np.repeat((np.log(counts) + 1) / counts, counts)
+        parts[order] = ((np.log(counts) + 1) / counts)[group]
         return parts
 
     def _share_curve(
-        self, batch: Batch, words: "_Words", rows: Indices, label: int, shares: Shares
+        self, batch: Batch, curve: Curve, words: "_Words", label: int, shares: Shares
     ) -> None:
         """Add the shares of word vectors and shape."""
-        model, head, size = self._model, self._heads[label], self._dimensions
-        numbers, having = batch.numbers[rows], batch.having[rows]
-        bent = squashed(numbers)
-        ratio = np.divide(bent, numbers, out=np.ones_like(bent), where=numbers != 0)
-        slopes = head.straight + ratio * (product(bent, head.quadratic) + head.bend)
+        model, size, rows = self._model, self._dimensions, words.rows
+        numbers, having = curve.numbers[rows], batch.having[rows]
+        ratio = np.ones_like(numbers)
+        np.divide(curve.bent[rows], numbers, out=ratio, where=numbers != 0)
+        slopes = self._heads[label].straight + ratio * curve.pulls[label][rows]
         shares.features[:, : _LENGTH + 1] = product((slopes * numbers)[:, size:], _NAME_OF_SHAPE)
         slopes = slopes[:, :size] / model.deviations[:size]
         means = product(slopes, model.means[:size])
         shares.features[:, _NO_WORDS] = np.where(having > 0, 0, -means)
-        having = np.maximum(having, 1)
-        slopes /= np.sqrt(having)[:, None]
-        means /= having
+        # Behind the slopes comes what a word that has a vector has of the mean.
+        having = np.maximum(having, 1)[:, None]
+        slopes = np.concatenate((slopes / np.sqrt(having), -means[:, None] / having), axis=1)
         for block in words.blocks(batch.found.tokens):
-            found = np.take(self._table, block.ids, axis=0).astype(np.float64)
-            edges = np.flatnonzero(np.diff(block.texts, prepend=-1, append=-1)).tolist()
+            found = self._table.take(block.ids, axis=0).astype(np.float64)
             said = np.empty(len(found))
-            for begin, end in pairwise(edges):
-                slope = slopes[block.texts[begin]]
-                for cut in range(begin, end, _FEW):
-                    few = slice(cut, min(cut + _FEW, end))
-                    np.dot(found[few, :-1], slope, out=said[few])
-            said -= found[:, -1] * means[block.texts]  # a word without a vector has none of it
+            for text, few in block.texts:
+                found[few].dot(slopes[text], said[few])
             shares.chunks[:] += np.bincount(block.chunks, said, len(shares.chunks))
 
 
@@ -233,7 +241,8 @@ class _Block(NamedTuple):
 
     ids: Integers
     chunks: Indices
-    texts: Indices
+    texts: list[tuple[int, slice]]
+    """The texts, each with where some of its words are, `_FEW` at most."""
 
 
 class _Words(NamedTuple):
@@ -249,11 +258,20 @@ class _Words(NamedTuple):
 
     def blocks(self, tokens: Integers) -> Iterator[_Block]:
         """Yield ids, chunks and texts of the words in parts, since a text may be long."""
-        places = np.repeat(self.shifts[self.rows], self.sizes) + np.arange(len(self.chunks))
-        texts = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        for begin in range(0, len(places), _BLOCK):
-            part = slice(begin, begin + _BLOCK)
-            yield _Block(tokens[places[part]], self.chunks[part], texts[part])
+        places = self.shifts[self.rows].repeat(self.sizes)
+        places += np.arange(len(places))
+        ids = tokens[places]
+        ends = self.sizes.cumsum()
+        for begin in range(0, len(ids), _BLOCK):
+            end = min(begin + _BLOCK, len(ids))
+            first, last = ends.searchsorted((begin, end - 1), side="right").tolist()
+            cuts = [begin, *ends[first:last].tolist(), end]
+            texts = [
+                (text, slice(cut - begin, min(cut + _FEW, behind) - begin))
+                for text, (at, behind) in enumerate(pairwise(cuts), first)
+                for cut in range(at, behind, _FEW)
+            ]
+            yield _Block(ids[begin:end], self.chunks[begin:end], texts)
 
 
 def _words_of(found: Found, texts: Texts) -> _Words:
@@ -263,6 +281,6 @@ def _words_of(found: Found, texts: Texts) -> _Words:
     shifts = np.zeros(len(found.norms), np.int64)
     first = texts.starts
     begins = found.ends[texts.places[first]] - of_chunks[first]
-    shifts[texts.rows] = begins - (np.cumsum(sizes) - sizes)
-    chunks = np.repeat(np.arange(len(of_chunks)), of_chunks)
+    shifts[texts.rows] = begins - (sizes.cumsum() - sizes)
+    chunks = np.arange(len(of_chunks)).repeat(of_chunks)
     return _Words(chunks, sizes, shifts, texts.rows)

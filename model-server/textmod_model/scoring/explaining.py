@@ -1,7 +1,7 @@
 """From what a batch's scoring found to explanations of some of its texts."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from textmod_model.scoring.compiled import Compiled, Floats, Integers
 from textmod_model.scoring.contributions import (
     Batch,
     Contributions,
+    Curve,
     Found,
     Shares,
     Singles,
@@ -44,8 +45,8 @@ class Pass(NamedTuple):
     """The texts as they were scored: tidy, or undisguised."""
     chunks: Chunks
     """Those of all texts, with the marks between them."""
-    starts: Indices
-    """The place of each text's first chunk."""
+    bounds: Indices
+    """The place of each text's first chunk, and the one behind the last text."""
     batch: Batch
     decisions: Floats
     """Of each text, shape (n,), or (n, labels); those of `reread` texts are those of `again`."""
@@ -63,14 +64,17 @@ class Pass(NamedTuple):
 
     def chosen(self, rows: Sequence[int]) -> Texts:
         """Return some of the texts."""
-        begins = self.starts[rows]
-        sizes = np.append(self.starts[1:], len(self.batch.indices))[rows] - begins
-        cuts = np.cumsum(sizes)
+        those = np.array(rows, np.int64)
+        begins = self.bounds[those]
+        sizes = self.bounds[those + 1] - begins
+        cuts = sizes.cumsum()
         starts = cuts - sizes
-        places = np.repeat(begins - starts, sizes) + np.arange(cuts[-1])
-        return Texts(np.asarray(rows), starts, sizes, places)
+        owners = np.arange(len(those)).repeat(sizes)
+        places = (begins - starts)[owners]
+        places += np.arange(len(owners))
+        return Texts(those, starts, sizes, owners, places)
 
-    def totals(self, rows: Sequence[int], label: int) -> Floats:
+    def totals(self, rows: Sequence[int] | Indices, label: int) -> Floats:
         """Return some texts' decision values of a label."""
         return self.decisions[rows] if self.decisions.ndim == 1 else self.decisions[rows, label]
 
@@ -82,6 +86,7 @@ class Explainer:
         self._memo = memo
         self._edges = int(compiled.edges)
         self._bases = np.atleast_1d(compiled.intercept).tolist()
+        self._bases_in_parts = _in_parts(np.atleast_1d(compiled.intercept)).tolist()
         self._grams = grams
         self._contributions = Contributions(compiled, table)
 
@@ -140,57 +145,40 @@ class Explainer:
         shares = self._contributions.shares(self._memo.columns(), done.batch, chosen, label)
         weights, places = _largest(_in_parts(shares.chunks), chosen, most)
         features, columns = _largest_features(_in_parts(shares.features), most)
-        base = int(_in_parts(np.array(self._bases[label])))
-        totals = _in_parts(done.totals(rows, label))
+        base = self._bases_in_parts[label]
+        totals = _in_parts(done.totals(chosen.rows, label))
         others = totals - base - weights.sum(axis=1) - features.sum(axis=1)
-        names = self._contributions.names
-        briefs = []
-        for text, row, spans, weight, feature, column, other, total in zip(
-            sent,
-            rows,
-            self._spans_of(done, chosen, places),
-            (weights / PARTS).tolist(),
-            (features / PARTS).tolist(),
-            columns.tolist(),
-            (others / PARTS).tolist(),
-            (totals / PARTS).tolist(),
-            strict=True,
-        ):
-            tidy = done.texts[row]
-            if tidy != text or not tidy.isascii():
-                told = spans[: sum(map(bool, weight))]
-                spans = _sources(tidy, told, text, offsets)  # noqa: PLW2901  # the better ones
-            briefs.append(
-                {
-                    "offsets": offsets,
-                    "spans": [
-                        {"begin": begin, "end": end, "weight": one}
-                        for (begin, end, _), one in zip(spans, weight, strict=False)
-                        if one
-                    ],
-                    "features": [
-                        {"name": names[at], "weight": one}
-                        for at, one in zip(column, feature, strict=True)
-                        if one
-                    ],
-                    "others": other,
-                    "base": base / PARTS,
-                    "total": total,
-                }
+        briefs: list[dict[str, Any]] = [
+            {
+                "offsets": offsets,
+                "spans": spans,
+                "features": told,
+                "others": other,
+                "base": base / PARTS,
+                "total": total,
+            }
+            for spans, told, other, total in zip(
+                _written_spans(*self._edges_of(done, chosen, places), weights),
+                _written_features(self._contributions.names, columns, features),
+                (others / PARTS).tolist(),
+                (totals / PARTS).tolist(),
+                strict=True,
             )
+        ]
+        for at, (row, text) in enumerate(zip(rows, sent, strict=True)):
+            tidy = done.texts[row]
+            if tidy is not text or not text.isascii():
+                numbers = (places[at] - (chosen.starts[at] + self._edges)).tolist()
+                _lead_back(briefs[at]["spans"], numbers, tidy, text, offsets)
         return briefs
 
-    def _spans_of(self, done: Pass, chosen: Texts, places: Indices) -> list[list[list[int]]]:
-        """Return begin and end in an ASCII text, and which of its chunks it is, of each span."""
+    def _edges_of(self, done: Pass, chosen: Texts, places: Indices) -> tuple[Indices, Indices]:
+        """Return begin and end in an ASCII text of the chunks at these places of each."""
         at = chosen.places[places]
         # A text begins one space behind its beginning, or behind the break before it.
-        before = done.starts[chosen.rows] - (not self._edges)
-        origins = np.where(before < 0, 0, done.chunks.ends[before] + 1)
-        spans = np.stack((done.chunks.starts[at], done.chunks.ends[at], places), axis=2)
-        first = chosen.starts + self._edges
-        spans -= np.stack((origins, origins, first), axis=1)[:, None, :]
-        found: list[list[list[int]]] = spans.tolist()
-        return found
+        before = done.bounds[chosen.rows] - (not self._edges)
+        origins = np.where(before < 0, 0, done.chunks.ends[before] + 1)[:, None]
+        return done.chunks.starts[at] - origins, done.chunks.ends[at] - origins
 
     def _shares_as_a_whole(self, done: Pass, row: int, label: int) -> Shares:
         """Return the shares of a text whose words depend on their neighbours."""
@@ -215,8 +203,12 @@ class Explainer:
             (len(grams[0][0]), len(grams[0][0]) + len(grams[1][0])),
             self._contributions.norm(features),
         )
-        batch = Batch(indices, found, done.batch.numbers[[row]], done.batch.having[[row]])
-        alone = Texts(np.array([0]), texts.starts, texts.sizes, np.arange(len(indices)))
+        curve = done.batch.curve
+        if curve is not None:
+            pulls = [pull[[row]] for pull in curve.pulls]
+            curve = Curve(curve.numbers[[row]], curve.bent[[row]], pulls)
+        batch = Batch(indices, found, curve, done.batch.having[[row]])
+        alone = texts._replace(rows=np.array([0]), places=np.arange(len(indices)))
         return self._contributions.shares(known, batch, alone, label)
 
 
@@ -241,24 +233,68 @@ def _spans(
     return _merged([Span(*path.source(span.begin, span.end), span.weight) for span in spans])
 
 
-def _sources(
-    tidy: str, spans: Sequence[Sequence[int]], sent: str, offsets: Offsets
-) -> list[tuple[int, int, int]]:
-    """Return the spans of the text as sent that chunks of a tidy text come from.
+def _written_spans(
+    begins: Indices, ends: Indices, weights: NDArray[np.int64]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield each text's spans; arrays of shape (n, most), what weighs nothing comes last."""
+    written = [
+        {"begin": begin, "end": end, "weight": weight}
+        for begin, end, weight in zip(
+            begins.ravel().tolist(),
+            ends.ravel().tolist(),
+            (weights / PARTS).ravel().tolist(),
+            strict=True,
+        )
+    ]
+    return _rows(written, weights)
 
-    Tidying mixes no chunks, so none of them overlap.
+
+def _written_features(
+    names: Sequence[str], columns: Indices, weights: NDArray[np.int64]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield each text's features; arrays of shape (n, most), what weighs nothing comes last."""
+    written = [
+        {"name": names[column], "weight": weight}
+        for column, weight in zip(
+            columns.ravel().tolist(), (weights / PARTS).ravel().tolist(), strict=True
+        )
+    ]
+    return _rows(written, weights)
+
+
+def _rows(
+    written: list[dict[str, Any]], weights: NDArray[np.int64]
+) -> Iterator[list[dict[str, Any]]]:
+    """Cut what is written into rows, each without its end that weighs nothing."""
+    width = weights.shape[1]
+    for at, size in enumerate(np.count_nonzero(weights, axis=1).tolist()):
+        yield written[at * width : at * width + size]
+
+
+def _lead_back(
+    spans: Sequence[dict[str, Any]],
+    numbers: Sequence[int],
+    tidy: str,
+    sent: str,
+    offsets: Offsets,
+) -> None:
+    """Correct the spans of a text that is not ASCII, or that was not sent as it was scored.
+
+    `numbers` say which of the tidy text's chunks each span is. Tidying mixes no chunks, so that no
+    spans overlap.
     """
-    found = [(begin, end) for begin, end, _ in spans]
+    found = [(span["begin"], span["end"]) for span in spans]
     if not tidy.isascii():
         chunks = [match.span() for match in _CHUNK.finditer(tidy)]
-        found = [chunks[at] for _, _, at in spans]
+        found = [chunks[number] for number, _ in zip(numbers, spans, strict=False)]
     if tidy != sent:
         path = alignment.tidied(sent)
         whole = alignment.Span(0, len(sent))  # if a step is missing, see `_spans`
         found = [path.source(*span) if path.text == tidy else whole for span in found]
     if offsets == "Utf16":
-        return [(begin, end, 0) for begin, end, _ in utf16(sent, [Span(*one, 0) for one in found])]
-    return [(begin, end, 0) for begin, end in found]
+        found = [(begin, end) for begin, end, _ in utf16(sent, [Span(*one, 0) for one in found])]
+    for span, (begin, end) in zip(spans, found, strict=True):
+        span["begin"], span["end"] = begin, end
 
 
 def _in_parts(weights: Floats) -> NDArray[np.int64]:
@@ -275,9 +311,10 @@ def _largest(
     """
     greatest = (1 << _BITS) - 1
     bits = len(weights).bit_length()
-    keys = np.repeat(np.arange(len(texts.sizes)) << _BITS, texts.sizes)
-    keys += greatest - np.minimum(np.abs(weights), greatest)
-    keys = (keys << bits) + np.arange(len(weights))
+    keys = texts.owners << _BITS
+    keys -= np.minimum(np.abs(weights), greatest)
+    keys <<= bits
+    keys += np.arange(len(keys))
     keys.sort()
     columns = np.arange(max(most, 0))
     at = texts.starts[:, None] + columns
@@ -287,10 +324,14 @@ def _largest(
 
 def _largest_features(weights: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], Indices]:
     """Return each text's largest weights of features, shape (n, most), and which they are."""
-    if not weights.shape[1]:
-        return weights, weights
-    columns = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, : max(most, 0)]
-    return np.take_along_axis(weights, columns, axis=1), columns
+    bits = weights.shape[1].bit_length()
+    keys = np.abs(weights)
+    keys <<= bits
+    keys -= np.arange(1, weights.shape[1] + 1)  # of weights that are written alike the first
+    keys.sort(axis=1)
+    columns: Indices = -keys[:, ::-1][:, : max(most, 0)] & ((1 << bits) - 1)
+    columns -= 1
+    return weights[np.arange(len(weights))[:, None], columns], columns
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:

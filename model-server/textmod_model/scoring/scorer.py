@@ -42,6 +42,8 @@ class Scorer:
     def __init__(self, backend: Backend, labels: int = 1) -> None:
         self._backend = backend
         self._labels = labels
+        # Asked once, since asking takes as long as explaining a text.
+        self._explains = backend if isinstance(backend, Explains) else None
 
     @classmethod
     def from_artifact(cls, artifact: "Artifact") -> "Scorer":
@@ -79,9 +81,9 @@ class Scorer:
         None if the model is not one whose score can be taken apart exactly (a whole spaCy
         pipeline, a kind of model of your own). Never raises on a str.
         """
-        if not isinstance(self._backend, Explains):
+        if self._explains is None:
             return None
-        [explanation] = self._backend.explain([text], label)
+        [explanation] = self._explains.explain([text], label)
         return explanation
 
     def briefs(
@@ -91,9 +93,9 @@ class Scorer:
 
         Those of texts that were scored last cost a fraction of the others.
         """
-        if not isinstance(self._backend, Explains):
+        if self._explains is None:
             return None
-        return list(self._backend.briefs(texts, asked))
+        return list(self._explains.briefs(texts, asked))
 
 
 class _Later:

@@ -68,6 +68,8 @@ def product(rows: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np
     sum that they share depend on how many there are.
     """
     block = max(_ONE_THREAD[right.ndim] // right.size // _KERNEL, 1) * _KERNEL
+    if len(rows) <= block:
+        return np.asarray(rows @ right)
     cuts = [*range(0, max(len(rows) - 1, 1), block), len(rows)]  # a single row is not left over
     result = np.empty((len(rows), *right.shape[1:]))
     for start, end in pairwise(cuts):

@@ -106,11 +106,12 @@ class Judge:
             else self._decode(message.value(), message.headers())
             for message in messages
         ]
-        scores, failures = self._scores(decoded)
+        texts = [text for one in decoded if isinstance(one, Decoded) for text in one.texts]
+        scores, failures = self._scores(texts)
         policies = self._policies()  # once, so that a batch has one version
         rulings = [] if policies is None else self._rulings(policies, messages, decoded, scores)
         try:
-            explained = self._explained(policies, rulings, decoded, failures)
+            explained = self._explained(policies, rulings, texts, failures)
             shared = self._headers.for_batch(self._clock(), decided=policies is not None)
             return self._batch(
                 messages,
@@ -148,13 +149,12 @@ class Judge:
         self,
         policies: Evaluator | None,
         rulings: Sequence[Ruling],
-        decoded: Sequence[Decoded | Refused],
+        texts: Sequence[str],
         failures: dict[int, str],
     ) -> Mapping[int, Explained]:
         """Return the explanations of those texts that are to have one, by place."""
         if policies is None or self._explanations is None:
             return {}
-        texts = [text for one in decoded if isinstance(one, Decoded) for text in one.texts]
         return self._explanations.of_batch(policies, rulings, texts, failures)
 
     def _batch(
@@ -232,11 +232,8 @@ class Judge:
         except RefusedError as error:
             return error.refused
 
-    def _scores(
-        self, decoded: Sequence[Decoded | Refused]
-    ) -> tuple[NDArray[np.float64], dict[int, str]]:
+    def _scores(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], dict[int, str]]:
         """Return the score of every text, and the errors of those that have none, by place."""
-        texts = [text for one in decoded if isinstance(one, Decoded) for text in one.texts]
         failures: dict[int, str] = {}
         parts = [
             self._some_scores(texts[start : start + TEXTS_AT_ONCE], start, failures)
