@@ -156,12 +156,10 @@ def parse(ce_type: str, value: bytes) -> Event | None:
         raise DataError(message) from None
 
 
-def event_type(headers: Iterable[tuple[str, bytes | None]] | None) -> str:
-    """Return the `ce_type` of a Kafka message; empty if it has none."""
-    for name, value in headers or ():
-        if name == "ce_type" and value is not None:
-            return value.decode(errors="replace")
-    return ""
+def header(headers: Iterable[tuple[str, bytes | None]], name: str) -> str:
+    """Return one header of a Kafka message, such as `ce_type`; empty if it is not there."""
+    found = [value for key, value in headers if key == name and value is not None]
+    return found[-1].decode(errors="replace") if found else ""
 
 
 def headers(ce_type: str, ce_id: str, source: str, at: datetime) -> Headers:

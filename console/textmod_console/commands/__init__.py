@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 def add_to(subparsers: "Subparsers") -> None:
     """Add every subcommand; each sets `run`, a function of its arguments to an exit code."""
-    from textmod_console.commands import settings
+    from textmod_console.commands import rebuild, serve, settings, verify
 
-    settings.add(subparsers)
+    for command in (serve, rebuild, verify, settings):
+        command.add(subparsers)

@@ -1,0 +1,72 @@
+"""What every command begins with: settings, the database at this program's version, exit codes."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from textmod_console import settings
+from textmod_console.errors import ConsoleError, RecordError
+from textmod_console.settings import Settings
+from textmod_console.store import migrations
+from textmod_console.store.engine import Database
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a database may take to come up beside us."""
+
+
+def command(
+    work: Callable[[argparse.Namespace, Settings], int],
+) -> Callable[[argparse.Namespace], int]:
+    """Return `work` with the settings, and with errors as one sentence and an exit code."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        try:
+            found = settings.load(os.environ)
+            logging.basicConfig(
+                level=found.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+            )
+            logging.getLogger("alembic").setLevel(logging.WARNING)
+            return work(arguments, found)
+        except ConsoleError as error:
+            sys.stderr.write(f"textmod-console: {error}\n")
+            _leave_message(error)
+            return error.exit_code
+
+    return run
+
+
+def _leave_message(error: ConsoleError) -> None:
+    """Leave the sentence where Kubernetes looks for it."""
+    path = os.environ.get("TEXTMOD_TERMINATION_LOG")
+    if path:
+        try:
+            with open(path, "w") as file:  # noqa: PTH123 - may be a device
+                file.write(str(error))
+        except OSError:
+            return
+
+
+def database(found: Settings, patience: float = PATIENCE_SECONDS) -> Database:
+    """Open the database and bring it to this version.
+
+    Raises:
+        ConfigurationError: its URL or its folder is wrong.
+        RecordError: it did not answer within `patience` seconds.
+    """
+    opened = Database(found.database_url)
+    end = time.monotonic() + patience
+    while True:
+        try:
+            migrations.upgrade(opened)
+        except RecordError as error:
+            if time.monotonic() > end:
+                opened.close()
+                raise
+            logging.getLogger(__name__).warning("%s retrying in 1 s", error)
+            time.sleep(1)
+        else:
+            return opened

@@ -1,0 +1,114 @@
+"""The one door to confluent_kafka: opening the clients, and a message as the store takes it."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as ClientMessage
+
+from textmod_console.errors import RecordError
+from textmod_console.events import header
+from textmod_console.record import aws, kafka_config
+from textmod_console.settings import Settings
+from textmod_console.store.intake import Message
+from textmod_console.store.projection import Place
+
+__all__ = ["Consumer", "Producer", "TopicPartition"]
+
+log = logging.getLogger(__name__)
+REQUEST_SECONDS = 15.0
+"""How long one question to the cluster may take."""
+
+
+def open_consumer(settings: Settings) -> Consumer:
+    """Open a consumer with no partitions yet."""
+    return Consumer(_complete(settings, kafka_config.consumer(settings)))
+
+
+def open_producer(settings: Settings) -> Producer:
+    """Open a transactional producer that has fenced its predecessor. Raises RecordError."""
+    producer = Producer(_complete(settings, kafka_config.producer(settings)))
+    with told("open the feedback topic's producer"):
+        producer.init_transactions(REQUEST_SECONDS)
+    return producer
+
+
+def _complete(settings: Settings, options: kafka_config.Configuration) -> dict[str, Any]:
+    complete: dict[str, Any] = {**options, "error_cb": _error, "logger": log}
+    if settings.kafka_sasl_mechanism == "AWS_MSK_IAM":
+        complete["oauth_cb"] = aws.token
+    return complete
+
+
+def _error(error: KafkaError) -> None:
+    log.info("Kafka client: %s", error.str())
+
+
+@contextmanager
+def told(act: str) -> Iterator[None]:
+    """Turn what the client raises into RecordError."""
+    try:
+        yield
+    except KafkaException as raised:
+        error = raised.args[0]
+        reason = error.str() if isinstance(error, KafkaError) else str(error)
+        raise RecordError(f"can't {act}: {reason}.") from None
+
+
+def partitions(consumer: Consumer, topic: str) -> list[int]:
+    """Return the topic's partitions. Raises RecordError if there is no such topic."""
+    with told(f"look up topic {topic}"):
+        found = consumer.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return sorted(found.partitions)
+
+
+def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Return the first offset that the partition has and the one behind its last."""
+    with told(f"ask for the offsets of topic {topic}"):
+        low, high = consumer.get_watermark_offsets(
+            TopicPartition(topic, partition), timeout=REQUEST_SECONDS
+        )
+        return int(low), int(high)
+
+
+def split(
+    received: Iterable[ClientMessage],
+) -> tuple[list[tuple[str, Message]], dict[tuple[str, int], int]]:
+    """Return the messages by topic, and up to where each partition was read.
+
+    Raises:
+        RecordError: the client says that it can't go on.
+    """
+    messages = []
+    ends: dict[tuple[str, int], int] = {}
+    for one in received:
+        error = one.error()
+        where = (one.topic() or "", one.partition() or 0)
+        if error is None:
+            messages.append((where[0], _message(one)))
+            ends[where] = (one.offset() or 0) + 1
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+            # Control records end a partition that holds transactions; the end lies behind them.
+            ends[where] = max(ends.get(where, 0), one.offset() or 0)
+        elif error.fatal() or not error.retriable():
+            raise RecordError(f"can't read topic {where[0]}: {error.str()}.")
+    return messages, ends
+
+
+def _message(one: ClientMessage) -> Message:
+    headers = [(name, _bytes(value)) for name, value in dict(one.headers() or []).items()]
+    return Message(
+        place=Place(one.partition() or 0, one.offset() or 0),
+        key=_bytes(one.key()),
+        ce_type=header(headers, "ce_type"),
+        ce_id=header(headers, "ce_id"),
+        value=_bytes(one.value()),
+    )
+
+
+def _bytes(value: bytes | str | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

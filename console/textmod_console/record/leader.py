@@ -1,0 +1,139 @@
+"""The loop of the one process that reads and writes the topics.
+
+A term: fence the predecessor, read both topics to their ends, then read and publish in turn. Any
+error ends the term; the next begins with the same two steps.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from textmod_console import metrics
+from textmod_console.errors import ConsoleError
+from textmod_console.record.publisher import Publisher
+from textmod_console.record.reader import Reader
+from textmod_console.settings import Settings
+from textmod_console.store import outbox, queue
+from textmod_console.store.engine import Database
+from textmod_console.store.leadership import Leadership
+from textmod_console.store.schema import head
+
+log = logging.getLogger(__name__)
+READ_SECONDS = 0.2
+HOUSEKEEPING_SECONDS = 10.0
+BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass
+class Standing:
+    """What health and readiness say of the record; written by the leader's thread."""
+
+    leads: bool = False
+    error: str | None = None
+    last_turn: float | None = None
+    """`time.monotonic()` of the last turn of the loop; None before the first."""
+
+
+class Leader:
+    """A thread's work: become the leader, and do the leader's work until told to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Callable[[], datetime],
+        stopping: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._clock = clock
+        self._stopping = stopping
+        self._leadership = Leadership(database)
+        self.standing = Standing()
+
+    def run(self) -> None:
+        """Return once `stopping` is set."""
+        failures = 0
+        while not self._stopping.is_set():
+            self.standing.last_turn = time.monotonic()
+            try:
+                if self._leadership.acquire():
+                    self._lead()
+                failures = 0
+                self.standing.error = None
+                wait = BACK_OFF_SECONDS[1]
+            except ConsoleError as error:
+                self.standing.error = str(error)
+                wait = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
+                failures += 1
+                log.warning("%s retrying in %.1f s", error, wait)
+            finally:
+                self.standing.leads = False
+                metrics.LEADER.set(0)
+            self._stopping.wait(wait)
+        self._leadership.release()
+
+    def _lead(self) -> None:
+        reader = Reader(self._settings, self._database)
+        try:
+            reader.assign()
+            publisher = Publisher(self._settings, self._database)  # from here on nobody else writes
+            catch_up(reader, self._stopping.is_set, self._beat)
+            if self._stopping.is_set():
+                return
+            mark_caught_up(self._database)
+            self.standing.leads = True
+            self.standing.error = None
+            metrics.LEADER.set(1)
+            self._turns(reader, publisher)
+        finally:
+            reader.close()
+
+    def _turns(self, reader: Reader, publisher: Publisher) -> None:
+        next_housekeeping = 0.0
+        while not self._stopping.is_set():
+            self._beat()
+            reader.turn(READ_SECONDS)
+            publisher.turn(self._clock())
+            if time.monotonic() >= next_housekeeping:
+                next_housekeeping = time.monotonic() + HOUSEKEEPING_SECONDS
+                if not self._leadership.held():
+                    return
+                reader.assign()
+                reader.erase_expired()
+                self._keep_house()
+
+    def _keep_house(self) -> None:
+        with self._database.write() as connection:
+            queue.expire(connection, self._clock())
+            metrics.OUTBOX.set(outbox.size(connection))
+
+    def _beat(self) -> None:
+        self.standing.last_turn = time.monotonic()
+
+
+def catch_up(
+    reader: Reader, stopped: Callable[[], bool], beat: Callable[[], None] = lambda: None
+) -> None:
+    """Read until everything that is in the topics now is in the database."""
+    ends = reader.ends()
+    while not reader.has_read(ends) and not stopped():
+        beat()
+        reader.turn(READ_SECONDS)
+
+
+def mark_caught_up(database: Database) -> None:
+    """Note that the database holds the whole record: from now on it may be worked with."""
+    with database.write() as connection:
+        connection.execute(update(head).where(head.c.id == 1).values(caught_up=True))
+
+
+def is_caught_up(database: Database) -> bool:
+    """Tell whether the database holds the record, or was just made and knows nothing of it."""
+    with database.read() as connection:
+        return bool(connection.execute(select(head.c.caught_up)).scalar_one())

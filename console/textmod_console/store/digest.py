@@ -1,0 +1,56 @@
+"""A digest of the state that the topics amount to, and emptying the projection for a rebuild.
+
+Left out is what the topics don't hold: claims, decisions that are not read back yet, and items
+whose text is erased, since the review topic may not have them any more.
+"""
+
+import hashlib
+
+from sqlalchemy import Connection, delete, select, update
+
+from textmod_console.store.schema import (
+    absences,
+    appeals,
+    claims,
+    decisions,
+    head,
+    items,
+    positions,
+    score_bins,
+)
+
+
+def digest(connection: Connection) -> str:
+    """Return the SHA-256 of items, decisions and appeals, in hexadecimal."""
+    found = hashlib.sha256()
+    kept = select(
+        items.c.item,
+        items.c.text_sha256,
+        items.c.request,
+        items.c.state,
+        items.c.standing,
+        items.c.appeal,
+        items.c.lane,
+        items.c.rank,
+        items.c.order_at,
+    ).where(items.c.text.is_not(None))
+    published = select(decisions.c.id, decisions.c.item, decisions.c.body).where(
+        decisions.c.offset.is_not(None)
+    )
+    asked = select(appeals.c.appeal, appeals.c.item, appeals.c.body)
+    # Sorted here: the databases compare strings each in their own way.
+    for query in (kept, published, asked):
+        rows = sorted(repr(tuple(row)) for row in connection.execute(query))
+        for row in rows:
+            found.update(row.encode())
+            found.update(b"\n")
+        found.update(b"--\n")
+    return found.hexdigest()
+
+
+def forget(connection: Connection) -> None:
+    """Remove all that the topics can tell again; what they don't hold yet stays in the outbox."""
+    for table in (items, appeals, score_bins, positions, claims, absences):
+        connection.execute(delete(table))
+    connection.execute(delete(decisions).where(decisions.c.offset.is_not(None)))
+    connection.execute(update(head).values(caught_up=False))

@@ -1,0 +1,138 @@
+"""Messages of a topic into the database: one transaction with the offsets behind them.
+
+So each message counts once, whoever is killed when: what is stored is never read again, and what is
+read again was never stored.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, select
+
+from textmod_console import metrics
+from textmod_console.errors import DataError
+from textmod_console.events import Appeal, Decision, ReviewRequested, parse
+from textmod_console.store import auditing, outbox, projection
+from textmod_console.store.projection import Place
+from textmod_console.store.schema import positions
+
+log = logging.getLogger(__name__)
+
+
+class Role(StrEnum):
+    """What a topic is for."""
+
+    REVIEW = "review"
+    FEEDBACK = "feedback"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One Kafka message, as far as it matters here."""
+
+    place: Place
+    key: bytes | None
+    ce_type: str
+    ce_id: str
+    value: bytes | None
+
+
+def take_in(
+    connection: Connection,
+    topic: str,
+    role: Role,
+    messages: Sequence[Message],
+    next_offsets: Mapping[int, int],
+) -> int:
+    """Take in messages of one topic, in order, and store from where to read on.
+
+    Args:
+        connection: of a write; it commits both or neither.
+        topic: its name, as offsets are stored under.
+        role: what it is for.
+        messages: in order within each partition.
+        next_offsets: by partition, behind the messages and the control records that follow them.
+
+    Returns:
+        how many messages were not known already.
+    """
+    stored = _locked_offsets(connection, topic)
+    # Another leader may have stored some of them meanwhile.
+    fresh = [one for one in messages if one.place.offset >= stored.get(one.place.partition, 0)]
+    taken = _requests(connection, fresh) if role is Role.REVIEW else _feedback(connection, fresh)
+    moved = {
+        partition: offset
+        for partition, offset in next_offsets.items()
+        if offset > stored.get(partition, -1)
+    }
+    projection.move_to(connection, topic, moved)
+    metrics.INGESTED.labels(role).inc(len(fresh))
+    return taken
+
+
+def _locked_offsets(connection: Connection, topic: str) -> dict[int, int]:
+    query = select(positions).where(positions.c.topic == topic).with_for_update()
+    return {row.partition: row.next_offset for row in connection.execute(query)}
+
+
+def _requests(connection: Connection, messages: Sequence[Message]) -> int:
+    """Take in review requests; a tombstone erases the text whose item is its key."""
+    taken = 0
+    waiting: list[tuple[ReviewRequested, Place]] = []
+    for message in messages:
+        if message.value is None:
+            taken += len(projection.take_requests(connection, waiting))
+            waiting = []
+            taken += projection.erase(connection, [(message.key or b"").decode(errors="replace")])
+            continue
+        event = _parsed(message, Role.REVIEW)
+        if isinstance(event, ReviewRequested):
+            waiting.append((event, message.place))
+    return taken + len(projection.take_requests(connection, waiting))
+
+
+def _feedback(connection: Connection, messages: Sequence[Message]) -> int:
+    taken = 0
+    settled = []
+    for message, event in _events(messages):
+        if isinstance(event, Decision):
+            body = (message.value or b"").decode()
+            taken += projection.take_decision(connection, event, body, message.place)
+            settled.append(event.id)
+        elif isinstance(event, Appeal):
+            body = (message.value or b"").decode()
+            taken += projection.take_appeal(connection, event, body)
+        elif message.ce_type == auditing.AUDIT and message.value is not None:
+            taken += _audit(connection, message.value)
+            settled.append(message.ce_id)
+    outbox.settle(connection, settled)
+    return taken
+
+
+def _events(
+    messages: Sequence[Message],
+) -> Iterator[tuple[Message, ReviewRequested | Decision | Appeal | None]]:
+    for message in messages:
+        yield message, None if message.value is None else _parsed(message, Role.FEEDBACK)
+
+
+def _audit(connection: Connection, value: bytes) -> bool:
+    try:
+        return auditing.take(connection, value)
+    except (ValueError, KeyError, TypeError):
+        metrics.REFUSED.labels(Role.FEEDBACK).inc()
+        log.warning("skip an audit record of the feedback topic: it can't be read")
+        return False
+
+
+def _parsed(message: Message, role: Role) -> ReviewRequested | Decision | Appeal | None:
+    """Return the event; None for one that can't be read, which stops nothing."""
+    try:
+        return parse(message.ce_type, message.value or b"")
+    except DataError as error:
+        metrics.REFUSED.labels(role).inc()
+        place = message.place
+        log.warning("skip partition %d offset %d: %s", place.partition, place.offset, error)
+        return None
