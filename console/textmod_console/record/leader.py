@@ -18,7 +18,7 @@ from textmod_console.errors import ConsoleError
 from textmod_console.record.publisher import Publisher
 from textmod_console.record.reader import Reader
 from textmod_console.settings import Settings
-from textmod_console.store import outbox, queue
+from textmod_console.store import outbox, queue, reading
 from textmod_console.store.engine import Database
 from textmod_console.store.leadership import Leadership
 from textmod_console.store.schema import head
@@ -111,7 +111,11 @@ class Leader:
     def _keep_house(self) -> None:
         with self._database.write() as connection:
             queue.expire(connection, self._clock())
+        with self._database.read() as connection:
             metrics.OUTBOX.set(outbox.size(connection))
+            counts = reading.counts(connection, self._clock())
+        for state in ("open", "held", "claimed", "escalated"):
+            metrics.ITEMS.labels(state).set(getattr(counts, state))
 
     def _beat(self) -> None:
         self.standing.last_turn = time.monotonic()
