@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from objects import moderation
 
+from textmod_console import settings as console_settings
 from textmod_model.artifact import Attribute
 from textmod_model.formats import catalog
 from textmod_model.policies.solved import parse
@@ -219,3 +220,72 @@ def test_what_a_pod_says_of_its_model_is_read(tmp_path: Path) -> None:
     assert asked(old, None).model.histogram("removed") is None
     assert asked(one, file).version is None
     assert "cannot be read" in str(asked(one, file).error)
+
+
+# --- the review console ---------------------------------------------------------------------------
+
+
+def written_for_console(console: dict, connection: KafkaConnection) -> dict[str, str]:
+    """The console's environment as its process will see it."""
+    resolved = FROM_REFERENCES | {
+        "TEXTMOD_CONSOLE_DATABASE_URL": "postgresql://db/review",
+        "TEXTMOD_CONSOLE_PROXY_SECRET": "shared",
+        "TEXTMOD_CONSOLE_SESSION_KEY": "k" * 43,
+    }
+    kafka = FULL["kafka"] if connection is SECURE else {}
+    review = {"labelDelayHours": 24, "minimumLabels": 7, "console": console}
+    want = desired(moderation({"kafka": kafka, "review": review}), connection, Capabilities())
+    (container,) = want.console[-1]["spec"]["template"]["spec"]["containers"]
+    return {
+        entry["name"]: entry.get("value", resolved.get(entry["name"])) for entry in container["env"]
+    }
+
+
+CONSOLES = [
+    ({}, PLAIN),
+    (
+        {
+            "database": {"secretRef": {"name": "db"}},
+            "authentication": {
+                "proxy": {
+                    "secretRef": {"name": "proxy"},
+                    "userHeader": "X-User",
+                    "groupsHeader": "X-Groups",
+                }
+            },
+        },
+        SECURE,
+    ),
+]
+
+
+@pytest.mark.parametrize(("console", "connection"), CONSOLES)
+def test_the_console_reads_what_the_operator_writes(
+    console: dict, connection: KafkaConnection
+) -> None:
+    environment = written_for_console(console, connection)
+    read = console_settings.load(environment)
+    known = {str(f.validation_alias) for f in console_settings.Settings.model_fields.values()}
+    assert set(environment) - known == set()
+    assert read.kafka_bootstrap_servers == connection.bootstrap_servers
+    assert read.kafka_security_protocol == connection.security_protocol
+    assert (read.review_topic, read.feedback_topic) == ("science-review", "science-feedback")
+    assert read.consumer_group == "textmod.reddit.science.console"
+    assert (read.object_namespace, read.object_name) == ("reddit", "science")
+    assert (read.label_delay_hours, read.minimum_labels) == (24, 7)
+    assert (read.console_port, read.console_internal_port) == (8080, 8081)
+    assert str(read.console_data) == "/data"
+    assert read.console_session_key is not None
+    read.require_kafka()
+
+
+def test_the_console_signs_in_as_the_object_says() -> None:
+    token, proxy = (console_settings.load(written_for_console(*one)) for one in CONSOLES)
+    assert token.console_authentication == "Token"
+    assert token.database_url == "sqlite:////data/console.db"
+    assert proxy.console_authentication == "Proxy"
+    assert (proxy.console_proxy_user_header, proxy.console_proxy_groups_header) == (
+        "X-User",
+        "X-Groups",
+    )
+    assert proxy.database_url == "postgresql://db/review"

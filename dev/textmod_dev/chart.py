@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from textmod_dev.errors import LocalClusterError
+from textmod_dev.manifests import Json
 from textmod_dev.paths import repository_root
 
 NAMESPACE = "textmoderation"
@@ -36,6 +37,12 @@ class Value:
 def folder() -> Path:
     """The chart's."""
     return repository_root() / "charts" / "textmoderation-operator"
+
+
+def rules(file: str) -> list[Json]:
+    """The rules of a role, as the chart has them."""
+    found: list[Json] = yaml.safe_load((folder() / "files" / file).read_text())
+    return found
 
 
 def documented(values: str) -> Iterator[Value]:

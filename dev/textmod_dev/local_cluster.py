@@ -28,7 +28,7 @@ from typing import Self
 
 import yaml
 
-from textmod_dev import manifests
+from textmod_dev import chart, consoles, manifests
 from textmod_dev.build import control_plane_binaries
 from textmod_dev.control_plane import AutoscalerTimes, ControlPlane, answers
 from textmod_dev.errors import LocalClusterError
@@ -47,7 +47,6 @@ from textmod_dev.seldon.schema import with_pod_schema
 
 METRICS_SERVICE = "process-node-metrics"
 OPERATOR = "textmod-operator"
-OPERATOR_RULES = Path("charts") / "textmoderation-operator" / "files"
 SELDON_CRD = Path(__file__).parent / "seldon" / "crd.yaml"
 EXECUTOR = [sys.executable, "-m", "textmod_dev.seldon.executor"]
 
@@ -181,13 +180,12 @@ class LocalCluster:
         ):
             shutil.copy(source, folder / name)
         self._operator_metrics_port, self.operator_health_port = free_port(), free_port()
+        consoles.add_image(self.images, self.console_kubeconfig)
         lease = f"{OPERATOR}-lease"
         self.apply(
-            manifests.cluster_role(OPERATOR, operator_rules("cluster-role-rules.yaml")),
+            manifests.cluster_role(OPERATOR, chart.rules("cluster-role-rules.yaml")),
             manifests.cluster_role_binding(OPERATOR, OPERATOR, user=OPERATOR),
-            manifests.role(
-                lease, operator_rules("lease-role-rules.yaml"), namespace=manifests.SYSTEM
-            ),
+            manifests.role(lease, chart.rules("lease-role-rules.yaml"), namespace=manifests.SYSTEM),
             manifests.role_binding(lease, lease, namespace=manifests.SYSTEM, user=OPERATOR),
             # The front proxy's certificate authority, which an aggregated API has to know.
             manifests.role_binding(
@@ -196,6 +194,7 @@ class LocalCluster:
                 namespace=manifests.SYSTEM,
                 user=OPERATOR,
             ),
+            *consoles.objects(OPERATOR, self.state_dir / "volumes", chart.rules),
             *manifests.aggregated_api(
                 "external.metrics.k8s.io",
                 "v1beta1",
@@ -269,6 +268,7 @@ class LocalCluster:
             self.keeper, self.binaries, folder, self._times, self._audited
         )
         self.operator_kubeconfig = self.control_plane.add_token_user(OPERATOR)
+        self.console_kubeconfig = self.control_plane.add_token_user(consoles.USER)
         self.control_plane.start_api()
         # Before the controllers, some of which look for new kinds twice a minute only.
         self._install_crd(repository_root() / "crds" / "textmoderations.yaml")
@@ -373,20 +373,21 @@ def _held(state_dir: Path) -> Iterator[None]:
             ) from None
         if (old := identity_file(state_dir)).exists():
             clean_up(old.read_text())
-        for name in ("control-plane", "kafka", "logs", "operator", "pods", "images.json"):
+        for name in (
+            "control-plane",
+            "kafka",
+            "logs",
+            "operator",
+            "pods",
+            "volumes",
+            "images.json",
+        ):
             path = state_dir / name
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
         yield
-
-
-def operator_rules(file: str) -> list[Json]:
-    """The rules of a Role of the operator, as its chart has them."""
-    text = (repository_root() / OPERATOR_RULES / file).read_text()
-    rules: list[Json] = yaml.safe_load(text)
-    return rules
 
 
 def identity_file(state_dir: Path) -> Path:

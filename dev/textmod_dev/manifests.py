@@ -38,14 +38,15 @@ def role(name: str, rules: Sequence[Json], *, namespace: str) -> Json:
     }
 
 
-def cluster_role_binding(name: str, role: str, *, user: str) -> Json:
-    """Gives a user a ClusterRole in all namespaces."""
+def cluster_role_binding(name: str, role: str, *, user: str | None = None) -> Json:
+    """Gives a user a ClusterRole in all namespaces; without a user, nobody."""
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
         "metadata": {"name": name},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        **({"subjects": subjects} if user else {}),
     }
 
 
@@ -91,3 +92,18 @@ def aggregated_api(group: str, version: str, service: str, port: int, ca: Path) 
             },
         },
     ]
+
+
+def persistent_volume(name: str, folder: Path) -> Json:
+    """A volume that a claim without a StorageClass is bound to; this cluster has no provisioner."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "100Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": str(folder), "type": "DirectoryOrCreate"},
+        },
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import socket
@@ -19,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from textmod_operator.settings import Settings
+from textmod_operator.settings import ConsoleSettings, Settings
 
 CONFIGURATION_ERROR: Final = 78
 """EX_CONFIG of sysexits.h."""
@@ -59,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         run, "keda-url", None, "this operator's Service for KEDA, as http://NAME.NAMESPACE.svc:8080"
     )
     _flag(run, "lease-namespace", None, "namespace of the leader's Lease (default: no election)")
+    _flag(run, "console-image", ConsoleSettings.image, "image of consoles whose object names none")
+    _flag(run, "console-metrics-from", "[]", "NetworkPolicy peers that scrape consoles, as JSON")
+    _flag(run, "console-network-policy", "on", "off: make no NetworkPolicy for consoles")
     _flag(run, "log-level", "INFO", "DEBUG, INFO, WARNING or ERROR")
 
     crd = commands.add_parser("crd", help="print the CustomResourceDefinition")
@@ -222,9 +226,33 @@ def _settings(args: argparse.Namespace) -> Settings:
         lag_interval=args.lag_interval,
         keda_url=args.keda_url or None,
         lease_namespace=args.lease_namespace or None,
+        console=ConsoleSettings(
+            image=args.console_image,
+            operator_namespace=args.lease_namespace or None,
+            metrics_from=_peers(args.console_metrics_from),
+            network_policy=args.console_network_policy != "off",
+        ),
         # A container that is restarted has the same name and process id.
         identity=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
     )
+
+
+def _peers(text: str) -> tuple[dict[str, Any], ...]:
+    """NetworkPolicy peers from JSON.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        peers = json.loads(text)
+    except ValueError:
+        peers = None
+    if not isinstance(peers, list) or not all(isinstance(peer, dict) for peer in peers):
+        raise ValueError(
+            "--console-metrics-from must be a JSON list of NetworkPolicy peers, such as "
+            '[{"namespaceSelector": {}}]'
+        )
+    return tuple(peers)
 
 
 def _run(args: argparse.Namespace) -> int:

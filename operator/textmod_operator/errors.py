@@ -4,7 +4,8 @@
     ├── NotAccepted             Accepted=False: nothing is touched until that changes
     ├── TopicsNotReady          TopicsReady=False
     ├── WorkloadNotReady        WorkloadReady=False
-    └── AutoscalingNotReady     AutoscalingReady=False
+    ├── AutoscalingNotReady     AutoscalingReady=False
+    └── ReviewNotReady          ReviewReady=False
     ClusterError                a request that the API server refused for a reason we do not know
 
 A `Problem` carries the condition's reason, the sentence a person reads, and whether trying again
@@ -17,10 +18,11 @@ from __future__ import annotations
 from typing import ClassVar, Final, Literal, Self
 
 ConditionType = Literal[
-    "Accepted", "TopicsReady", "WorkloadReady", "AutoscalingReady", "PoliciesReady"
+    "Accepted", "TopicsReady", "WorkloadReady", "AutoscalingReady", "PoliciesReady", "ReviewReady"
 ]
 """The conditions that stand for a part of the work; the summary conditions follow from them, but
-for PoliciesReady: a stream whose policies wait for something serves all the same."""
+for PoliciesReady and ReviewReady: a stream whose policies or console wait for something serves all
+the same."""
 
 REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
     "Accepted": (
@@ -75,6 +77,24 @@ REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
         "RateUnknown",
         "Propagating",
     ),
+    "ReviewReady": (
+        "Creating",
+        "RollingOut",
+        "ConsoleUnavailable",
+        "DatabaseNotFound",
+        "SecretNotFound",
+        "SecretKeyMissing",
+        "SecretInvalid",
+        "NotAuthorized",
+        "ImageUnavailable",
+        "CrashLooping",
+        "ContainerNotStarting",
+        "Unschedulable",
+        "PodRefused",
+        "QuotaExceeded",
+        "Conflict",
+        "ApplyFailed",
+    ),
 }
 """Every reason of a condition that is not True, by the condition that it is documented under. Each
 has a page in docs/runbooks."""
@@ -128,6 +148,14 @@ class AutoscalingNotReady(Problem):
     """MetricsUnavailable, LagUnknown, AtMaximum, HotPartition, HpaLimited."""
 
     condition = "AutoscalingReady"
+
+
+class ReviewNotReady(Problem):
+    """DatabaseNotFound, SecretNotFound, SecretKeyMissing, SecretInvalid, NotAuthorized,
+    QuotaExceeded, PodRefused, Conflict, ApplyFailed; what else ReviewReady says is observed, not
+    raised."""
+
+    condition = "ReviewReady"
 
 
 class ClusterError(Exception):

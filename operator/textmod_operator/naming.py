@@ -39,6 +39,23 @@ DECIDED_ANNOTATION: Final = f"{GROUP}/decided"
 POLICIES_KEY: Final = "policies.json"
 """In the ConfigMap of the policies: their solved form."""
 
+# --- the review console ---------------------------------------------------------------------------
+CONSOLE_LABEL: Final = f"{GROUP}/console"
+"""Carries the TextModeration's name on the console's pods, which are none of the model's: those are
+selected by NAME_LABEL."""
+CONSOLE_REVISION_ANNOTATION: Final = f"{GROUP}/revision"
+"""On the console's pods: changes with the content of the Secrets that they read."""
+CONSOLE_CONTAINER: Final = "console"
+CONSOLE_PORT: Final = 8080
+"""The pages and the JSON API, for signed-in people."""
+CONSOLE_INTERNAL_PORT: Final = 8081
+"""Probes, metrics and measurements, for the kubelet, Prometheus and the operator; no texts."""
+CONSOLE_SESSION_KEY: Final = "key"
+"""In the Secret of a console: what its cookies are signed with."""
+CONSOLE_CLUSTER_ROLE: Final = "textmoderation-console"
+"""Made by the chart; its ClusterRoleBinding of the same name lists the ServiceAccounts of the
+consoles, which the operator keeps."""
+
 # --- readers -------------------------------------------------------------------------------------
 MAIN_READER: Final = "main"
 """The reader whose verdicts count. Every object has it, and today no other."""
@@ -116,6 +133,22 @@ annotation would do on a Deployment, but Seldon decides which annotations reach 
 ENV_PARAMETERS: Final = "PREDICTIVE_UNIT_PARAMETERS"
 """Seldon injects it from the graph; on platform Deployment we set it ourselves."""
 
+# --- environment of the console's image ----------------------------------------------------------
+CONSOLE_ENV_FEEDBACK_TOPIC: Final = "TEXTMOD_FEEDBACK_TOPIC"
+CONSOLE_ENV_OBJECT_NAMESPACE: Final = "TEXTMOD_OBJECT_NAMESPACE"
+CONSOLE_ENV_OBJECT_NAME: Final = "TEXTMOD_OBJECT_NAME"
+CONSOLE_ENV_LABEL_DELAY_HOURS: Final = "TEXTMOD_LABEL_DELAY_HOURS"
+CONSOLE_ENV_MINIMUM_LABELS: Final = "TEXTMOD_MINIMUM_LABELS"
+CONSOLE_ENV_DATA: Final = "TEXTMOD_CONSOLE_DATA"
+CONSOLE_ENV_DATABASE_URL: Final = "TEXTMOD_CONSOLE_DATABASE_URL"
+CONSOLE_ENV_AUTHENTICATION: Final = "TEXTMOD_CONSOLE_AUTHENTICATION"
+CONSOLE_ENV_PROXY_SECRET: Final = "TEXTMOD_CONSOLE_PROXY_SECRET"  # noqa: S105 - a variable's name
+CONSOLE_ENV_PROXY_USER_HEADER: Final = "TEXTMOD_CONSOLE_PROXY_USER_HEADER"
+CONSOLE_ENV_PROXY_GROUPS_HEADER: Final = "TEXTMOD_CONSOLE_PROXY_GROUPS_HEADER"
+CONSOLE_ENV_SESSION_KEY: Final = "TEXTMOD_CONSOLE_SESSION_KEY"
+CONSOLE_ENV_PORT: Final = "TEXTMOD_CONSOLE_PORT"
+CONSOLE_ENV_INTERNAL_PORT: Final = "TEXTMOD_CONSOLE_INTERNAL_PORT"
+
 
 def child(tm: TextModeration) -> str:
     """Name of each object made for `tm`. It is no name that Seldon gives (Seldon deletes an HPA or
@@ -132,6 +165,36 @@ def review_salt(tm: TextModeration) -> str:
     """What the random choice of texts to review is salted with: the same in every replica, and
     another for every object, so that two objects that read one input choose different texts."""
     return f"{tm.metadata.namespace}/{tm.metadata.name}"
+
+
+def console(tm: TextModeration) -> str:
+    """Name of each object made for the review console of `tm`."""
+    return f"{tm.metadata.name}-console"
+
+
+def console_group(tm: TextModeration) -> str:
+    """The console's consumer group. No name of an object has a dot, so no two share one."""
+    return f"textmod.{tm.metadata.namespace}.{tm.metadata.name}.console"
+
+
+def console_session_secret(tm: TextModeration) -> str:
+    """Name of the Secret with the key of the console's sessions."""
+    return f"{tm.metadata.name}-console-session"
+
+
+def console_labels(tm: TextModeration) -> dict[str, str]:
+    """Labels of the console's pods."""
+    return {
+        "app.kubernetes.io/name": "textmoderation-console",
+        "app.kubernetes.io/instance": tm.metadata.name,
+        MANAGED_BY_LABEL: MANAGED_BY,
+        **console_pod_labels(tm),
+    }
+
+
+def console_pod_labels(tm: TextModeration) -> dict[str, str]:
+    """Labels that the console's pods are selected by."""
+    return {CONSOLE_LABEL: tm.metadata.name}
 
 
 def labels(tm: TextModeration) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The model pods, as the watches tell them. No I/O."""
+"""The pods of the model and of the console, as the watches report them. No I/O."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from textmod_operator.state import Manifest, ObjectKey, PodSeen
 
 
 class PodTable:
-    """The model pods, as the watches tell. Thread-safe."""
+    """The pods of one kind, as the watches report them. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        label: carries the TextModeration's name on these pods.
+        container: the one that a condition speaks of.
+    """
+
+    def __init__(self, label: str = naming.NAME_LABEL, container: str = naming.CONTAINER) -> None:
+        self._label = label
+        self._container = container
         self._lock = threading.Lock()
         self._pods: dict[str, dict[tuple[ObjectKey, str], PodSeen]] = {}
         self._awaited: set[str] = set()
@@ -38,7 +45,7 @@ class PodTable:
 
     def listed(self, scope: str, pods: Iterable[Manifest]) -> set[ObjectKey]:
         """Takes in a whole list; the objects whose pods are not what they were."""
-        new = {_pod_key(pod): pod_seen(pod) for pod in pods}
+        new = {self._key(pod): pod_seen(pod, self._container) for pod in pods}
         with self._lock:
             old = self._pods.get(scope, {})
             self._pods[scope] = new
@@ -49,8 +56,8 @@ class PodTable:
     def saw(self, scope: str, event: Manifest) -> ObjectKey | None:
         """Takes in one event; the object whose pods changed, None when it says nothing new."""
         pod = event["object"]
-        entry = _pod_key(pod)
-        seen = None if event["type"] == "DELETED" else pod_seen(pod)
+        entry = self._key(pod)
+        seen = None if event["type"] == "DELETED" else pod_seen(pod, self._container)
         with self._lock:
             table = self._pods.setdefault(scope, {})
             if table.get(entry) == seen:
@@ -61,22 +68,23 @@ class PodTable:
                 table[entry] = seen
         return entry[0]
 
+    def _key(self, pod: Manifest) -> tuple[ObjectKey, str]:
+        metadata = pod["metadata"]
+        owner = metadata.get("labels", {}).get(self._label, "")
+        return ObjectKey(metadata["namespace"], owner), metadata["name"]
 
-def _pod_key(pod: Manifest) -> tuple[ObjectKey, str]:
-    metadata = pod["metadata"]
-    owner = metadata.get("labels", {}).get(naming.NAME_LABEL, "")
-    return ObjectKey(metadata["namespace"], owner), metadata["name"]
 
+def pod_seen(pod: Manifest, name: str = naming.CONTAINER) -> PodSeen:
+    """What a condition needs to know of a Pod as the API server has it.
 
-def pod_seen(pod: Manifest) -> PodSeen:
-    """What a condition needs to know of a Pod as the API server has it."""
+    Args:
+        name: of the container that matters.
+    """
     status = pod.get("status") or {}
     conditions = {item["type"]: item for item in status.get("conditions") or ()}
     containers = {item["name"]: item for item in status.get("containerStatuses") or ()}
-    container = containers.get(naming.CONTAINER, {})
-    spec: Manifest = next(
-        (item for item in pod["spec"]["containers"] if item["name"] == naming.CONTAINER), {}
-    )
+    container = containers.get(name, {})
+    spec: Manifest = next((item for item in pod["spec"]["containers"] if item["name"] == name), {})
     environment = {entry["name"]: entry.get("value", "") for entry in spec.get("env") or ()}
     waiting = (container.get("state") or {}).get("waiting") or {}
     ended = (container.get("state") or {}).get("terminated") or (

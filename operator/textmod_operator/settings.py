@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """What the operator brings to every review console."""
+
+    image: str = "textmoderation/console:0.1.0"
+    """Where an object names none."""
+    operator_namespace: str | None = None
+    """The operator's own, from which it reads the consoles' figures; None: not known."""
+    metrics_from: tuple[dict[str, Any], ...] = ()
+    """NetworkPolicy peers that may scrape the consoles."""
+    network_policy: bool = True
+    """Whether each console gets a NetworkPolicy."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +63,5 @@ class Settings:
     """Namespace of the leader's Lease; None: this process is the only one."""
     identity: str = "textmod-operator"
     """Name of this process in the Lease and in events."""
+    console: ConsoleSettings = ConsoleSettings()
+    """What review consoles are made with."""

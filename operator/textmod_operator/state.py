@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from textmod_operator.naming import MAIN_READER
+from textmod_operator.settings import ConsoleSettings
 
 
 @dataclass(frozen=True)
@@ -241,6 +242,8 @@ class Capabilities:
     """HPA `behavior.*.tolerance` is on (1.35 and later)."""
     keda_url: str | None = None
     """Where KEDA can ask this operator; None: it was not told."""
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
+    """What the operator brings to review consoles."""
 
 
 @dataclass(frozen=True)
@@ -284,6 +287,9 @@ class Desired:
     """Of all readers, and what they share."""
     readers: tuple[Reader, ...]
     """The main one first."""
+    console: tuple[Manifest, ...] = ()
+    """What the review console is made of, its workload last; empty without one."""
+    console_url: str | None = None
 
     @property
     def main(self) -> Reader:
@@ -391,3 +397,4 @@ class Observed:
     scaling: ScalingSeen | None = None
     session_seconds: int | None = None
     """The session timeout that is set on the consumer group; None: the brokers' own."""
+    console: WorkloadSeen | None = None

@@ -12,6 +12,7 @@ import yaml
 from helm import CHART, Helm, HelmError, of_kind, rendered
 
 from textmod_operator import naming
+from textmod_operator.settings import ConsoleSettings
 
 pytestmark = pytest.mark.integration  # Helm is built from source, once
 
@@ -113,6 +114,9 @@ def bound(objects: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str,
     }
     found = {}
     for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
+        if binding["metadata"]["name"] == naming.CONSOLE_CLUSTER_ROLE:
+            assert "subjects" not in binding, "the operator keeps them"
+            continue
         assert [(s["kind"], s["namespace"]) for s in binding["subjects"]] == [
             ("ServiceAccount", "textmod")
         ]
@@ -120,12 +124,15 @@ def bound(objects: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str,
         role = roles.pop((ref["kind"], ref["name"], namespace), None)
         rules = role["rules"] if role else []
         found[f"{ref['kind']} {ref['name']}", namespace] = rules
-    # What is bound to nobody are the parts of the cluster's own roles for people.
-    assert all("user" in name for _, name, _ in roles)
+    # What is bound to nobody are the parts of the cluster's own roles for people, and roles for
+    # those who review and for their consoles.
+    assert all("user" in name or name in REVIEW for _, name, _ in roles)
     return found
 
 
 NAME = "textmoderation-operator"
+GRANT = f"ClusterRole {NAME}-console-grant"
+REVIEW = {f"textmoderation-{who}" for who in ("console", "reviewer", "lead", "auditor")}
 READER = ("Role extension-apiserver-authentication-reader", "kube-system")
 
 
@@ -135,6 +142,7 @@ def test_the_operator_may_do_what_the_rule_files_say_and_no_more(helm4: Helm) ->
         (f"Role {NAME}-leader-election", "textmod"): RULES["lease-role-rules.yaml"],
         (f"Role {NAME}-certificate", "textmod"): RULES["certificate-role-rules.yaml"],
         (f"ClusterRole {NAME}-certificate", ""): RULES["certificate-cluster-role-rules.yaml"],
+        (f"ClusterRole {NAME}-console-grant", ""): RULES["console-grant-rules.yaml"],
         READER: [],
     }
 
@@ -146,13 +154,15 @@ def test_with_namespaces_only_the_authority_is_written_outside_of_them(helm4: He
     found = bound(rendered(helm4, "--set=watchNamespaces={reddit,forum}"))
     assert found[f"Role {NAME}", "reddit"] == found[f"Role {NAME}", "forum"] == rules
     cluster_wide = [name for name, namespace in found if namespace == ""]
-    assert cluster_wide == [f"ClusterRole {NAME}-certificate"]
+    assert set(cluster_wide) == {f"ClusterRole {NAME}-certificate", GRANT}
 
 
-def test_without_certificates_of_its_own_nothing_is_cluster_wide(helm4: Helm) -> None:
+def test_without_certificates_of_its_own_only_the_consoles_binding_is_cluster_wide(
+    helm4: Helm,
+) -> None:
     for option in (CERT_MANAGER, "--set=metricsApi.enabled=false"):
         found = bound(rendered(helm4, "--set=watchNamespaces={reddit}", option))
-        assert [name for name, namespace in found if namespace == ""] == []
+        assert [name for name, namespace in found if namespace == ""] == [GRANT]
         assert (f"Role {NAME}-certificate", "textmod") not in found
 
 
@@ -167,7 +177,48 @@ def test_people_get_what_the_files_say(helm4: Helm) -> None:
     assert not [r for r in rendered(helm4, "--set=rbac.create=false") if "Role" in r["kind"]]
 
 
+def test_who_reviews_gets_what_the_files_say(helm4: Helm) -> None:
+    roles = {r["metadata"]["name"]: r["rules"] for r in of_kind(rendered(helm4), "ClusterRole")}
+    assert roles[naming.CONSOLE_CLUSTER_ROLE] == RULES["console-rules.yaml"]
+    may = {}
+    for who in ("reviewer", "lead", "auditor"):
+        rules = roles[f"textmoderation-{who}"]
+        assert rules == RULES[f"user-{who}-rules.yaml"]
+        assert {group for rule in rules for group in rule["apiGroups"]} == {"textmoderation.dev"}
+        may[who] = {
+            (resource.removeprefix("textmoderations/"), verb)
+            for rule in rules
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+    assert may == {
+        "reviewer": {("review", "get"), ("decisions", "create")},
+        "lead": {("review", "get"), ("decisions", "create"), ("decisions", "get")},
+        "auditor": {("decisions", "get"), ("audit", "get")},
+    }
+
+
+def test_consoles_get_the_charts_image_and_who_scrapes_them(helm4: Helm) -> None:
+    from textmod_operator.__main__ import _parser, _settings
+
+    def console(*options: str) -> ConsoleSettings:
+        return _settings(_parser().parse_args(arguments(rendered(helm4, *options)))).console
+
+    monitoring = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert console() == ConsoleSettings(
+        f"textmoderation/console:{about['appVersion']}",
+        "textmod",
+        ({"namespaceSelector": monitoring},),
+    )
+    other = console("--set=console.image.repository=r/c,console.image.tag=v2")
+    assert other.image == "r/c:v2"
+    assert not console("--set=console.networkPolicy.enabled=false").network_policy
+
+
 def test_the_names_in_the_rules_are_those_in_the_code() -> None:
+    for rule in RULES["console-grant-rules.yaml"]:
+        assert rule["resourceNames"] == [naming.CONSOLE_CLUSTER_ROLE]
     (secret,) = RULES["certificate-role-rules.yaml"]
     (service,) = RULES["certificate-cluster-role-rules.yaml"]
     assert secret["resourceNames"] == [naming.CERTIFICATE_SECRET]

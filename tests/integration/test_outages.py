@@ -20,9 +20,9 @@ import httpx
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from textmod_dev import manifests
+from textmod_dev import chart, manifests
 from textmod_dev.errors import LocalClusterError
-from textmod_dev.local_cluster import LocalCluster, operator_rules
+from textmod_dev.local_cluster import LocalCluster
 from textmod_dev.model_image import IMAGE, add_image, trained_model, training_data
 from textmod_dev.processes import ManagedProcess, free_port
 from textmod_dev.progress import Progress
@@ -378,7 +378,7 @@ def test_two_namespaces_with_roles_alone(
     lonely: LocalCluster, apply: Callable[..., None], wait_for: WaitFor
 ) -> None:
     """No ClusterRole: no watch of CRDs, nothing outside of the two."""
-    rules = operator_rules("cluster-role-rules.yaml")
+    rules = chart.rules("cluster-role-rules.yaml")
     lonely.kubectl("create", "serviceaccount", "operator")
     account = "--serviceaccount=default:operator"
     watched = ["team-a", "team-b"]

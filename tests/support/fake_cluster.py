@@ -31,6 +31,9 @@ class FakeCluster:
     pods_of: tuple[PodSeen, ...] = ()
     running: int = 0
     """Pods that there are, those that are terminating included."""
+    console_pods_of: tuple[PodSeen, ...] = ()
+    granted: set[str] = field(default_factory=set)
+    """ServiceAccounts that may ask who somebody is."""
     secrets: dict[str, dict[str, bytes]] = field(default_factory=dict)
     faults: dict[tuple[str, str], ClusterError] = field(default_factory=dict)
     """(verb, kind) → the answer to that request."""
@@ -116,12 +119,28 @@ class FakeCluster:
             return str(env[ENV_REVISION])
         return ""
 
+    def console_pods(self, key: ObjectKey) -> tuple[PodSeen, ...]:
+        return self.console_pods_of
+
     def pods_running(self, key: ObjectKey) -> int:
         return self.running
 
     def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         self._meets("get", "Secret")
         return self.secrets.get(name)
+
+    def create_secret(self, owner: TextModeration, name: str, data: dict[str, bytes]) -> None:
+        self._meets("create", "Secret")
+        self.writes.append(("create", "Secret"))
+        self.secrets[name] = data
+
+    def grant_console(self, namespace: str, service_account: str) -> None:
+        self._meets("patch", "ClusterRoleBinding")
+        self.granted.add(f"{namespace}/{service_account}")
+
+    def revoke_console(self, namespace: str, service_account: str) -> None:
+        self._meets("patch", "ClusterRoleBinding")
+        self.granted.discard(f"{namespace}/{service_account}")
 
     # --- the TextModeration -----------------------------------------------------------------
 

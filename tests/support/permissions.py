@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from textmod_dev.local_cluster import LocalCluster, operator_rules
+from textmod_dev import chart
+from textmod_dev.local_cluster import LocalCluster
 
 
 class Permission(NamedTuple):
@@ -26,7 +27,8 @@ BOUND_ELSEWHERE = {
 
 def granted() -> set[Permission]:
     """Return what the chart's rules allow."""
-    rules = [*operator_rules("cluster-role-rules.yaml"), *operator_rules("lease-role-rules.yaml")]
+    names = ("cluster-role", "lease-role", "console-grant")
+    rules = [rule for name in names for rule in chart.rules(f"{name}-rules.yaml")]
     return set(itertools.chain.from_iterable(map(_permissions, rules)))
 
 

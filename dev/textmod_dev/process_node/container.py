@@ -191,6 +191,7 @@ class ContainerRunner:
             **image_environment,
             **{name: rewrite_paths(value, self._mounts) for name, value in own.items()},
             "TEXTMOD_BIND_ADDRESS": self._ip,
+            "TEXTMOD_CONSOLE_BIND_ADDRESS": self._ip,
             "TEXTMOD_TERMINATION_LOG": str(termination),
         }
 

@@ -21,8 +21,11 @@ from textmod_dev.kube_client import ApiError, Json, KubeClient
 from textmod_dev.process_node.cpu import CpuLimits
 from textmod_dev.process_node.environment import Lookup
 from textmod_dev.process_node.status import timestamp
+from textmod_dev.process_node.volumes import CLAIM
 
 log = logging.getLogger(__name__)
+
+_PLURALS = {"Secret": "secrets", "ConfigMap": "configmaps", CLAIM: "persistentvolumeclaims"}
 
 
 class Addresses:
@@ -77,22 +80,32 @@ class Runtime:
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def lookup(self, namespace: str, references: set[tuple[str, str]]) -> Lookup:
-        """Reads the Secrets and ConfigMaps named, and returns a function over what is there.
+        """Reads the Secrets, ConfigMaps and claims named; returns a function over what is there.
+
+        Of a claim that is the path of the volume that it is bound to.
 
         Raises:
             ApiError, aiohttp.ClientError: the API server refused or did not answer.
         """
         found: dict[tuple[str, str], Mapping[str, str]] = {}
         for kind, name in references:
-            plural = "secrets" if kind == "Secret" else "configmaps"
-            try:
-                item = await self.client.get(f"/api/v1/namespaces/{namespace}/{plural}/{name}")
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-                continue
-            found[kind, name] = _decoded(item)
+            item = await self._get(f"/api/v1/namespaces/{namespace}/{_PLURALS[kind]}/{name}")
+            if item is not None and kind == CLAIM:
+                bound = item["spec"].get("volumeName")
+                path = f"/api/v1/persistentvolumes/{bound}"
+                item = await self._get(path) if bound else None
+            if item is not None:
+                found[kind, name] = _path(item) if kind == CLAIM else _decoded(item)
         return lambda kind, name: found.get((kind, name))
+
+    async def _get(self, path: str) -> Json | None:
+        """An object, None when it is not there."""
+        try:
+            return await self.client.get(path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
 
     def event(self, pod: Json, kind: str, reason: str, message: str) -> None:
         """Records an Event on a pod; one that cannot be written is only logged."""
@@ -124,6 +137,10 @@ class Runtime:
             await self.client.create(f"/api/v1/namespaces/{metadata['namespace']}/events", event)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             log.info("event %s of %s: %s", reason, metadata["name"], error)
+
+
+def _path(volume: Json) -> dict[str, str]:
+    return {"path": volume["spec"]["hostPath"]["path"]}
 
 
 def _decoded(item: Json) -> dict[str, str]:

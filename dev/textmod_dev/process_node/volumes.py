@@ -11,6 +11,7 @@ from textmod_dev.process_node.environment import Lookup, PodView, field_value, r
 from textmod_dev.process_node.errors import NotYet
 
 Json = dict[str, Any]
+CLAIM = "PersistentVolumeClaim"
 VOLUMES = "volumes"
 """Below the pod's folder."""
 
@@ -31,6 +32,9 @@ def write_volumes(view: PodView, folder: Path) -> dict[str, Path]:
         if "hostPath" in volume:
             folders[name] = Path(volume["hostPath"]["path"])
             continue
+        if "persistentVolumeClaim" in volume:
+            folders[name] = _claimed(volume["persistentVolumeClaim"]["claimName"], view.lookup)
+            continue
         target.mkdir(parents=True, exist_ok=True)
         folders[name] = target
         if "emptyDir" in volume:
@@ -43,6 +47,16 @@ def write_volumes(view: PodView, folder: Path) -> dict[str, Path]:
         }
         replace_files(target, files)
     return folders
+
+
+def _claimed(claim: str, lookup: Lookup) -> Path:
+    """The folder of the volume that a claim is bound to."""
+    found = lookup(CLAIM, claim)
+    if found is None:
+        raise NotYet(f'persistentvolumeclaim "{claim}" is not bound to a volume of this node')
+    folder = Path(found["path"])
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def mounts(container: Json, folders: Mapping[str, Path]) -> dict[str, Path]:
@@ -94,9 +108,11 @@ def _entries(kind: str, name: str, source: Json, lookup: Lookup) -> Iterator[tup
 
 
 def references(pod: Json) -> set[tuple[str, str]]:
-    """Every Secret and ConfigMap that the pod's volumes and environment name: (kind, name)."""
+    """(kind, name) of each Secret, ConfigMap and claim in the pod's volumes and environment."""
     found: set[tuple[str, str]] = set()
     for volume in pod["spec"].get("volumes", ()):
+        if "persistentVolumeClaim" in volume:
+            found.add((CLAIM, volume["persistentVolumeClaim"]["claimName"]))
         sources = volume["projected"].get("sources", []) if "projected" in volume else [volume]
         for source in sources:
             if "secret" in source:

@@ -10,8 +10,6 @@ from textmod_operator.api.quantity import Quantity
 from textmod_operator.api.rules import Rule, Strict, part
 from textmod_operator.api.topics import DataTopic, TopicName
 
-CONSOLE_IMAGE = "textmoderation/console:0.1.0"
-
 
 class ReviewTopic(DataTopic):
     """The topic of review requests: the one place where the texts to review are kept."""
@@ -209,12 +207,13 @@ class Console(Strict):
         description="true: the operator runs a console for this object. false: the topics are "
         "there, and something else reads them. Default: true.",
     )
-    image: str = Field(
-        default=CONSOLE_IMAGE,
+    image: str | None = Field(
+        default=None,
         min_length=1,
         max_length=1024,
         pattern=r"^\S+$",
-        description=f"The console's image. Default: {CONSOLE_IMAGE}.",
+        description="The console's image. Default: the one that the operator is installed with "
+        "(--console-image).",
     )
     replicas: int = Field(
         default=1,

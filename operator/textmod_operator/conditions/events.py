@@ -28,7 +28,7 @@ def notices(before: Manifest, after: Manifest) -> list[Notice]:
         if new["type"] == "Ready" and new["status"] == "True":
             result.append(Notice("Normal", "Ready", new["message"]))
         elif (
-            new["type"] in (*PARTS, "PoliciesReady")
+            new["type"] in (*PARTS, "PoliciesReady", "ReviewReady")
             and new["status"] == "False"
             and new["reason"] not in PASSING | {"MetricsUnavailable"}
         ):

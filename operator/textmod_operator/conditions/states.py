@@ -13,7 +13,7 @@ PARTS: Final[tuple[ConditionType, ...]] = (
     "WorkloadReady",
     "AutoscalingReady",
 )
-ORDER: Final = ("Ready", *PARTS, "PoliciesReady", "Reconciling", "Stalled")
+ORDER: Final = ("Ready", *PARTS, "PoliciesReady", "ReviewReady", "Reconciling", "Stalled")
 PASSING: Final = frozenset({"Creating", "RollingOut", "LagUnknown", "Propagating", "RateUnknown"})
 """Reasons of work under way: Reconciling, and no event of their own."""
 NEEDS_A_PERSON: Final = frozenset(

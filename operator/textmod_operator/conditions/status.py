@@ -12,6 +12,8 @@ from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions.autoscaling import autoscaling_state
 from textmod_operator.conditions.figures import FIGURES, figures
 from textmod_operator.conditions.policies import CONDITION, policies_state, policies_status
+from textmod_operator.conditions.review import CONDITION as REVIEW
+from textmod_operator.conditions.review import console_status, review_state
 from textmod_operator.conditions.states import (
     NEEDS_A_PERSON,
     ORDER,
@@ -72,8 +74,9 @@ def failed_status(body: Manifest, reason: str, message: str, now: datetime) -> M
 
 def _parts(body: Manifest) -> tuple[str, ...]:
     """The conditions of parts that this object has."""
-    has_policies = bool((body.get("spec") or {}).get("policies"))
-    return (*PARTS, CONDITION) if has_policies else PARTS
+    spec = body.get("spec") or {}
+    optional = {CONDITION: "policies", REVIEW: "review"}
+    return (*PARTS, *(part for part, field in optional.items() if spec.get(field)))
 
 
 def held_status(body: Manifest, problem: Problem, now: datetime) -> Manifest:
@@ -129,6 +132,11 @@ def status(
     }
     if policies is not None:
         parts[CONDITION] = policies_state(policies)
+    if (review := review_state(tm, seen)) is not None:
+        problem = failed.get(REVIEW)
+        parts[REVIEW] = (
+            ConditionState("False", problem.reason, problem.message) if problem else review
+        )
     result: Manifest = {
         "observedGeneration": tm.metadata.generation,
         "conditions": _dated(parts, body, now),
@@ -139,6 +147,7 @@ def status(
         "topics": _topics(body, seen),
         **(_replicas(want, seen.workload) or _known(body)),
         **policies_status(policies, body.get("status") or {}),
+        **console_status(seen.console, want.console_url, body.get("status") or {}),
         **figures(seen.scaling),
     }
     return {key: value for key, value in result.items() if value is not None}

@@ -106,9 +106,13 @@ def prune(want: Desired, live: dict[Ref, Manifest], tm: TextModeration, cluster:
     wanted = {Ref.of(manifest) for manifest in want.objects}
     if wanted - live.keys():
         return
+    wanted |= {Ref.of(manifest) for manifest in want.console}
+    console = naming.console(tm)
     kept = () if serves(live[want.workload]) else _SERVING_KINDS
     for ref in cluster.owned(tm.metadata.uid, tm.metadata.namespace):
-        if ref in wanted or ref.kind in kept or (ref.kind == "ConfigMap" and _is_read(tm, cluster)):
+        if ref in wanted or (ref.kind in kept and ref.name != console):
+            continue
+        if ref.kind == "ConfigMap" and _is_read(tm, cluster):
             continue
         cluster.delete(ref)
 

@@ -80,7 +80,11 @@ class Controller:
         edges = Edges(
             self._cluster,
             self._kafka,
-            lambda: replace(self._cluster.capabilities(), keda_url=self._settings.keda_url),
+            lambda: replace(
+                self._cluster.capabilities(),
+                keda_url=self._settings.keda_url,
+                console=self._settings.console,
+            ),
             self._claims,
             self._writer.merge,
             model_pods=self._model_pods,

@@ -165,8 +165,16 @@ def workload_seen(
     return WorkloadSeen(want.workload, replicas, ready, settled, failure, pods)
 
 
+def console_seen(tm: TextModeration, ref: Ref, live: Manifest, cluster: Cluster) -> WorkloadSeen:
+    """The console's workload as its last apply answered, and its pods."""
+    pods = cluster.console_pods(ObjectKey(tm.metadata.namespace, tm.metadata.name))
+    replicas, settled, failure = _deployment_seen(live)
+    ready = sum(pod.ready for pod in pods)
+    return WorkloadSeen(ref, replicas, ready, settled, failure, pods)
+
+
 def _deployment_seen(body: Manifest) -> tuple[int, bool, str | None]:
-    """(replicas, settled, failure) of a Deployment."""
+    """(replicas, settled, failure) of a Deployment or a StatefulSet."""
     status = body.get("status") or {}
     replicas, asked = status.get("replicas", 0), body["spec"].get("replicas", 1)
     caught_up = status.get("observedGeneration") == body["metadata"].get("generation")

@@ -28,8 +28,15 @@ from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.pod_health import AskPod, why_not_ready, with_answers
 from textmod_operator.controller.policies import hand_out, settle, with_config_map
 from textmod_operator.controller.restart import restart, restart_due
+from textmod_operator.controller.review import console_secrets, run_console
 from textmod_operator.desired import desired, stopped
-from textmod_operator.errors import AutoscalingNotReady, Problem, TopicsNotReady
+from textmod_operator.desired.console import ConsoleSecrets
+from textmod_operator.errors import (
+    AutoscalingNotReady,
+    Problem,
+    ReviewNotReady,
+    TopicsNotReady,
+)
 from textmod_operator.kafka import handover
 from textmod_operator.kafka.clusters import KafkaClusters
 from textmod_operator.kafka.handover import Handover
@@ -45,6 +52,7 @@ from textmod_operator.state import (
     Ref,
     ScalingSeen,
     TopicSeen,
+    WorkloadSeen,
 )
 
 StatusWriter = Callable[[ObjectKey, Manifest], None]
@@ -96,10 +104,14 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
             apply.
     """
     tm: TextModeration | None = None
+    problems: list[Problem] = []
+    console = ConsoleSecrets()
     try:
         tm = TextModeration.parse(body)
         connection, secrets_digest = connect_to_kafka(tm, edges.cluster)
-        want = desired(tm, connection, edges.capabilities(), secrets_digest)
+        with noted(problems):
+            console = console_secrets(tm, edges.cluster)
+        want = desired(tm, connection, edges.capabilities(), secrets_digest, console)
         refuse_rivals(tm, edges.claims)
         try_out(want, body, tm, edges.cluster)
     except Problem as problem:
@@ -108,12 +120,12 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     hold_or_release(body, tm, edges.cluster)
     if (move := handover.pending(tm, body)) is not None:
         tm = move.before
-        want = desired(tm, connection, edges.capabilities(), secrets_digest)
+        want = desired(tm, connection, edges.capabilities(), secrets_digest, console)
     policies = settle(
         tm, want, cluster=edges.cluster, pods=edges.model_pods, scaling=scaling, now=now
     )
     want = with_config_map(want, policies)
-    problems: list[Problem] = []
+    review: WorkloadSeen | None = None
     topics: tuple[TopicSeen, ...] = ()
     live: dict[Ref, Manifest] = {}
 
@@ -130,6 +142,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     there = topics and move is None
     if there or (workload_exists(want, tm, edges.cluster) and (topics or reads_the_same(tm, body))):
         live = apply_all(want, tm, edges.cluster, problems)
+        review = run_console(tm, want, edges.cluster, problems)
         prune(want, live, tm, edges.cluster)
         step_over_zero(tm, scaling, edges.cluster)
         policies = hand_out(tm, policies, live, edges.cluster, edges.model_pods)
@@ -138,7 +151,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     )
     if restart_due(tm, workload, scaling, now):
         restart(tm, edges.cluster, now)
-    seen = Observed(topics, workload, autoscaler_seen(live), scaling, session)
+    seen = Observed(topics, workload, autoscaler_seen(live), scaling, session, review)
     with noted(problems):
         check_metrics_provider(tm, seen.autoscaler, edges)
     if move is not None and topics and not _hindered(problems):
@@ -152,7 +165,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         tm,
         connection,
         retry=any(problem.retry for problem in problems) or _may_turn_out_foreign(tm, seen),
-        uses_secrets=secrets_digest is not None,
+        uses_secrets=secrets_digest is not None or bool(console.digest),
         again=edges.model_pods.wait(key) if policies is not None and policies.waits else None,
     )
 
@@ -247,7 +260,8 @@ def check_metrics_provider(tm: TextModeration, hpa: AutoscalerSeen | None, edges
 
 
 def _hindered(problems: list[Problem]) -> bool:
-    return any(problem.condition != AutoscalingNotReady.condition for problem in problems)
+    harmless = (AutoscalingNotReady.condition, ReviewNotReady.condition)
+    return any(problem.condition not in harmless for problem in problems)
 
 
 def _hand_over(move: Handover, connection: KafkaConnection, seen: Observed, edges: Edges) -> None:

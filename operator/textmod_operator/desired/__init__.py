@@ -10,6 +10,7 @@ from dataclasses import replace
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.autoscaler import autoscaler
+from textmod_operator.desired.console import ConsoleSecrets, console_objects, console_url
 from textmod_operator.desired.deployment import deployment, service
 from textmod_operator.desired.disruption import pod_disruption_budget
 from textmod_operator.desired.pod import revision
@@ -26,6 +27,7 @@ def desired(
     connection: KafkaConnection,
     capabilities: Capabilities,
     secrets_digest: str | None = None,
+    console_secrets: ConsoleSecrets = ConsoleSecrets(),  # noqa: B008 - frozen
 ) -> Desired:
     """Everything that should exist for `tm`.
 
@@ -33,6 +35,7 @@ def desired(
         connection: how the brokers are reached (no secret of it goes into an object).
         capabilities: what the cluster offers.
         secrets_digest: changes with the content of the Secrets that `tm` names; None for none.
+        console_secrets: what is known of those that the review console alone reads.
     """
     pods = revision(tm, connection, secrets_digest)
     objects: list[Manifest]
@@ -53,7 +56,9 @@ def desired(
         revision=pods,
         session_seconds=session_seconds(tm),
     )
-    return Desired(topics(tm), tuple(objects), (reader,))
+    console = console_objects(tm, connection, capabilities.console, console_secrets)
+    url = console_url(tm)
+    return Desired(topics(tm), tuple(objects), (reader,), console, url)
 
 
 def stopped(want: Desired) -> Desired:

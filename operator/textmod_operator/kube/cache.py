@@ -15,14 +15,16 @@ from textmod_operator.state import Manifest, ObjectKey, Ref
 DELETED_REMEMBERED: Final = 10_000
 """How many deletions to remember: readings of an object are late by seconds at most."""
 
+_REPLICAS: Final = (
+    "observedGeneration",
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+)
 _RELEVANT_STATUS: Final = {
-    "Deployment": (
-        "observedGeneration",
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-    ),
+    "Deployment": _REPLICAS,
+    "StatefulSet": _REPLICAS,
     "SeldonDeployment": ("state", "description", "replicas", "deploymentStatus"),
 }
 

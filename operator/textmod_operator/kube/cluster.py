@@ -12,6 +12,7 @@ from textmod_operator.kube.cache import OwnedObjects
 from textmod_operator.kube.client import Api, connect, patch
 from textmod_operator.kube.discovery import FRONT_PROXY, Discovery, front_proxy_in
 from textmod_operator.kube.events import post_event
+from textmod_operator.kube.grants import Grants
 from textmod_operator.kube.lease import LEASE_SECONDS, Election, Guarded, campaign, dead_man
 from textmod_operator.kube.moderations import Moderations
 from textmod_operator.kube.secrets import Secrets
@@ -46,11 +47,14 @@ class Cluster:
         self._guarded = guarded
         self._cache = OwnedObjects()
         self._pods = PodTable()
-        self._watches = Watches(client, self._cache, self._pods)
+        self._console_pods = PodTable(naming.CONSOLE_LABEL, naming.CONSOLE_CONTAINER)
+        tables = {naming.NAME_LABEL: self._pods, naming.CONSOLE_LABEL: self._console_pods}
+        self._watches = Watches(client, self._cache, tables)
         self._applier = Applier(guarded, self._cache)
         self._moderations = Moderations(guarded)
         # Every replica serves the certificate, and so each of them may renew it.
         self._secrets = Secrets(client)
+        self._grants = Grants(guarded, self._is_gone)
         self._discovery = Discovery(client)
         self._lease_namespace: str | None = None
 
@@ -76,13 +80,23 @@ class Cluster:
         """
         return self._pods.of(key)
 
-    def pods_running(self, key: ObjectKey) -> int:
-        """How many model pods of an object there are, those that are terminating included.
+    def console_pods(self, key: ObjectKey) -> tuple[PodSeen, ...]:
+        """The console's pods of an object that are not terminating.
 
         Raises:
             ClusterError: they have not been listed yet.
         """
-        return len(self._pods.of(key, terminating=True))
+        return self._console_pods.of(key)
+
+    def pods_running(self, key: ObjectKey) -> int:
+        """How many pods of an object there are, of its model and its console, those that are
+        terminating included.
+
+        Raises:
+            ClusterError: they have not been listed yet.
+        """
+        tables = (self._pods, self._console_pods)
+        return sum(len(table.of(key, terminating=True)) for table in tables)
 
     # --- owned objects --------------------------------------------------------------------------
 
@@ -180,6 +194,28 @@ class Cluster:
     def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
         """The data of a Secret, or None when there is no such Secret."""
         return self._secrets.read(namespace, name)
+
+    def create_secret(
+        self, owner: api.TextModeration, name: str, data: Mapping[str, bytes]
+    ) -> None:
+        """Create a Secret for a TextModeration; one of that name stays as it is.
+
+        Raises:
+            ClusterError: the API server refused.
+        """
+        Secrets(self._guarded).create(owner, name, data)
+
+    def grant_console(self, namespace: str, service_account: str) -> None:
+        """Let a console's ServiceAccount check who somebody is and what they may; see `Grants`."""
+        self._grants.ensure(namespace, service_account)
+
+    def revoke_console(self, namespace: str, service_account: str) -> None:
+        """Take that back; see `Grants.remove`."""
+        self._grants.remove(namespace, service_account)
+
+    def _is_gone(self, namespace: str, service_account: str) -> bool:
+        ref = Ref("v1", "ServiceAccount", namespace, service_account)
+        return self._cache.is_listed(ref) and self._cache.live(ref) is None
 
     def update_secret(
         self,

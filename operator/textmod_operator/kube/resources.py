@@ -19,6 +19,10 @@ PLURALS: Final = {
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     SCALED_OBJECT: "scaledobjects",
     "ConfigMap": "configmaps",
+    "StatefulSet": "statefulsets",
+    "ServiceAccount": "serviceaccounts",
+    "NetworkPolicy": "networkpolicies",
+    "Ingress": "ingresses",
     "Pod": "pods",
 }
 """The resource of every kind that the operator writes."""
@@ -31,6 +35,10 @@ OWNED_KINDS: Final = (
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
     (SCALED_OBJECT_API_VERSION, SCALED_OBJECT),
     ("v1", "ConfigMap"),
+    ("apps/v1", "StatefulSet"),
+    ("v1", "ServiceAccount"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("networking.k8s.io/v1", "Ingress"),
 )
 """(apiVersion, kind) of everything that is made for a TextModeration: watched, repaired, pruned."""
 

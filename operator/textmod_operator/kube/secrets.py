@@ -6,8 +6,10 @@ import base64
 from collections.abc import Callable, Mapping
 
 from textmod_operator import naming
+from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.errors import ClusterError
 from textmod_operator.kube.client import MERGE_PATCH, Api
+from textmod_operator.kube.resources import with_owner
 from textmod_operator.state import Manifest
 
 
@@ -22,6 +24,35 @@ class Secrets:
         path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
         body = self._api.request("GET", path, "Secret", absent_is_none=True)
         return None if body is None else _decoded(body)
+
+    def create(self, owner: TextModeration, name: str, data: Mapping[str, bytes]) -> None:
+        """Create a Secret that is deleted with its owner; one that is there stays as it is.
+
+        Raises:
+            ClusterError: the API server refused.
+        """
+        namespace = owner.metadata.namespace
+        body = with_owner(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": "Opaque",
+                "metadata": {
+                    "name": name,
+                    "namespace": namespace,
+                    "labels": naming.labels(owner),
+                },
+                "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+            },
+            owner,
+        )
+        query = [("fieldManager", naming.FIELD_MANAGER)]
+        try:
+            path = f"/api/v1/namespaces/{namespace}/secrets"
+            self._api.request("POST", path, "Secret", body=body, query=query)
+        except ClusterError as error:
+            if error.status != 409:
+                raise
 
     def update(
         self,

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -162,7 +162,8 @@ class Watches:
     neither.
     """
 
-    def __init__(self, api: Api, owned: OwnedObjects, pods: PodTable) -> None:
+    def __init__(self, api: Api, owned: OwnedObjects, pods: Mapping[str, PodTable]) -> None:
+        """`pods`: label by which pods are selected → where they are kept."""
         self._api = api
         self._owned = owned
         self._pods = pods
@@ -193,15 +194,17 @@ class Watches:
                 enqueue(key)
 
         everywhere = scopes(namespaces)
-        self._pods.expect(set(everywhere))
+        for table in self._pods.values():
+            table.expect(set(everywhere))
         for scope in everywhere:
-            handler = Handler(
-                partial(_pods_listed, self._pods, scope),
-                partial(self._pods.saw, scope),
-                enqueue_until_stopped,
-            )
-            labelled = ("labelSelector", naming.NAME_LABEL)
-            self._start(f"/api/v1{scope}/pods", "Pod", labelled, handler)
+            for label, table in self._pods.items():
+                handler = Handler(
+                    partial(_pods_listed, table, scope),
+                    partial(table.saw, scope),
+                    enqueue_until_stopped,
+                )
+                labelled = ("labelSelector", label)
+                self._start(f"/api/v1{scope}/pods", "Pod", labelled, handler)
             for api_version, kind in OWNED_KINDS:
                 path = f"{prefix(api_version)}{scope}/{PLURALS[kind]}"
                 handler = Handler(

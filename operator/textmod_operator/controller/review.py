@@ -1,0 +1,164 @@
+"""The review console of one object in one pass: its Secrets, its permissions, its objects."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Final
+from urllib.parse import urlsplit
+
+from textmod_operator import metrics, naming
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.controller.apply import noted
+from textmod_operator.controller.gather import console_seen
+from textmod_operator.controller.refusals import problem_of
+from textmod_operator.desired.console import ConsoleSecrets, wanted
+from textmod_operator.errors import ClusterError, Problem, ReviewNotReady
+from textmod_operator.kube.cluster import Cluster
+from textmod_operator.state import Desired, Manifest, Ref, WorkloadSeen
+
+KEY_BYTES: Final = 32
+_SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+@metrics.STEPS.labels("console_secrets").time()
+def console_secrets(tm: TextModeration, cluster: Cluster) -> ConsoleSecrets:
+    """Read the Secrets that the console alone reads, and check them.
+
+    Raises:
+        ReviewNotReady: DatabaseNotFound; SecretNotFound, SecretKeyMissing or SecretInvalid for the
+            Secret that the console shares with a proxy.
+    """
+    console = wanted(tm)
+    if console is None:
+        return ConsoleSecrets()
+    digest, port = hashlib.sha256(), None
+    if console.database is not None:
+        database = console.database.secret_ref
+        url = _database_url(tm, database.name, database.key, cluster)
+        digest.update(url.encode() + b"\0")
+        port = _port(url)
+    if console.authentication.proxy is not None:
+        proxy = console.authentication.proxy.secret_ref
+        digest.update(_proxy_secret(tm, proxy.name, proxy.key, cluster) + b"\0")
+    return ConsoleSecrets(digest.hexdigest()[:16], port)
+
+
+def _database_url(tm: TextModeration, name: str, key: str, cluster: Cluster) -> str:
+    what = f"the console's database: Secret {name} in namespace {tm.metadata.namespace}"
+    data = cluster.secret(tm.metadata.namespace, name)
+    if data is None:
+        raise ReviewNotReady("DatabaseNotFound", f"{what} does not exist: create it")
+    url = data.get(key, b"").decode(errors="replace").strip()
+    if not url:
+        raise ReviewNotReady("DatabaseNotFound", f"{what} has no key {key}: add it")
+    if urlsplit(url).scheme not in _SCHEMES:
+        message = f"{what} holds no PostgreSQL URL in key {key}: it has to begin with postgresql://"
+        raise ReviewNotReady("DatabaseNotFound", message)
+    return url
+
+
+def _port(url: str) -> int | None:
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return None
+
+
+def _proxy_secret(tm: TextModeration, name: str, key: str, cluster: Cluster) -> bytes:
+    what = f"the Secret that the console shares with its proxy, {name}"
+    data = cluster.secret(tm.metadata.namespace, name)
+    if data is None:
+        message = f"{what}, is not in namespace {tm.metadata.namespace}: create it"
+        raise ReviewNotReady("SecretNotFound", message)
+    if key not in data:
+        raise ReviewNotReady("SecretKeyMissing", f"{what}, has no key {key}: add it")
+    if not data[key].strip():
+        message = f"{what}, is empty in key {key}, and nobody could sign in: put a secret there"
+        raise ReviewNotReady("SecretInvalid", message)
+    return data[key]
+
+
+@metrics.STEPS.labels("console").time()
+def run_console(
+    tm: TextModeration, want: Desired, cluster: Cluster, problems: list[Problem]
+) -> WorkloadSeen | None:
+    """Bring the console to what the object says; the console as it is, None without one.
+
+    Args:
+        problems: those of the pass; one of the console's Secrets leaves it as it is, and one of
+            its objects is added.
+
+    Raises:
+        ClusterError: the API server could not be reached.
+    """
+    if any(isinstance(problem, ReviewNotReady) for problem in problems):
+        return None
+    with noted(problems):
+        return _run(tm, want, cluster)
+    return None
+
+
+def _run(tm: TextModeration, want: Desired, cluster: Cluster) -> WorkloadSeen | None:
+    if not want.console:
+        _withdraw(tm, cluster)
+        return None
+    _grant(tm, cluster)
+    live: Manifest = {}
+    for manifest in want.console:
+        live = _apply(manifest, tm, cluster)
+        if manifest["kind"] == "ServiceAccount":
+            _make_session_key(tm, cluster)
+    return console_seen(tm, Ref.of(want.console[-1]), live, cluster)
+
+
+def _apply(manifest: Manifest, tm: TextModeration, cluster: Cluster) -> Manifest:
+    ref = Ref.of(manifest)
+    try:
+        return cluster.apply(manifest, tm)
+    except ClusterError as error:
+        problem = problem_of(ref.kind, ref.name, error)
+        raise _of_review(problem) from error
+    except Problem as problem:
+        raise _of_review(problem) from problem
+
+
+def _of_review(problem: Problem) -> ReviewNotReady:
+    """The same problem, of the console: the stream is served all the same."""
+    reason = "ApplyFailed" if problem.reason == "InvalidSpec" else problem.reason
+    return ReviewNotReady(reason, problem.message, retry=problem.retry)
+
+
+def _make_session_key(tm: TextModeration, cluster: Cluster) -> None:
+    """Make the key of the console's sessions, once: another one would sign everybody out."""
+    name = naming.console_session_secret(tm)
+    if (cluster.secret(tm.metadata.namespace, name) or {}).get(naming.CONSOLE_SESSION_KEY):
+        return
+    key = secrets.token_urlsafe(KEY_BYTES).encode()
+    cluster.create_secret(tm, name, {naming.CONSOLE_SESSION_KEY: key})
+
+
+def _grant(tm: TextModeration, cluster: Cluster) -> None:
+    try:
+        cluster.grant_console(tm.metadata.namespace, naming.console(tm))
+    except ClusterError as error:
+        if error.status not in (403, 404):
+            raise
+        name = naming.CONSOLE_CLUSTER_ROLE
+        raise ReviewNotReady(
+            "NotAuthorized",
+            f"the operator cannot let the console check who signs in: ClusterRoleBinding {name} is "
+            f"not there or not the operator's to change (HTTP {error.status}); install the chart "
+            "with rbac.create, or make it as the chart does",
+        ) from error
+
+
+def _withdraw(tm: TextModeration, cluster: Cluster) -> None:
+    """Take the console's permissions back, if its ServiceAccount is still there."""
+    account = Ref("v1", "ServiceAccount", tm.metadata.namespace, naming.console(tm))
+    if account in cluster.owned(tm.metadata.uid, tm.metadata.namespace):
+        try:
+            cluster.revoke_console(account.namespace, account.name)
+        except ClusterError as error:
+            if error.status != 403:
+                raise

@@ -1,0 +1,155 @@
+"""The review console on a real cluster: made, used with real tokens and real RBAC, and removed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from live import Kubectl, WaitFor, condition, topics
+
+from textmod_dev.local_cluster import LocalCluster
+
+pytestmark = pytest.mark.integration
+
+EVERYTHING = {"sample": 1.0}
+"""Every text is reviewed."""
+
+
+def review(prefix: str, **console: object) -> dict[str, object]:
+    names = {role: {"name": f"{prefix}-{role}"} for role in ("review", "feedback")}
+    return {"review": {**EVERYTHING, "topics": names, "console": console}}
+
+
+def address(kubectl: Kubectl, name: str = "science") -> str:
+    return kubectl(
+        "get",
+        "pods",
+        "-l",
+        f"textmoderation.dev/console={name}",
+        "-o=jsonpath={.items[0].status.podIP}",
+    )
+
+
+def token(kubectl: Kubectl, account: str, *roles: str) -> str:
+    """A token of a new ServiceAccount that has these ClusterRoles in the namespace."""
+    kubectl("create", "serviceaccount", account)
+    namespace = kubectl("get", "serviceaccount", account, "-o=jsonpath={.metadata.namespace}")
+    for role in roles:
+        kubectl(
+            "create", "rolebinding", f"{account}-{role}", f"--clusterrole={role}",
+            f"--serviceaccount={namespace}:{account}",
+        )  # fmt: skip
+    return kubectl("create", "token", account).strip()
+
+
+STAND_IN = """
+import http.server, os
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if self.path == "/readyz" and "{mode}" == "blind" else 200)
+        self.end_headers()
+
+address = (os.environ["TEXTMOD_CONSOLE_BIND_ADDRESS"], 8081)
+http.server.ThreadingHTTPServer(address, Answer).serve_forever()
+"""
+"""A console as the operator sees it: the answers to its probes."""
+
+
+@pytest.fixture
+def stand_in(operator: LocalCluster) -> Callable[[str], dict[str, object]]:
+    """``stand_in(mode)`` is the part of a spec that names an image which serves or is blind."""
+
+    def image(mode: str) -> dict[str, object]:
+        name = f"example/console:{mode}"
+        operator.images.set(name, [sys.executable, "-c", STAND_IN.replace("{mode}", mode)])
+        return {"image": name}
+
+    return image
+
+
+@pytest.fixture
+def console(
+    kubectl: Kubectl, ready: Callable[..., None], topic_prefix: str, wait_for: WaitFor
+) -> str:
+    """Address of the pod of a console that serves."""
+    ready(review(topic_prefix))
+    wait_for(lambda: condition(kubectl, "ReviewReady").get("status") == "True", 60, "a console")
+    return address(kubectl)
+
+
+def test_a_console_is_made_used_and_removed(
+    operator: LocalCluster,
+    console: str,
+    kubectl: Kubectl,
+    manifest: Callable[..., str],
+    admin: AdminClient,
+    topic_prefix: str,
+    wait_for: WaitFor,
+) -> None:
+    there = topics(admin, topic_prefix)
+    assert (there[f"{topic_prefix}-review"], there[f"{topic_prefix}-feedback"]) == (3, 1)
+    body = json.loads(kubectl("get", "tm", "science", "-o", "json"))
+    assert body["status"]["console"]["ready"] is True
+    assert "science-console." in body["status"]["console"]["url"]
+    subjects = json.loads(
+        kubectl("get", "clusterrolebinding", "textmoderation-console", "-o", "json")
+    )
+    namespace = body["metadata"]["namespace"]
+    assert {
+        "kind": "ServiceAccount",
+        "namespace": namespace,
+        "name": "science-console",
+    } in subjects["subjects"]
+
+    kubectl("apply", "-f", "-", stdin=manifest())
+    kinds = "statefulset,service,serviceaccount,networkpolicy"
+    wait_for(
+        lambda: not kubectl("get", kinds, "science-console", "--ignore-not-found", "-o", "name"),
+        60,
+        "the console is removed",
+    )
+    wait_for(lambda: not condition(kubectl, "ReviewReady"), 10, "and its condition")
+    left = kubectl("get", "clusterrolebinding", "textmoderation-console", "-o", "json")
+    assert namespace not in left
+    assert kubectl("get", "pvc", "data-science-console-0", "-o=jsonpath={.status.phase}") == "Bound"
+    kubectl("wait", "--for=condition=Ready", "tm/science", "--timeout=30s")
+
+
+def test_what_keeps_a_console_from_serving_is_told(
+    operator: LocalCluster,
+    kubectl: Kubectl,
+    manifest: Callable[..., str],
+    ready: Callable[..., None],
+    stand_in: Callable[[str], dict[str, object]],
+    topic_prefix: str,
+    wait_for: WaitFor,
+) -> None:
+    def told(reason: str) -> None:
+        wait_for(lambda: condition(kubectl, "ReviewReady").get("reason") == reason, 60, reason)
+
+    database = {"database": {"secretRef": {"name": "review-database"}}}
+    ready(review(topic_prefix, **database, **stand_in("blind")))
+    told("DatabaseNotFound")
+    url = "postgresql://review:none@127.0.0.1:9/review"
+    kubectl("create", "secret", "generic", "review-database", f"--from-literal=url={url}")
+    told("ConsoleUnavailable")
+    kubectl("apply", "-f", "-", stdin=manifest(review(topic_prefix, image="nowhere/console:1")))
+    told("ImageUnavailable")
+    kubectl("delete", "clusterrolebinding", "textmoderation-console")
+    try:
+        kubectl("apply", "-f", "-", stdin=manifest(review(topic_prefix, enabled=False)))
+        told("WithoutConsole")
+        seen = review(topic_prefix, **stand_in("serving"))
+        kubectl("apply", "-f", "-", stdin=manifest(seen))
+        told("NotAuthorized")
+    finally:
+        kubectl(
+            "create", "clusterrolebinding", "textmoderation-console",
+            "--clusterrole=textmoderation-console",
+        )  # fmt: skip
+    told("Serving")
+    assert condition(kubectl, "Ready")["status"] == "True"

@@ -1,0 +1,348 @@
+"""What is made for `spec.review.console`, and what a pass says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from objects import PLAINTEXT, merged, moderation
+from world import DEPLOYMENT, SERVING, World, pod, serving
+
+from textmod_operator import naming
+from textmod_operator.desired import desired
+from textmod_operator.desired.console import ConsoleSecrets
+from textmod_operator.errors import ClusterError, TopicsNotReady
+from textmod_operator.kube.resources import OWNED_KINDS
+from textmod_operator.settings import ConsoleSettings
+from textmod_operator.state import Capabilities, KafkaConnection, Manifest
+
+DATABASE = {"database": {"secretRef": {"name": "review-database"}}}
+PROXY = {"authentication": {"proxy": {"secretRef": {"name": "proxy"}, "userHeader": "X-User"}}}
+URL = b"postgresql://review:open-sesame@db.svc:6543/review"
+MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+KAFKA = {
+    "tls": {"caSecretRef": {"name": "ca"}},
+    "sasl": {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "login"}},
+}
+SECURE = KafkaConnection("kafka:9092", "SCRAM-SHA-512", "sally", "open-sesame", tls=True)
+SETTINGS = ConsoleSettings("console:1", "textmod-system", (MONITORING,))
+
+
+def asked(console: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    return {**DEPLOYMENT, "review": {"console": console or {}}, **spec}
+
+
+def made(
+    console: dict[str, Any] | None = None,
+    *,
+    connection: KafkaConnection = PLAINTEXT,
+    settings: ConsoleSettings = SETTINGS,
+    secrets: ConsoleSecrets | None = None,
+    **spec: Any,
+) -> dict[str, Manifest]:
+    tm = moderation(asked(console, **spec))
+    capabilities = Capabilities(console=settings)
+    want = desired(tm, connection, capabilities, None, secrets or ConsoleSecrets())
+    return {manifest["kind"]: manifest for manifest in want.console}
+
+
+def pod_of(objects: dict[str, Manifest]) -> Manifest:
+    return (objects.get("StatefulSet") or objects["Deployment"])["spec"]["template"]["spec"]
+
+
+def environment(objects: dict[str, Manifest]) -> dict[str, Any]:
+    (container,) = pod_of(objects)["containers"]
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}
+
+
+# --- what is made ---------------------------------------------------------------------------------
+
+
+def test_without_review_and_with_a_console_switched_off_nothing_is_made() -> None:
+    assert desired(moderation(DEPLOYMENT), PLAINTEXT, Capabilities()).console == ()
+    assert made({"enabled": False}) == {}
+
+
+def test_every_kind_is_watched_and_pruned_and_every_name_is_the_consoles() -> None:
+    everything = made({**DATABASE, "replicas": 2, "ingress": {"host": "review.example.com"}})
+    known = set(OWNED_KINDS)
+    for manifest in [*everything.values(), *made().values()]:
+        assert (manifest["apiVersion"], manifest["kind"]) in known
+        assert manifest["metadata"]["name"] == "science-console"
+        assert manifest["metadata"]["labels"][naming.NAME_LABEL] == "science"
+        assert manifest["metadata"]["labels"][naming.MANAGED_BY_LABEL] == naming.MANAGED_BY
+    assert set(made()) == {"ServiceAccount", "Service", "NetworkPolicy", "StatefulSet"}
+    assert set(everything) == {
+        "ServiceAccount", "Service", "NetworkPolicy", "Ingress", "PodDisruptionBudget", "Deployment"
+    }  # fmt: skip
+
+
+def test_the_longest_name_leaves_room_for_the_hash_of_a_stateful_set() -> None:
+    longest = moderation({}, name="a" * 42)
+    assert len(naming.console(longest)) + len("-0123456789") <= 63
+
+
+def test_the_consoles_pods_are_none_of_the_models() -> None:
+    for objects in (made(), made(DATABASE)):
+        workload = objects.get("StatefulSet") or objects["Deployment"]
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        assert naming.NAME_LABEL not in labels
+        selector = workload["spec"]["selector"]["matchLabels"]
+        assert selector == objects["Service"]["spec"]["selector"]
+        assert selector == objects["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"]
+        assert selector.items() <= labels.items()
+
+
+@pytest.mark.parametrize("console", [{}, DATABASE])
+def test_the_pod_is_restricted(console: dict[str, Any]) -> None:
+    spec = pod_of(made(console))
+    (container,) = spec["containers"]
+    context = container["securityContext"]
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["runAsNonRoot"] is True
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    writable = {
+        mount["mountPath"] for mount in container["volumeMounts"] if "readOnly" not in mount
+    }
+    assert writable == {"/tmp", "/data"}
+    probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")]
+    assert {probe["port"] for probe in probes} == {naming.CONSOLE_INTERNAL_PORT}
+    assert spec["serviceAccountName"] == "science-console"
+
+
+@pytest.mark.parametrize(("policy", "when"), [("Retain", "Retain"), ("Delete", "Delete")])
+def test_the_volume_lives_as_long_as_the_topics(policy: str, when: str) -> None:
+    spec = made({"storage": {"size": "5Gi"}}, topics={"deletionPolicy": policy})["StatefulSet"]
+    retention = spec["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert retention == {"whenDeleted": when, "whenScaled": "Retain"}
+    (claim,) = spec["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "5Gi"
+    assert "storageClassName" not in claim["spec"]
+
+
+def test_the_image_is_the_objects_or_the_operators() -> None:
+    assert pod_of(made())["containers"][0]["image"] == "console:1"
+    assert pod_of(made({"image": "mine:2"}))["containers"][0]["image"] == "mine:2"
+
+
+def test_secrets_go_by_reference_and_roll_the_pods_when_they_change() -> None:
+    before = made({**DATABASE, **PROXY}, connection=SECURE, kafka=KAFKA)
+    assert "open-sesame" not in str(before)
+    read = environment(before)
+    assert read["TEXTMOD_CONSOLE_DATABASE_URL"] == {
+        "secretKeyRef": {"name": "review-database", "key": "url"}
+    }
+    assert read["TEXTMOD_CONSOLE_PROXY_SECRET"]["secretKeyRef"]["name"] == "proxy"
+    assert read["TEXTMOD_CONSOLE_SESSION_KEY"]["secretKeyRef"]["name"] == "science-console-session"
+    assert (read["TEXTMOD_CONSOLE_AUTHENTICATION"], read["TEXTMOD_CONSOLE_PROXY_USER_HEADER"]) == (
+        "Proxy", "X-User"
+    )  # fmt: skip
+    other = made(
+        {**DATABASE, **PROXY}, connection=SECURE, kafka=KAFKA,
+        secrets=ConsoleSecrets("changed"),
+    )  # fmt: skip
+    annotation = naming.CONSOLE_REVISION_ANNOTATION
+
+    def revision(objects: dict[str, Manifest]) -> str:
+        return objects["Deployment"]["spec"]["template"]["metadata"]["annotations"][annotation]
+
+    assert revision(before) != revision(other)
+
+
+# --- network --------------------------------------------------------------------------------------
+
+
+def policy(console: dict[str, Any] | None = None, **options: Any) -> Manifest:
+    return made(console, **options)["NetworkPolicy"]["spec"]
+
+
+def test_the_internal_port_is_for_the_operator_and_who_scrapes() -> None:
+    pages, internal = policy()["ingress"]
+    assert ([port["port"] for port in pages["ports"]], "from" in pages) == ([8080], False)
+    assert [port["port"] for port in internal["ports"]] == [8081]
+    operator = {"kubernetes.io/metadata.name": "textmod-system"}
+    assert internal["from"] == [{"namespaceSelector": {"matchLabels": operator}}, MONITORING]
+
+
+def outgoing(spec: Manifest) -> set[int | tuple[int, int]]:
+    (rule,) = spec["egress"]
+    return {
+        (one["port"], one["endPort"]) if "endPort" in one else one["port"] for one in rule["ports"]
+    }
+
+
+def test_what_goes_out_is_dns_the_api_server_the_brokers_and_the_database() -> None:
+    far = KafkaConnection("a.example:9094,b.example:9095")
+    assert outgoing(policy(connection=far)) == {53, 443, 6443, 9094, 9095}
+    assert 5432 in outgoing(policy(DATABASE))
+    assert 6543 in outgoing(policy(DATABASE, secrets=ConsoleSecrets("x", 6543)))
+    nodes = KafkaConnection("node:31092")
+    assert (30000, 32767) in outgoing(policy(connection=nodes))
+
+
+def test_a_network_policy_can_be_left_to_others() -> None:
+    assert "NetworkPolicy" not in made(settings=replace(SETTINGS, network_policy=False))
+
+
+def test_an_ingress_and_the_address_that_is_told() -> None:
+    host = {"host": "review.example.com", "tlsSecretName": "tls", "annotations": {"a/b": "c"}}
+    ingress = made({"ingress": host})["Ingress"]
+    assert ingress["metadata"]["annotations"] == {"a/b": "c"}
+    assert ingress["spec"]["tls"] == [{"hosts": ["review.example.com"], "secretName": "tls"}]
+    (rule,) = ingress["spec"]["rules"]
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert backend == {"name": "science-console", "port": {"name": "http"}}
+
+    def told(console: dict[str, Any]) -> str | None:
+        return desired(moderation(asked(console)), PLAINTEXT, Capabilities()).console_url
+
+    assert told({"ingress": host}) == "https://review.example.com/"
+    assert told({"ingress": {"host": "h.example.com"}}) == "http://h.example.com/"
+    assert told({}) == "http://science-console.reddit.svc:8080/"
+    assert told({"enabled": False}) is None
+
+
+# --- a pass ---------------------------------------------------------------------------------------
+
+
+READY_CONSOLE = {"observedGeneration": None, "replicas": 1, "updatedReplicas": 1}
+
+
+def world(*, ready: bool = True, **status: Any) -> World:
+    """A stream that serves, with a console that is as `status` of its StatefulSet says."""
+    it = serving()
+    it.cluster.status = {**SERVING, "StatefulSet": {**READY_CONSOLE, **status}}
+    it.cluster.console_pods_of = (pod(name="science-console-0", ready=ready),)
+    return it
+
+
+def status_of(it: World) -> Manifest:
+    assert it.cluster.body is not None
+    return it.cluster.body["status"]
+
+
+def test_a_console_that_serves() -> None:
+    it = world()
+    it.run(asked())
+    assert it.told["ReviewReady"] == ("True", "Serving")
+    assert it.told["Ready"] == ("True", "Ready")
+    assert status_of(it)["console"] == {
+        "url": "http://science-console.reddit.svc:8080/", "ready": True
+    }  # fmt: skip
+    assert it.cluster.granted == {"reddit/science-console"}
+    key = it.cluster.secrets["science-console-session"]["key"]
+    assert len(key) >= 32
+    it.wrote()
+    it.run(asked())
+    assert it.wrote() == [], "a pass over what is as it should be writes nothing"
+    assert it.cluster.secrets["science-console-session"]["key"] == key
+
+
+@pytest.mark.parametrize(
+    ("pods", "status", "reason"),
+    [
+        ((), {"replicas": 0, "updatedReplicas": 0}, "Creating"),
+        ((pod(name="c"),), {}, "ConsoleUnavailable"),
+        ((pod(name="c", waiting_reason="ImagePullBackOff"),), {}, "ImageUnavailable"),
+        ((pod(name="c", waiting_reason="CrashLoopBackOff"),), {}, "CrashLooping"),
+        ((pod(name="c", waiting_reason="CreateContainerConfigError"),), {}, "ContainerNotStarting"),
+        ((pod(name="c", unscheduled="unbound volume"),), {}, "Unschedulable"),
+        ((pod(name="c", ready=True),), {"updatedReplicas": 0}, "RollingOut"),
+    ],
+)
+def test_a_console_that_does_not_serve_and_a_stream_that_does(
+    pods: tuple[Any, ...], status: Manifest, reason: str
+) -> None:
+    it = world(**status)
+    it.cluster.console_pods_of = pods
+    it.run(asked())
+    assert it.told["ReviewReady"] == ("False", reason)
+    assert it.told["Ready"] == ("True", "Ready")
+    assert it.told["Reconciling"] == ("False", "Settled")
+    assert status_of(it)["console"]["ready"] is any(one.ready for one in pods)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason"),
+    [
+        ({}, "DatabaseNotFound"),
+        ({"review-database": {"other": URL}}, "DatabaseNotFound"),
+        ({"review-database": {"url": b"mysql://db/review"}}, "DatabaseNotFound"),
+        ({"review-database": {"url": URL}}, "SecretNotFound"),
+        ({"review-database": {"url": URL}, "proxy": {}}, "SecretKeyMissing"),
+        ({"review-database": {"url": URL}, "proxy": {"secret": b" \n"}}, "SecretInvalid"),
+    ],
+)
+def test_a_secret_that_is_not_there_leaves_the_console_as_it_is(
+    secrets: dict[str, dict[str, bytes]], reason: str
+) -> None:
+    it = world()
+    it.cluster.secrets = secrets
+    outcome = it.run(asked({**DATABASE, **PROXY}))
+    assert outcome is not None
+    assert outcome.retry
+    assert it.told["ReviewReady"] == ("False", reason)
+    assert it.told["Ready"] == ("True", "Ready")
+    assert "open-sesame" not in str(status_of(it))
+    assert not [ref for ref in it.cluster.live if ref.name == "science-console"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "answer", "reason"),
+    [
+        (("patch", "ClusterRoleBinding"), ClusterError(403, "forbidden"), "NotAuthorized"),
+        (("patch", "ClusterRoleBinding"), ClusterError(404, "not found"), "NotAuthorized"),
+        (("apply", "StatefulSet"), ClusterError(422, "spec: Forbidden: updates"), "ApplyFailed"),
+        (("apply", "Ingress"), ClusterError(422, "host: Invalid value"), "ApplyFailed"),
+        (("apply", "StatefulSet"), ClusterError(403, "exceeded quota: few"), "QuotaExceeded"),
+        (("apply", "NetworkPolicy"), ClusterError(500, "Internal error"), "ApplyFailed"),
+    ],
+)
+def test_what_the_api_server_refuses_is_a_problem_of_the_console_alone(
+    fault: tuple[str, str], answer: ClusterError, reason: str
+) -> None:
+    it = world()
+    it.cluster.faults[fault] = answer
+    it.run(asked({"ingress": {"host": "review.example.com"}}))
+    assert it.told["ReviewReady"] == ("False", reason)
+    assert it.told["Accepted"][0] == it.told["Ready"][0] == "True"
+
+
+def test_removing_review_removes_the_console_and_its_permission() -> None:
+    it = world()
+    it.run(asked({"ingress": {"host": "review.example.com"}}))
+    it.run(DEPLOYMENT)
+    assert not [ref for ref in it.cluster.live if ref.name == "science-console"]
+    assert it.cluster.granted == set()
+    assert "ReviewReady" not in it.told
+    assert "console" not in status_of(it)
+    assert it.told["Ready"] == ("True", "Ready")
+
+
+def test_a_database_takes_the_place_of_the_volume() -> None:
+    it = world()
+    it.cluster.status["Deployment"] = {**SERVING["Deployment"], "availableReplicas": 1}
+    it.cluster.secrets["review-database"] = {"url": URL}
+    it.run(asked())
+    it.run(asked(DATABASE))
+    kinds = {ref.kind for ref in it.cluster.live if ref.name == "science-console"}
+    assert "StatefulSet" not in kinds
+    assert "Deployment" in kinds
+
+
+def test_a_console_waits_for_the_topics() -> None:
+    it = world()
+    it.kafka.fault = TopicsNotReady("KafkaUnreachable", "no broker answers")
+    it.run(asked())
+    assert it.told["ReviewReady"] == ("Unknown", "NotLookedAt")
+    assert it.cluster.live == {}
+
+
+def test_a_spec_that_is_refused_says_nothing_of_the_console() -> None:
+    it = World()
+    login = {"sasl": {"mechanism": "PLAIN", "secretRef": {"name": "x"}}}
+    it.run(merged(asked(), {"kafka": login}))
+    assert it.told["ReviewReady"] == ("Unknown", "NotAccepted")
