@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from memory_desk import MemoryDesk
@@ -25,6 +24,18 @@ ROLES = {
     "reviewer": frozenset({Permission.SEE_QUEUE, Permission.DECIDE}),
     "lead": frozenset({Permission.SEE_QUEUE, Permission.DECIDE, Permission.SEE_DECISIONS}),
     "auditor": frozenset({Permission.SEE_DECISIONS, Permission.SEE_AUDIT}),
+}
+
+ITEM = "science-input/0/1"
+# What each form needs beside its token.
+FORMS: dict[str, dict[str, str]] = {
+    "/queue/reveal": {"item": ITEM},
+    "/queue/decide": {"item": ITEM, "version": "1", "decision": "Skip"},
+    "/queue/undo": {"item": ITEM, "decision": "none-such"},
+    "/queue/release": {"item": ITEM},
+    "/settings": {"theme": "dark", "break_every": "50"},
+    "/sign-out": {},
+    "/sign-in": {"token": "token-of-lead"},
 }
 
 
@@ -121,6 +132,3 @@ def hidden_fields(html: str, action: str) -> dict[str, str]:
     form = re.search(rf'<form[^>]*action="{action}".*?</form>', html, re.DOTALL)
     assert form is not None, f"no form for {action}: {html}"
     return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form.group(0)))
-
-
-SHOTS = Path(".state") / "console-pages"

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 
 from textmod_console.desk import Answer, Card, Entry
 from textmod_console.errors import sentences
-from textmod_console.events import DecisionName, Outcome
+from textmod_console.events import DecisionName, Outcome, Reason
 from textmod_console.pages.visit import RefusedError, Visit
 from textmod_console.pages.words import concealed
 
@@ -109,7 +109,12 @@ def release(visit: Visit) -> Response:
 
 
 def card_json(card: Card) -> dict[str, Any]:
-    """Return a card as JSON's own values; names as in the events."""
+    """Return a card as JSON's own values; names as in the events. A blind one says no score."""
+    if concealed(card):
+        kinds = tuple(Reason(kind=reason.kind) for reason in card.reasons)
+        card = dataclasses.replace(
+            card, reasons=kinds, policies=(), scores=None, explanation=None, action=None
+        )
     return _json(card)  # type: ignore[no-any-return]
 
 

@@ -1,0 +1,93 @@
+"""The acts of the console for programs, in JSON."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from console_client import loopback
+from memory_desk import MemoryDesk, card
+
+ITEM = "/api/items/science-input/0/1%230"
+
+
+def desk() -> MemoryDesk:
+    return MemoryDesk.of(card(1, item="science-input/0/1#0"), card(2))
+
+
+def test_a_program_takes_decides_and_undoes() -> None:
+    made = desk()
+    client = loopback(made)
+    got = client.get("/api/next").json()
+    assert (got["item"], got["text"], got["version"]) == (
+        "science-input/0/1#0", "Vaccines do not cause autism.", 1,
+    )  # fmt: skip
+    assert got["reasons"] == [
+        {"kind": "Policy", "policy": "off-topic", "action": "Review", "score": 0.83}
+    ]
+    body = {"decision": "Remove", "version": 1, "milliseconds": 900, "note": "a note"}
+    decided = client.post(f"{ITEM}/decision", json=body)
+    assert decided.status_code == 200
+    decision = decided.json()
+    assert decision["labels"] == {"removed": 1.0}
+    assert decision["seen"] == {"score": True, "explanation": False}
+    assert (decision["milliseconds"], decision["note"]) == (900, "a note")
+    assert client.get("/api/next").json()["item"] == "science-input/0/2"
+    assert client.get("/api/counts").json()["decidedToday"] == 1
+    assert client.post("/api/undo", json={"decision": decision["id"]}).status_code == 204
+    assert made.cards["science-input/0/1#0"].decided == ()
+    assert client.post("/api/items/science-input/0/2/release", json={}).status_code == 204
+
+
+def test_a_program_skips_and_sees_the_end() -> None:
+    client = loopback(desk())
+    skip = {"skip": ["science-input/0/1#0", "science-input/0/2"]}
+    answer = client.get("/api/next", params=skip)
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_a_program_reads_an_item_with_its_history() -> None:
+    client = loopback(desk())
+    got = client.get(ITEM).json()
+    assert [entry["kind"] for entry in got["history"]] == ["Requested"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        (f"{ITEM}/decision", {"decision": "Remove", "version": 9}, 409),
+        (f"{ITEM}/decision", {"decision": "Ban", "version": 1}, 422),
+        (f"{ITEM}/decision", {"decision": "Remove"}, 422),
+        (f"{ITEM}/decision", {"decision": "Remove", "version": 1, "actor": "eve"}, 422),
+        (f"{ITEM}/decision", {"decision": "Remove", "version": 1, "note": "x" * 2001}, 422),
+        (f"{ITEM}/decision", ["Remove"], 422),
+        ("/api/items/none/0/1/decision", {"decision": "Remove", "version": 1}, 404),
+        ("/api/undo", {"decision": "none-such"}, 404),
+        ("/api/undo", {}, 422),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_sentence(
+    path: str, body: object, status: int
+) -> None:
+    answer = loopback(desk()).post(path, json=body)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert error["status"] == status
+    assert error["message"].endswith(".")
+    assert "eve" not in error["message"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 30_000, b"\xff", b'"text"'])
+def test_a_body_that_is_no_json_object_is_refused(content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = loopback(desk()).post(f"{ITEM}/decision", content=content, headers=headers)
+    assert answer.status_code == 422
+
+
+def test_an_undo_after_ten_seconds_is_a_conflict() -> None:
+    made = desk()
+    client = loopback(made)
+    body = {"decision": "Approve", "version": 1}
+    decision = client.post(f"{ITEM}/decision", json=body).json()
+    made.now += timedelta(seconds=11)
+    assert client.post("/api/undo", json={"decision": decision["id"]}).status_code == 409

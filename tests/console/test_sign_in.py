@@ -1,0 +1,207 @@
+"""Who gets in: by token, by proxy, on loopback; a forged header or session is nobody."""
+
+from __future__ import annotations
+
+import pytest
+from console_client import (
+    PROXY_SECRET,
+    Clock,
+    FakeApiServer,
+    by_proxy,
+    by_token,
+    form_token,
+    loopback,
+    sign_in,
+)
+from memory_desk import MemoryDesk, card
+
+from textmod_console.access.kubernetes import ApiServerError
+from textmod_console.access.permissions import RbacPermissions
+from textmod_console.access.person import Permission, Person
+from textmod_console.access.sessions import LIFETIME_SECONDS, Sessions
+from textmod_console.access.sign_in import ByLoopback, ByProxy, ByToken
+from textmod_console.errors import ConfigurationError
+
+
+def test_signing_in_begins_a_session_anew() -> None:
+    """A session that was set before sign-in is worth nothing after it (fixation)."""
+    client = by_token(MemoryDesk.of(card(1)), FakeApiServer())
+    page = client.get("/sign-in").text
+    before = client.cookies["textmod-session"]
+    form = {"token_of_form": form_token(page), "token": "token-of-lead", "next": "/quality"}
+    answer = client.post("/sign-in", data=form)
+    assert answer.headers["location"] == "/quality"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "token-of" not in cookie
+    assert client.cookies["textmod-session"] != before
+    assert client.get("/quality").status_code == 200
+    client.cookies.clear()
+    client.cookies.set("textmod-session", before)
+    assert client.get("/quality").status_code == 303
+
+
+def test_over_https_cookies_are_secure_and_of_this_host_alone() -> None:
+    client = by_token(MemoryDesk(), FakeApiServer(), base_url="https://console.example")
+    cookie = client.get("/sign-in").headers["set-cookie"]
+    assert cookie.startswith("__Host-textmod-session=")
+    assert "Secure" in cookie
+    assert "Domain" not in cookie
+
+
+def test_a_wrong_token_says_what_to_do_and_is_not_repeated() -> None:
+    client = by_token(MemoryDesk(), FakeApiServer())
+    token = form_token(client.get("/sign-in").text)
+    answer = client.post("/sign-in", data={"token_of_form": token, "token": "made-up-token"})
+    assert answer.status_code == 401
+    assert "does not accept this token" in answer.text
+    assert "made-up-token" not in answer.text
+
+
+def test_a_token_is_asked_for_again_and_a_revoked_one_ends_the_session() -> None:
+    clock, server = Clock(), FakeApiServer()
+    client = by_token(MemoryDesk.of(card(1)), server, clock)
+    sign_in(client, "lead")
+    server.revoked.add("lead")
+    clock.at += 119
+    assert client.get("/quality").status_code == 200
+    clock.at += 2
+    assert client.get("/quality").status_code == 303
+
+
+def test_a_session_ends_after_eight_hours() -> None:
+    clock = Clock()
+    client = by_token(MemoryDesk.of(card(1)), FakeApiServer(), clock)
+    sign_in(client, "lead")
+    clock.at += LIFETIME_SECONDS + 1
+    assert client.get("/quality").status_code == 303
+
+
+def test_a_forged_or_foreign_session_is_nobody() -> None:
+    ours, theirs = Sessions("one key"), Sessions("another key")
+    session = theirs.begin(100, "token-of-lead")
+    for cookie in (theirs.seal(session), "", "x" * 4000, ours.seal(session)[:-4] + "AAAA"):
+        assert ours.open(cookie, 100) is None
+    assert ours.open(ours.seal(session), 99) is None  # from the future
+    assert ours.open(ours.seal(session), 100) == session
+
+
+def test_without_the_api_server_nobody_gets_in_and_nothing_is_allowed() -> None:
+    clock, server = Clock(), FakeApiServer()
+    client = by_token(MemoryDesk.of(card(1)), server, clock)
+    sign_in(client, "lead")
+    assert client.get("/quality").status_code == 200
+    server.down = True
+    clock.at += 31
+    assert client.get("/quality").status_code == 403  # rights are unknown, the person is not yet
+    clock.at += 120
+    answer = client.get("/quality")
+    assert answer.status_code == 503
+    assert "try again in a moment" in answer.text
+    bearer = {"Authorization": "Bearer token-of-auditor"}
+    assert client.get("/api/counts", headers=bearer).status_code == 503
+
+
+def test_rights_are_asked_again_after_thirty_seconds() -> None:
+    clock, server = Clock(), FakeApiServer()
+    permissions = RbacPermissions(server, "default", "science", clock)
+    person = Person("lead")
+    assert all(permissions.allow(person, Permission.DECIDE) for _ in range(5))
+    assert server.asked == ["SubjectAccessReview"]
+    clock.at += 30
+    permissions.allow(person, Permission.DECIDE)
+    assert len(server.asked) == 2
+
+
+def test_made_up_tokens_cost_the_api_server_a_bounded_number_of_requests() -> None:
+    server = FakeApiServer()
+    way = ByToken(server, lambda: 0.0)
+    for number in range(100):
+        way.owner(f"made-up-{number}")
+    with pytest.raises(ApiServerError):
+        way.owner("made-up-100")
+    assert way.owner("x" * 3000) is None
+    assert way.owner("tökën") is None
+    assert len(server.asked) == 100
+
+
+def test_a_sessions_cookie_is_no_sign_in_for_programs() -> None:
+    client = by_token(MemoryDesk.of(card(1)), FakeApiServer())
+    sign_in(client, "lead")
+    assert client.get("/api/next").status_code == 401
+
+
+# --- by proxy -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Forwarded-User": "lead"},
+        {"X-Forwarded-User": "lead", "X-Textmod-Proxy-Secret": ""},
+        {"X-Forwarded-User": "lead", "X-Textmod-Proxy-Secret": PROXY_SECRET + " "[:0] + "x"},
+        {"X-Forwarded-User": "", "X-Textmod-Proxy-Secret": PROXY_SECRET},
+        {"X-Forwarded-User": "system:admin", "X-Textmod-Proxy-Secret": PROXY_SECRET},
+        {"X-Forwarded-User": "l" * 300, "X-Textmod-Proxy-Secret": PROXY_SECRET},
+        {"Authorization": "Bearer token-of-lead"},
+    ],
+)
+def test_headers_without_the_proxys_secret_are_nobodys(headers: dict[str, str]) -> None:
+    client = by_proxy(MemoryDesk.of(card(1)), FakeApiServer())
+    assert client.get("/quality", headers=headers).status_code == 401
+    assert client.get("/api/counts", headers=headers).status_code == 401
+
+
+def test_a_header_sent_twice_is_not_believed() -> None:
+    client = by_proxy(MemoryDesk(), FakeApiServer())
+    twice = [
+        ("X-Textmod-Proxy-Secret", PROXY_SECRET),
+        ("X-Forwarded-User", "lead"),
+        ("X-Forwarded-User", "auditor"),
+    ]
+    assert client.get("/quality", headers=twice).status_code == 401
+
+
+def test_the_proxy_names_user_and_groups_but_no_group_of_the_cluster() -> None:
+    way = ByProxy(PROXY_SECRET, "X-User", "X-Groups")
+    headers = {
+        "x-textmod-proxy-secret": PROXY_SECRET,
+        "x-user": "lead",
+        "x-groups": "mods, system:masters,,leads",
+    }
+    assert way.person(headers, None) == Person("lead", ("mods", "leads", "system:authenticated"))
+
+
+def test_a_short_secret_is_refused_at_the_start() -> None:
+    with pytest.raises(ConfigurationError, match="16 characters"):
+        ByProxy("short", "X-User", "X-Groups")
+
+
+# --- loopback -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "10.0.0.7", "::", "console.example"])
+def test_the_single_user_is_refused_on_other_than_a_loopback_address(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="loopback"):
+        ByLoopback(address)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8080", 200), ("localhost:9", 200), ("[::1]:8080", 200), ("127.0.0.1", 200),
+        ("evil.example", 421), ("127.0.0.1.evil.example", 421), ("", 421), ("10.0.0.1:80", 421),
+    ],
+)  # fmt: skip
+def test_a_name_that_a_stranger_points_here_is_not_answered(host: str, status: int) -> None:
+    """DNS rebinding: the page of another site would read the texts of the single user."""
+    client = loopback(MemoryDesk.of(card(1)))
+    assert client.get("/queue", headers={"Host": host}).status_code == status
+    assert client.get("/api/next", headers={"Host": host}).status_code == status
+
+
+def test_what_a_proxy_forwards_is_not_the_single_user() -> None:
+    client = loopback(MemoryDesk.of(card(1)))
+    assert client.get("/queue", headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 401
