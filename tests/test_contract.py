@@ -7,21 +7,33 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
+from messages import FakeMessage
 from objects import moderation
 
+from textmod_console import events
 from textmod_console import settings as console_settings
 from textmod_model.artifact import Attribute
 from textmod_model.formats import catalog
+from textmod_model.formats.message import Reading, Verdicts, Writing
+from textmod_model.formats.verdict_headers import VerdictHeaders
+from textmod_model.policies.evaluate import Evaluator
 from textmod_model.policies.solved import parse
+from textmod_model.review.event import RequestHeaders
+from textmod_model.review.selection import Sample
 from textmod_model.serving.cli import describe_model
 from textmod_model.serving.policies import PolicyFile
 from textmod_model.serving.predictor import ModelInfo, Predictor
 from textmod_model.settings import Settings, load
+from textmod_model.stream.explanations import Explanations
+from textmod_model.stream.judge import Judge
+from textmod_model.stream.letters import DeadLetters
+from textmod_model.stream.review_requests import ReviewRequests
 from textmod_operator import policies
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
 from textmod_operator.desired import desired
@@ -60,6 +72,15 @@ FULL = {
     },
 }
 MINIMAL = {"serving": {"platform": "Deployment"}}
+REVIEWED = {
+    "policies": [
+        {
+            "name": "off-topic",
+            "rules": [{"action": "Review", "hold": True, "atLeast": 0.9}],
+        }
+    ]
+}
+ORDER = ["ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time", "content-type"]
 SECURE = KafkaConnection("a:1,b:2", "SCRAM-SHA-512", "sally", "open-sesame", tls=True)
 PLAIN = KafkaConnection("kafka:9092")
 FROM_REFERENCES = {
@@ -158,6 +179,62 @@ def test_the_formats_that_need_a_registry_are_those_that_the_object_asks_one_for
     registered = [*catalog.input_formats().values(), *catalog.output_formats().values()]
     needing = {one.name for one in registered if one.needs_registry}
     assert needing == set(FORMATS_OF_A_REGISTRY)
+
+
+# --- review ---------------------------------------------------------------------------------------
+
+
+def test_the_console_reads_the_requests_that_the_model_server_writes() -> None:
+    found = parse(json.dumps(REVIEWED).encode(), versioned=False)
+    evaluator = Evaluator(found, ("removed",))
+    explanations = Explanations(lambda texts, _asked: [{"spans": [], "base": 0.5}] * len(texts))
+    verdicts = Verdicts(("kept", "removed"), 0.5, "m:1")
+    review = ReviewRequests(
+        Sample(1.0, "reddit/science"),
+        RequestHeaders("/textmoderation/g"),
+        verdicts,
+        "sha256:" + "0" * 64,
+        explanations,
+    )
+    judge = Judge(
+        decode=catalog.decoder("Auto", Reading(("body",))),
+        score=lambda texts: np.array([0.95 if "bad" in text else 0.1 for text in texts]),
+        encode=catalog.encoder("Seldon", Writing(verdicts)),
+        headers=VerdictHeaders("/textmoderation/g", "1", "sha256:0"),
+        letters=DeadLetters("m:1"),
+        policies=lambda: evaluator,
+        review=review,
+    )
+    sent = [
+        b'{"body": "bad \\ud800 \\u0000", "author": "ann", "parent": "why?"}',
+        b"good",
+    ]
+    batch = judge.judge([FakeMessage(value, at) for at, value in enumerate(sent)])
+    [bad, good] = [record for record in batch.records if record.request is not None]
+    headers: Any = bad.headers
+    assert events.event_type(headers) == events.REVIEW_REQUESTED
+    assert [name for name, _ in events.headers("t", "i", "s", datetime.now(UTC))] == sorted(
+        (name for name, _ in headers), key=ORDER.index
+    )
+    event = events.parse(events.REVIEW_REQUESTED, bad.value or b"")
+    assert isinstance(event, events.ReviewRequested)
+    assert (event.item, event.text) == ("in/0/0", "bad \ufffd \0")
+    assert bad.key == event.item.encode() == dict(headers)["ce_id"]
+    assert (event.author, event.context) == ("ann", "why?")
+    assert [reason.kind for reason in event.reasons] == ["Policy", "Random"]
+    assert (event.reasons[0].policy, event.reasons[0].action) == ("off-topic", "Review")
+    assert (event.selection.strategy, event.selection.probability) == ("Mixed", 1.0)
+    assert (event.action, event.flagged, event.hold, event.blind) == ("Review", True, True, False)
+    assert (event.label, event.scores) == ("removed", {"removed": 0.95})
+    assert event.explanation == {"spans": [], "base": 0.5}
+    assert (event.model, event.policy_version) == ("sha256:" + "0" * 64, found.version)
+    assert event.at.timestamp() == 0.005
+    other = events.parse(events.REVIEW_REQUESTED, good.value or b"")
+    assert isinstance(other, events.ReviewRequested)
+    assert (other.action, other.flagged, other.blind) == ("Allow", False, True)
+    written = json.loads(bad.value or b"")
+    known = {str(field.alias) for field in events.ReviewRequested.model_fields.values()}
+    assert set(written) - known == set(), "the console would pass over it"
 
 
 # --- policies -------------------------------------------------------------------------------------

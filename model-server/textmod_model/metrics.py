@@ -1,6 +1,6 @@
 """The figures on /prometheus and /metrics. Filled once per batch, never once per message."""
 
-from collections import Counter as TextCounter
+from collections import Counter as CounterOf
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -127,6 +127,19 @@ class Metrics:
             "1 while the policies file is invalid; the previous policies stay in force.",
             registry=self.registry,
         )
+        self.review_requests = Counter(
+            "textmod_review_requests_total",
+            "Texts that people are asked to review, by how they were chosen, counted once their"
+            " request was acknowledged.",
+            ["strategy"],
+            registry=self.registry,
+        )
+        self.review_requests_refused = Counter(
+            "textmod_review_requests_refused_total",
+            "Review requests that the review topic does not take, even with a shorter text, and"
+            " those of messages that became dead letters; they are not written.",
+            registry=self.registry,
+        )
         self.lag = Gauge(
             "kafka_consumergroup_lag",
             "Messages between the end of a partition and this consumer; its own partitions only.",
@@ -144,6 +157,8 @@ class Metrics:
         self.score = self._histogram(
             "textmod_score", 'Probabilities of "removed" given to texts of the stream.', SCORES
         )
+        for strategy in ("Random", "Policy", "Mixed"):
+            self.review_requests.labels(strategy)
         for outcome in ("verdict", "dead_letter"):
             self.messages.labels(outcome)  # there from the start, so that a rate can be taken
 
@@ -159,12 +174,20 @@ class Metrics:
 
     def count_actions(self, rulings: Iterable[Ruling]) -> None:
         """Count what the policies said of texts."""
-        for ruling, texts in TextCounter(rulings).items():
+        for ruling, texts in CounterOf(rulings).items():
             self.decisions.labels(ruling.action, str(ruling.hold).lower()).inc(texts)
             for said in ruling.said:
                 self.actions.labels(said.name, said.action, said.mode).inc(texts)
                 if said.over_budget:
                     self.over_budget.labels(said.name).inc(texts)
+
+    def count_review_requests(self, requests: Iterable[tuple[str, bool]]) -> None:
+        """Count review requests by strategy, and whether they were withdrawn."""
+        for (strategy, withdrawn), count in CounterOf(requests).items():
+            if withdrawn:
+                self.review_requests_refused.inc(count)
+            else:
+                self.review_requests.labels(strategy).inc(count)
 
     def show_policies(self, version: str | None, error: str | None) -> None:
         """Show the version in force, None for none, and whether the file has an error."""

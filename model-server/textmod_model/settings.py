@@ -111,6 +111,12 @@ class Settings(BaseModel):
     termination_log: Path = Path("/dev/termination-log")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @property
+    def written_topics(self) -> tuple[str, ...]:
+        """The topics that the stream writes."""
+        topics = (self.output_topic, self.dead_letter_topic, self.review_topic)
+        return tuple(topic for topic in topics if topic)
+
     @field_validator("parameters", mode="before")
     @classmethod
     def _read_parameters(cls, value: object) -> object:

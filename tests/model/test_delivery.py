@@ -1,5 +1,6 @@
 """Both deliveries on producers that fail as librdkafka does: nothing lost, nothing out of order."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from fake_kafka import FakeBrokers, FakeMessage, FakeProducer
 
 from textmod_model import settings
 from textmod_model.errors import ConfigurationError, StreamError
+from textmod_model.review.event import ReviewRequest
 from textmod_model.stream.background import in_background
 from textmod_model.stream.delivery import at_least_once, exactly_once, writer
 from textmod_model.stream.delivery.at_least_once import BATCHES_IN_FLIGHT, AtLeastOnce
@@ -26,6 +28,8 @@ STREAM = {
     "TEXTMOD_OUTPUT_TOPIC": "out",
     "TEXTMOD_DEAD_LETTER_TOPIC": "dead",
     "TEXTMOD_CONSUMER_GROUP": "group",
+    "TEXTMOD_REVIEW_TOPIC": "review",
+    "TEXTMOD_REVIEW_SALT": "reddit/science",
 }
 
 
@@ -47,7 +51,7 @@ class Parts:
     """A delivery, the brokers that it writes to, and what is known of their topics."""
 
     def __init__(self, kind, background=in_background):
-        self.brokers = FakeBrokers("out", "dead")
+        self.brokers = FakeBrokers("out", "dead", "review")
         self.lookup = FakeLookup()
         self.capacity = 100_000
         self.refused = None
@@ -313,6 +317,107 @@ def test_the_rules_are_asked_for_now_and_then_and_taken_when_they_come(parts):
     assert parts.lookup.asked == asked
     parts.writer.refresh(now + 61)
     assert parts.lookup.asked == asked + 1
+
+
+# --- review requests ------------------------------------------------------------------------------
+
+
+def requested(*texts, start=0, verdict=b"verdict"):
+    """Return a batch in which every verdict is followed by a request to review its text."""
+    records, offset = [], start
+    for text in texts:
+        message, item = FakeMessage(0, offset, b"original"), f"in/0/{offset}"
+        request = ReviewRequest({"item": item, "text": text, "context": "c" * 200}, "Policy")
+        records += [
+            Record(None, message, b"k", verdict, [], None),
+            Record(None, message, item.encode(), request.value(), [], None, request=request),
+        ]
+        offset += 1
+    return Batch(records, {0: offset}, np.zeros(len(texts)), requests=len(texts))
+
+
+def asked(parts):
+    return [json.loads(value) for value in parts.written("review")]
+
+
+def test_a_request_goes_to_the_review_topic_by_its_item(parts):
+    batches = parts.submit(requested("a", "b"), batch(b"c", start=2, partition=1))
+    assert parts.run() == batches
+    assert parts.written() == [b"verdict", b"verdict", b"c"]
+    assert [one["text"] for one in asked(parts)] == ["a", "b"]
+    found = parts.brokers.topics["review"].records
+    assert [(one["key"], one["partition"]) for one in found] == [(b"in/0/0", -1), (b"in/0/1", -1)]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_request_that_its_topic_does_not_take_gets_shorter_and_costs_no_verdict(parts, known):
+    if known:
+        parts.know(review=2_000)
+    parts.brokers.topics["review"].max_bytes = 2_000
+    batches = parts.submit(requested("short", "é" * 5_000, "short too"))
+    assert parts.run() == batches
+    assert parts.written() == [b"verdict"] * 3
+    first, second, third = asked(parts)
+    assert (first["text"], third["text"]) == ("short", "short too")
+    assert set(second["text"]) == {"é"}
+    assert 400 < len(second["text"]) < 2_000
+    assert (second["truncatedFrom"], "context" in second) == (5_000, False)
+    assert parts.written("dead") == []
+    assert parts.delivery.blocked is None
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_review_topic_that_takes_no_text_costs_the_request_and_nothing_else(parts, known):
+    if known:
+        parts.know(review=150)
+    parts.brokers.topics["review"].max_bytes = 150
+    batches = parts.submit(requested("x" * 400), batch(b"b", start=1))
+    assert parts.run() == batches
+    assert parts.written() == [b"verdict", b"b"]
+    assert (parts.written("review"), parts.written("dead")) == ([], [])
+    assert [record.withdrawn for record in batches[0].records] == [False, True]
+
+
+def test_a_review_topic_that_cannot_be_written_blocks_the_stream_until_it_can(parts):
+    parts.brokers.topics["review"].error = KafkaError.UNKNOWN_TOPIC_OR_PART
+    batches = parts.submit(requested("a"), batch(b"b", start=1))
+    assert parts.run(turns=6) == []
+    assert parts.delivery.blocked.startswith("The topic review can't be written: ")
+    parts.brokers.topics["review"].error = None
+    assert parts.run() == batches
+    assert parts.delivery.blocked is None
+    assert [one["text"] for one in asked(parts)] == ["a"]
+    assert parts.written() == [b"verdict", b"b"]
+
+
+def test_nobody_is_asked_about_a_verdict_that_became_a_dead_letter(parts):
+    parts.know(out=2_000)
+    one = requested("a", "b")
+    one.records[0] = one.records[0]._replace(value=BIG)
+    parts.submit(one)
+    parts.run()
+    assert reasons(parts) == [b"OutputRefused"]
+    assert [each["item"] for each in asked(parts)] == ["in/0/1"]
+
+
+def test_requests_of_partitions_that_went_are_not_written(parts):
+    parts.submit(requested("a"))
+    parts.delivery.forget({0})
+    parts.run()
+    assert (parts.written(), parts.written("review")) == ([], [])
+
+
+def test_a_verdict_and_its_request_are_committed_together_or_not_at_all(exact):
+    exact.brokers.topics["review"].error = KafkaError.NOT_ENOUGH_REPLICAS
+    exact.submit(requested("a"))
+    exact.run(turns=2)
+    assert (exact.written(), exact.written("review"), exact.brokers.offsets) == ([], [], {})
+    assert exact.brokers.aborts
+    exact.brokers.topics["review"].error = None
+    exact.run()
+    assert exact.written() == [b"verdict"]
+    assert [one["text"] for one in asked(exact)] == ["a"]
+    assert exact.brokers.offsets == {0: 1}
 
 
 # --- at least once ------------------------------------------------------------------------------

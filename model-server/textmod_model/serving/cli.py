@@ -20,7 +20,7 @@ from textmod_model.settings import Settings
 
 if TYPE_CHECKING:
     from textmod_model.artifact import Manifest
-    from textmod_model.formats.message import Schemas
+    from textmod_model.formats.message import Schemas, Verdicts
     from textmod_model.metrics import Metrics
     from textmod_model.scoring.scorer import Scorer
     from textmod_model.serving.policies import PolicyFile
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from textmod_model.serving.scorer_process import ScorerProcess
     from textmod_model.stream.consumer import GroupConsumer
     from textmod_model.stream.judge import Budgets, Judge
+    from textmod_model.stream.review_requests import ReviewRequests
     from textmod_model.stream.worker import Worker
 
 log = logging.getLogger("textmod_model")
@@ -316,10 +317,19 @@ def _schemas(settings: Settings) -> "Schemas | None":
     return SchemaRegistry(client, settings.input_topic, settings.output_topic)
 
 
-def make_judge(settings: Settings, predictor: "Predictor", budgets: "Budgets") -> "Judge":
-    """Make what turns messages into records, from the settings, a model and what may be spent."""
+def make_judge(
+    settings: Settings,
+    predictor: "Predictor",
+    budgets: "Budgets",
+    *,
+    review: "ReviewRequests | None" = None,
+) -> "Judge":
+    """Make what turns messages into records, from the settings, a model and what may be spent.
+
+    `review` makes the review requests; None: there are none.
+    """
     from textmod_model.formats import catalog
-    from textmod_model.formats.message import Reading, Verdicts, Writing
+    from textmod_model.formats.message import Reading, Writing
     from textmod_model.formats.verdict_headers import VerdictHeaders
     from textmod_model.stream.explanations import Explanations
     from textmod_model.stream.judge import Judge
@@ -330,13 +340,13 @@ def make_judge(settings: Settings, predictor: "Predictor", budgets: "Budgets") -
     schemas = _schemas(settings)
     output = catalog.output_formats()[settings.message_output_format]
     letters = DeadLetters(info.label)
-    verdicts = Verdicts(info.labels, info.threshold, info.label, info.names)
+    verdicts = _verdicts(predictor)
     return Judge(
         decode=catalog.decoder(settings.message_format, Reading(path, schemas, predictor.largest)),
         score=predictor.score,
         encode=output.encoder(Writing(verdicts, schemas, settings.policies_file is not None)),
         headers=VerdictHeaders(
-            f"/textmoderation/{settings.consumer_group}",
+            _event_source(settings),
             info.version,
             info.digest,
             output.content_type,
@@ -346,7 +356,38 @@ def make_judge(settings: Settings, predictor: "Predictor", budgets: "Budgets") -
         policies=predictor.policies,
         budgets=budgets,
         explanations=Explanations(predictor.briefs) if output.explains else None,
+        review=review,
         forward_tombstones=settings.message_tombstones == "Forward",
+    )
+
+
+def _verdicts(predictor: "Predictor") -> "Verdicts":
+    from textmod_model.formats.message import Verdicts
+
+    info = predictor.info
+    return Verdicts(info.labels, info.threshold, info.label, info.names)
+
+
+def _event_source(settings: Settings) -> str:
+    """Return the `ce_source` of all that the stream writes."""
+    return f"/textmoderation/{settings.consumer_group}"
+
+
+def make_review(settings: Settings, predictor: "Predictor") -> "ReviewRequests | None":
+    """Make what puts texts before people; None without a review topic."""
+    if not settings.review_topic:
+        return None
+    from textmod_model.review.event import RequestHeaders
+    from textmod_model.review.selection import Sample
+    from textmod_model.stream.explanations import Explanations
+    from textmod_model.stream.review_requests import ReviewRequests
+
+    return ReviewRequests(
+        Sample(settings.review_sample, settings.review_salt),
+        RequestHeaders(_event_source(settings)),
+        _verdicts(predictor),
+        predictor.info.digest,
+        Explanations(predictor.briefs),
     )
 
 
@@ -366,7 +407,8 @@ def _worker(
     from textmod_model.stream.topics import TopicRulesLookup
     from textmod_model.stream.worker import Worker
 
-    judge = make_judge(settings, predictor, source.allowance)
+    review = make_review(settings, predictor)
+    judge = make_judge(settings, predictor, source.allowance, review=review)
     letters = DeadLetters(predictor.info.label)
     rules = TopicRulesLookup(settings)
     writer = Writer(settings, lambda size: open_producer(settings, size), letters, rules)

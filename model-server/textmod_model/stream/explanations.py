@@ -52,16 +52,35 @@ class Explanations:
         actions = options.actions
         if not actions:
             return {}
-        found: dict[int, Explained] = {}
         asked: dict[str, list[int]] = {}
         for place in [at for at, ruling in enumerate(rulings) if ruling.action in actions]:
-            if len(texts[place]) > LONGEST_EXPLAINED:
-                found[place] = _TOO_LONG
-            elif place not in failed:
+            if place not in failed or len(texts[place]) > LONGEST_EXPLAINED:
                 asked.setdefault(rulings[place].label, []).append(place)
-        for label, places in asked.items():
-            wanted = Asked(policies.labels.index(label), options.max_spans, options.offsets)
-            found |= self._explained(places, texts, wanted)
+        wanted = {
+            label: Asked(policies.labels.index(label), options.max_spans, options.offsets)
+            for label in asked
+        }
+        return self.of_places(asked, texts, wanted)
+
+    def of_places(
+        self,
+        places: Mapping[str, Sequence[int]],
+        texts: Sequence[str],
+        asked: Mapping[str, Asked],
+    ) -> dict[int, Explained]:
+        """Return the explanations of some texts of a batch, by place.
+
+        Args:
+            places: of the texts, by the label whose score is explained.
+            texts: all of the batch.
+            asked: what is explained, and how, by label.
+        """
+        found: dict[int, Explained] = {}
+        for label, wanted in places.items():
+            short = [place for place in wanted if len(texts[place]) <= LONGEST_EXPLAINED]
+            found |= dict.fromkeys(set(wanted) - set(short), _TOO_LONG)
+            if short:
+                found |= self._explained(short, texts, asked[label])
         return found
 
     def _explained(

@@ -1,5 +1,7 @@
 """A batch of Kafka messages in, a batch of records to write out: a verdict or a dead letter each.
 
+Behind the verdicts of chosen texts stand requests to review them.
+
 No I/O and no Kafka client here, so the whole of what becomes of a message can be tested with plain
 objects. Reading is `consumer`'s, writing is `delivery`'s, the loop is `worker`'s.
 """
@@ -35,6 +37,7 @@ from textmod_model.stream.records import (
     source_of,
     time_stamp,
 )
+from textmod_model.stream.review_requests import Judged, ReviewRequests
 
 Score = Callable[[Sequence[str]], NDArray[np.float64]]
 """Texts to probabilities of "removed", shape (n,), or of several labels, shape (n, labels)."""
@@ -64,7 +67,8 @@ class Judge:
 
     Only a broken model is an error: it would turn the whole stream into dead letters.
     `policies` returns those in force, None without any; `budgets` are their budgets a day, None
-    where nothing keeps account of them; `explanations` is None where verdicts carry none.
+    where nothing keeps account of them; `explanations` is None where verdicts carry none, `review`
+    where no texts are reviewed.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Judge:
         policies: Callable[[], Evaluator | None] = lambda: None,
         budgets: Budgets | None = None,
         explanations: Explanations | None = None,
+        review: ReviewRequests | None = None,
         forward_tombstones: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -91,12 +96,13 @@ class Judge:
         self._policies = policies
         self._budgets = budgets
         self._explanations = explanations
+        self._review = review
         self._brake = Brake()
         self._forward_tombstones = forward_tombstones
         self._clock = clock
 
     def judge(self, messages: Sequence[Message]) -> Batch:
-        """Return one record per message, in order.
+        """Return the records of the messages, in their order: one each, and review requests.
 
         Raises ModelBrokenError if the fault is the model's, not that of single texts.
         """
@@ -107,21 +113,24 @@ class Judge:
             for message in messages
         ]
         texts = [text for one in decoded if isinstance(one, Decoded) for text in one.texts]
+        sources, offsets = _origins(messages)
         scores, failures = self._scores(texts)
         policies = self._policies()  # once, so that a batch has one version
         rulings = [] if policies is None else self._rulings(policies, messages, decoded, scores)
         try:
             explained = self._explained(policies, rulings, texts, failures)
-            shared = self._headers.for_batch(self._clock(), decided=policies is not None)
-            return self._batch(
+            judged = Judged(
                 messages,
                 decoded,
-                scores,
+                sources,
+                texts,
                 failures,
-                rulings=rulings,
-                explained=explained,
-                shared=shared,
+                scores.tolist(),
+                policies,
+                rulings,
+                explained,
             )
+            return self._batch(judged, scores, offsets, self._clock())
         except BaseException:  # the messages will be judged again
             if self._budgets is not None:
                 self._budgets.undo()
@@ -159,38 +168,32 @@ class Judge:
 
     def _batch(
         self,
-        messages: Sequence[Message],
-        decoded: Sequence[Decoded | Refused],
+        judged: Judged,
         scores: NDArray[np.float64],
-        failures: dict[int, str],
-        *,
-        rulings: Sequence[Ruling],
-        explained: Mapping[int, Explained],
-        shared: Headers,
+        offsets: dict[int, int],
+        now: float,
     ) -> Batch:
         """Return the records: a verdict for every message that has scores."""
-        rows = scores.tolist()
-        records = []
-        offsets = {}
-        place = 0
-        for message, one in zip(messages, decoded, strict=True):
-            topic, partition, offset = source_of(message)
-            offsets[partition] = offset + 1
+        shared = self._headers.for_batch(now, decided=judged.policies is not None)
+        requests = {} if self._review is None else self._review.of_batch(judged, now)
+        rows, rulings, failures = judged.scores, judged.rulings, judged.failures
+        records: list[Record] = []
+        requested = place = 0
+        for message, one, where in zip(
+            judged.messages, judged.decoded, judged.sources, strict=True
+        ):
             if isinstance(one, Refused):
-                records.append(self._without_verdict(message, one, shared))
+                records.append(self._without_verdict(message, one, where, shared))
                 continue
-            count = len(one.texts)
-            score = rows[place : place + count]
-            ruled = rulings[place : place + count] if rulings else ()
-            where = f"{topic}/{partition}/{offset}"
-            errors = _errors_of(failures, place, count) if failures else None
-            shown: Sequence[Explained | None] = ()
-            if place in explained or (count > 1 and explained):
-                shown = [explained.get(at) for at in range(place, place + count)]
+            after = place + len(one.texts)
+            score = rows[place:after]
+            ruled = rulings[place:after] if rulings else ()
+            errors = _errors_of(failures, place, after) if failures else None
+            shown = _shown(judged.explained, place, after)
             value = _failed(errors[0]) if errors else self._answer(one, score, where, ruled, shown)
-            place += count
             if isinstance(value, Refused):
                 records.append(self._letters.whole(message, value))
+                place = after
                 continue
             milliseconds = time_stamp(message)
             records.append(
@@ -205,17 +208,22 @@ class Judge:
                     ruled,
                 )
             )
+            if requests:
+                own = [requests[at] for at in range(place, after) if at in requests]
+                requested += len(own)
+                records += own
+            place = after
         first = scores if scores.ndim == 1 else scores[:, 0]
-        return Batch(records, offsets, first[~np.isnan(first)])
+        return Batch(records, offsets, first[~np.isnan(first)], requests=requested)
 
-    def _without_verdict(self, message: Message, refused: Refused, shared: Headers) -> Record:
+    def _without_verdict(
+        self, message: Message, refused: Refused, where: str, shared: Headers
+    ) -> Record:
         """Return the dead letter, or the tombstone that erases a verdict of a compacted output."""
         tombstone = message.value() is None and not isinstance(message, HeadersUnread)
         if not (tombstone and self._forward_tombstones):
             return self._letters.whole(message, refused)
-        topic, partition, offset = source_of(message)
         milliseconds = time_stamp(message)
-        where = f"{topic}/{partition}/{offset}"
         headers = self._headers.of(message.headers(), where, shared, milliseconds)
         return Record(None, message, message.key(), None, headers, milliseconds)
 
@@ -277,8 +285,27 @@ class Judge:
         return np.full((texts, self._labels) if self._labels > 1 else texts, math.nan)
 
 
-def _errors_of(failures: dict[int, str], place: int, count: int) -> list[str]:
-    return [failures[at] for at in range(place, place + count) if at in failures]
+def _origins(messages: Sequence[Message]) -> tuple[list[str], dict[int, int]]:
+    """Return where each message is from, and the offset to go on from per partition."""
+    sources, offsets = [], {}
+    for message in messages:
+        topic, partition, offset = source_of(message)
+        sources.append(f"{topic}/{partition}/{offset}")
+        offsets[partition] = offset + 1
+    return sources, offsets
+
+
+def _errors_of(failures: Mapping[int, str], place: int, after: int) -> list[str]:
+    return [failures[at] for at in range(place, after) if at in failures]
+
+
+def _shown(
+    explained: Mapping[int, Explained], place: int, after: int
+) -> Sequence[Explained | None]:
+    """Return the explanations of one message's texts; none if nothing of it is explained."""
+    if place in explained or (after - place > 1 and explained):
+        return [explained.get(at) for at in range(place, after)]
+    return ()
 
 
 def _failed(error: str) -> Refused:

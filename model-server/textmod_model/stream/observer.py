@@ -24,9 +24,16 @@ class Observer:
     def _count(self, batch: Batch, now: float) -> None:
         metrics = self._metrics
         records = [r for r in batch.records if batch.holds(r)] if batch.lost else batch.records
+        if batch.requests:
+            metrics.count_review_requests(
+                (record.request.strategy, record.withdrawn)
+                for record in records
+                if record.request is not None
+            )
+            records = [record for record in records if record.request is None]
         letters = [record.refused for record in records if record.refused is not None]
         metrics.messages.labels("verdict").inc(len(records) - len(letters))
-        metrics.batch_size.observe([len(batch.records)])
+        metrics.batch_size.observe([len(batch.records) - batch.requests])
         metrics.score.observe(batch.scores)
         if letters:
             metrics.messages.labels("dead_letter").inc(len(letters))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from textmod_model.formats.message import Headers, Refused
 from textmod_model.policies.evaluate import Ruling
+from textmod_model.review.event import ReviewRequest
 
 
 class Message(Protocol):
@@ -68,7 +69,7 @@ class Record(NamedTuple):
     """Something to write because of `source`."""
 
     refused: Refused | None
-    """None for a verdict; the reason for a dead letter."""
+    """None for a verdict or a review request; the reason for a dead letter."""
     source: Message
     key: bytes | None
     value: bytes | None
@@ -79,11 +80,18 @@ class Record(NamedTuple):
     """A dead letter without the original, which was too large for the dead-letter topic."""
     rulings: Sequence[Ruling] = ()
     """What the policies say of each text of a verdict; none without policies."""
+    request: ReviewRequest | None = None
+    """What a review request says; None for a verdict or a dead letter."""
+    withdrawn: bool = False
+    """Not to be written: a review request whose topic refuses it, or whose verdict is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records in the order of their sources, and what the metrics want to know of them."""
+    """Records in the order of their sources, and what the metrics want to know of them.
+
+    The review requests of a message follow its verdict.
+    """
 
     records: list[Record]
     offsets: dict[int, int]
@@ -91,6 +99,8 @@ class Batch:
     scores: NDArray[np.float64]
     lost: set[int] = field(default_factory=set)
     """Partitions that were taken away meanwhile: another consumer reads those sources again."""
+    requests: int = 0
+    """How many of the records are review requests."""
 
     def next_offsets(self) -> dict[int, int]:
         """Return the offsets of the partitions that are still ours."""
@@ -98,7 +108,18 @@ class Batch:
 
     def holds(self, record: Record) -> bool:
         """Tell whether the record is still ours to write."""
+        if record.withdrawn:
+            return False
         return not self.lost or record.source.partition() not in self.lost
+
+    def withdraw_requests(self, index: int) -> None:
+        """Withdraw the review requests behind a verdict that became a dead letter."""
+        source = self.records[index].source
+        for later in range(index + 1, len(self.records)):
+            record = self.records[later]
+            if record.request is None or record.source is not source:
+                return
+            self.records[later] = record._replace(withdrawn=True)
 
 
 def within(messages: list[Message], size: int) -> tuple[int, int]:

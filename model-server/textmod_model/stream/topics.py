@@ -21,7 +21,7 @@ FOREVER_MS = 1 << 62
 
 
 class TopicRulesLookup:
-    """Describes the output and the dead-letter topic.
+    """Describes the topics that are written: output, dead letter and, with review, its requests'.
 
     The client lives from the question to the answer: the next is a minute away. It is opened in the
     background too, which takes seconds where it has to get a token first.
@@ -48,7 +48,7 @@ class TopicRulesLookup:
         """Return the rules by topic, once; None while there is no answer.
 
         A topic that can't be described, for want of the permission or because it doesn't exist, is
-        left out; both are if no client can be opened.
+        left out; all are if no client can be opened.
         """
         question = self._question
         if question is None or not wait([question], wait_seconds).done:
@@ -61,7 +61,7 @@ class TopicRulesLookup:
             return {}
 
     def _describe(self) -> Mapping[str, TopicRules]:
-        topics = (self._settings.output_topic, self._settings.dead_letter_topic)
+        topics = self._settings.written_topics
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
         client = self._connect(self._settings)
         answers: dict[Any, Future[Any]] = client.describe_configs(

@@ -213,7 +213,7 @@ class Worker:
             self._block(self._delivery.blocked)
 
     def _unacknowledged(self) -> str:
-        topics = f"{self._settings.output_topic} and {self._settings.dead_letter_topic}"
+        topics = " and ".join(self._settings.written_topics)
         seen, error = self._health.kafka_seen, self._health.kafka_error
         gone = seen is None or time.monotonic() - seen > BLOCKED_AFTER_SECONDS
         why = f": {error}" if gone and error else ""

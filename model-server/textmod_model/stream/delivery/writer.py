@@ -13,7 +13,7 @@ from textmod_model.errors import ConfigurationError
 from textmod_model.formats.message import Refused
 from textmod_model.settings import Settings
 from textmod_model.stream.background import Background, in_background
-from textmod_model.stream.delivery.rules import TopicRules
+from textmod_model.stream.delivery.rules import TopicRules, record_size
 from textmod_model.stream.kafka import (
     KafkaError,
     KafkaException,
@@ -37,6 +37,8 @@ RULES_SECONDS = 2.0
 permission to describe them, brokers refuse what they don't take, which costs more."""
 
 BATCH_MARGIN = 256
+
+_TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
 Report = Callable[[KafkaError | None, object], None]
 OpenProducer = Callable[[int], Producer]
@@ -98,6 +100,8 @@ class Writer:
         self.unopened: str | None = None
         """Why no producer could be opened in the place of the last; None if one could."""
         self.failures: list[Failure] = []
+        self._told = False
+        """Whether a refused review request was logged."""
         rules.ask()
 
     # --- writing ----------------------------------------------------------------------------------
@@ -114,6 +118,8 @@ class Writer:
                     self._report(batch, index, True, error, None)
                     return False
                 record = batch.records[index]
+                if record.withdrawn:
+                    return True
                 error = self._refusal(record)
         try:
             self._produce(record, functools.partial(self._report, batch, index, alone))
@@ -130,6 +136,9 @@ class Writer:
         """Put a smaller record in the place of a refused one; False if there is none smaller."""
         batch, index = failure.batch, failure.index
         record = batch.records[index]
+        if record.request is not None:
+            batch.records[index] = self._smaller(record, failure.error)
+            return True
         if record.bare:
             return False
         if record.refused is None:
@@ -137,11 +146,30 @@ class Writer:
                 "OutputRefused", f"the output topic refuses the verdict: {failure.error.str()}."
             )
             replacement = self._letters.whole(record.source, refused)
+            batch.withdraw_requests(index)
         else:
             replacement = self._letters.bare(record.source, record.refused)
         # A refused time stamp would be refused again; the original's is in the headers.
         batch.records[index] = replacement._replace(milliseconds=None)
         return True
+
+    def _smaller(self, record: Record, error: KafkaError) -> Record:
+        """Return a review request with less of its text, or withdrawn: it blocks no verdict."""
+        value, request = record.value or b"", record.request
+        rules = self._rules.get(self._settings.review_topic)
+        size = len(value) // 2
+        if rules is not None:
+            room = rules.max_bytes - (record_size(record) - len(value))
+            size = room if room < len(value) else size
+        fits = None
+        if request is not None and error.code() in _TOO_LARGE:
+            fits = request.within(size)
+        if fits is None:
+            if not self._told:  # once: the metric counts them
+                log.warning("write review request: %s: %s", self._topic(record), error.str())
+                self._told = True
+            return record._replace(withdrawn=True)
+        return record._replace(value=fits.value(), request=fits)
 
     def topic_of(self, failure: Failure) -> str:
         """Return the topic that the failed record was for."""
@@ -249,7 +277,7 @@ class Writer:
 
     def _produce(self, record: Record, report: Report) -> None:
         partition = -1
-        if record.refused is None and self._same_partition:
+        if record.refused is None and record.request is None and self._same_partition:
             partition = record.source.partition() or 0
         try:
             self._hand_over(record, partition, report)
@@ -272,6 +300,8 @@ class Writer:
         )
 
     def _topic(self, record: Record) -> str:
+        if record.request is not None:
+            return self._settings.review_topic
         if record.refused is None:
             return self._settings.output_topic
         return self._settings.dead_letter_topic

@@ -1,0 +1,132 @@
+"""`review.requested.v1`: the event that puts a text before people, in CloudEvents' binary mode.
+
+It is the only event that holds a user's text. What it holds is bounded, and can be made smaller for
+a topic that takes only small messages; the event then says how long the text was.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from textmod_model.formats.cloudevents import is_structured
+from textmod_model.formats.message import Headers, RefusedError
+from textmod_model.formats.moment import timestamp
+from textmod_model.formats.payload import dumps, parse_json
+
+EVENT_TYPE: Final = b"dev.textmoderation.review.requested.v1"
+
+LONGEST_TEXT: Final = 100_000
+"""Characters: more than anybody reads, and what bounds the memory of a batch."""
+LONGEST_CONTEXT: Final = 2_000
+LONGEST_AUTHOR: Final = 256
+"""Characters."""
+SMALLEST_TEXT: Final = 100
+"""Characters: with fewer nobody could decide."""
+
+AUTHOR_FIELDS: Final = ("author", "user")
+CONTEXT_FIELDS: Final = ("context", "parent")
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRequest:
+    """The event's fields, and what the metrics count it by."""
+
+    fields: Fields
+    strategy: str
+
+    def value(self) -> bytes:
+        """Return the event as JSON."""
+        return dumps(self.fields)
+
+    def within(self, size: int) -> "ReviewRequest | None":
+        """Return the same in at most `size` bytes; None if too little of the text is left.
+
+        What helps to decide goes first: context, author, explanation. Then the end of the text.
+        """
+        rest = {name: self.fields[name] for name in self.fields if name not in _DISPENSABLE}
+        smaller = replace(self, fields=rest)
+        if len(smaller.value()) <= size:
+            return smaller
+        text: str = rest["text"]
+        rest.setdefault("truncatedFrom", len(text))
+        low, high = 0, len(text)  # a cut at `low` fits, one at `high` does not
+        while high - low > 1:
+            middle = (low + high) // 2
+            rest["text"] = text[:middle]
+            low, high = (middle, high) if len(dumps(rest)) <= size else (low, middle)
+        rest["text"] = text[:low]
+        return replace(self, fields=rest) if low >= SMALLEST_TEXT else None
+
+
+_DISPENSABLE: Final = frozenset({"author", "context", "explanation"})
+
+
+class RequestHeaders:
+    """CloudEvents' headers of review requests; `source` is that of the verdicts."""
+
+    def __init__(self, source: str) -> None:
+        self._constant: Headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_type", EVENT_TYPE),
+            ("ce_source", source.encode()),
+            ("content-type", b"application/json"),
+        ]
+
+    def for_batch(self, now: float) -> Headers:
+        """Return the headers that all requests of one moment share; `now` in epoch seconds."""
+        return [*self._constant, ("ce_time", timestamp(now).encode())]
+
+    @staticmethod
+    def of(item: str, shared: Headers) -> Headers:
+        """Return all headers of one request."""
+        return [("ce_id", item.encode()), *shared]
+
+
+def item_of(source: str, place: int, texts: int) -> str:
+    """Return the id of a text: its verdict's, with `#n` behind it for one of several texts."""
+    return source if texts == 1 else f"{source}#{place}"
+
+
+def text_fields(text: str) -> dict[str, Any]:
+    """Return the text as it travels: bounded, and UTF-8 whatever was sent."""
+    fields: dict[str, Any] = {"text": _clean(text[:LONGEST_TEXT])}
+    if len(text) > LONGEST_TEXT:
+        fields["truncatedFrom"] = len(text)
+    return fields
+
+
+def people_fields(value: bytes | None, headers: Headers | None) -> dict[str, str]:
+    """Return author and context, as far as the message is a JSON object that has them as strings.
+
+    Of a CloudEvent in structured mode its data is looked at.
+    """
+    if value is None or not value.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return {}
+    try:
+        document = parse_json(value)
+    except RefusedError:
+        return {}
+    if isinstance(document, dict) and headers and is_structured(headers):
+        document = document.get("data")
+    if not isinstance(document, dict):
+        return {}
+    found = {
+        "author": (_first(document, AUTHOR_FIELDS), LONGEST_AUTHOR),
+        "context": (_first(document, CONTEXT_FIELDS), LONGEST_CONTEXT),
+    }
+    return {name: _clean(text[:most]) for name, (text, most) in found.items() if text}
+
+
+def _first(document: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return the first of the fields that is a string; empty if none is."""
+    return next((one for name in names if isinstance(one := document.get(name), str)), "")
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates, which no JSON reader has to take; offsets stay what they are."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)

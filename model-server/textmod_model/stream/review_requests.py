@@ -1,0 +1,176 @@
+"""Review requests of a batch: the records that stand behind the verdicts of chosen texts.
+
+A request never costs a verdict: one that cannot be made is logged and left out.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from textmod_model.formats.message import Decoded, Explained, Refused, Verdicts
+from textmod_model.formats.moment import timestamp, timestamp_of
+from textmod_model.policies.evaluate import Evaluator, Ruling
+from textmod_model.policies.solved import ExplanationOptions
+from textmod_model.review.event import (
+    RequestHeaders,
+    ReviewRequest,
+    item_of,
+    people_fields,
+    text_fields,
+)
+from textmod_model.review.selection import Sample, Selection, reasons, select
+from textmod_model.scoring.explanation import Asked
+from textmod_model.stream.explanations import Explanations
+from textmod_model.stream.records import Message, Record, time_stamp
+
+log = logging.getLogger(__name__)
+
+
+class Judged(NamedTuple):
+    """What is known of a batch once it is judged; of texts, one place for each."""
+
+    messages: Sequence[Message]
+    decoded: Sequence[Decoded | Refused]
+    sources: Sequence[str]
+    """Topic, partition and offset of each message: the id of its verdict."""
+    texts: Sequence[str]
+    failures: Mapping[int, str]
+    """Why a text has no score, by its place."""
+    scores: Sequence[Any]
+    """A score for each text, or a list of scores for each text of several labels."""
+    policies: Evaluator | None
+    rulings: Sequence[Ruling]
+    explained: Mapping[int, Explained]
+
+
+class ReviewRequests:
+    """Chooses texts and makes the records that ask people to look at them.
+
+    Args:
+        sample: the random share of all texts.
+        headers: of the events.
+        verdicts: the labels and the threshold of the model.
+        digest: of the model.
+        explanations: explains chosen texts whose verdicts are not explained.
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        headers: RequestHeaders,
+        verdicts: Verdicts,
+        digest: str,
+        explanations: Explanations,
+    ) -> None:
+        self._sample = sample
+        self._headers = headers
+        self._verdicts = verdicts
+        self._labels = verdicts.columns
+        self._digest = digest
+        self._explanations = explanations
+        self._failed = False
+
+    def of_batch(self, judged: Judged, now: float) -> dict[int, Record]:
+        """Return the requests by the places of their texts; `now` in epoch seconds."""
+        items, owners = _items(judged)
+        chosen = select(judged.rulings, self._sample.chosen(items), self._sample.share)
+        for place in judged.failures:
+            chosen.pop(place, None)
+        if not chosen:
+            return {}
+        explained = self._explained(judged, chosen)
+        shared = self._headers.for_batch(now)
+        found = {}
+        for place, selection in chosen.items():
+            item, message = items[place], judged.messages[owners[place]]
+            try:
+                fields = {
+                    "item": item,
+                    **text_fields(judged.texts[place]),
+                    **_origin(message, now),
+                    **self._verdict(judged, place, selection),
+                }
+                if place in explained:
+                    fields["explanation"] = explained[place]
+                request = ReviewRequest(fields, selection.strategy)
+                value = request.value()
+            except Exception as error:  # noqa: BLE001 - it must not cost the verdict
+                self._log(error)
+                continue
+            headers = self._headers.of(item, shared)
+            # No time stamp: how long a text is kept counts from when it was written.
+            found[place] = Record(
+                None, message, item.encode(), value, headers, None, request=request
+            )
+        return found
+
+    def _verdict(self, judged: Judged, place: int, selection: Selection) -> dict[str, Any]:
+        """Return what was judged of a text, and how it was chosen by that."""
+        says = self._verdicts
+        row = judged.scores[place] if says.names else (judged.scores[place],)
+        scores = dict(zip(says.columns, row, strict=True))
+        ruling = judged.rulings[place] if judged.rulings else None
+        fields: dict[str, Any] = {
+            "reasons": reasons(selection, ruling, scores),
+            "selection": {"strategy": selection.strategy, "probability": selection.probability},
+            "blind": selection.blind,
+            "scores": scores,
+            "model": self._digest,
+        }
+        if ruling is None:
+            flagged = row[0] >= says.threshold
+            return fields | {"flagged": flagged, "hold": False, "label": says.columns[0]}
+        return fields | {
+            "action": ruling.action,
+            "flagged": ruling.action != "Allow",
+            "hold": ruling.hold,
+            "label": ruling.label,
+            "policyVersion": ruling.version,
+        }
+
+    def _explained(
+        self, judged: Judged, chosen: Mapping[int, Selection]
+    ) -> Mapping[int, Explained]:
+        """Return the explanations of the chosen texts: their verdicts' own where they are alike."""
+        policies = judged.policies
+        options = ExplanationOptions() if policies is None else policies.policies.explanation
+        if not options.actions:
+            return {}  # switched off
+        own = judged.explained if options.offsets == "CodePoint" else {}
+        by_label: dict[str, list[int]] = {}
+        for place in chosen:
+            if place not in own:
+                label = judged.rulings[place].label if judged.rulings else self._labels[0]
+                by_label.setdefault(label, []).append(place)
+        wanted = {
+            label: Asked(self._labels.index(label), options.max_spans, "CodePoint")
+            for label in by_label
+        }
+        return {**own, **self._explanations.of_places(by_label, judged.texts, wanted)}
+
+    def _log(self, error: Exception) -> None:
+        if not self._failed:  # once: the next batch would say the same
+            # No traceback: the error's own words may hold a user's.
+            log.error("make review request: %s", type(error).__name__)
+            self._failed = True
+
+
+def _origin(message: Message, now: float) -> dict[str, str]:
+    """Return what the message says besides its text: who, in which context, and when."""
+    milliseconds = time_stamp(message)
+    at = timestamp_of(milliseconds).decode() if milliseconds is not None else ""
+    people = people_fields(message.value(), message.headers())
+    return {**people, "at": at or timestamp(now)}
+
+
+def _items(judged: Judged) -> tuple[Sequence[str], Sequence[int]]:
+    """Return the item of each text, and the place of its message."""
+    messages = len(judged.messages)
+    if len(judged.texts) == messages and all(isinstance(o, Decoded) for o in judged.decoded):
+        return judged.sources, range(messages)  # a text each
+    items, owners = [], []
+    for at, (source, one) in enumerate(zip(judged.sources, judged.decoded, strict=True)):
+        count = len(one.texts) if isinstance(one, Decoded) else 0
+        items += [item_of(source, place, count) for place in range(count)]
+        owners += [at] * count
+    return items, owners
