@@ -212,7 +212,7 @@ def test_the_console_reads_the_requests_that_the_model_server_writes() -> None:
     batch = judge.judge([FakeMessage(value, at) for at, value in enumerate(sent)])
     [bad, good] = [record for record in batch.records if record.request is not None]
     headers: Any = bad.headers
-    assert events.event_type(headers) == events.REVIEW_REQUESTED
+    assert events.header(headers, "ce_type") == events.REVIEW_REQUESTED
     assert [name for name, _ in events.headers("t", "i", "s", datetime.now(UTC))] == sorted(
         (name for name, _ in headers), key=ORDER.index
     )
