@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from textmod_console.errors import RecordError
-from textmod_console.measurement import Estimate, Evidence, Quality
+from textmod_console.measurement import WIDTH, Estimate, Evidence, Quality
 from textmod_console.store.measuring import Figures
 
 
@@ -67,13 +67,18 @@ def evidence_document(model: str | None, by_label: Mapping[str, Evidence]) -> di
             "labels": one.labels,
             "effective": round(one.effective, 1),
             "bins": [
-                {"logit": bin_.logit, "positive": bin_.positive, "negative": bin_.negative}
+                {
+                    "logit": bin_.logit,
+                    "positive": round(bin_.positive, 3),
+                    "negative": round(bin_.negative, 3),
+                    "effective": round(bin_.effective, 3),
+                }
                 for bin_ in one.bins
             ],
         }
         for name, one in by_label.items()
     }
-    return {"model": model, "labels": labels}
+    return {"model": model, "width": WIDTH, "labels": labels}
 
 
 def _estimate(one: Estimate) -> dict[str, Any]:

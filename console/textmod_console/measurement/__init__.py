@@ -7,7 +7,7 @@ their intervals (`intervals`); with too few labels a figure is unknown, in words
 """
 
 from textmod_console.measurement.estimates import Total
-from textmod_console.measurement.evidence import Bin, Evidence, centre, evidence
+from textmod_console.measurement.evidence import WIDTH, Bin, Evidence, centre, evidence
 from textmod_console.measurement.opinions import Opinion, agreement, label_of
 from textmod_console.measurement.values import Estimate, Quality
 from textmod_console.measurement.window import (
@@ -23,6 +23,7 @@ from textmod_console.measurement.window import (
 
 __all__ = [
     "MEMORY",
+    "WIDTH",
     "WINDOW",
     "Asked",
     "Bin",

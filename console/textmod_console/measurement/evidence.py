@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import exp, floor, log
 from typing import Final
 
-from textmod_console.measurement.sums import Labelled, Stratum
+from textmod_console.measurement.sums import Labelled, Stratum, total
 
 WIDTH: Final = 0.25
 """Of a bin, in units of the logit."""
@@ -24,6 +24,9 @@ class Bin:
     """The bin's left edge; it is `WIDTH` wide."""
     positive: float
     negative: float
+    effective: float
+    """Kish's effective sample size of these texts. Who is chosen depends on the score, so texts of
+    one score weigh about the same, and hardly a label is lost here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,13 @@ def _place(score: float) -> int:
 
 def evidence(texts: Iterable[Labelled]) -> Evidence:
     """Return the histogram of texts that have a label; those without a score are left out."""
-    sums: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    whole = Stratum()
+    sums: defaultdict[int, Stratum] = defaultdict(Stratum)
     for one in texts:
-        if one.score is None:
-            continue
-        whole.add(one)
-        place = _place(one.score)
-        sums[place][0] += one.times * one.weight * one.label
-        sums[place][1] += one.times * one.weight * (1 - one.label)
-    bins = tuple(Bin(place * WIDTH, *sums[place]) for place in sorted(sums))
+        if one.score is not None:
+            sums[_place(one.score)].add(one)
+    whole = total(sums.values())
+    bins = tuple(
+        Bin(place * WIDTH, one.positive, one.weight - one.positive, one.effective)
+        for place, one in sorted(sums.items())
+    )
     return Evidence(bins, whole.labels, whole.effective)

@@ -209,8 +209,8 @@ def _paused(rows: Iterable[Any]) -> Iterator[Row[Any]]:
 
 
 def _kind(request: dict[str, Any], name: str, label: float | None, *, is_inside: bool) -> Kind:
-    acted = request.get("policies") or [
-        {"name": reason["policy"]}
+    asked = [
+        reason["policy"]
         for reason in request.get("reasons", ())
         if reason["kind"] == "Policy" and reason.get("policy")
     ]
@@ -221,7 +221,7 @@ def _kind(request: dict[str, Any], name: str, label: float | None, *, is_inside:
         name=name,
         probability=_rounded(request["selection"]["probability"]),
         flagged=bool(request.get("flagged")),
-        policies=tuple(sorted({one["name"] for one in acted})),
+        policies=tuple(sorted({*asked, *request.get("policies", ())})),
         score=None if score is None else centre(score),
         label=label,
     )

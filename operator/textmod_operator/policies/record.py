@@ -9,8 +9,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+Source = Literal["Artifact", "Feedback"]
+"""What a threshold was worked out of: the artifact's held-out scores alone, or these as people's
+decisions correct them."""
 Asked = str
 """What a threshold was worked out of, but for the model and the rate."""
 
@@ -25,6 +28,7 @@ class Decided:
     at_least: float | None
     since: float
     """Unix time in seconds of its last move."""
+    source: Source = "Artifact"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Record:
                 "model": one.model,
                 "atLeast": one.at_least,
                 "since": int(one.since),
+                **({"source": one.source} if one.source != "Artifact" else {}),
             }
             for (policy, place), one in sorted(self.rules.items())
         ]
@@ -63,4 +68,5 @@ def _decided(entry: dict[str, Any]) -> Decided:
     if not math.isfinite(since) or not (at_least is None or 0 <= at_least <= 1):
         raise ValueError("no time, or no score")
     threshold = None if at_least is None else float(at_least)
-    return Decided(str(entry["asked"]), str(entry["model"]), threshold, since)
+    source: Source = "Feedback" if entry.get("source") == "Feedback" else "Artifact"
+    return Decided(str(entry["asked"]), str(entry["model"]), threshold, since, source)

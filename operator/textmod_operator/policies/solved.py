@@ -33,7 +33,7 @@ class SolvedRule:
     at_least: float | None
     """None: it never holds."""
     budget_per_day: int | None
-    source: Literal["Artifact", "Asked"]
+    source: Literal["Artifact", "Asked", "Feedback"]
     asked: str
     """What the spec says, such as `precision 0.95`."""
     expected: Expected | None = None

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Final
 
 from textmod_operator.api.policies import Explanation, Policy, PolicyRule
+from textmod_operator.policies.evidence import Feedback, corrected
 from textmod_operator.policies.histogram import Histogram
 from textmod_operator.policies.model import ModelSeen
-from textmod_operator.policies.record import Decided, Record
+from textmod_operator.policies.record import Decided, Record, Source
 from textmod_operator.policies.solved import (
     Finding,
     FindingReason,
@@ -36,6 +37,8 @@ class Known:
     """What was decided last."""
     now: float
     """Unix time in seconds."""
+    feedback: Feedback | None = None
+    """None: nobody reviews the object's texts."""
 
 
 def solve(policies: Sequence[Policy], explanation: Explanation, known: Known) -> Solution:
@@ -71,6 +74,8 @@ class _Work:
         self._histogram: Histogram | None = None
         if known.model is not None and self._label is not None:
             self._histogram = known.model.histogram(self._label)
+        self._corrected = self._by_feedback()
+        """The histogram as people's decisions have it; None: there are too few."""
         self._below = 1.0
         """The score from which on an earlier rule holds; nothing scores more than 1."""
 
@@ -95,23 +100,38 @@ class _Work:
         )
         return None
 
+    def _by_feedback(self) -> Histogram | None:
+        known = self._known
+        feedback, histogram = known.feedback, self._histogram
+        if feedback is None or feedback.evidence is None or histogram is None:
+            return None
+        if known.model is None or self._label is None:
+            return None
+        evidence = feedback.evidence.of(known.model.digest, self._label)
+        if evidence is None or evidence.labels < feedback.minimum:
+            return None
+        return corrected(histogram, evidence)
+
     def _solved(self, place: int) -> SolvedRule:
         rule = self._policy.policy_rules[place]
         asked_for = rule.at_least is not None
         at_least = rule.at_least if asked_for else self._decided(place)
+        decided = self.record.get((self._policy.name, place))
+        source = "Asked" if asked_for else decided.source if decided else "Artifact"
         solved = SolvedRule(
             action=rule.action,
             hold=rule.hold,
             at_least=at_least,
             budget_per_day=rule.budget_per_day,
-            source="Asked" if asked_for else "Artifact",
+            source=source,
             asked=_asked(rule),
         )
         if self._histogram is None or at_least is None:
             return solved
         share = self._histogram.between(at_least, self._below)
         self._below = min(at_least, self._below)
-        return replace(solved, expected=self._histogram.at(at_least), share=share)
+        expected = self._corrected or self._histogram
+        return replace(solved, expected=expected.at(at_least), share=share)
 
     def _decided(self, place: int) -> float | None:
         """The threshold of a rule that does not name one; None: it has none."""
@@ -128,9 +148,12 @@ class _Work:
         elif self._label is not None:
             if last is not None and last.model != model.digest:
                 last = None
-            at_least = self._worked_out(place, last)
-            moved = Decided(asked, model.digest, at_least, self._known.now)
-            last = last if last is not None and self._stays(last, at_least) else moved
+            at_least, source = self._worked_out(place, last)
+            moved = Decided(asked, model.digest, at_least, self._known.now, source)
+            if last is not None and last.at_least == at_least:
+                last = replace(last, source=source)  # no move: a new date would be a write a pass
+            elif last is None or not self._stays(last):
+                last = moved
         else:
             return None
         if last is None:
@@ -138,13 +161,12 @@ class _Work:
         self.record[key] = last
         return last.at_least
 
-    def _stays(self, last: Decided, at_least: float | None) -> bool:
-        if last.at_least == at_least:  # also none as before: a new date would be a write a pass
-            return True
+    def _stays(self, last: Decided) -> bool:
         recent = 0 <= self._known.now - last.since < HYSTERESIS.total_seconds()
         return recent and last.at_least is not None
 
-    def _worked_out(self, place: int, last: Decided | None) -> float | None:
+    def _worked_out(self, place: int, last: Decided | None) -> tuple[float | None, Source]:
+        """The threshold and what it is worked out of."""
         rule, histogram = self._policy.policy_rules[place], self._histogram
         start = f"policy {self._policy.name}, rule {place + 1}: "
         if histogram is None:
@@ -153,26 +175,44 @@ class _Work:
                 f"{start}the artifact has no scores of label {self._label} to compute a threshold "
                 "from: package the model again, or use atLeast",
             )
-            return None
+            return None, "Artifact"
         if rule.precision is not None:
-            threshold = histogram.lowest_with_precision(rule.precision)
-            if threshold is None:
-                self._find(
-                    "PrecisionUnreachable",
-                    f"{start}{_best(rule.precision, self._label, histogram)}; the rule never "
-                    "applies",
-                )
-            return threshold
+            return self._with_precision(rule.precision, start, histogram, last)
         if self._known.rate:
             share = (rule.budget_per_day or 0) / (self._known.rate * _DAY)
-            return histogram.lowest_within(share, self._below)
+            return histogram.lowest_within(share, self._below), "Artifact"
         if last is not None and last.at_least is not None:
-            return last.at_least
+            return last.at_least, "Artifact"
         self._find(
             "RateUnknown",
             f"{start}the arrival rate is not known yet, and until then the rule does not apply",
         )
-        return None
+        return None, "Artifact"
+
+    def _with_precision(
+        self, asked: float, start: str, artifact: Histogram, last: Decided | None
+    ) -> tuple[float | None, Source]:
+        """The threshold that keeps a precision, by the decisions as soon as there are enough.
+
+        With fewer again, or while the console is not heard, a threshold that they moved stays.
+        """
+        was_corrected = last is not None and last.source == "Feedback"
+        if self._corrected is None and was_corrected and self._known.feedback is not None:
+            if last is not None and last.at_least is not None:
+                return last.at_least, "Feedback"
+            self._find(
+                "PrecisionUnreachable",
+                f"{start}by people's decisions no score of label {self._label} reached precision "
+                f"{asked:g}; the rule never applies",
+            )
+            return None, "Feedback"
+        histogram = self._corrected or artifact
+        threshold = histogram.lowest_with_precision(asked)
+        if threshold is None:
+            why = "by people's decisions " if self._corrected else ""
+            best = _best(asked, self._label, histogram)
+            self._find("PrecisionUnreachable", f"{start}{why}{best}; the rule never applies")
+        return threshold, "Feedback" if self._corrected else "Artifact"
 
     def _find(self, reason: FindingReason, message: str) -> None:
         self.findings.append(Finding(reason, message))

@@ -1,0 +1,231 @@
+"""What people's decisions say of a model's scores, and the histogram corrected by it.
+
+The artifact's held-out scores say how likely the label is at each score, and the stream may have
+drifted from them. How likely it is at one score does not depend on which texts were chosen, so the
+labels of each score speak for themselves. A straight line in the logit is fitted to them (Platt
+1999) and another to the artifact; the difference of the two shifts the odds of each bin. A normal
+prior holds the line near the artifact's, so that few labels move little. Why so:
+decisions/2026-11-27-feedback-corrects-thresholds.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, log
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import BaseModel, Field, ValidationError
+
+from textmod_operator.policies.histogram import Histogram
+
+LEVEL_DEVIATION: Final = 0.7
+"""Standard deviation of the prior on the line's level, in units of the logit: odds of half or twice
+the artifact's are nothing unusual."""
+SLOPE_DEVIATION: Final = 0.25
+"""Of the prior on its slope, which is about 1."""
+MOST_SHIFT: Final = 4.0
+"""Odds are never shifted by more than this in the logit, where there may be no labels."""
+_STEPS: Final = 50
+_SMALL: Final = 1e-9
+
+
+class Point(NamedTuple):
+    """Texts of about one score."""
+
+    logit: float
+    positive: float
+    negative: float
+
+
+@dataclass(frozen=True)
+class LabelEvidence:
+    """The decisions about one label."""
+
+    labels: int
+    points: tuple[Point, ...]
+    """By score, in labels that weigh the same."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The decisions about one model's scores."""
+
+    model: str
+    """The digest of the model."""
+    labels: tuple[tuple[str, LabelEvidence], ...]
+
+    def of(self, model: str, label: str) -> LabelEvidence | None:
+        """Return what is known of a label of this model; None: nothing."""
+        return dict(self.labels).get(label) if model == self.model else None
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What is known of people's decisions about the object's texts."""
+
+    minimum: int
+    """Fewest labels that a threshold moves for."""
+    evidence: Evidence | None
+    """None: the console has not been heard."""
+
+
+@lru_cache(maxsize=256)  # asked in every pass, and the same until there are new decisions
+def corrected(histogram: Histogram, evidence: LabelEvidence) -> Histogram:
+    """Return the histogram with the odds of each bin as the decisions have them.
+
+    The texts with the label are made more or fewer, as if the stream had more or less of them; the
+    others stay.
+    """
+    own = [
+        Point(_logit((place + 0.5) / histogram.bins), having, without)
+        for place, (without, having) in enumerate(
+            zip(histogram.without, histogram.having, strict=True)
+        )
+    ]
+    before = _line(own, (0.0, 1.0), (100.0, 10.0))
+    after = _line(evidence.points, before, (LEVEL_DEVIATION, SLOPE_DEVIATION))
+    level, slope = after[0] - before[0], after[1] - before[1]
+    having = tuple(
+        point.positive * exp(min(max(level + slope * point.logit, -MOST_SHIFT), MOST_SHIFT))
+        for point in own
+    )
+    return Histogram(histogram.without, having)
+
+
+def _line(
+    points: Sequence[Point], prior: tuple[float, float], deviations: tuple[float, float]
+) -> tuple[float, float]:
+    """Level and slope of the logit that are likeliest, by Newton's method.
+
+    The objective is convex; a step that does not better it is halved.
+    """
+    level, slope = prior
+    for _ in range(_STEPS):
+        gradient, curve = _derivatives(points, level, slope, prior, deviations)
+        determinant = curve[0] * curve[2] - curve[1] * curve[1]
+        steps = (
+            (curve[2] * gradient[0] - curve[1] * gradient[1]) / determinant,
+            (curve[0] * gradient[1] - curve[1] * gradient[0]) / determinant,
+        )
+        here = _objective(points, level, slope, prior, deviations)
+        scale = 1.0
+        while scale > _SMALL:
+            there = level - scale * steps[0], slope - scale * steps[1]
+            if _objective(points, *there, prior, deviations) <= here:
+                break
+            scale /= 2
+        level, slope = there
+        if max(abs(step) for step in steps) * scale < _SMALL:
+            break
+    return level, slope
+
+
+def _objective(
+    points: Iterable[Point],
+    level: float,
+    slope: float,
+    prior: tuple[float, float],
+    deviations: tuple[float, float],
+) -> float:
+    cost = sum(
+        ((value - mean) / deviation) ** 2 / 2
+        for value, mean, deviation in zip((level, slope), prior, deviations, strict=True)
+    )
+    for point in points:
+        at = level + slope * point.logit
+        cost += point.positive * _softplus(-at) + point.negative * _softplus(at)
+    return cost
+
+
+def _derivatives(
+    points: Iterable[Point],
+    level: float,
+    slope: float,
+    prior: tuple[float, float],
+    deviations: tuple[float, float],
+) -> tuple[tuple[float, float], tuple[float, float, float]]:
+    """Gradient, and the three entries of the symmetric second derivative."""
+    firmness = deviations[0] ** -2, deviations[1] ** -2
+    g0, g1 = (level - prior[0]) * firmness[0], (slope - prior[1]) * firmness[1]
+    h0, h1, h2 = firmness[0], 0.0, firmness[1]
+    for point in points:
+        share = _probability(level + slope * point.logit)
+        count = point.positive + point.negative
+        off, spread = count * share - point.positive, count * share * (1 - share)
+        g0, g1 = g0 + off, g1 + off * point.logit
+        h0, h1, h2 = (
+            h0 + spread,
+            h1 + spread * point.logit,
+            h2 + spread * point.logit * point.logit,
+        )
+    return (g0, g1), (h0, h1, h2)
+
+
+def _softplus(value: float) -> float:
+    return value + log(1 + exp(-value)) if value > 0 else log(1 + exp(value))
+
+
+def _probability(logit: float) -> float:
+    if logit >= 0:
+        return 1 / (1 + exp(-logit))
+    return exp(logit) / (1 + exp(logit))
+
+
+def _logit(score: float) -> float:
+    return log(score / (1 - score))
+
+
+# --- what the console answers ---------------------------------------------------------------------
+
+_Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Bin(BaseModel):
+    logit: float = Field(ge=-50, le=50, allow_inf_nan=False)
+    positive: _Weight
+    negative: _Weight
+    effective: _Weight
+
+
+class _Label(BaseModel):
+    labels: int = Field(ge=0)
+    bins: list[_Bin] = Field(default_factory=list, max_length=1000)
+
+
+class _Document(BaseModel):
+    """The fields that are read here; others are passed over."""
+
+    model: str | None = None
+    width: float = Field(default=0.25, gt=0, le=10, allow_inf_nan=False)
+    labels: dict[str, _Label] = Field(default_factory=dict, max_length=1000)
+
+
+def evidence_of(document: Any) -> Evidence | None:  # noqa: ANN401 - any JSON value
+    """Return what a console's /evidence says; None: nothing was decided yet.
+
+    Raises:
+        ValueError: it is no such answer.
+    """
+    try:
+        read = _Document.model_validate(document)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False, include_input=False)
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where or 'it'}: {first['msg']}") from error
+    if read.model is None:
+        return None
+    labels = tuple(
+        (name, LabelEvidence(one.labels, tuple(_points(one.bins, read.width / 2))))
+        for name, one in sorted(read.labels.items())
+    )
+    return Evidence(read.model, labels)
+
+
+def _points(bins: Iterable[_Bin], to_middle: float) -> Iterable[Point]:
+    for one in bins:
+        weight = one.positive + one.negative
+        if weight > 0:
+            scale = one.effective / weight
+            yield Point(one.logit + to_middle, one.positive * scale, one.negative * scale)
