@@ -124,3 +124,13 @@ def test_a_projection_keeps_only_the_fields_that_were_set() -> None:
 
 def test_a_list_of_another_length_is_kept_whole() -> None:
     assert projection([1, 2], [1]) == [1, 2]
+
+
+def test_a_kind_is_known_once_it_was_listed_or_found_missing() -> None:
+    cache = OwnedObjects()
+    assert not cache.is_known("Deployment", "reddit")
+    cache.listed("Deployment", "", [], 7)
+    cache.listed("SeldonDeployment", "/namespaces/reddit", [], None)
+    assert cache.is_known("Deployment", "reddit")
+    assert cache.is_known("SeldonDeployment", "reddit")
+    assert not cache.is_known("SeldonDeployment", "other")

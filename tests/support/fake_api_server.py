@@ -132,6 +132,10 @@ class FakeApiServer:
         body = self._objects.get(self._key(path))
         return None if body is None else copy.deepcopy(body)
 
+    def everything(self) -> dict[str, Json]:
+        """Every object as it is now, by resource, namespace and name, without a request."""
+        return {"/".join(key): copy.deepcopy(body) for key, body in self._objects.items()}
+
     def writes(self) -> list[Sent]:
         """The requests that changed something, or tried to."""
         return [sent for sent in self.sent if sent.method not in ("GET", "WATCH")]

@@ -98,6 +98,9 @@ class FakeCluster:
     def owned(self, owner_uid: str, namespace: str) -> list[Ref]:
         return [ref for ref, body in self.live.items() if body["owner"] == owner_uid]
 
+    def require_workloads(self, namespace: str) -> None:
+        self._meets("list", "Deployment")
+
     def pods(self, key: ObjectKey) -> tuple[PodSeen, ...]:
         self._meets("list", "Pod")
         newest = self._revision()

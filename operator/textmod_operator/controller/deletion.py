@@ -19,6 +19,7 @@ def finalize(body: Manifest, edges: Edges) -> None:
     set back to Retain, or can't be parsed, is released and its topics stay.
 
     Raises:
+        ClusterError: it is not known yet which workloads there are.
         TopicsNotReady: pods still run, or the brokers can't be reached; the object is held and
             tried again.
         KafkaPending: the brokers have not been asked yet.
@@ -39,6 +40,7 @@ def finalize(body: Manifest, edges: Edges) -> None:
 
 def _stop_pods(tm: TextModeration, edges: Edges) -> None:
     namespace = tm.metadata.namespace
+    edges.cluster.require_workloads(namespace)  # one that is not seen would go on making pods
     for ref in edges.cluster.owned(tm.metadata.uid, namespace):
         edges.cluster.delete(ref)
     pods = edges.cluster.pods_running(ObjectKey(namespace, tm.metadata.name))

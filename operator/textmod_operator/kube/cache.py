@@ -46,6 +46,8 @@ class OwnedObjects:
         """The resourceVersion that an absent object was deleted at, or before."""
         self._listed: dict[tuple[str, str], int] = {}
         """The resourceVersion of the last list, by kind and namespace ("" for all)."""
+        self._answered: set[tuple[str, str]] = set()
+        """Kinds and namespaces that were listed, or that the cluster was found not to have."""
 
     def saw(self, body: Manifest, *, in_list: bool = False) -> bool:
         """Cache an object from a watch or a list; whether a relevant part of it changed."""
@@ -80,6 +82,11 @@ class OwnedObjects:
         with self._lock:
             return any((ref.kind, scope) in self._listed for scope in ("", ref.namespace))
 
+    def is_known(self, kind: str, namespace: str) -> bool:
+        """Whether it is known which objects of a kind there are, or that there is no such kind."""
+        with self._lock:
+            return any((kind, scope) in self._answered for scope in ("", namespace))
+
     def owned(self, uid: str, namespace: str) -> list[Ref]:
         """The cached objects of the owner with this uid."""
         with self._lock:
@@ -113,8 +120,9 @@ class OwnedObjects:
             if self.gone(ref, version_of(body) if version is None else version)
         ]
         changed = [*gone, *(body for body in items if self.saw(body, in_list=True))]
-        if version is not None:
-            with self._lock:
+        with self._lock:
+            self._answered.add((kind, namespace))
+            if version is not None:
                 self._listed[kind, namespace] = version
         return {key for body in changed if (key := owner_key(body)) is not None}
 

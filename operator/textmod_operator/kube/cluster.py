@@ -15,8 +15,9 @@ from textmod_operator.kube.events import post_event
 from textmod_operator.kube.grants import Grants
 from textmod_operator.kube.lease import LEASE_SECONDS, Election, Guarded, campaign, dead_man
 from textmod_operator.kube.moderations import Moderations
+from textmod_operator.kube.resources import PLURALS, WORKLOAD_KINDS
 from textmod_operator.kube.secrets import Secrets
-from textmod_operator.kube.watch import Watches
+from textmod_operator.kube.watch import ListWatch, Watches
 from textmod_operator.pods import PodTable
 from textmod_operator.state import (
     Capabilities,
@@ -64,6 +65,11 @@ class Cluster:
         """Watch model pods and owned objects from now on, in threads; see `Watches.start`."""
         self._watches.start(namespaces, enqueue)
 
+    def list_watches(self, namespaces: tuple[str, ...]) -> list[ListWatch]:
+        """The same, for a caller that steps them itself."""
+        found = self._watches.list_watches(namespaces, lambda _: None)
+        return [list_watch for _, list_watch in found]
+
     def unfollow(self) -> None:
         """Report no changes any more."""
         self._watches.stop()
@@ -71,6 +77,16 @@ class Cluster:
     def owned(self, owner_uid: str, namespace: str) -> list[Ref]:
         """The live objects that were made for an owner, as cached."""
         return self._cache.owned(owner_uid, namespace)
+
+    def require_workloads(self, namespace: str) -> None:
+        """Check that no workload can be missing in `owned`.
+
+        Raises:
+            ClusterError: they have not been listed yet.
+        """
+        for kind in WORKLOAD_KINDS:
+            if not self._cache.is_known(kind, namespace):
+                raise ClusterError(0, f"the {PLURALS[kind]} have not been listed yet")
 
     def pods(self, key: ObjectKey) -> tuple[PodSeen, ...]:
         """The model pods of an object that are not terminating.

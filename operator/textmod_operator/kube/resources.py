@@ -41,6 +41,8 @@ OWNED_KINDS: Final = (
     ("networking.k8s.io/v1", "Ingress"),
 )
 """(apiVersion, kind) of everything that is made for a TextModeration: watched, repaired, pruned."""
+WORKLOAD_KINDS: Final = ("SeldonDeployment", "Deployment")
+"""Those that make model pods."""
 
 
 def prefix(api_version: str) -> str:

@@ -193,27 +193,33 @@ class Watches:
             if not stopped.is_set():
                 enqueue(key)
 
+        for kind, list_watch in self.list_watches(namespaces, enqueue_until_stopped):
+            self._run(kind, list_watch)
+
+    def list_watches(
+        self, namespaces: tuple[str, ...], enqueue: Callable[[ObjectKey], None]
+    ) -> list[tuple[str, ListWatch]]:
+        """Return what `start` runs in threads, each with its kind, for a caller that steps it."""
         everywhere = scopes(namespaces)
         for table in self._pods.values():
             table.expect(set(everywhere))
+        managed = ("labelSelector", f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}")
+        found = []
         for scope in everywhere:
+            path = f"/api/v1{scope}/pods"
             for label, table in self._pods.items():
                 handler = Handler(
-                    partial(_pods_listed, table, scope),
-                    partial(table.saw, scope),
-                    enqueue_until_stopped,
+                    partial(_pods_listed, table, scope), partial(table.saw, scope), enqueue
                 )
                 labelled = ("labelSelector", label)
-                self._start(f"/api/v1{scope}/pods", "Pod", labelled, handler)
+                found.append(("Pod", ListWatch(self._api, path, "Pod", labelled, handler)))
             for api_version, kind in OWNED_KINDS:
                 path = f"{prefix(api_version)}{scope}/{PLURALS[kind]}"
                 handler = Handler(
-                    partial(self._owned.listed, kind, scope),
-                    self._owned.on_event,
-                    enqueue_until_stopped,
+                    partial(self._owned.listed, kind, scope), self._owned.on_event, enqueue
                 )
-                managed = ("labelSelector", f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}")
-                self._start(path, kind, managed, handler)
+                found.append((kind, ListWatch(self._api, path, kind, managed, handler)))
+        return found
 
     def follow_config_map(
         self, namespace: str, name: str, published: Callable[[Manifest], None]
@@ -225,10 +231,10 @@ class Watches:
         """
         handler = config_map_handler(published)
         path = f"/api/v1/namespaces/{namespace}/configmaps"
-        self._start(path, "ConfigMap", ("fieldSelector", f"metadata.name={name}"), handler)
+        named = ("fieldSelector", f"metadata.name={name}")
+        self._run("ConfigMap", ListWatch(self._api, path, "ConfigMap", named, handler))
 
-    def _start(self, path: str, kind: str, selector: tuple[str, str], handler: Handler) -> None:
-        list_watch = ListWatch(self._api, path, kind, selector, handler)
+    def _run(self, kind: str, list_watch: ListWatch) -> None:
         applied = self._applied.setdefault(kind, threading.Event())
 
         def follow() -> None:
