@@ -12,7 +12,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 WORKERS ?= 3
 SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo up down status kubectl test lint types imports built unit integration e2e faults fuzz images sbom \
+.PHONY: help setup demo console up down status kubectl test lint types imports built unit integration e2e faults fuzz images sbom \
 	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator bench-operator-10000 \
 	bench-isolation bench-autoscaling \
 	bench-autoscaling-real bench-policies bench-quality \
@@ -27,6 +27,9 @@ setup: ## install everything pinned into .venv
 # --- the local cluster -------------------------------------------------------------------------
 demo: setup ## the main job on a local cluster, with a live view (DEMO_FLAGS=--keep leaves it up)
 	@$(BIN)/textmod-dev demo $(DEMO_FLAGS)
+
+console: setup ## a review console on the local cluster, with a stream to review (CONSOLE_FLAGS=--alone)
+	@$(BIN)/textmod-dev console $(CONSOLE_FLAGS)
 
 up: setup ## start the local cluster with the operator and a model
 	@$(BIN)/textmod-dev up
@@ -86,7 +89,7 @@ fuzz: setup $(ATHERIS) ## coverage-guided fuzzing of every decoder, loader and p
 	done
 
 # --- what is shipped ---------------------------------------------------------------------------
-images: setup ## the images of the operator and a model (MODEL=sample, a CSV, or an artifact's folder)
+images: setup ## the images of operator, model and console (MODEL=sample, a CSV, or an artifact's folder)
 	@$(BIN)/textmod-dev images $(if $(MODEL),--model $(MODEL))
 
 sbom: setup ## the images, and bills of materials (CycloneDX) of them and of the chart in dist/sbom

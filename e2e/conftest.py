@@ -69,7 +69,7 @@ def images(engine: Engine, progress: Progress, figures: Figures) -> Images:
     """The images, in the engine."""
     with figures.timed("images built"):
         built = installation.build_images(engine, progress)
-    for name in (built.operator, built.model):
+    for name in (built.operator, built.model, built.console):
         size = round(engine.inspect(name)["Size"] / 1e6)
         figures.set("counts", f"megabytes of {name}", size)
     return built

@@ -154,9 +154,27 @@ def demo(arguments: argparse.Namespace) -> int:
     return run_demo(arguments)
 
 
+def console(arguments: argparse.Namespace) -> int:
+    """Opens a review console on the local cluster, with a stream to review."""
+    from textmod_dev.console_visit import run as visit
+
+    if supervisor.running(arguments.state_dir) is None:
+        up(arguments)
+    found = supervisor.running(arguments.state_dir)
+    if found is None:
+        raise LocalClusterError("The cluster has ended: see its logs.")
+    return visit(arguments, found)
+
+
 def images(arguments: argparse.Namespace) -> int:
-    """Builds the images of the operator and of a model."""
-    from textmod_dev.kind.container_images import base, build_model, build_operator, layers
+    """Builds the images of the operator, of a model and of the console."""
+    from textmod_dev.kind.container_images import (
+        base,
+        build_console,
+        build_model,
+        build_operator,
+        layers,
+    )
     from textmod_dev.kind.engine import Engine
 
     progress = Progress()
@@ -165,6 +183,7 @@ def images(arguments: argparse.Namespace) -> int:
         names = [
             build_operator(engine, start, progress, fresh=arguments.fresh),
             build_model(engine, start, progress, model=arguments.model, fresh=arguments.fresh),
+            build_console(engine, start, progress, fresh=arguments.fresh),
         ]
         for name in names:
             size = engine.inspect(name)["Size"] / 1e6
@@ -215,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         (chart_readme, []),
         (install_yaml, []),
         (demo, [where]),
+        (console, [where, parts]),
         (images, []),
     ):
         text = (function.__doc__ or "").rstrip(".")
@@ -233,6 +253,9 @@ def _parser() -> argparse.ArgumentParser:
             )
         if function is demo:
             _add_demo_options(command)
+        if function is console:
+            command.add_argument("--alone", action="store_true", help="no simulated reviewer")
+            command.add_argument("--seconds", type=float, help="end after so long")
         if function is images:
             _add_image_options(command)
     return parser

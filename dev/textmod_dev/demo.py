@@ -27,7 +27,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from textmod_dev import supervisor
+from textmod_dev import console_visit, supervisor
 from textmod_dev.build import control_plane_binaries, kafka_jars
 from textmod_dev.demo_stream import (
     Count,
@@ -358,6 +358,7 @@ def _report(summary: Summary, arguments: argparse.Namespace, cluster: Running) -
     console.print(table, soft_wrap=True)
     if arguments.keep:
         _say(f"The cluster stays up until `make down`.\nexport KUBECONFIG={cluster.kubeconfig}")
+        _say("\n".join(console_visit.sign_in(console_visit.kubectl_of(cluster))))
     if (failure := summary.failure()) is not None:
         _say(failure)
         return 1

@@ -15,6 +15,7 @@ from textmod_dev.kind.cluster import KindCluster
 from textmod_dev.kind.container_images import (
     Base,
     base,
+    build_console,
     build_model,
     build_operator,
     version,
@@ -43,6 +44,7 @@ class Images:
     model: str
     next_model: str
     """The same, trained anew and called version 2: what a rollout goes to."""
+    console: str
     kafka: str
     seldon: str | None
     """The stand-in; None when the real Seldon is to be installed."""
@@ -67,6 +69,7 @@ def build_images(engine: Engine, progress: Progress) -> Images:
         operator=operator,
         model=model,
         next_model=following,
+        console=build_console(engine, start, progress),
         kafka=_kafka_image(engine, start, progress),
         seldon=None if SELDON_CHART in os.environ else _stand_in_image(engine, operator, progress),
     )

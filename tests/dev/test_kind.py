@@ -117,7 +117,7 @@ def test_a_model_is_staged_by_its_content(monkeypatch, tmp_path):
     assert container_images._staged(str(data.parent)).endswith("/")
 
 
-@pytest.mark.parametrize("name", ["Dockerfile.operator", "Dockerfile.model"])
+@pytest.mark.parametrize("name", ["Dockerfile.operator", "Dockerfile.model", "Dockerfile.console"])
 def test_an_image_is_what_kubernetes_asks_for(name):
     text = (ROOT / name).read_text()
     final = text[text.rindex("\nFROM ") :]
@@ -127,7 +127,7 @@ def test_an_image_is_what_kubernetes_asks_for(name):
     assert "HEALTHCHECK" not in text
     assert "USER 65532:65532" in final
     assert "RUN" not in final  # nothing of a build is in it
-    assert re.search(r'ENTRYPOINT \["textmod-(operator|model)"\]', final)
+    assert re.search(r'ENTRYPOINT \["textmod-(operator|model|console)"\]', final)
 
 
 def test_every_tool_of_the_cluster_is_pinned():

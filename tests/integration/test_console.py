@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
+import httpx
 import pytest
 from confluent_kafka.admin import AdminClient
-from live import Kubectl, WaitFor, condition, topics
+from live import Kubectl, WaitFor, condition, consume, produce, topics
 
 from textmod_dev.local_cluster import LocalCluster
 
@@ -43,6 +45,15 @@ def token(kubectl: Kubectl, account: str, *roles: str) -> str:
             f"--serviceaccount={namespace}:{account}",
         )  # fmt: skip
     return kubectl("create", "token", account).strip()
+
+
+def asked(address: str, path: str, token: str | None, body: object = None) -> httpx.Response:
+    """One request of the JSON API: a GET, or a POST of a body."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    method = "GET" if body is None else "POST"
+    return httpx.request(
+        method, f"http://{address}:8080{path}", headers=headers, json=body, timeout=10
+    )
 
 
 STAND_IN = """
@@ -104,6 +115,31 @@ def test_a_console_is_made_used_and_removed(
         "namespace": namespace,
         "name": "science-console",
     } in subjects["subjects"]
+
+    reviewer = token(kubectl, "rita", "textmoderation-reviewer")
+    stranger = token(kubectl, "sam")
+    assert asked(console, "/api/next", None).status_code == 401
+    assert asked(console, "/api/next", stranger).status_code == 403
+    produce(operator, f"{topic_prefix}-input", [b'{"body": "a text to look at"}'])
+    card: dict[str, Any] = {}
+
+    def next_card() -> bool:
+        answer = asked(console, "/api/next", reviewer)
+        assert answer.status_code in (200, 204), answer.text
+        card.update(answer.json() if answer.status_code == 200 else {})
+        return bool(card)
+
+    wait_for(next_card, 30, "the text is a card")
+    assert card["text"] == "a text to look at"
+    path = f"/api/items/{card['item']}/decision"
+    answer = {"decision": "Remove", "version": card["version"]}
+    assert asked(console, path, stranger, answer).status_code == 403
+    assert asked(console, path, reviewer, answer).status_code == 200
+    (event,) = map(json.loads, consume(operator, f"{topic_prefix}-feedback", 1))
+    assert (event["item"], event["decision"]) == (card["item"], "Remove")
+    assert event["actor"] == f"system:serviceaccount:{namespace}:rita"
+    assert event["selection"]["probability"] == 1.0
+    assert "a text to look at" not in json.dumps(event)
 
     kubectl("apply", "-f", "-", stdin=manifest())
     kinds = "statefulset,service,serviceaccount,networkpolicy"

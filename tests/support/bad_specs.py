@@ -352,7 +352,7 @@ BAD_SPECS = (
     Bad("a measurement by one label", {"review": {"minimumLabels": 1}}, "minimumLabels", "greater"),
     Bad(
         "labels that take no time",
-        {"review": {"labelDelayHours": 0}},
+        {"review": {"labelDelayHours": -1}},
         "labelDelayHours",
         "greater",
     ),

@@ -1,4 +1,4 @@
-"""The project's images, built with `Dockerfile.operator` and `Dockerfile.model`.
+"""The project's images, built with `Dockerfile.operator`, `.model` and `.console`.
 
 Where no registry can be reached the base they start from is made with debootstrap. What pip needs
 to reach its index on this machine goes into an image that only the build stages start from.
@@ -28,6 +28,7 @@ PUBLISHED_BASE = "python:3.11-slim-bookworm"
 SUITE = "bookworm"  # its Python is 3.11
 OPERATOR = "textmoderation/operator"
 MODEL = "textmoderation/nlp-model"
+CONSOLE = "textmoderation/console"
 BUILD_SECONDS = 1800
 PACKAGES = ("ca-certificates", "python3")
 SOURCE_DATE_EPOCH = "1767225600"  # the Dockerfiles' own
@@ -87,6 +88,14 @@ def build_operator(engine: Engine, base: Base, progress: Progress, *, fresh: boo
     name = f"{OPERATOR}:{version()}"
     progress.step(f"Building {name}")
     _build(engine, "Dockerfile.operator", name, base.arguments(), fresh=fresh)
+    return name
+
+
+def build_console(engine: Engine, base: Base, progress: Progress, *, fresh: bool = False) -> str:
+    """Builds the console's image; returns its name."""
+    name = f"{CONSOLE}:{version()}"
+    progress.step(f"Building {name}")
+    _build(engine, "Dockerfile.console", name, base.arguments(), fresh=fresh)
     return name
 
 

@@ -255,10 +255,10 @@ class Review(Strict):
     )
     label_delay_hours: int = Field(
         default=72,
-        ge=1,
+        ge=0,
         le=8760,
         description="How long a window of verdicts waits for its decisions before it is measured, "
-        "in hours. Default: 72.",
+        "in hours; 0 measures at once, as a demonstration wants it. Default: 72.",
     )
     minimum_labels: int = Field(
         default=50,
