@@ -49,6 +49,13 @@ class Reason(_Event):
     score: float | None = None
 
 
+class Acted(_Event):
+    """A policy that acts on an item; told also of an item that no policy asked to be reviewed."""
+
+    name: str
+    action: str
+
+
 class Selection(_Event):
     """How an item was chosen, and how probable that was: estimates weigh it by 1/p."""
 
@@ -79,6 +86,7 @@ class ReviewRequested(_Event):
     context: str | None = None
     reasons: tuple[Reason, ...] = ()
     action: Verdict | None = None
+    policies: tuple[Acted, ...] = ()
     flagged: bool = False
     selection: Selection
     hold: bool = False

@@ -21,6 +21,7 @@ REQUESTED = {
     "explanation": {"offsets": "CodePoint", "spans": [{"begin": 0, "end": 3, "weight": 1.5}]},
     "model": "sha256:ab",
     "policyVersion": "p1",
+    "policies": [{"name": "spam", "action": "Review"}],
     "at": "2026-11-27T10:00:00Z",
 }
 

@@ -98,8 +98,11 @@ def test_what_is_decided_stands_for_what_is_not_yet() -> None:
 
 
 def test_each_policy_has_its_own_figures() -> None:
-    spam, rude = {"policies": ("spam",)}, {"policies": ("rude", "spam")}
+    spam = {"policies": (("spam", "Remove"),)}
+    rude = {"policies": (("rude", "Review"), ("spam", "Review"))}
     found = judged((60, 1.0, spam), (60, 0.0, rude), (60, 1.0, RANDOM))
+    assert found.policies["spam"].actions["Remove"].value == 1.0
+    assert found.policies["spam"].actions["Review"].value == 0.0
     assert found.policies["spam"].precision.value == 0.5
     assert found.policies["rude"].precision.value == 0.0
     assert found.precision.value == 0.5

@@ -7,12 +7,13 @@ from datetime import timedelta
 import httpx
 import pytest
 from desk_world import RANDOM, START, World, request
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from textmod_console.errors import RecordError
-from textmod_console.events import Decision, DecisionName, Tool, labels_of
-from textmod_console.internal import figures
+from textmod_console.events import Acted, Decision, DecisionName, Tool, labels_of
+from textmod_console.internal.app import create_app
+from textmod_console.internal.figures import documents
+from textmod_console.internal.health import Answer
 from textmod_console.store import projection
 from textmod_console.store.measuring import Figures, Measuring
 
@@ -44,7 +45,8 @@ def measuring(world: World, **fields) -> Measuring:
 
 
 def client(measure) -> TestClient:
-    return TestClient(Starlette(routes=figures.routes(measure)))
+    well = Answer(ok=True, sentence="")
+    return TestClient(create_app(lambda: well, lambda: well, documents(measure)))
 
 
 @pytest.fixture
@@ -70,6 +72,18 @@ def test_quality_is_in_the_form_of_the_status(reviewed: World) -> None:
     assert found["reviewedPerDay"] == 10.0
     assert "agreement" not in found
     assert "reason" not in found
+
+
+def test_what_a_policy_removes_unseen_is_measured_by_the_random_sample(reviewed: World) -> None:
+    removed = {"blind": True, "flagged": True, "policies": (Acted(name="spam", action="Remove"),)}
+    review(reviewed, "sampled", 20, "Remove", **removed)
+    review(reviewed, "unjust", 5, "Approve", **removed)
+    (found,) = client(measuring(reviewed).figures).get("/quality").json()["policies"]
+    by_action = {one["action"]: one["precision"] for one in found["actions"]}
+    assert (by_action["Remove"]["value"], by_action["Remove"]["labels"]) == (0.8, 25)
+    assert (by_action["Review"]["value"], by_action["Review"]["labels"]) == (0.8, 30)
+    # 30 labels of weight 1 say little beside 25 of weight 200.
+    assert "value" not in found["precision"]
 
 
 def test_evidence_is_weighted_and_of_the_newest_model_alone(reviewed: World) -> None:
@@ -124,4 +138,4 @@ def test_a_database_that_does_not_answer_is_no_figure() -> None:
 
     answer: httpx.Response = client(fails).get("/quality")
     assert answer.status_code == 503
-    assert answer.json() == {"error": "the database can't be used (Timeout)."}
+    assert answer.text == "the database can't be used (Timeout).\n"

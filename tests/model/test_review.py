@@ -204,6 +204,7 @@ def test_what_a_policy_wants_reviewed_is_asked_for_with_its_reasons():
         "explanation": {"total": 60},
         "model": DIGEST,
         "policyVersion": POLICIES.version,
+        "policies": [{"name": "off-topic", "action": "Review"}],
         "at": "2026-11-27T00:00:00.000Z",
     }
     assert (request.key, request.milliseconds) == (b"in/0/1", None)

@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -12,12 +13,14 @@ from sqlalchemy import text
 from textmod_console.commands import opening
 from textmod_console.errors import ConfigurationError
 from textmod_console.internal.app import create_app
+from textmod_console.internal.figures import documents
 from textmod_console.internal.health import Health
 from textmod_console.pages.app import create_app as create_pages
 from textmod_console.record.leader import Leader, is_caught_up
 from textmod_console.settings import Settings
 from textmod_console.store.database_desk import DatabaseDesk, now_utc
 from textmod_console.store.engine import Database
+from textmod_console.store.measuring import Measuring
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -48,8 +51,15 @@ def serve(settings: Settings, enter: "Entry | None" = None) -> int:
     database = opening.database(settings)
     leader = Leader(settings, database, now_utc, stopping)
     health = Health(lambda: leader.standing.last_turn, lambda: ask(database))
-    desk = DatabaseDesk(database)
-    internal = Server(create_app(health.live, health.ready, {}), internal_socket, "internal")
+    measuring = Measuring(
+        database,
+        timedelta(hours=settings.label_delay_hours),
+        settings.minimum_labels,
+        now_utc,
+    )
+    desk = DatabaseDesk(database, quality=measuring.quality)
+    figures = documents(measuring.figures)
+    internal = Server(create_app(health.live, health.ready, figures), internal_socket, "internal")
     internal.start()
     record = threading.Thread(target=leader.run, name="record")
     record.start()

@@ -6,36 +6,22 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
-from textmod_console.errors import RecordError
 from textmod_console.measurement import WIDTH, Estimate, Evidence, Quality
 from textmod_console.store.measuring import Figures
 
 
-def routes(measure: Callable[[], Figures]) -> list[Route]:
-    """Return the routes of the internal port.
+def documents(measure: Callable[[], Figures]) -> dict[str, Callable[[], object]]:
+    """Return what the internal port answers, by path.
 
     Args:
-        measure: blocks while the database is read; raises RecordError.
+        measure: reads the database; raises RecordError.
     """
 
-    async def answer(document: Callable[[Figures], dict[str, Any]]) -> JSONResponse:
-        try:
-            return JSONResponse(document(await run_in_threadpool(measure)))
-        except RecordError as error:
-            return JSONResponse({"error": str(error)}, status_code=503)
+    def evidence() -> object:
+        found = measure()
+        return evidence_document(found.model, found.evidence)
 
-    async def quality(_: Request) -> JSONResponse:
-        return await answer(lambda found: quality_document(found.quality))
-
-    async def evidence(_: Request) -> JSONResponse:
-        return await answer(lambda found: evidence_document(found.model, found.evidence))
-
-    return [Route("/quality", quality), Route("/evidence", evidence)]
+    return {"/quality": lambda: quality_document(measure().quality), "/evidence": evidence}
 
 
 def quality_document(found: Quality) -> dict[str, Any]:
@@ -52,6 +38,10 @@ def quality_document(found: Quality) -> dict[str, Any]:
                     "name": name,
                     "precision": _estimate(one.precision),
                     "recall": _estimate(one.recall),
+                    "actions": [
+                        {"action": action, "precision": _estimate(estimate)}
+                        for action, estimate in sorted(one.actions.items())
+                    ],
                 }
                 for name, one in sorted(found.policies.items())
             ],

@@ -32,3 +32,5 @@ class Quality:
     reason: str | None = None
     """Why a figure is unknown, in one sentence."""
     policies: Mapping[str, "Quality"] = field(default_factory=dict)
+    actions: Mapping[str, Estimate] = field(default_factory=dict)
+    """Of a policy: the precision of each of its actions."""

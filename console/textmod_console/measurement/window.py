@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import floor, log2
 from typing import Final
@@ -23,6 +23,10 @@ MEMORY: Final = 4
 """Windows, this one included, over which the scarcest weight is remembered."""
 
 
+Group = tuple[str, str | None] | None
+"""What a figure is of: a policy, an action of a policy, or all that is flagged (None)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Items that were chosen for review and are alike."""
@@ -30,8 +34,8 @@ class Chosen:
     probability: float
     """Of having been chosen at all, more than 0 and at most 1."""
     flagged: bool
-    policies: tuple[str, ...] = ()
-    """The names of the policies that acted on it."""
+    policies: tuple[tuple[str, str], ...] = ()
+    """(name, action) of the policies that acted on it."""
     score: float | None = None
     """The probability of the label that decided."""
     label: float | None = None
@@ -56,14 +60,14 @@ class Asked:
         since: the first moment of the window.
         until: the first moment after it; at least the labels' delay ago.
         minimum: fewest labels that anything is said from.
-        scarcest: by policy, None for all: the heaviest weight that a flagged text has had in the
+        scarcest: by group: the heaviest weight that a flagged text has had in the
             last `MEMORY` windows, 1/p.
     """
 
     since: datetime
     until: datetime
     minimum: int
-    scarcest: dict[str | None, float] = field(default_factory=dict)
+    scarcest: Mapping[Group, float] = field(default_factory=dict)
 
 
 def window(now: datetime, delay: timedelta) -> tuple[datetime, datetime]:
@@ -90,14 +94,28 @@ def quality(
         known: of all texts; None: not counted.
     """
     texts = _weighted(items)
-    names = sorted({name for one in items for name in one.policies})
     overall = _figures(texts, lambda one: one.flagged, None, asked, known)
-    policies = {
-        name: _quality(_figures(texts, _of_policy(name), name, asked, None), asked, 0.0, None, {})
-        for name in names
-    }
+    names = sorted({name for one in items for name, _ in one.policies})
+    policies = {name: _of_policy(texts, name, asked) for name in names}
     days = (asked.until - asked.since) / timedelta(days=1)
     return _quality(overall, asked, decided / days, agreed, policies)
+
+
+def _of_policy(texts: Sequence[_Text], name: str, asked: Asked) -> Quality:
+    """The figures of all that a policy acts on, and the precision of each of its actions."""
+    whole = _figures(
+        texts, lambda one: any(n == name for n, _ in one.policies), (name, None), asked
+    )
+    actions = {action for one in texts for n, action in one.chosen.policies if n == name}
+    by_action = {
+        action: _figures(texts, _has(name, action), (name, action), asked).precision
+        for action in sorted(actions)
+    }
+    return replace(_quality(whole, asked, 0.0, None, {}), actions=by_action)
+
+
+def _has(name: str, action: str) -> Callable[[Chosen], bool]:
+    return lambda one: (name, action) in one.policies
 
 
 def labelled(items: Sequence[Chosen]) -> list[Labelled]:
@@ -111,10 +129,6 @@ class _Text:
 
     chosen: Chosen
     weight: float
-
-
-def _of_policy(name: str) -> Callable[[Chosen], bool]:
-    return lambda one: name in one.policies
 
 
 def _weighted(items: Sequence[Chosen]) -> list[_Text]:
@@ -153,14 +167,14 @@ class _Figures:
 def _figures(
     texts: Sequence[_Text],
     acted: Callable[[Chosen], bool],
-    name: str | None,
+    group: Group,
     asked: Asked,
-    known: Known | None,
+    known: Known | None = None,
 ) -> _Figures:
     """Precision of what `acted` says, and recall of it."""
     flagged = stratified(_sums(one for one in texts if acted(one.chosen)))
     passed = stratified(_sums(one for one in texts if not acted(one.chosen)))
-    scarcest = asked.scarcest.get(name, 0.0)
+    scarcest = asked.scarcest.get(group, 0.0)
     undone = done_enough(
         [
             (one.weight * one.chosen.times, one.chosen.label is not None)

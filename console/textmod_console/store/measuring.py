@@ -25,6 +25,7 @@ from textmod_console.measurement import (
     Asked,
     Chosen,
     Evidence,
+    Group,
     Opinion,
     Quality,
     agreement,
@@ -55,7 +56,7 @@ class Kind(NamedTuple):
     """Of the label that decided."""
     probability: float
     flagged: bool
-    policies: tuple[str, ...]
+    policies: tuple[tuple[str, str], ...]
     score: float | None
     label: float | None
 
@@ -153,13 +154,14 @@ def _chosen(kind: Kind, times: int) -> Chosen:
     )
 
 
-def _scarcest(counts: Iterable[Kind]) -> dict[str | None, float]:
-    """By policy, None for all: the heaviest weight of a flagged item."""
-    found: dict[str | None, float] = {}
+def _scarcest(counts: Iterable[Kind]) -> dict[Group, float]:
+    """By policy and action, None for all: the heaviest weight of a flagged item."""
+    found: dict[Group, float] = {}
     for kind in counts:
-        names: list[str | None] = [*kind.policies, *([None] if kind.flagged else [])]
-        for name in names:
-            found[name] = max(found.get(name, 0.0), 1 / kind.probability)
+        groups: list[Group] = [(name, None) for name, _ in kind.policies]
+        groups += [*kind.policies, *([None] if kind.flagged else [])]
+        for group in groups:
+            found[group] = max(found.get(group, 0.0), 1 / kind.probability)
     return found
 
 
@@ -209,11 +211,12 @@ def _paused(rows: Iterable[Any]) -> Iterator[Row[Any]]:
 
 
 def _kind(request: dict[str, Any], name: str, label: float | None, *, is_inside: bool) -> Kind:
-    asked = [
-        reason["policy"]
+    asked = {
+        (reason["policy"], reason.get("action") or "Review")
         for reason in request.get("reasons", ())
         if reason["kind"] == "Policy" and reason.get("policy")
-    ]
+    }
+    acted = {(one["name"], one["action"]) for one in request.get("policies", ())}
     score = request.get("scores", {}).get(name)
     return Kind(
         is_inside=is_inside,
@@ -221,7 +224,7 @@ def _kind(request: dict[str, Any], name: str, label: float | None, *, is_inside:
         name=name,
         probability=_rounded(request["selection"]["probability"]),
         flagged=bool(request.get("flagged")),
-        policies=tuple(sorted({*asked, *request.get("policies", ())})),
+        policies=tuple(sorted(asked | acted)),
         score=None if score is None else centre(score),
         label=label,
     )
