@@ -131,8 +131,9 @@ bench-evasion: setup ## texts written to evade, recipes seed and default (some m
 	$(BIN)/python -m bench.evasion $(if $(DATA),--data $(DATA)) \
 	    --json $(if $(filter 1,$(RECORD)),bench/results,.state)/evasion.json
 
-bench-policies: setup ## explanations; budgets over replicas that come and go; how fast changes reach 12 replicas; drop-in protocols (twenty minutes)
+bench-policies: setup ## explanations, alone and in the stream; budgets over replicas that come and go; how fast changes reach 12 replicas; drop-in protocols (half an hour)
 	$(BIN)/python -m bench.policies.explanation
+	$(BIN)/python bench/stream/explained.py
 	cd bench && $(abspath $(BIN))/python -m policies.budget
 	$(BIN)/python bench/policies/propagation.py
 	$(BIN)/python bench/policies/dropins.py
