@@ -97,8 +97,10 @@ def test_undo_next_previous_guide_and_switching_keys_off(
     first = why(page)
     page.keyboard.press("d")
     expect(page.locator("#notices")).to_contain_text("Removed")
+    page.keyboard.press("j")  # the undo stays while other texts are shown
     page.keyboard.press("z")
     expect(page.locator(f'.card[data-item="{first}"]')).to_be_visible()
+    expect(page.locator("[data-undo]")).to_have_count(0)
     assert world.desk.card(first, None).decided == ()
     page.keyboard.press("j")
     expect(page.locator(f'.card[data-item="{first}"]')).to_have_count(0)

@@ -21,8 +21,7 @@ from textmod_console.pages.preferences import Preferences
 
 def test_the_first_sentence_says_why_and_what_happens_meanwhile() -> None:
     assert words.why(card(hold=True)) == (
-        "Policy off-topic asks for a review at a score of 0.83 for removed. "
-        "It is held back until you decide."
+        "Policy off-topic asks for a review. It is held back until you decide."
     )
 
 

@@ -79,6 +79,20 @@ def test_a_decision_leads_to_the_next_text_and_can_be_undone() -> None:
     assert desk.cards["science-input/0/1"].decided == ()
 
 
+def test_an_undo_is_offered_for_ten_seconds_also_after_the_next_text_is_shown() -> None:
+    clock = Clock()
+    client = loopback(MemoryDesk.of(card(1), card(2)), clock)
+    page = press(client, client.get("/queue").text, "/queue/decide", decision="Skip")
+    clock.at += 4
+    page = press(client, page, "/queue/reveal")
+    assert 'data-undo="6"' in page
+    clock.at += 6
+    fields = hidden_fields(page, "/queue/undo")
+    later = {"decided": fields["decision"], "done": "Skip", "of": fields["item"]}
+    until = str(int(clock.at))
+    assert "/queue/undo" not in client.get("/queue", params=later | {"until": until}).text
+
+
 def test_an_undo_that_comes_too_late_says_what_to_do() -> None:
     desk = MemoryDesk.of(card(1), card(2))
     client = loopback(desk)
@@ -118,6 +132,7 @@ def test_a_reviewer_may_hide_scores_for_oneself() -> None:
     page = client.get("/queue").text
     assert "<mark" not in page
     assert "Score" not in page
+    assert "0.83" not in page
     assert 'data-theme="dark"' in page
     assert 'data-keys="off"' in page
     press(client, page, "/queue/decide", decision="Approve")

@@ -103,13 +103,14 @@ class Gate:
 
     def _serve(self, ask: Ask, page: Page) -> Response:
         session, fresh = self._session(ask)
+        visit = None
         try:
             visit = self._visit(ask, page, session)
             response = self._admit(ask, page, visit) or page.handler(visit)
         except RefusedError as error:
-            response = self.refuse(ask, page, error, session)
+            response = self.refuse(ask, page, error, visit)
         except Exception as error:  # noqa: BLE001 - the boundary: no traceback leaves the console
-            response = self.refuse(ask, page, _refusal(error), session)
+            response = self.refuse(ask, page, _refusal(error), visit)
         if fresh and not page.program and "set-cookie" not in response.headers:
             keep_session(response, self._console.sessions.seal(session), secure=ask.secure)
         return response
@@ -171,33 +172,32 @@ class Gate:
         ask: Ask | None,
         page: Page | None,
         error: RefusedError,
-        session: Session | None = None,
+        visit: Visit | None = None,
     ) -> Response:
         """Return the page (or the JSON) of an error."""
         if page is not None and page.program:
             content = {"error": {"status": error.status, "message": error.sentence}}
             response: Response = JSONResponse(content, error.status)
         else:
-            response = self._error_page(ask, error, session)
+            shown = visit or self._stranger(ask)
+            response = render(shown, "error.html", error.status, sentence=error.sentence)
         response.headers.update(error.headers)
         return response
 
-    def _error_page(
-        self, ask: Ask | None, error: RefusedError, session: Session | None
-    ) -> Response:
-        """Return a page that needs nobody: whoever failed to be known sees it too."""
+    def _stranger(self, ask: Ask | None) -> Visit:
+        """Return a visit of nobody, for the page of an error that came before anybody was known."""
         cookies, secure = (ask.cookies, ask.secure) if ask else ({}, False)
-        visit = Visit(
+        settings = cookies.get(cookie_name(SETTINGS, secure=secure))
+        return Visit(
             console=self._console,
             person=None,
-            session=session or Session("", 0),
-            preferences=Preferences.decode(cookies.get(cookie_name(SETTINGS, secure=secure))),
+            session=Session("", 0),
+            preferences=Preferences.decode(settings),
             exposure=Exposure(),
             path={},
             query={},
             form={},
         )
-        return render(visit, "error.html", error.status, sentence=error.sentence)
 
 
 def _refusal(error: Exception) -> RefusedError:

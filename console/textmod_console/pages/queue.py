@@ -7,14 +7,14 @@ from typing import Any
 from starlette.responses import RedirectResponse, Response
 
 from textmod_console.access.person import Permission
-from textmod_console.desk import Answer, Card
+from textmod_console.desk import UNDO, Answer, Card
 from textmod_console.errors import ClaimedByAnotherError, NotFoundError
 from textmod_console.events import DecisionName
 from textmod_console.pages import words
 from textmod_console.pages.cookies import keep_exposure
 from textmod_console.pages.marking import has_markers, segments
 from textmod_console.pages.rendering import item_url, queue_url, render
-from textmod_console.pages.visit import RefusedError, Visit
+from textmod_console.pages.visit import MAX_ITEM, RefusedError, Visit
 
 DECISIONS: dict[str, DecisionName] = {
     "Approve": "Approve",
@@ -25,6 +25,9 @@ DECISIONS: dict[str, DecisionName] = {
 }
 _JUDGED = frozenset({"Approve", "Remove"})
 _LONGEST_MILLISECONDS = 3_600_000
+_UNDO_SECONDS = int(UNDO.total_seconds())
+_NOTICE = ("decided", "done", "of", "until")
+"""What travels along so that a decision can be undone: its id, name, item and time."""
 
 
 def show(visit: Visit) -> Response:
@@ -84,11 +87,17 @@ def _wanted(visit: Visit, passed: tuple[str, ...]) -> Card | None:
 
 
 def _notice(visit: Visit) -> dict[str, str] | None:
-    """Return what the last decision was, with what its undo needs."""
-    decision, done, item = visit.asked("decided"), visit.asked("done"), visit.asked("of")
-    if decision is None or item is None or done not in DECISIONS:
+    """Return what the last decision was, with what its undo needs; None once it is too late."""
+    found = {name: (visit.asked(name) or "")[:MAX_ITEM] for name in _NOTICE}
+    left = _number(found["until"]) - visit.now
+    if found["done"] not in DECISIONS or not 0 < left <= _UNDO_SECONDS:
         return None
-    return {"decision": decision[:64], "done": done, "item": item}
+    return found | {"left": str(left)}
+
+
+def _number(given: str) -> int:
+    """Return a whole number, 0 for anything else."""
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 16 else 0
 
 
 def reveal(visit: Visit) -> Response:
@@ -97,7 +106,8 @@ def reveal(visit: Visit) -> Response:
     visit.desk.record(visit.name, "reveal", item)
     shown = visit.shown_token(item)
     back = f"{item_url(item)}?shown={shown}" if visit.given("back") == "item" else None
-    to = back or queue_url(item=item, shown=shown, passed=visit.passed())
+    notice = {name: visit.given(name, MAX_ITEM) for name in _NOTICE}
+    to = back or queue_url(item=item, shown=shown, passed=visit.passed(), **notice)
     return keep_exposure(RedirectResponse(to, 303), visit)
 
 
@@ -113,7 +123,8 @@ def decide(visit: Visit) -> Response:
     decision = visit.desk.decide(item, visit.name, _answer(visit, card, name), int(version))
     if visit.given("back") == "item":
         return RedirectResponse(item_url(item), 303)
-    to = queue_url(decided=decision.id, done=name, of=item, passed=visit.passed())
+    notice = (decision.id, name, item, str(visit.now + _UNDO_SECONDS))
+    to = queue_url(passed=visit.passed(), **dict(zip(_NOTICE, notice, strict=True)))
     response = RedirectResponse(to, 303)
     return response if visit.preferences.cover else keep_exposure(response, visit)
 

@@ -32,20 +32,20 @@ def why(card: Card) -> str:
         return (
             "Chosen at random to measure the model; score and policy stay hidden until you decide."
         )
-    told = list(dict.fromkeys(_reason(reason, card.label) for reason in card.reasons))
+    told = list(dict.fromkeys(_reason(reason) for reason in card.reasons))
     sentence = " ".join(told) or "Somebody asked for a review."
     return f"{sentence} {'It is held back until you decide.' if card.hold else ''}".strip()
 
 
-def _reason(reason: Reason, label: str) -> str:
-    score = "" if reason.score is None else f" at a score of {reason.score:.2f} for {label}"
+def _reason(reason: Reason) -> str:
+    """Return one reason; its score is no part of it, for a reader may have chosen not to see it."""
     if reason.kind == "Policy":
-        return f"Policy {reason.policy or 'without a name'} asks for a review{score}."
+        return f"Policy {reason.policy or 'without a name'} asks for a review."
     if reason.kind == "Random":
         return "Chosen at random to measure the model."
     if reason.kind == "Uncertain":
-        return f"The model is unsure{score}."
-    return f"The reason is {reason.kind}{score}."
+        return "The model is unsure of it."
+    return f"The reason is {reason.kind}."
 
 
 def decided(decision: str) -> str:

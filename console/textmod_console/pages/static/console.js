@@ -5,7 +5,6 @@
 const PRELOADED_FOR = 60000; // ms; a claim lasts two minutes
 const RENEW_EVERY = 60000; // ms; while a card is looked at
 const RENEWALS = 15; // then the card goes back to the others
-const UNDO_FOR = 10000; // ms
 
 const policy = window.trustedTypes
   ? window.trustedTypes.createPolicy("console", { createHTML: (html) => html })
@@ -29,8 +28,10 @@ async function ask(url, body) {
 
 function show(page, url) {
   shows += 1;
+  const undo = document.querySelector("[data-undo]");
   document.title = page.title;
   document.getElementById("page").replaceWith(document.adoptNode(page.getElementById("page")));
+  if (undo && !document.querySelector("[data-undo]")) document.getElementById("notices").append(undo);
   if (url) history.pushState(null, "", url);
   arrived();
 }
@@ -70,9 +71,12 @@ function takeAhead() {
   return taken;
 }
 
+// A decision can be undone for ten seconds, whatever else is shown meanwhile.
 function endUndo() {
-  const form = document.querySelector("[data-undo]");
-  if (form) setTimeout(() => form.remove(), UNDO_FOR);
+  const form = document.querySelector("[data-undo]:not([data-ends])");
+  if (!form) return;
+  form.dataset.ends = "yes";
+  setTimeout(() => form.remove(), Number(form.dataset.undo) * 1000);
 }
 
 async function go(url, body) {
@@ -107,6 +111,7 @@ function submitted(event) {
   const time = form.querySelector('input[name="milliseconds"]');
   if (time) time.value = String(Math.round(performance.now() - shownAt));
   const body = [...new FormData(form, event.submitter)];
+  if (form.matches("[data-undo]")) form.remove();
   working = working.then(() =>
     form.matches("[data-decide]") ? decide(form, body) : go(form.action, body),
   );
