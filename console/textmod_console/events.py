@@ -22,6 +22,8 @@ DecisionName = Literal["Approve", "Remove", "Escalate", "Skip", "Unsure"]
 ActorKind = Literal["Human", "Automation", "Import"]
 Outcome = Literal["Upheld", "Overturned"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+"""What a database column holds; Postgres has no NUL."""
 Headers = list[tuple[str, bytes]]
 
 
@@ -80,7 +82,7 @@ class Tool(_Event):
 class ReviewRequested(_Event):
     """`review.requested.v1`: a text that somebody should look at."""
 
-    item: str = Field(min_length=1, max_length=1024)
+    item: Name = Field(max_length=1024)
     text: str
     author: str | None = None
     context: str | None = None
@@ -91,8 +93,8 @@ class ReviewRequested(_Event):
     selection: Selection
     hold: bool = False
     blind: bool = False
-    label: str
-    scores: dict[str, float] = {}
+    label: Name
+    scores: dict[Name, float] = {}
     explanation: dict[str, JsonValue] | None = None
     model: str = ""
     policy_version: str | None = None
@@ -103,8 +105,8 @@ class ReviewRequested(_Event):
 class Decision(_Event):
     """`decision.v1`: what somebody decided of an item. Never edited, only superseded."""
 
-    id: str = Field(min_length=1, max_length=64)
-    item: str = Field(min_length=1, max_length=1024)
+    id: Name = Field(max_length=64)
+    item: Name = Field(max_length=1024)
     decision: DecisionName
     labels: dict[str, Share] = {}
     policy: str | None = None
@@ -114,7 +116,7 @@ class Decision(_Event):
     action: Verdict | None = None
     flagged: bool = False
     seen: Seen = Seen(score=False, explanation=False)
-    actor: str
+    actor: Name
     actor_kind: ActorKind
     tool: Tool
     model: str = ""
@@ -125,7 +127,7 @@ class Decision(_Event):
     retracts: str | None = None
     at: AwareDatetime
     requested_at: AwareDatetime | None = None
-    scores: dict[str, float] = {}
+    scores: dict[Name, float] = {}
     appeal: str | None = None
     outcome: Outcome | None = None
 
@@ -133,8 +135,8 @@ class Decision(_Event):
 class Appeal(_Event):
     """`appeal.v1`: somebody asks to look at an item again."""
 
-    appeal: str = Field(min_length=1, max_length=64)
-    item: str = Field(min_length=1, max_length=1024)
+    appeal: Name = Field(max_length=64)
+    item: Name = Field(max_length=1024)
     by: str
     reason: str
     at: AwareDatetime

@@ -18,7 +18,7 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Return URLs of new, empty databases."""
-    made = iter(range(100))
+    made = iter(range(10_000))
     if request.param == "sqlite":
         return lambda: f"sqlite:///{tmp_path}/console-{next(made)}.db"
     server: Postgres = request.getfixturevalue("server")

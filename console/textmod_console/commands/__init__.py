@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def add_to(subparsers: "Subparsers") -> None:
     """Add every subcommand; each sets `run`, a function of its arguments to an exit code."""
-    from textmod_console.commands import rebuild, serve, settings, verify
+    from textmod_console.commands import erase, exchange, rebuild, serve, settings, verify
 
-    for command in (serve, rebuild, verify, settings):
+    for command in (serve, rebuild, verify, exchange, erase, settings):
         command.add(subparsers)

@@ -35,6 +35,11 @@ def open_producer(settings: Settings) -> Producer:
     return producer
 
 
+def open_plain_producer(settings: Settings) -> Producer:
+    """Open a producer without transactions."""
+    return Producer(_complete(settings, kafka_config.plain_producer(settings)))
+
+
 def _complete(settings: Settings, options: kafka_config.Configuration) -> dict[str, Any]:
     complete: dict[str, Any] = {**options, "error_cb": _error, "logger": log}
     if settings.kafka_sasl_mechanism == "AWS_MSK_IAM":

@@ -74,6 +74,15 @@ def consumer(settings: Settings) -> Configuration:
     }
 
 
+def plain_producer(settings: Settings) -> Configuration:
+    """The configuration for a few records that may be written twice, such as tombstones."""
+    return client(settings) | {
+        "acks": "all",
+        "enable.idempotence": True,
+        "message.timeout.ms": 20_000,
+    }
+
+
 def producer(settings: Settings) -> Configuration:
     """The publisher's configuration: in transactions, so that there is one writer at a time."""
     return client(settings) | {

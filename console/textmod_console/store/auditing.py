@@ -1,6 +1,7 @@
 """Appending to the audit chain and reading it. Each record goes to the feedback topic as well."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Any, Final
 
@@ -96,14 +97,16 @@ def page(connection: Connection, before: int | None, limit: int) -> list[AuditEn
     ]
 
 
-def records(connection: Connection) -> Iterator[tuple[Record, str]]:
+def records(connection: Connection) -> Generator[tuple[Record, str], None, None]:
     """Yield every record with its stored digest, oldest first."""
     query = select(audit).order_by(audit.c.number).execution_options(yield_per=1000)
-    for row in connection.execute(query):
-        yield Record(row.number, row.at, row.actor, row.act, row.item, row.detail), row.digest
+    with connection.execute(query) as rows:
+        for row in rows:
+            yield Record(row.number, row.at, row.actor, row.act, row.item, row.detail), row.digest
 
 
 def verify(connection: Connection) -> int:
     """Check the whole chain. Returns the number of records; raises DataError."""
     end = connection.execute(select(head.c.number, head.c.digest).where(head.c.id == 1)).one()
-    return chain.verify(records(connection), (end.number, end.digest))
+    with closing(records(connection)) as found:  # its cursor, also where the chain is broken
+        return chain.verify(found, (end.number, end.digest))

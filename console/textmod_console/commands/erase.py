@@ -1,0 +1,56 @@
+"""`textmod-console erase`: erase one person's texts, or those of single items."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from textmod_console.commands import opening
+from textmod_console.commands.exchange import actor
+from textmod_console.record.tombstones import write_tombstones
+from textmod_console.settings import Settings
+from textmod_console.store import auditing, projection
+from textmod_console.store.database_desk import now_utc
+from textmod_console.store.schema import items
+
+if TYPE_CHECKING:
+    from textmod_console.commands import Subparsers
+
+
+def add(subparsers: "Subparsers") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "erase",
+        help="erase texts from the database now, and mark them in the review topic",
+        description="What was decided of the texts stays. The review topic keeps its messages "
+        "until its retention ends; a tombstone for each makes every later rebuild erase them too.",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--author", help="every text of this author")
+    which.add_argument("--item", action="append", help="this item; may be given several times")
+    parser.add_argument("--actor", help="who does it, for the audit", default=None)
+    parser.set_defaults(run=opening.command(_erase))
+
+
+def _erase(arguments: argparse.Namespace, settings: Settings) -> int:
+    settings.require_kafka()
+    database = opening.database(settings)
+    which = (
+        items.c.author == arguments.author if arguments.author else items.c.item.in_(arguments.item)
+    )
+    try:
+        with database.read() as connection:
+            query = select(items.c.item, items.c.partition).where(which, items.c.text.is_not(None))
+            found = {row.item: row.partition for row in connection.execute(query)}
+        # The topic first: killed in between, the command is given again and finds them still.
+        write_tombstones(settings, found)
+        with database.write() as connection:
+            projection.erase(connection, list(found))
+            auditing.append(
+                connection, now_utc(), actor(arguments), "erase", detail={"texts": len(found)}
+            )
+    finally:
+        database.close()
+    sys.stderr.write(f"erased {len(found)} texts\n")
+    return 0

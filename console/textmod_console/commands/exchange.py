@@ -1,0 +1,102 @@
+"""`textmod-console export` and `import`: decisions as JSONL, CSV or Label Studio's JSON."""
+
+import argparse
+import getpass
+import itertools
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO, cast
+
+from textmod_console.commands import opening
+from textmod_console.errors import ConfigurationError
+from textmod_console.exchange import FORMATS
+from textmod_console.exchange.rows import moment_of
+from textmod_console.settings import Settings
+from textmod_console.store import auditing, transfer
+from textmod_console.store.database_desk import now_utc
+from textmod_console.store.transfer import Imported
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from textmod_console.commands import Subparsers
+
+BATCH = 200
+"""Rows of one transaction: reviewers wait for it on SQLite."""
+
+
+def add(subparsers: "Subparsers") -> None:
+    """Add both commands."""
+    out = subparsers.add_parser("export", help="write decisions to a file")
+    out.add_argument("--since", help="from this moment on, such as 2026-11-27T00:00:00Z")
+    out.add_argument(
+        "--texts", action="store_true", help="with the texts: the file is then as private as they"
+    )
+    out.set_defaults(run=opening.command(_export))
+    into = subparsers.add_parser(
+        "import", help="take decisions from a file, each once however often it is imported"
+    )
+    into.set_defaults(run=opening.command(_import))
+    for parser in (out, into):
+        parser.add_argument("--format", choices=sorted(FORMATS), default="jsonl")
+        parser.add_argument("--actor", help="who does it, for the audit", default=None)
+        parser.add_argument("file", type=Path, help="- for standard output or input")
+
+
+def _export(arguments: argparse.Namespace, settings: Settings) -> int:
+    since = moment_of(arguments.since, "--since")
+    database = opening.database(settings)
+    try:
+        with _open(arguments.file, "w") as file, database.read() as connection:
+            rows = transfer.rows(connection, since, texts=arguments.texts)
+            count = FORMATS[arguments.format].write(file, rows)
+        detail = {"format": arguments.format, "rows": count, "texts": arguments.texts}
+        with database.write() as connection:
+            auditing.append(connection, now_utc(), actor(arguments), "export", detail=detail)
+    finally:
+        database.close()
+    sys.stderr.write(f"exported {count} decisions\n")
+    return 0
+
+
+def _import(arguments: argparse.Namespace, settings: Settings) -> int:
+    database = opening.database(settings)
+    found = Imported()
+    try:
+        with _open(arguments.file, "r") as file:
+            given = FORMATS[arguments.format].read(file)
+            while batch := list(itertools.islice(given, BATCH)):
+                with database.write() as connection:
+                    transfer.take(connection, batch, now_utc(), found)
+        detail = {"format": arguments.format, "rows": found.added}
+        with database.write() as connection:
+            auditing.append(connection, now_utc(), actor(arguments), "import", detail=detail)
+    finally:
+        database.close()
+    for sentence in found.refused:
+        sys.stderr.write(f"{sentence}\n")
+    sys.stderr.write(
+        f"imported {found.added} decisions; {found.known} were known,"
+        f" {len(found.refused)} refused\n"
+    )
+    return 65 if found.refused else 0
+
+
+def _open(path: Path, mode: Literal["r", "w"]) -> "AbstractContextManager[TextIO]":
+    if str(path) == "-":
+        return nullcontext(sys.stdout if mode == "w" else sys.stdin)
+    try:
+        return cast("TextIO", path.open(mode, encoding="utf-8", newline=""))
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be opened: {error.strerror}.") from None
+
+
+def actor(arguments: argparse.Namespace) -> str:
+    """Return who gives the command, for the audit."""
+    if arguments.actor:
+        return str(arguments.actor)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

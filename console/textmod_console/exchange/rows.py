@@ -1,0 +1,73 @@
+"""What every format reads and writes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, TextIO, get_args
+
+from textmod_console.errors import DataError
+from textmod_console.events import Decision, DecisionName
+
+_NAMES: Final[dict[str, DecisionName]] = {name.casefold(): name for name in get_args(DecisionName)}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A decision that a file tells of."""
+
+    place: str
+    """Where in the file, for a message: `line 3`."""
+    item: str
+    decision: DecisionName
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """Empty: what the decision says of the item's own label."""
+    actor: str = "import"
+    at: datetime | None = None
+    note: str | None = None
+    reason: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A decision that is written to a file, with the text where that was asked for."""
+
+    decision: Decision
+    label: str | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How files of one kind are read and written. Reading raises DataError, with the place."""
+
+    read: Callable[[TextIO], Iterator[Given]]
+    write: Callable[[TextIO, Iterable[Exported]], int]
+
+
+def decision_name(value: object, place: str) -> DecisionName:
+    """Return the decision that a file names, in whatever case."""
+    found = _NAMES.get(value.strip().casefold()) if isinstance(value, str) else None
+    if found is None:
+        raise DataError(f"{place}: the decision must be one of {', '.join(_NAMES.values())}.")
+    return found
+
+
+def required(value: object, name: str, place: str) -> str:
+    """Return a field that must hold characters that every database can hold."""
+    if not isinstance(value, str) or not value.strip() or "\x00" in value:
+        raise DataError(f"{place}: {name} is missing.")
+    return value
+
+
+def moment_of(value: object, place: str) -> datetime | None:
+    """Return a moment of RFC 3339, taken for UTC where it names no zone; None for nothing."""
+    if value is None or value == "":
+        return None
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        found = None
+    if found is None:
+        raise DataError(f"{place}: the moment must be like 2026-11-27T10:00:00Z.")
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

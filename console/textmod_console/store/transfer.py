@@ -1,0 +1,89 @@
+"""Decisions out of the database and into it, as the commands `export` and `import` do."""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from textmod_console.events import Decision, ReviewRequested, labels_of
+from textmod_console.exchange import Exported, Given
+from textmod_console.store import deciding
+from textmod_console.store.schema import decisions, items, micros
+
+_NAMESPACE: Final = uuid.UUID("6f0c4a34-6d0b-4d6b-9f7e-0c8a52a3f7d1")
+
+
+def rows(connection: Connection, since: datetime | None, *, texts: bool) -> Iterator[Exported]:
+    """Yield decisions, by item and in the order in which they were made."""
+    query = (
+        select(decisions.c.body, items.c.request, items.c.text)
+        .select_from(decisions.outerjoin(items, items.c.item == decisions.c.item))
+        .order_by(decisions.c.item, decisions.c.at, decisions.c.id)
+        .execution_options(yield_per=500)
+    )
+    if since is not None:
+        query = query.where(decisions.c.at >= micros(since))
+    for row in connection.execute(query):
+        decision = Decision.model_validate_json(row.body)
+        label = None
+        if row.request is not None:
+            label = ReviewRequested.model_validate_json(row.request).label
+        yield Exported(decision, label, row.text if texts else None)
+
+
+@dataclass
+class Imported:
+    """What an import did."""
+
+    added: int = 0
+    known: int = 0
+    """Decisions that were here already, from an import before or from the console itself."""
+    refused: list[str] = field(default_factory=list)
+    """A sentence for each that could not be taken."""
+
+
+def take(connection: Connection, given: Iterable[Given], now: datetime, found: Imported) -> None:
+    """Add the decisions that a file tells of; each once, however often it is imported."""
+    for one in given:
+        row = connection.execute(select(items).where(items.c.item == one.item)).first()
+        if row is None and not one.labels and one.decision in {"Approve", "Remove"}:
+            found.refused.append(
+                f"{one.place}: there is no such item, and the file names no labels for it."
+            )
+            continue
+        if deciding.keep(connection, _decision(one, row, now), now):
+            found.added += 1
+        else:
+            found.known += 1
+
+
+def _decision(one: Given, row: Any, now: datetime) -> Decision:  # noqa: ANN401 - a row
+    request = None if row is None else ReviewRequested.model_validate_json(row.request)
+    labels = dict(one.labels)
+    if not labels and request is not None:
+        labels = labels_of(one.decision, request.label)
+    copied = {} if request is None else deciding.copied(request, row.text_sha256)
+    return Decision(
+        id=one.id or _id(one),
+        item=one.item,
+        decision=one.decision,
+        labels=labels,
+        note=one.note,
+        reason=one.reason,
+        actor=one.actor,
+        actor_kind="Import",
+        tool=deciding.tool(),
+        at=one.at or now,
+        **copied,
+    )
+
+
+def _id(one: Given) -> str:
+    """Return an id that the same line has at every import."""
+    at = one.at.isoformat() if one.at else None
+    told = [one.item, one.decision, sorted(one.labels.items()), one.actor, at, one.note, one.reason]
+    return str(uuid.uuid5(_NAMESPACE, json.dumps(told)))

@@ -1,0 +1,124 @@
+"""Decisions as files, there and back, and what a file may not do."""
+
+import csv
+import io
+import json
+
+import pytest
+from desk_world import START, World, request
+
+from textmod_console.desk import Answer
+from textmod_console.errors import DataError
+from textmod_console.exchange import FORMATS
+from textmod_console.store import outbox, transfer
+from textmod_console.store.transfer import Imported
+
+
+def decided(world: World) -> None:
+    world.ask(request("a", text="=HYPERLINK(x)"), request("b"), request("c"))
+    world.desk.decide("a", "ann", Answer("Remove", note='-1, "quoted"\nand more'), 0)
+    world.wait(seconds=1)
+    world.desk.decide("b", "bob", Answer("Approve"), 0)
+    world.desk.decide("c", "bob", Answer("Skip"), 0)
+
+
+def exported(world: World, name: str, *, texts: bool = False) -> str:
+    file = io.StringIO(newline="")
+    with world.database.read() as connection:
+        assert FORMATS[name].write(file, transfer.rows(connection, None, texts=texts)) == 3
+    return file.getvalue()
+
+
+def imported(world: World, name: str, content: str) -> Imported:
+    found = Imported()
+    with world.database.write() as connection:
+        given = FORMATS[name].read(io.StringIO(content, newline=""))
+        transfer.take(connection, given, world.now, found)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_what_is_exported_is_known_when_it_is_imported(world: World, name: str) -> None:
+    decided(world)
+    content = exported(world, name)
+    assert "text of" not in content
+    found = imported(world, name, content)
+    assert (found.added, found.known, found.refused) == (0, 3, [])
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_another_console_takes_an_export_as_imported(world: World, name: str) -> None:
+    decided(world)
+    content = exported(world, name, texts=True)
+    assert "text of b" in content
+    world.empty()
+    world.ask(request("a"), request("b"), request("c"))
+    assert imported(world, name, content).added == 3
+    card = world.desk.card("a", None)
+    assert [(one.decision, one.actor, one.actor_kind) for one in card.decided] == [
+        ("Remove", "ann", "Import")
+    ]
+    assert card.decided[0].labels == {"removed": 1.0}
+    assert card.decided[0].at == START
+    taken = world.desk.next_card("cat")
+    assert taken is not None
+    assert taken.item == "c"  # the others are decided
+    with world.database.write() as connection:
+        kinds = [json.loads(one.value) for one in outbox.take(connection, world.now, 10, 1)]
+    assert sum(one.get("actorKind") == "Import" for one in kinds) == 3
+
+
+def test_a_file_without_ids_counts_once(world: World) -> None:
+    world.ask(request("a"))
+    content = "item,decision,actor\r\na,remove,ann\r\n"
+    assert imported(world, "csv", content).added == 1
+    world.wait(seconds=5)
+    assert imported(world, "csv", content).known == 1
+
+
+def test_an_item_that_nobody_knows_needs_labels(world: World) -> None:
+    found = imported(world, "csv", "item,decision\r\nx,Approve\r\n")
+    assert found.refused == ["line 2: there is no such item, and the file names no labels for it."]
+    line = json.dumps({"item": "x", "decision": "Approve", "labels": {"removed": 0}})
+    assert imported(world, "jsonl", line).added == 1
+    world.ask(request("x"))
+    assert world.desk.next_card("ann") is None  # decided before it came
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("csv", "item\r\nx\r\n", "line 1: the header must name the columns item and decision."),
+        ("csv", "item,decision\r\n,Remove\r\n", "line 2: item is missing."),
+        ("csv", 'item,decision\r\n"x,Remove', "line 1: unexpected end of data."),
+        ("jsonl", "[]", "line 1: it is no JSON object."),
+        ("jsonl", '\n{"item": "x"}', "line 2: the decision must be one of Approve, Remove,"),
+        ("jsonl", '{"item": "\\u0000", "decision": "Skip"}', "line 1: item is missing."),
+        (
+            "jsonl",
+            '{"item": "x", "decision": "Skip", "labels": {"a": 2}}',
+            "line 1: labels must be an object of numbers from 0 to 1.",
+        ),
+        ("jsonl", '{"item": "x", "decision": "Skip", "at": "now"}', "line 1: the moment must be"),
+        ("label-studio", "{}", "the file is no JSON list of tasks"),
+        ("label-studio", "[1]", "task 1: it has no data."),
+        (
+            "label-studio",
+            '[{"data": {"item": "x"}, "annotations": [{"result": []}]}]',
+            "task 1: the decision must be one of",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_read_names_the_place(name: str, content: str, sentence: str) -> None:
+    with pytest.raises(DataError) as raised:
+        list(FORMATS[name].read(io.StringIO(content, newline="")))
+    assert str(raised.value).startswith(sentence)
+
+
+def test_no_cell_is_a_formula(world: World) -> None:
+    decided(world)
+    rows = list(csv.DictReader(io.StringIO(exported(world, "csv", texts=True), newline="")))
+    assert rows[0]["text"] == "'=HYPERLINK(x)"
+    assert rows[0]["note"].startswith("'-1")
+    first = next(FORMATS["csv"].read(io.StringIO(exported(world, "csv"), newline="")))
+    assert first.note == '-1, "quoted"\nand more'

@@ -1,0 +1,104 @@
+"""What comes from the topics: redelivered, unreadable, hostile, gone."""
+
+from typing import Any
+
+import pytest
+from desk_world import World, request
+
+from textmod_console.desk import Answer
+from textmod_console.errors import NotFoundError
+from textmod_console.events import APPEAL, DECISION, REVIEW_REQUESTED, Appeal
+from textmod_console.store import projection
+from textmod_console.store.intake import Message, Role, take_in
+from textmod_console.store.projection import Place
+
+
+def review(offset: int, item: str, value: bytes | None, partition: int = 0) -> Message:
+    return Message(Place(partition, offset), item.encode(), REVIEW_REQUESTED, item, value)
+
+
+def take(world: World, role: Role, *messages: Message) -> int:
+    ends = {one.place.partition: one.place.offset + 1 for one in messages}
+    with world.database.write() as connection:
+        return take_in(connection, role, role, messages, ends)
+
+
+def test_an_item_is_taken_once_and_offsets_move_on(world: World) -> None:
+    value = request("i").value()
+    assert take(world, Role.REVIEW, review(0, "i", value), review(1, "i", value)) == 1
+    assert take(world, Role.REVIEW, review(2, "i", value)) == 0
+    assert world.desk.counts().open == 1
+    with world.database.read() as connection:
+        assert projection.next_offsets(connection, Role.REVIEW) == {0: 3}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{}",
+        b"\xff",
+        b"null",
+        b"[" * 100_000,
+        request("i").value().replace(b'"i"', b'"i\\u0000"'),
+        request("i").value().replace(b'"removed"', b'"\\u0000"'),
+        request("i").value().replace(b"text of i", b"\\ud800"),
+    ],
+)
+def test_what_cannot_be_read_stops_nothing(world: World, value: bytes) -> None:
+    good = request("good").value()
+    taken = take(world, Role.REVIEW, review(0, "i", value), review(1, "good", good))
+    assert taken >= 1
+    assert world.desk.card("good", None).text == "text of good"
+
+
+def test_hostile_decisions_stop_nothing(world: World) -> None:
+    def message(offset: int, kind: str, value: bytes | None) -> Message:
+        return Message(Place(0, offset), None, kind, "", value)
+
+    kinds = [DECISION, APPEAL, "dev.textmoderation.audit.v1", "dev.textmoderation.new.v9", ""]
+    values = [b"{}", b"\xff\x00", None, b'{"number": "x"}', b'{"number": 1, "at": 1}']
+    messages = [
+        message(n, kind, v) for n, (kind, v) in enumerate((k, v) for k in kinds for v in values)
+    ]
+    assert take(world, Role.FEEDBACK, *messages) == 0
+
+
+def test_a_tombstone_erases_the_text_and_keeps_the_decisions(world: World) -> None:
+    messages = [review(n, f"i{n}", request(f"i{n}").value()) for n in range(2)]
+    take(world, Role.REVIEW, *messages)
+    world.desk.decide("i0", "ann", Answer("Remove"), 0)
+    take(world, Role.REVIEW, review(2, "i0", None), review(3, "i1", None))
+    card = world.desk.card("i0", None)
+    assert (card.text, card.author, card.context) == (None, None, None)
+    assert [one.decision for one in card.decided] == ["Remove"]
+    assert world.desk.next_card("bob") is None
+    with pytest.raises(NotFoundError):
+        world.desk.decide("i1", "bob", Answer("Remove"), world.desk.card("i1", None).version)
+
+
+def test_retention_erases_what_the_topic_no_longer_holds(world: World) -> None:
+    value = request("old").value()
+    take(world, Role.REVIEW, review(0, "old", value), review(1, "again", request("again").value()))
+    take(world, Role.REVIEW, review(2, "again", request("again").value()))  # redelivered
+    take(world, Role.REVIEW, review(0, "other", request("other").value(), partition=1))
+    with world.database.write() as connection:
+        assert projection.erase_before(connection, 0, 2) == 1
+    found = {item: world.desk.card(item, None).text for item in ("old", "again", "other")}
+    assert found == {"old": None, "again": "text of again", "other": "text of other"}
+
+
+def test_an_appeal_opens_a_decided_item_until_a_decision_names_it(world: World) -> None:
+    take(world, Role.REVIEW, review(0, "i", request("i").value()))
+    world.desk.decide("i", "ann", Answer("Remove"), 0)
+    assert world.desk.next_card("bob") is None
+    appeal = Appeal(appeal="a1", item="i", by="mallory", reason="it was a joke", at=world.now)
+    take(world, Role.FEEDBACK, Message(Place(0, 0), b"i", APPEAL, "a1", appeal.value()))
+    card: Any = world.desk.next_card("bob")
+    assert card.appeal == "a1"
+    answer = Answer("Approve", appeal="a1", outcome="Overturned")
+    world.desk.decide("i", "bob", answer, card.version)
+    assert world.desk.next_card("cat") is None
+    assert [entry.kind for entry in world.desk.history("i")] == [
+        "Requested", "Decision", "Appeal", "Decision",
+    ]  # fmt: skip
