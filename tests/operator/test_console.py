@@ -273,7 +273,7 @@ def test_a_console_that_does_not_serve_and_a_stream_that_does(
         ({"review-database": {"url": b"mysql://db/review"}}, "DatabaseNotFound"),
         ({"review-database": {"url": URL}}, "SecretNotFound"),
         ({"review-database": {"url": URL}, "proxy": {}}, "SecretKeyMissing"),
-        ({"review-database": {"url": URL}, "proxy": {"secret": b" \n"}}, "SecretInvalid"),
+        ({"review-database": {"url": URL}, "proxy": {"secret": b"too short\n"}}, "SecretInvalid"),
     ],
 )
 def test_a_secret_that_is_not_there_leaves_the_console_as_it_is(

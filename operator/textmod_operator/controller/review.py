@@ -18,6 +18,8 @@ from textmod_operator.kube.cluster import Cluster
 from textmod_operator.state import Desired, Manifest, Ref, WorkloadSeen
 
 KEY_BYTES: Final = 32
+SHORTEST_SECRET: Final = 16
+"""Characters of a proxy's secret; the console refuses a shorter one."""
 _SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -73,8 +75,11 @@ def _proxy_secret(tm: TextModeration, name: str, key: str, cluster: Cluster) -> 
         raise ReviewNotReady("SecretNotFound", message)
     if key not in data:
         raise ReviewNotReady("SecretKeyMissing", f"{what}, has no key {key}: add it")
-    if not data[key].strip():
-        message = f"{what}, is empty in key {key}, and nobody could sign in: put a secret there"
+    if len(data[key].strip()) < SHORTEST_SECRET:
+        message = (
+            f"{what}, has less than {SHORTEST_SECRET} characters in key {key}: put a long random "
+            "one there"
+        )
         raise ReviewNotReady("SecretInvalid", message)
     return data[key]
 
