@@ -15,7 +15,7 @@ SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 .PHONY: help setup demo console up down status kubectl test lint types imports built unit integration e2e faults fuzz images sbom \
 	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator bench-operator-10000 \
 	bench-isolation bench-autoscaling \
-	bench-autoscaling-real bench-policies bench-quality \
+	bench-autoscaling-real bench-policies bench-quality bench-review \
 	picture generate install-yaml lock clean
 
 help: ## this list
@@ -113,6 +113,9 @@ PYSPY = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/py-spy/bin/py-spy
 $(PYSPY):
 	python3 -m venv $(abspath $(dir $@)..)
 	$(dir $@)pip install --quiet py-spy==0.4.3
+
+bench-review: setup ## what review costs the stream, with a random sample and 5 % flagged (ten minutes; RECORD=1 keeps the figures)
+	$(BIN)/python bench/stream/review.py
 
 bench-profile: setup $(PYSPY) ## a flame graph of the stream worker, and its shares
 	$(BIN)/python bench/stream/flame.py --py-spy $(PYSPY)

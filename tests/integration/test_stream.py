@@ -42,6 +42,7 @@ from textmod_model import artifact, settings
 from textmod_model.health import Health
 from textmod_model.policies.evaluate import decide
 from textmod_model.policies.solved import parse
+from textmod_model.review.selection import Sample
 from textmod_model.scoring.scorer import Scorer
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.speed import Speed
@@ -542,7 +543,7 @@ def test_a_limit_lowered_while_it_runs_costs_no_order(stream, delivery):
     one.start()
     one.send(100)
     one.results()
-    one.configure(one.output, max_message_bytes="3000")
+    one.configure(one.output, **{"max.message.bytes": "3000"})
     for number in range(100, 600):
         headers = [("number", str(number)), ("bulk", "x" * (4000 if number % 50 == 0 else 1))]
         one.producer.produce(one.input, b"hi", f"key-{number % 7}", headers=headers)
@@ -874,6 +875,67 @@ def test_policies_are_replaced_under_load_and_every_verdict_can_be_replayed(
             reviewed.add(headers["ce_id"])
     assert seen == set(known)
     assert 0 < len(reviewed) <= budget * 1.05
+
+
+def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
+    stream, model, tmp_path, delivery
+):
+    """Workers are killed on the way. Of those that a policy wants reviewed one is too long for the
+    topic; a tenth of all are drawn at random."""
+    texts = [f"{'stupid idiot' if at % 5 == 0 else 'lovely paper'} {at}" for at in range(10)]
+    scores = Scorer.from_artifact(artifact.load(model)).score(texts)
+    threshold = float((scores.max() + scores.mean()) / 2)
+    config_map = ConfigMap(tmp_path)
+    config_map.write(raw(policy(rule("Review", threshold))))
+    topic, salt, share = f"review-{uuid.uuid4().hex[:8]}", "test/science", 0.1
+    one = stream(
+        TEXTMOD_DELIVERY=delivery,
+        TEXTMOD_BATCH_MAX_MESSAGES="32",
+        TEXTMOD_MESSAGE_OUTPUT_FORMAT="Verdict",
+        TEXTMOD_POLICIES_FILE=str(config_map.path),
+        TEXTMOD_REVIEW_TOPIC=topic,
+        TEXTMOD_REVIEW_SAMPLE=str(share),
+        TEXTMOD_REVIEW_SALT=salt,
+    )
+    worker = one.start("pod-a")
+    one.send(values=[text.encode() for text in texts])
+    until(lambda: topic in worker.get("/health/ready")[1], "health names the topic that is missing")
+    assert one.read(one.output) == [] or delivery == "AtLeastOnce"
+    assert one.committed() == len(texts), "consumed although requests can't be written"
+    one.make(topic, 3, **{"max.message.bytes": "3000"})
+    one.send(values=[("stupid idiot " * 1_000).encode()])
+    with flowing(one, [text.encode() for text in texts]):
+        for _ in range(2):
+            done = len(one.read(topic))
+            until(lambda: len(one.read(topic)) > done, "it asks for reviews")  # noqa: B023
+            worker.kill()
+            worker = one.start("pod-a")
+    until(lambda: one.committed() == 0, "all are judged", 120)
+    verdicts = {dict(message.headers())["ce_id"]: message for message in one.read(one.output)}
+    requests = one.read(topic)
+    asked = collections.Counter(message.key() for message in requests)
+    items = [item.decode() for item in verdicts]
+    drawn = {items[place].encode() for place in Sample(share, salt).chosen(items)}
+    actions = {item: json.loads(message.value())["action"] for item, message in verdicts.items()}
+    wanted = {item for item, action in actions.items() if action == "Review"}
+    assert len(verdicts) == one.sent
+    assert set(asked) == wanted | drawn
+    assert wanted - drawn
+    assert drawn - wanted
+    if delivery == "ExactlyOnce":
+        assert max(asked.values()) == 1
+    found = {message.key(): json.loads(message.value()) for message in requests}
+    for message in requests:  # what was repeated says the same
+        event = json.loads(message.value())
+        assert event == found[message.key()]
+        assert message.key().decode() == event["item"]
+        both = message.key() in wanted, message.key() in drawn
+        strategy = {(True, True): "Mixed", (True, False): "Policy", (False, True): "Random"}[both]
+        probability = 1.0 if both[0] else share
+        assert event["selection"] == {"strategy": strategy, "probability": probability}
+    [cut] = [event for event in found.values() if "truncatedFrom" in event]
+    assert (cut["truncatedFrom"], cut["action"]) == (13_000, "Review")
+    assert 2_000 < len(cut["text"]) < 3_000
 
 
 def test_without_policies_to_begin_with_it_waits_for_them(stream, tmp_path):

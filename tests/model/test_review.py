@@ -319,8 +319,9 @@ def test_an_explanation_counts_code_points_and_is_made_once():
     assert [asked.offsets for _, asked in model.asked] == ["Utf16", "CodePoint"]
     off = parse(raw(explanation={**options, "actions": []}))
     assert "explanation" not in requests(judge(policies=off).judge(of_length(60)))[0]
-    random = requests(judge(1.0, explained=False).judge(of_length(60)))
-    assert random[0]["explanation"] == {"total": 60}
+    mixed = requests(judge(1.0, POLICIES, explained=False).judge(of_length(60, 10)))
+    assert mixed[0]["explanation"] == {"total": 60}
+    assert "explanation" not in mixed[1], "a blind text's"
 
 
 def test_a_request_that_cannot_be_made_costs_no_verdict(monkeypatch, caplog):

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from textmod_model.formats.message import Decoded, Explained, Refused, Verdicts
 from textmod_model.formats.moment import timestamp, timestamp_of
 from textmod_model.policies.evaluate import Evaluator, Ruling
-from textmod_model.policies.solved import ExplanationOptions
 from textmod_model.review.event import (
     RequestHeaders,
     ReviewRequest,
@@ -137,22 +136,28 @@ class ReviewRequests:
     def _explained(
         self, judged: Judged, chosen: Mapping[int, Selection]
     ) -> Mapping[int, Explained]:
-        """Return the explanations of the chosen texts: their verdicts' own where they are alike."""
-        policies = judged.policies
-        options = ExplanationOptions() if policies is None else policies.policies.explanation
+        """Return the explanations of the chosen texts: their verdicts' own where they are alike.
+
+        Those of blind texts are left out. Nobody sees them before the decision, and to explain two
+        texts of a batch costs as much as to score fifty.
+        """
+        if judged.policies is None:
+            return {}
+        options = judged.policies.policies.explanation
         if not options.actions:
             return {}  # switched off
         own = judged.explained if options.offsets == "CodePoint" else {}
         by_label: dict[str, list[int]] = {}
-        for place in chosen:
+        asked = [place for place, selection in chosen.items() if not selection.blind]
+        for place in asked:
             if place not in own:
-                label = judged.rulings[place].label if judged.rulings else self._labels[0]
-                by_label.setdefault(label, []).append(place)
+                by_label.setdefault(judged.rulings[place].label, []).append(place)
         wanted = {
             label: Asked(self._labels.index(label), options.max_spans, "CodePoint")
             for label in by_label
         }
-        return {**own, **self._explanations.of_places(by_label, judged.texts, wanted)}
+        found = self._explanations.of_places(by_label, judged.texts, wanted) if by_label else {}
+        return {**{place: own[place] for place in asked if place in own}, **found}
 
     def _log(self, error: Exception) -> None:
         if not self._failed:  # once: the next batch would say the same
@@ -172,7 +177,7 @@ def _origin(message: Message, now: float) -> dict[str, str]:
 def _items(judged: Judged) -> tuple[Sequence[str], Sequence[int]]:
     """Return the item of each text, and the place of its message."""
     messages = len(judged.messages)
-    if len(judged.texts) == messages and all(isinstance(o, Decoded) for o in judged.decoded):
+    if len(judged.texts) == messages and set(map(type, judged.decoded)) == {Decoded}:
         return judged.sources, range(messages)  # a text each
     items, owners = [], []
     for at, (source, one) in enumerate(zip(judged.sources, judged.decoded, strict=True)):
