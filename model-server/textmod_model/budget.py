@@ -25,6 +25,10 @@ CALLS_BYTES = 48 * MIB
 """What a process that scores for calls takes: it shares what is loaded, and has 40 MiB of its own
 after the worst bodies (measured, recipe default)."""
 
+REVIEW_BYTES = 32 * MIB
+"""Texts of review requests on their way: of 32 batches, the most that wait to be written, if every
+text is chosen."""
+
 SPARE_BYTES = 32 * MIB
 """Fragmentation, connections, a scrape."""
 
@@ -49,7 +53,8 @@ def largest_value(settings: Settings, *, calls_apart: bool = False) -> int:
     if limit is None:
         return LARGEST_VALUE
     resident = peak_resident()
-    return largest_within(limit, resident + calls_apart * CALLS_BYTES)
+    more = calls_apart * CALLS_BYTES + bool(settings.review_topic) * REVIEW_BYTES
+    return largest_within(limit, resident + more)
 
 
 def peak_resident(status: Path = Path("/proc/self/status")) -> int:

@@ -64,6 +64,13 @@ def test_a_process_for_calls_takes_its_part(monkeypatch):
     assert alone - beside == budget.CALLS_BYTES // budget.SCORING_BYTES
 
 
+def test_texts_on_their_way_to_people_take_their_part(monkeypatch):
+    monkeypatch.setattr(budget, "peak_resident", lambda: 150 * MIB)
+    limit, review = {"TEXTMOD_MEMORY_LIMIT": "512Mi"}, {"TEXTMOD_REVIEW_TOPIC": "review"}
+    without, reviewed = (largest_value(load(limit | more)) for more in ({}, review))
+    assert without - reviewed == budget.REVIEW_BYTES // budget.SCORING_BYTES
+
+
 @pytest.mark.parametrize(
     ("content", "limit"),
     [("536870912\n", 512 * MIB), ("max\n", None), ("9223372036854771712", None)],

@@ -193,6 +193,45 @@ def test_a_topic_of_others_that_would_delete_old_results_is_a_warning() -> None:
     assert warned == {"science-input": 0, "science-output": 0, "science-dead-letter": 1}
 
 
+REVIEW: dict[str, Any] = {"topics": {"input": {"partitions": 2}}, "review": {}}
+
+
+def test_texts_to_review_are_kept_for_a_month_and_decisions_for_ever() -> None:
+    world = World(REVIEW)
+    seen = world.ensure()
+    assert [(one.name, one.role, one.partitions) for one in seen[3:]] == [
+        ("science-review", "review", 2),
+        ("science-feedback", "feedback", 1),
+    ]
+    review, feedback = (world.kafka.topics[f"science-{name}"] for name in ("review", "feedback"))
+    assert review.config["retention.ms"] == "2592000000"
+    assert feedback.config["retention.ms"] == "-1"
+    assert {one.config["message.timestamp.type"] for one in (review, feedback)} == {"LogAppendTime"}
+    assert all(one.warnings == () for one in seen)
+    world.delete()
+    assert world.kafka.topics == {}
+
+
+def test_a_feedback_topic_that_forgets_decisions_is_told_unless_it_was_asked_for() -> None:
+    week = {"retention.ms": "604800000"}
+    world = World(REVIEW)
+    world.kafka.create("science-feedback", 1, config=week)
+    warned = {one.name: one.warnings for one in world.ensure()}
+    assert "deletes decisions that are older than" in warned["science-feedback"][0]
+    asked = {**REVIEW, "review": {"topics": {"feedback": {"config": week}}}}
+    world = World(asked)
+    assert all(one.warnings == () for one in world.ensure())
+
+
+def test_a_compacted_feedback_topic_would_lose_what_was_decided_first() -> None:
+    world = World(REVIEW)
+    world.kafka.create("science-feedback", 1, config={"cleanup.policy": "compact"})
+    with pytest.raises(TopicsNotReady) as problem:
+        world.ensure()
+    assert problem.value.reason == "ConfigDrift"
+    assert "loses the decisions before it" in problem.value.message
+
+
 def test_settings_that_may_not_be_read_are_not_needed() -> None:
     world = World()
     existing(world)

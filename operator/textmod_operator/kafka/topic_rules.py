@@ -65,11 +65,25 @@ def check_live(topic: Topic, replication_factor: int, live: Mapping[str, str]) -
             "message without key can't be written to it and the stream would stop: set "
             "cleanup.policy to delete",
         )
+    if topic.role == "feedback" and "compact" in live.get("cleanup.policy", ""):
+        raise TopicsNotReady(
+            "ConfigDrift",
+            f"feedback topic {topic.name} has cleanup.policy={live['cleanup.policy']}, so it keeps "
+            "one decision for each text and loses the decisions before it: set cleanup.policy to "
+            "delete",
+        )
 
 
 def warnings(topic: Topic, live: Mapping[str, str]) -> tuple[str, ...]:
     """Return what will surprise the user of a topic that is as asked, as sentences."""
     retention = live.get("retention.ms", "-1")
+    if topic.role == "feedback" and retention != "-1" and "retention.ms" not in topic.config:
+        message = (
+            f"topic {topic.name} deletes decisions that are older than retention.ms={retention}, "
+            "and a console that is rebuilt does not know them: set retention.ms to -1, or the "
+            "time that you want in review.topics.feedback.config"
+        )
+        return (message,)
     if (
         topic.role in _WRITTEN
         and live.get("message.timestamp.type") == "CreateTime"
