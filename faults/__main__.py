@@ -1,7 +1,7 @@
 """The fault campaign.
 
     python -m faults [--scenario NAME …] [--delivery AtLeastOnce|ExactlyOnce] [--seeds 1-3]
-                     [--messages 3000] [--minutes M]
+                     [--pairs 4] [--messages 3000] [--minutes M]
 
 Each run is a stream of its own under load, broken by one scenario and one seed, and judged by the
 checker. Exit code 1 if a property did not hold; what then happened is in a folder of its own
@@ -25,7 +25,9 @@ from random import Random
 from faults.checker import check
 from faults.history import History
 from faults.network import Network
+from faults.pairs import some_pairs
 from faults.scenarios import SCENARIOS, Scenario, restore
+from faults.surroundings import policies, write_policies
 from faults.world import Stage, World
 from textmod_dev.figures import figures_dir
 from textmod_dev.kafka_broker import KafkaBroker
@@ -48,6 +50,9 @@ SESSION = {
     "group.consumer.session.timeout.ms": "6000",
     "group.consumer.min.heartbeat.interval.ms": "500",
     "group.consumer.heartbeat.interval.ms": "1000",
+    # Everybody may do everything that no rule is about: scenarios add some.
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
 }
 
 
@@ -60,23 +65,29 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         keeper = stack.enter_context(ProcessKeeper(folder / "logs"))
         model = trained_model(training_data(None, Progress()), Progress())
-        for count in sorted({SCENARIOS[name].brokers for name in args.scenario}):
-            chosen = [SCENARIOS[n] for n in args.scenario if SCENARIOS[n].brokers == count]
+        wanted = [SCENARIOS[name] for name in args.scenario]
+        for count in sorted({one.brokers for one in (*wanted, *_pairs(args))}):
+            chosen = [one for one in wanted if one.brokers == count]
             with _brokers(folder / f"kafka-{count}", count) as (brokers, network):
                 stage = Stage(brokers, keeper, model, network, COMMANDS[args.worker])
                 rows += [
                     _run(stage, one, delivery, seed, args)
-                    for one, delivery, seed in _runs(chosen, args, deadline)
+                    for one, delivery, seed in _runs(chosen, count, args, deadline)
                 ]
     return _report(rows, args.out)
 
 
+def _pairs(args: argparse.Namespace) -> list[Scenario]:
+    return [one for seed in args.seeds for one in some_pairs(seed, args.pairs)]
+
+
 def _runs(
-    scenarios: list[Scenario], args: argparse.Namespace, deadline: float
+    scenarios: list[Scenario], count: int, args: argparse.Namespace, deadline: float
 ) -> Iterator[tuple[Scenario, str, int]]:
     """Yield the runs, all scenarios once before any of them a second time, while time lasts."""
     for seed in args.seeds:
-        for one in scenarios:
+        pairs = [one for one in some_pairs(seed, args.pairs) if one.brokers == count]
+        for one in (*scenarios, *pairs):
             for delivery in args.delivery:
                 if time.monotonic() > deadline:
                     _say("time is up; the remaining runs are left out")
@@ -104,6 +115,8 @@ def _run(
     begun = time.monotonic()
     row: dict[str, object] = {"scenario": one.name, "delivery": delivery, "seed": seed}
     try:
+        if one.policies:
+            write_policies(world, policies(0.5))
         world.begin(args.messages, WORKERS, RATE, one.poison)
         one.fault(world)
         world.fault_is_over()
@@ -118,7 +131,7 @@ def _run(
         restore(stage.brokers, one.brokers)
     row["seconds"] = round(time.monotonic() - begun, 1)
     _say(
-        f"{one.name:22} {delivery:11} seed {seed}: {row.get('broken') or 'held'}"
+        f"{one.name:36} {delivery:11} seed {seed}: {row.get('broken') or 'held'}"
         f" ({found.messages} messages, {found.duplicated} repeated, {row['seconds']} s)"
     )
     return row
@@ -172,7 +185,8 @@ def _report(rows: list[dict[str, object]], out: Path) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__.splitlines()[0])
-    parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument("--scenario", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument("--pairs", type=int, default=0, help="of faults at once, for each seed")
     parser.add_argument("--delivery", nargs="+", choices=DELIVERIES, default=list(DELIVERIES))
     parser.add_argument(
         "--worker",

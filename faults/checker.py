@@ -19,6 +19,8 @@ class Findings:
     messages: int
     lost: int
     """Acknowledged, and neither a verdict nor a dead letter."""
+    expired: int
+    """Deleted from the input before anybody read them: neither lost nor results."""
     duplicated: int
     """Results beyond the first of a message. At least once allows them."""
     invented: int
@@ -50,11 +52,13 @@ def check(history: History) -> Findings:
     sent = {one.number: one for one in history.sent}
     times = Counter(result.number for result in history.results if result.number in sent)
     known = [result for result in history.results if _is_of(result, sent.get(result.number))]
-    missing = [one for number, one in sent.items() if number not in times]
+    excused = history.expired
+    missing = [one for number, one in sent.items() if number not in times and number not in excused]
     recovery, stood_still = _standstill(history, outstanding=bool(missing))
     return Findings(
         messages=len(sent),
         lost=len(missing),
+        expired=sum(one in sent and one not in times for one in excused),
         duplicated=sum(times.values()) - len(times),
         invented=len(history.results) - len(known),
         order_breaks=_order_breaks(known, sent),

@@ -30,6 +30,10 @@ class Scenario:
     """Whether dead letters may come without their original."""
     proxied: bool = False
     """Whether the workers reach the brokers over the network that a scenario can break."""
+    policies: bool = False
+    """Whether the workers decide by policies, which a scenario can change."""
+    kind: str = ""
+    """What it breaks, of a fault that may come together with another; empty: it may not."""
 
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -42,11 +46,13 @@ def scenario(
     poison: float = 0.0,
     bare: bool = False,
     proxied: bool = False,
+    policies: bool = False,
+    kind: str = "",
 ) -> Callable[[Fault], Fault]:
     """Register a fault under a name."""
 
     def register(fault: Fault) -> Fault:
-        SCENARIOS[name] = Scenario(name, fault, brokers, poison, bare, proxied)
+        SCENARIOS[name] = Scenario(name, fault, brokers, poison, bare, proxied, policies, kind)
         return fault
 
     return register
@@ -61,23 +67,23 @@ def nothing(world: World) -> None:
     world.pause(2, 4)
 
 
-@scenario("worker-sigkill")
+@scenario("worker-sigkill", kind="worker")
 def worker_sigkill(world: World) -> None:
     """Kill a worker and start another, a few times."""
     for _ in range(3):
         world.pause(0.5, 3)
-        _replace(world, signal.SIGKILL)
+        replace_worker(world, signal.SIGKILL)
 
 
-@scenario("worker-sigterm")
+@scenario("worker-sigterm", kind="worker")
 def worker_sigterm(world: World) -> None:
     """Roll the workers, some within their first second."""
     for _ in range(4):
         world.pause(0.1, 2)
-        _replace(world, signal.SIGTERM)
+        replace_worker(world, signal.SIGTERM)
 
 
-@scenario("worker-freeze")
+@scenario("worker-freeze", kind="worker")
 def worker_freeze(world: World) -> None:
     """Freeze a worker, below the group's session and above it."""
     for low, high in ((1, 4), (9, 14)):
@@ -87,7 +93,7 @@ def worker_freeze(world: World) -> None:
         world.pause(1, 3)
 
 
-@scenario("storm")
+@scenario("storm", kind="worker")
 def storm(world: World) -> None:
     """Members join and leave without a pause, half of them by SIGKILL."""
     for _ in range(8):
@@ -97,23 +103,23 @@ def storm(world: World) -> None:
         world.end_worker(world.random.choice(world.workers), how)
 
 
-@scenario("partitions-added")
+@scenario("partitions-added", kind="topic")
 def partitions_added(world: World) -> None:
     """Grow the topics while members come and go."""
     world.pause(1, 2)
     world.add_partitions(PARTITIONS + 3)
-    _replace(world, signal.SIGKILL)
+    replace_worker(world, signal.SIGKILL)
     world.pause(1, 2)
 
 
 # --- brokers --------------------------------------------------------------------------------------
 
 
-@scenario("broker-sigkill", brokers=3)
+@scenario("broker-sigkill", brokers=3, kind="broker")
 def broker_sigkill(world: World) -> None:
     """Kill one broker after another and start it again."""
     for _ in range(2):
-        number = _some_broker(world)
+        number = some_broker(world)
         world.pause(0.5, 2)
         world.brokers.stop_broker(number, kill=True)
         world.pause(2, 10)
@@ -121,16 +127,16 @@ def broker_sigkill(world: World) -> None:
         world.brokers.wait()
 
 
-@scenario("broker-freeze", brokers=3)
+@scenario("broker-freeze", brokers=3, kind="broker")
 def broker_freeze(world: World) -> None:
     """Freeze a broker for twenty seconds."""
     world.pause(0.5, 2)
-    with _frozen(world.brokers.pid(_some_broker(world))):
+    with _frozen(world.brokers.pid(some_broker(world))):
         time.sleep(20)
     world.brokers.wait()
 
 
-@scenario("brokers-rolled", brokers=3)
+@scenario("brokers-rolled", brokers=3, kind="broker")
 def brokers_rolled(world: World) -> None:
     """Restart every broker in turn, cleanly."""
     for number in range(3):
@@ -153,7 +159,7 @@ def brokers_down(world: World) -> None:
 # --- topics ---------------------------------------------------------------------------------------
 
 
-@scenario("output-limit", poison=0.02, bare=True)
+@scenario("output-limit", poison=0.02, bare=True, kind="topic")
 def output_limit(world: World) -> None:
     """Shrink what the output takes below some verdicts, then restore it."""
     _shrink(world, world.output, 900)
@@ -170,7 +176,7 @@ def insync_lost(world: World) -> None:
     """Ask for more replicas in sync than there are, then restore it."""
     for topic in (world.output, world.letters):
         world.configure(topic, "min.insync.replicas", "3")
-    number = _some_broker(world)
+    number = some_broker(world)
     world.brokers.stop_broker(number, kill=True)
     world.pause(10, 15)
     world.brokers.start_broker(number)
@@ -183,13 +189,13 @@ def insync_lost(world: World) -> None:
 def poison(world: World) -> None:
     """Hostile messages and a worker killed among them."""
     world.pause(1, 3)
-    _replace(world, signal.SIGKILL)
+    replace_worker(world, signal.SIGKILL)
 
 
 # --- network ----------------------------------------------------------------------------------
 
 
-@scenario("net-reset", proxied=True)
+@scenario("net-reset", proxied=True, kind="network")
 def net_reset(world: World) -> None:
     """Close connections again and again, all or some."""
     for _ in range(12):
@@ -208,7 +214,7 @@ def net_cut(world: World) -> None:
         world.pause(3, 15)
 
 
-@scenario("net-half-open", brokers=3, proxied=True)
+@scenario("net-half-open", brokers=3, proxied=True, kind="network")
 def net_half_open(world: World) -> None:
     """Leave connections half-open: neither side notices, and nothing arrives."""
     for broker in _brokers_in_turn(world):
@@ -216,7 +222,7 @@ def net_half_open(world: World) -> None:
         world.network.half_open(broker, world.random.choice([0.3, 0.6, 1.0]))
 
 
-@scenario("net-answers-lost", proxied=True)
+@scenario("net-answers-lost", proxied=True, kind="network")
 def net_answers_lost(world: World) -> None:
     """Requests are carried out, and their answers never come."""
     for _ in range(3):
@@ -225,7 +231,7 @@ def net_answers_lost(world: World) -> None:
         world.pause(2, 12)
 
 
-@scenario("net-stall", proxied=True)
+@scenario("net-stall", proxied=True, kind="network")
 def net_stall(world: World) -> None:
     """Everything is held back, below the session's time and above it, then arrives at once."""
     for low, high in ((1, 4), (8, 25)):
@@ -235,10 +241,10 @@ def net_stall(world: World) -> None:
             world.pause(low, high)
 
 
-@scenario("net-slow", brokers=3, proxied=True)
+@scenario("net-slow", brokers=3, proxied=True, kind="network")
 def net_slow(world: World) -> None:
     """One broker is slow and loses packets, then all are."""
-    broker = _some_broker(world)
+    broker = some_broker(world)
     with world.network.slow(broker, (0.05, 0.3), 0.1):
         world.pause(4, 8)
     with contextlib.ExitStack() as stack:
@@ -253,7 +259,7 @@ def net_slow(world: World) -> None:
 @scenario("storm+broker-sigkill", brokers=3)
 def storm_and_broker(world: World) -> None:
     """A storm of members while a broker, perhaps the coordinator, dies and comes back."""
-    number = _some_broker(world)
+    number = some_broker(world)
     world.start_worker()
     world.brokers.stop_broker(number, kill=True)
     storm(world)
@@ -264,7 +270,7 @@ def storm_and_broker(world: World) -> None:
 @scenario("storm+broker-freeze", brokers=3)
 def storm_and_freeze(world: World) -> None:
     """A storm of members while writes to one broker are stalled."""
-    with _frozen(world.brokers.pid(_some_broker(world))):
+    with _frozen(world.brokers.pid(some_broker(world))):
         storm(world)
     world.brokers.wait()
 
@@ -304,7 +310,8 @@ def broker_and_half_open(world: World) -> None:
     world.brokers.wait()
 
 
-def _replace(world: World, how: signal.Signals) -> ManagedProcess:
+def replace_worker(world: World, how: signal.Signals) -> ManagedProcess:
+    """End some worker and start another."""
     world.end_worker(world.random.choice(world.workers), how)
     world.pause(0, 1)
     return world.start_worker()
@@ -318,7 +325,8 @@ def _shrink(world: World, topic: str, size: int) -> None:
     world.configure(topic, "max.message.bytes", None)
 
 
-def _some_broker(world: World) -> int:
+def some_broker(world: World) -> int:
+    """Return the number of one of three brokers."""
     return world.random.randrange(3)
 
 
@@ -328,11 +336,13 @@ def _brokers_in_turn(world: World) -> list[int]:
 
 @contextlib.contextmanager
 def _frozen(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # another fault ended it
+            os.kill(pid, signal.SIGCONT)
 
 
 def restore(brokers: KafkaBroker, count: int) -> None:

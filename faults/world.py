@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import copy
 import os
 import signal
 import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,32 +20,21 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    MemberAssignment,
-    NewPartitions,
-    NewTopic,
-    ResourceType,
-)
+from confluent_kafka.admin import MemberAssignment
 
-from faults.history import History, Progress, Result, Sent
+from faults.history import History, Progress, Result
 from faults.network import Network
-from faults.poison import payload
+from faults.sender import Sender
+from faults.topics import ANSWER_SECONDS, Admin
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, wait_until
 
 PARTITIONS = 6
-KEYS = 29
 SAMPLE_SECONDS = 0.5
 PROMISE_SECONDS = 60.0
 """The longest standstill that a run allows once the last fault is over."""
-ANSWER_SECONDS = 10.0
 VISIBLE_SECONDS = 90.0
 """The longest wait for transactions that killed workers left open."""
 
@@ -75,9 +66,18 @@ class World:
         self.input, self.output, self.letters = f"in-{name}", f"out-{name}", f"dead-{name}"
         self.group = f"textmod.{name}"
         servers = stage.brokers.bootstrap_servers
-        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+        self.admin = Admin(servers)
         self.workers: list[ManagedProcess] = []
-        self._started = 0
+        self._logs: list[Path] = []
+        self._changing_workers = threading.Lock()
+        self._earlier: list[Result] = []
+        """Results in topics that were deleted since."""
+        self._generations: Counter[str] = Counter()
+        """How often a topic was made again."""
+        self._expired: dict[int, tuple[int, int]] = {}
+        """Input offsets that were deleted unread: from, to; by partition."""
+        self.policies = stage.keeper.log_dir / f"{name}.policies.json"
+        self._replicas = replicas
         self._begun = time.monotonic()
         self.history = History(delivery, PROMISE_SECONDS)
         self._environment = {
@@ -97,7 +97,7 @@ class World:
         for topic, partitions in (
             (self.input, PARTITIONS), (self.output, PARTITIONS), (self.letters, 1)
         ):  # fmt: skip
-            self._create(topic, partitions, replicas)
+            self.admin.create(topic, partitions, replicas)
         self._sender = Sender(servers, self.input, random)
         # A member of no group: it only asks what the group has committed. (The admin client's
         # question for the same ended librdkafka 2.16 with a segmentation fault here.)
@@ -109,7 +109,7 @@ class World:
                 "log_level": 0,
             }
         )
-        self._partitions = PARTITIONS
+        self._sizes = {self.input: PARTITIONS}
         self._watching = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -117,22 +117,26 @@ class World:
 
     def start_worker(self) -> ManagedProcess:
         """Start one more member of the group."""
-        self._started += 1
+        with self._changing_workers:
+            name = f"{self.group}-{len(self._logs) + 1}"
+            self._logs.append(self._keeper.log_dir / f"{name}.log")
         names = ("HTTP", "GRPC", "METRICS")
         ports = {f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(free_port()) for name in names}
-        pod = {"TEXTMOD_POD_NAME": f"{self.group}-{self._started}"}
-        worker = self._keeper.start(
-            f"{self.group}-{self._started}",
-            list(self._command),
-            env=self._environment | ports | pod,
-        )
+        pod = {"TEXTMOD_POD_NAME": name}
+        if self.policies.exists():
+            pod["TEXTMOD_POLICIES_FILE"] = str(self.policies)
+        worker = self._keeper.start(name, list(self._command), env=self._environment | ports | pod)
         self.workers.append(worker)
         return worker
 
     def end_worker(self, worker: ManagedProcess, number: signal.Signals) -> None:
-        """End a worker by a signal."""
-        self.workers.remove(worker)
-        os.kill(worker.pid, number)
+        """End a worker by a signal; one that another fault ended meanwhile is left alone."""
+        with self._changing_workers:
+            if worker not in self.workers:
+                return
+            self.workers.remove(worker)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, number)
         grace = 0 if number is signal.SIGKILL else 30
         self._keeper.stop(worker, grace_seconds=grace)
 
@@ -143,17 +147,39 @@ class World:
     def add_partitions(self, count: int) -> None:
         """Grow the input, then the output."""
         for topic in (self.input, self.output):
-            [future] = self._admin.create_partitions([NewPartitions(topic, count)]).values()
-            future.result(ANSWER_SECONDS)
-        self._partitions = count
+            self.admin.grow(topic, count)
+        self._sizes[self.input] = count
 
     def configure(self, topic: str, name: str, value: str | None) -> None:
         """Set one option of a topic; None goes back to the broker's."""
-        how = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
-        entry = ConfigEntry(name, value or "", incremental_operation=how)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        [future] = self._admin.incremental_alter_configs([resource]).values()
-        future.result(ANSWER_SECONDS)
+        self.admin.configure(topic, name, value)
+
+    def make_again(self, topic: str, partitions: int) -> None:
+        """Delete a topic that nobody may write, and make another of its name.
+
+        What stands in it counts: whoever read it has it.
+        """
+        self._earlier += self._read(topic, dead=topic == self.letters)
+        self.admin.delete([topic])
+        self._generations[topic] += 1
+        self.admin.create(topic, partitions, self._replicas)
+
+    def expire_unread(self) -> None:
+        """Delete messages from the input that nobody has read; call it while no worker runs."""
+        committed = self._committed() or {}
+        for number in range(self._sizes[self.input]):
+            start = committed.get(number, 0)
+            place = TopicPartition(self.input, number)
+            _, end = self._offsets.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+            if end > start:
+                self._expired[number] = start, self.random.randint(start, end)
+        self.admin.expire(self.input, {number: to for number, (_, to) in self._expired.items()})
+
+    def beside(self, random: Random) -> World:
+        """Return the same world for a second fault at the same time, with its own choices."""
+        other = copy.copy(self)
+        other.random = random
+        return other
 
     def fault_is_over(self) -> None:
         """Note that from here on the stream has to go on."""
@@ -184,7 +210,7 @@ class World:
                 break
             if seen > last:
                 last, since = seen, time.monotonic()
-            self._revive()
+            self.revive()
             time.sleep(SAMPLE_SECONDS)
         else:
             self.history.group = self._described()
@@ -195,11 +221,18 @@ class World:
         self.history.committed = self._committed() or {}
         verdicts, letters = self._read(self.output, dead=False), self._read(self.letters, dead=True)
         # A letter without its original names the message by its source alone.
+        self.history.expired = {
+            one.number for one in self.history.sent if self._is_expired(one.partition, one.offset)
+        }
         numbers = {(one.partition, one.offset): one.number for one in self.history.sent}
-        self.history.results = verdicts + [
-            one._replace(number=numbers.get(one.source, -1)) if one.number < 0 else one
-            for one in letters
-        ]
+        self.history.results = (
+            self._earlier
+            + verdicts
+            + [
+                one._replace(number=numbers.get(one.source, -1)) if one.number < 0 else one
+                for one in letters
+            ]
+        )
         self.history.visible = self._now()
         return self.history
 
@@ -210,18 +243,18 @@ class World:
             self._watcher.join()
         for worker in list(self.workers):
             self.end_worker(worker, signal.SIGKILL)
-        for future in self._admin.delete_topics([self.input, self.output, self.letters]).values():
-            future.exception(ANSWER_SECONDS)
+        with contextlib.suppress(KafkaException):
+            self.admin.delete([self.input, self.output, self.letters])
         # Kafka's clients end here, by name, and not whenever the garbage collector comes by.
         self._offsets.close()
-        del self._admin
+        del self.admin
         self._sender.close()
 
     def logs(self) -> list[Path]:
         """The workers' logs."""
-        return [self._keeper.log_dir / f"{self.group}-{n}.log" for n in range(1, self._started + 1)]
+        return list(self._logs)
 
-    def _revive(self) -> None:
+    def revive(self) -> None:
         """Restart workers that ended by themselves, as the kubelet does."""
         for worker in list(self.workers):
             if worker.exit_code() is not None:
@@ -232,12 +265,9 @@ class World:
     def _now(self) -> float:
         return time.monotonic() - self._begun
 
-    def _create(self, topic: str, partitions: int, replicas: int) -> None:
-        config = {"min.insync.replicas": str(max(1, replicas - 1))}
-        [future] = self._admin.create_topics(
-            [NewTopic(topic, partitions, replicas, config=config)]
-        ).values()
-        future.result(ANSWER_SECONDS)
+    def _is_expired(self, partition: int, offset: int) -> bool:
+        start, to = self._expired.get(partition, (0, 0))
+        return start <= offset < to
 
     def _watch(self) -> None:
         while not self._watching.wait(SAMPLE_SECONDS):
@@ -247,7 +277,7 @@ class World:
 
     def _committed(self) -> dict[int, int] | None:
         """The group's offsets; None while no broker answers."""
-        wanted = [TopicPartition(self.input, number) for number in range(self._partitions)]
+        wanted = [TopicPartition(self.input, number) for number in range(self._sizes[self.input])]
         try:
             found = self._offsets.committed(wanted, timeout=5)
         except KafkaException:
@@ -256,7 +286,7 @@ class World:
 
     def _described(self) -> list[str]:
         """Return what the broker says of the group: a line a member."""
-        [future] = self._admin.describe_consumer_groups([self.group]).values()
+        [future] = self.admin.client.describe_consumer_groups([self.group]).values()
         try:
             group = future.result(ANSWER_SECONDS)
         except KafkaException as error:
@@ -283,6 +313,7 @@ class World:
         whole = Consumer(options | {"isolation.level": "read_uncommitted"})
         reader = Consumer(options | {"isolation.level": "read_committed"})
         found: list[Result] = []
+        base = self._generations[topic] << 40  # behind all of what was read of it before
         try:
             known = whole.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].partitions
             partitions = [TopicPartition(topic, number, 0) for number in known]
@@ -303,7 +334,7 @@ class World:
             while left:
                 for message in reader.consume(1000, 0.2):
                     if message.error() is None:
-                        found.append(_result(message, dead=dead))
+                        found.append(_result(message, dead=dead, base=base))
                     elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                         left.discard(message.partition())
         finally:
@@ -312,84 +343,11 @@ class World:
         return found
 
 
-class Sender(threading.Thread):
-    """Sends numbered messages at a rate, and keeps those that the broker acknowledged."""
-
-    def __init__(self, servers: str, topic: str, random: Random) -> None:
-        super().__init__(daemon=True)
-        self._producer = Producer(
-            {
-                "bootstrap.servers": servers,
-                "enable.idempotence": True,
-                "delivery.timeout.ms": 300_000,
-                "message.max.bytes": 4_000_000,
-                "linger.ms": 5,
-                "log_level": 0,
-            }
-        )
-        self._topic, self._random = topic, Random(random.random())  # noqa: S311 - a seeded run
-        self._acknowledged: list[Sent] = []
-        self._count, self._rate, self._poison = 0, 0.0, 0.0
-        self._stopped = False
-
-    def begin(self, count: int, rate: float, poison: float) -> None:
-        """Send `count` messages at `rate` a second, a share of them hostile."""
-        self._count, self._rate, self._poison = count, rate, poison
-        self.start()
-
-    def run(self) -> None:
-        begun = time.monotonic()
-        for number in range(self._count):
-            if self._stopped:
-                return
-            early = number / self._rate - (time.monotonic() - begun)
-            if early > 0.01:
-                self._producer.poll(early)
-            self._send(number)
-
-    def finish(self) -> list[Sent]:
-        """Wait for the last acknowledgement; return what was acknowledged."""
-        self.join()
-        self._producer.flush(300)
-        return self._acknowledged
-
-    def close(self) -> None:
-        """End the client; what it has not sent is given up."""
-        self._stopped = True
-        if self.ident is not None:
-            self.join()
-        self._producer.purge()
-        self._producer.flush(5)
-        del self._producer
-
-    def _send(self, number: int) -> None:
-        key = f"key-{number % KEYS}".encode() if number % 11 else None
-        if self._random.random() < self._poison:
-            value, headers = payload(self._random)
-        else:
-            body = f"comment {number}: lovely paper, you stupid idiot {self._random.random()}"
-            value, headers = json.dumps({"id": number, "body": body}).encode(), []
-
-        def acknowledged(error: KafkaError | None, message: Message) -> None:
-            if error is None:
-                partition, offset = message.partition(), message.offset()
-                self._acknowledged.append(Sent(number, partition, offset, key, value))
-
-        self._producer.produce(
-            self._topic,
-            value,
-            key,
-            headers=[*headers, ("number", str(number).encode())],
-            on_delivery=acknowledged,
-        )
-        self._producer.poll(0)
-
-
 def _numbers(assignment: MemberAssignment | None) -> list[int] | None:
     return assignment and sorted(one.partition for one in assignment.topic_partitions)
 
 
-def _result(message: Message, *, dead: bool) -> Result:
+def _result(message: Message, *, dead: bool, base: int) -> Result:
     headers = dict(message.headers() or [])
     source = (-1, -1)
     if dead:
@@ -402,7 +360,7 @@ def _result(message: Message, *, dead: bool) -> Result:
         number=int(headers.get("number", -1)),
         dead=dead,
         partition=message.partition(),
-        offset=message.offset(),
+        offset=base + message.offset(),
         key=message.key(),
         value=message.value() if dead else None,
         source=source,

@@ -56,6 +56,15 @@ def test_a_lost_message() -> None:
     assert broken(history) == ["lost", "stalled"]
 
 
+def test_a_message_that_retention_deleted_unread_is_counted_and_not_lost() -> None:
+    history = well("AtLeastOnce")
+    del history.results[2]
+    history.expired = {0, 2}
+    found = check(history)
+    assert (found.lost, found.expired, found.ahead) == (0, 1, 0)
+    assert broken(history) == []
+
+
 def test_an_offset_committed_ahead_of_its_result() -> None:
     history = well("AtLeastOnce")
     del history.results[2]

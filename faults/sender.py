@@ -1,0 +1,88 @@
+"""Who sends the load: numbered messages at a rate, and which of them the broker acknowledged."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from random import Random
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from faults.history import Sent
+from faults.poison import payload
+
+KEYS = 29
+
+
+class Sender(threading.Thread):
+    """Sends numbered messages at a rate, and keeps those that the broker acknowledged."""
+
+    def __init__(self, servers: str, topic: str, random: Random) -> None:
+        super().__init__(daemon=True)
+        self._producer = Producer(
+            {
+                "bootstrap.servers": servers,
+                "enable.idempotence": True,
+                "delivery.timeout.ms": 300_000,
+                "message.max.bytes": 4_000_000,
+                "linger.ms": 5,
+                "log_level": 0,
+            }
+        )
+        self._topic, self._random = topic, Random(random.random())  # noqa: S311 - a seeded run
+        self._acknowledged: list[Sent] = []
+        self._count, self._rate, self._poison = 0, 0.0, 0.0
+        self._stopped = False
+
+    def begin(self, count: int, rate: float, poison: float) -> None:
+        """Send `count` messages at `rate` a second, a share of them hostile."""
+        self._count, self._rate, self._poison = count, rate, poison
+        self.start()
+
+    def run(self) -> None:
+        begun = time.monotonic()
+        for number in range(self._count):
+            if self._stopped:
+                return
+            early = number / self._rate - (time.monotonic() - begun)
+            if early > 0.01:
+                self._producer.poll(early)
+            self._send(number)
+
+    def finish(self) -> list[Sent]:
+        """Wait for the last acknowledgement; return what was acknowledged."""
+        self.join()
+        self._producer.flush(300)
+        return self._acknowledged
+
+    def close(self) -> None:
+        """End the client; what it has not sent is given up."""
+        self._stopped = True
+        if self.ident is not None:
+            self.join()
+        self._producer.purge()
+        self._producer.flush(5)
+        del self._producer
+
+    def _send(self, number: int) -> None:
+        key = f"key-{number % KEYS}".encode() if number % 11 else None
+        if self._random.random() < self._poison:
+            value, headers = payload(self._random)
+        else:
+            body = f"comment {number}: lovely paper, you stupid idiot {self._random.random()}"
+            value, headers = json.dumps({"id": number, "body": body}).encode(), []
+
+        def acknowledged(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                partition, offset = message.partition(), message.offset()
+                self._acknowledged.append(Sent(number, partition, offset, key, value))
+
+        self._producer.produce(
+            self._topic,
+            value,
+            key,
+            headers=[*headers, ("number", str(number).encode())],
+            on_delivery=acknowledged,
+        )
+        self._producer.poll(0)

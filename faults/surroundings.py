@@ -1,0 +1,159 @@
+"""The faults of what a stream lives on: permissions, topics, disks, memory, policies."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+from confluent_kafka.admin import AclOperation, ResourceType
+
+from faults.scenarios import replace_worker, scenario, some_broker
+from faults.world import PARTITIONS, World
+from textmod_dev.processes import wait_until
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+# --- permissions ----------------------------------------------------------------------------------
+
+
+@scenario("acl-input", kind="topic")
+def acl_input(world: World) -> None:
+    """Take the right to read the input, and give it back."""
+    _revoke(world, ResourceType.TOPIC, world.input, AclOperation.READ)
+
+
+@scenario("acl-output", poison=0.02, kind="topic")
+def acl_output(world: World) -> None:
+    """Take the right to write verdicts, then the one to write dead letters, and give them back."""
+    _revoke(world, ResourceType.TOPIC, world.output, AclOperation.WRITE)
+    _revoke(world, ResourceType.TOPIC, world.letters, AclOperation.WRITE)
+
+
+@scenario("acl-group", kind="topic")
+def acl_group(world: World) -> None:
+    """Take the right to be a member of the group, and give it back."""
+    _revoke(world, ResourceType.GROUP, world.group, AclOperation.READ)
+
+
+def _revoke(world: World, kind: ResourceType, name: str, operation: AclOperation) -> None:
+    world.pause(0.5, 1)
+    world.admin.deny(kind, name, operation)
+    world.pause(5, 12)
+    world.admin.allow(kind, name)
+    world.pause(0.5, 1)
+    world.revive()
+
+
+# --- topics ---------------------------------------------------------------------------------------
+
+
+@scenario("results-made-again", poison=0.02)
+def results_made_again(world: World) -> None:
+    """Delete the topics of the results while nobody may write them, and make them again."""
+    for topic, partitions in ((world.output, PARTITIONS), (world.letters, 1)):
+        world.pause(0.5, 1)
+        world.admin.deny(ResourceType.TOPIC, topic, AclOperation.WRITE)
+        world.pause(3, 5)
+        world.make_again(topic, partitions)
+        world.admin.allow(ResourceType.TOPIC, topic)
+        world.pause(1, 2)
+        world.revive()
+
+
+@scenario("retention")
+def retention(world: World) -> None:
+    """Delete messages that nobody has read, while no worker runs."""
+    world.pause(1, 2)
+    for worker in list(world.workers):
+        world.end_worker(worker, world.random.choice([signal.SIGTERM, signal.SIGKILL]))
+    world.pause(2, 4)
+    world.expire_unread()
+    for _ in range(2):
+        world.start_worker()
+
+
+# --- machines -------------------------------------------------------------------------------------
+
+
+@scenario("broker-disk-full", brokers=3, kind="broker")
+def broker_disk_full(world: World) -> None:
+    """Let a broker write nothing more to its disk, which ends it, and start it with room again."""
+    number = some_broker(world)
+    world.pause(0.5, 2)
+    pid = world.brokers.pid(number)
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, hard))
+    with contextlib.suppress(Exception):  # a follower may have nothing to write for longer
+        wait_until(lambda: not _runs(pid), "the broker ended", timeout=20)
+    world.brokers.stop_broker(number, kill=True)
+    world.pause(0.5, 3)
+    world.brokers.start_broker(number)
+    world.brokers.wait()
+
+
+@scenario("worker-out-of-memory", kind="worker")
+def worker_out_of_memory(world: World) -> None:
+    """Refuse a worker any more memory for a while; whatever of it ends is started again."""
+    for _ in range(2):
+        world.pause(0.5, 2)
+        worker = world.random.choice(world.workers)
+        with contextlib.suppress(OSError):  # it has ended
+            _, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
+            size = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0]) * PAGE
+            resource.prlimit(worker.pid, resource.RLIMIT_AS, (size, hard))
+            world.pause(4, 8)
+            resource.prlimit(worker.pid, resource.RLIMIT_AS, (hard, hard))
+        world.revive()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+# --- policies -------------------------------------------------------------------------------------
+
+
+@scenario("policies-changed", policies=True)
+def policies_changed(world: World) -> None:
+    """Change the policies again and again, once to nonsense, while workers are rolled."""
+    for turn in range(5):
+        world.pause(0.5, 2)
+        text = "{" if turn == 2 else policies(world.random.uniform(0.1, 0.9))
+        write_policies(world, text)
+        replace_worker(world, signal.SIGTERM if turn % 2 else signal.SIGKILL)
+        if turn == 2:
+            write_policies(world, policies(0.5))
+
+
+def policies(at_least: float) -> str:
+    """Return a solved policy set with one threshold."""
+    rules = [{"action": "Remove", "hold": False, "atLeast": at_least, "budgetPerDay": None}]
+    policy = {
+        "name": "rude", "label": None, "mode": "Enforce", "otherwise": "Allow", "rules": rules
+    }  # fmt: skip
+    rest = {
+        "model": None,
+        "policies": [policy],
+        "explanation": {"maxSpans": 0, "actions": []},
+    }
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    version = f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+    return json.dumps({"version": version, **rest})
+
+
+def write_policies(world: World, text: str) -> None:
+    """Replace the policies' file at once, as a kubelet does."""
+    fresh = world.policies.with_suffix(f".{time.monotonic_ns()}")
+    fresh.write_text(text)
+    fresh.replace(world.policies)

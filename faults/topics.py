@@ -1,0 +1,98 @@
+"""What an administrator does to topics and permissions, repeated while brokers are away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
+
+ANSWER_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
+EVERYBODY = "User:*"
+ALLOW, DENY = AclPermissionType.ALLOW, AclPermissionType.DENY
+
+
+class Admin:
+    """The administrator of one cluster. May be used from several threads."""
+
+    def __init__(self, servers: str) -> None:
+        self.client = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+
+    def create(self, topic: str, partitions: int, replicas: int) -> None:
+        """Create a topic that takes writes while all replicas but one are in sync."""
+        config = {"min.insync.replicas": str(max(1, replicas - 1))}
+        new = NewTopic(topic, partitions, replicas, config=config)
+        self._ask(lambda: self.client.create_topics([new]))
+
+    def delete(self, topics: list[str]) -> None:
+        """Delete topics."""
+        self._ask(lambda: self.client.delete_topics(topics))
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Add partitions."""
+        self._ask(lambda: self.client.create_partitions([NewPartitions(topic, partitions)]))
+
+    def configure(self, topic: str, name: str, value: str | None) -> None:
+        """Set one option of a topic; None goes back to the broker's."""
+        how = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+        entry = ConfigEntry(name, value or "", incremental_operation=how)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        self._ask(lambda: self.client.incremental_alter_configs([resource]))
+
+    def expire(self, topic: str, starts: Mapping[int, int]) -> None:
+        """Delete what stands before an offset, as retention does."""
+        before = [TopicPartition(topic, number, start) for number, start in starts.items()]
+        self._ask(lambda: self.client.delete_records(before))
+
+    def deny(self, kind: ResourceType, name: str, operation: AclOperation) -> None:
+        """Take one permission on a topic or group from everybody.
+
+        A resource with any rule is open to nobody else, so all that is not denied is allowed.
+        """
+        rules = [_rule(kind, name, AclOperation.ALL, ALLOW), _rule(kind, name, operation, DENY)]
+        self._ask(lambda: self.client.create_acls(rules))
+
+    def allow(self, kind: ResourceType, name: str) -> None:
+        """Give everybody everything back."""
+        literal, everything = ResourcePatternType.LITERAL, AclOperation.ANY
+        rules = AclBindingFilter(kind, name, literal, None, None, everything, AclPermissionType.ANY)
+        self._ask(lambda: self.client.delete_acls([rules]))
+
+    def _ask(self, send: Callable[[], Mapping[Any, Future[Any]]]) -> None:
+        """Send a request until the brokers carry it out."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                for future in send().values():
+                    future.result(ANSWER_SECONDS)
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
+
+
+def _rule(
+    kind: ResourceType, name: str, operation: AclOperation, permission: AclPermissionType
+) -> AclBinding:
+    return AclBinding(
+        kind, name, ResourcePatternType.LITERAL, EVERYBODY, "*", operation, permission
+    )
