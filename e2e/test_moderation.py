@@ -14,6 +14,7 @@ from typing import Any
 
 import installation
 import pytest
+import review
 from confluent_kafka.admin import AdminClient
 from figures import Figures
 from installation import DEPLOYMENT, NAMESPACE, RELEASE, Images
@@ -21,6 +22,7 @@ from moderation import Moderation, finished, wait_for
 
 from textmod_dev.demo_stream import LiveReader
 from textmod_dev.kind.cluster import KindCluster
+from textmod_dev.kind.engine import Engine
 from textmod_dev.kubectl import Kubectl
 from textmod_dev.processes import ProcessKeeper
 
@@ -153,6 +155,71 @@ def test_it_scales_down_again(science: Moderation, figures: Figures) -> None:
     wait_for(lambda: science.field(".spec.replicas") == "1", "one replica", 240)
     wait_for(lambda: science.field(".status.replicas") == "1", "one pod", 60)
     figures.set("scaling", "seconds from the last comment to one replica", time.monotonic() - began)
+
+
+def test_a_changed_policy_reaches_a_running_stream(
+    science: Moderation, keeper: ProcessKeeper, comments: Path, figures: Figures
+) -> None:
+    def policies(at_least: float) -> dict[str, Any]:
+        rule = {"action": "Review", "hold": True, "atLeast": at_least}
+        return {"policies": [{"name": "off-topic", "rules": [rule]}]}
+
+    def in_force() -> bool:
+        version = science.field(".status.policyVersion")
+        newest = review.newest_policy_version(science.bootstrap_servers, science.topics.output)
+        return version != before and newest == version
+
+    before = ""
+    producer = science.send(keeper, comments, 10 * COMMENTS, RATE)
+    science.patch(policies(0.9))
+    wait_for(in_force, "verdicts by the first policies", 120)
+    before = science.field(".status.policyVersion")
+    pods = science.field(".items[*].metadata.uid", "pods")
+    with figures.timed("policy changed, until every verdict is by it"):
+        science.patch(policies(0.2))
+        wait_for(in_force, "verdicts by the changed policies", 60)
+    assert science.field(".items[*].metadata.uid", "pods") == pods
+    assert not finished(producer)
+    keeper.stop(producer)
+    assert science.wait_answered().lost == 0
+
+
+def test_people_review(
+    science: Moderation,
+    cluster: KindCluster,
+    engine: Engine,
+    keeper: ProcessKeeper,
+    comments: Path,
+    figures: Figures,
+) -> None:
+    review.add_volume(engine, cluster)
+    topics = {role: {"replicationFactor": 1} for role in ("review", "feedback")}
+    storage = {"storage": {"storageClassName": review.STORAGE_CLASS}}
+    with figures.timed("review switched on, until its console serves"):
+        science.patch({"review": {"sample": 1, "topics": topics, "console": storage}})
+        science.ask("wait", "--for=condition=ReviewReady", "tm/science", "--timeout=120s")
+    science.wait_ready()
+    science.send(keeper, comments, 1, 1)
+    rita = review.token(science, "rita", "textmoderation-reviewer")
+    anna = review.token(science, "anna", "textmoderation-auditor")
+    card: dict[str, Any] = {}
+    with review.console(science, keeper) as ask:
+
+        def dealt() -> bool:
+            status, found = ask("/api/next", rita, None)
+            card.update(found if status == 200 else {})
+            return bool(card)
+
+        wait_for(dealt, "a card", 60)
+        assert ask("/api/next", anna, None)[0] == 403
+        path = f"/api/items/{card['item']}/decision"
+        answer = {"decision": "Remove", "version": card["version"]}
+        assert ask(path, rita, answer)[0] == 200
+    servers, feedback = science.bootstrap_servers, "science-feedback"
+    wait_for(lambda: review.decisions(servers, feedback), "the decision", 30)
+    (decision,) = review.decisions(servers, feedback)
+    assert (decision["item"], decision["decision"]) == (card["item"], "Remove")
+    assert decision["actor"] == "system:serviceaccount:science:rita"
 
 
 def test_on_seldon(

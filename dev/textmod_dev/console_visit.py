@@ -31,7 +31,9 @@ PERSON, SIMULATED = "you", "simulated-reviewer"
 ROLES = {PERSON: ("lead", "auditor"), SIMULATED: ("reviewer",)}
 TOKEN_HOURS = 12
 TEXTS_PER_SECOND = 20
-DECISIONS_PER_SECOND = 5
+DECISIONS_PER_SECOND = 15
+REVIEW = {"sample": 0.5, "minimumLabels": 20}
+"""Far more of the texts, and fewer labels, than anybody would ask for who has a week."""
 MISTAKES = 0.05
 
 
@@ -124,6 +126,7 @@ def _apply(kubectl: Kubectl, cluster: Running, progress: Progress) -> None:
     if not (there and "review" in json.loads(there)["spec"]):
         manifest: dict[str, Any] = yaml.safe_load((repository_root() / EXAMPLE).read_text())
         manifest["spec"]["kafka"]["bootstrapServers"] = cluster.bootstrap_servers
+        manifest["spec"]["review"] |= REVIEW
         progress.step(f"kubectl apply -f {EXAMPLE}")
         kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     progress.step("Waiting until it is Ready and its console too")

@@ -353,10 +353,13 @@ def test_the_monitors_find_what_they_look_for(helm4: Helm) -> None:
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     assert endpoint["honorLabels"] is True
-    (pods,) = of_kind(objects, "PodMonitor")
-    assert pods["spec"]["namespaceSelector"] == {"matchNames": ["reddit", "forum"]}
-    (label,) = pods["spec"]["selector"]["matchExpressions"]
-    assert label["key"] == naming.NAME_LABEL
+    monitors = of_kind(objects, "PodMonitor")
+    labels = []
+    for pods in monitors:
+        assert pods["spec"]["namespaceSelector"] == {"matchNames": ["reddit", "forum"]}
+        (label,) = pods["spec"]["selector"]["matchExpressions"]
+        labels.append(label["key"])
+    assert labels == [naming.NAME_LABEL, naming.CONSOLE_LABEL]
 
 
 def test_every_rendered_alert_has_its_runbook(helm4: Helm) -> None:

@@ -26,11 +26,17 @@ NEVER_REQUESTED = {
     Permission("textmoderation.dev", "textmoderations/finalizers", "update"),
     # By a standby, which answers the HPA from the status (tests/chart has two replicas).
     Permission("textmoderation.dev", "textmoderations", "get"),
+    # Asked for with the patch of the consoles' binding, and no request of its own.
+    Permission("rbac.authorization.k8s.io", "clusterroles", "bind"),
 }
 ON_CONFLICT = {
     # What is applied or deleted is read again only if it changed meanwhile.
     Permission("apps", "deployments", "get"),
     Permission("", "services", "get"),
+    Permission("", "serviceaccounts", "get"),
+    Permission("apps", "statefulsets", "get"),
+    Permission("networking.k8s.io", "ingresses", "get"),
+    Permission("networking.k8s.io", "networkpolicies", "get"),
     Permission("policy", "poddisruptionbudgets", "get"),
     Permission("autoscaling", "horizontalpodautoscalers", "get"),
     Permission("keda.sh", "scaledobjects", "get"),
@@ -53,7 +59,9 @@ def exercised(
     deleted = {"topics": {"deletionPolicy": "Delete"}}
     rule = {"action": "Review", "atLeast": 0.5}
     policies = {"policies": [{"name": "off-topic", "rules": [rule]}]}
-    ready({**deleted, **policies, "serving": {"platform": "Deployment"}})
+    host = {"ingress": {"host": "review.example.com"}}
+    review = {"review": {"console": {"image": "nowhere/console:1", **host}}}
+    ready({**deleted, **policies, **review, "serving": {"platform": "Deployment"}})
     wait_for(lambda: condition(kubectl, "PoliciesReady").get("status") == "True", 30, "in force")
     for kind, path, value in (
         ("deployment", "/spec/replicas", 2),
@@ -62,6 +70,8 @@ def exercised(
         ("pdb", "/spec/maxUnavailable", 2),
     ):
         edit_and_see_it_undone(kubectl, kind, path, value, wait_for)
+    kinds = "statefulset,ingress,networkpolicy,serviceaccount,service"
+    assert not gone(kubectl, "statefulset,ingress,networkpolicy", "science-console")
 
     kubectl("create", "secret", "generic", "login", "--from-literal=username=sally")
     sasl = {"kafka": {"sasl": {"mechanism": "PLAIN", "secretRef": {"name": "login"}}}}
@@ -77,6 +87,7 @@ def exercised(
     edit_and_see_it_undone(kubectl, "sdep", "/spec/predictors/0/replicas", 3, wait_for)
     wait_for(lambda: gone(kubectl, "deployment,service,hpa,pdb"), 60, "the others are pruned")
     wait_for(lambda: gone(kubectl, "configmap", "science-policies"), 60, "so are the policies")
+    wait_for(lambda: gone(kubectl, kinds, "science-console"), 60, "and the console")
 
     # Idle, scaled to zero by the operator itself, on another platform and without KEDA.
     zero = {"minReplicas": 0, "lag": {"maxSecondsBehind": 30}}
