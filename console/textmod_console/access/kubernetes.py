@@ -1,7 +1,7 @@
 """The door to the API server: who owns a token, and whether a user may do something.
 
 Two requests, `TokenReview` and `SubjectAccessReview`; the service account needs no other rights
-than to create them (the ClusterRole `system:auth-delegator`).
+than to create them (the chart's ClusterRole `textmoderation-console`).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ApiServer:
         if response.status_code not in {200, 201}:
             message = (
                 f"the API server answered {response.status_code} to {review['kind']}: "
-                "the console's service account needs the ClusterRole system:auth-delegator"
+                "bind the console's service account to the ClusterRole textmoderation-console"
                 if response.status_code == 403
                 else f"the API server answered {response.status_code} to {review['kind']}"
             )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +51,8 @@ class Entry:
 
     way: Way
     permissions: Permissions
+    close: Callable[[], None] = lambda: None
+    """Ends the connections to whom is asked."""
 
 
 def entry(settings: Settings) -> Entry:
@@ -63,14 +66,14 @@ def entry(settings: Settings) -> Entry:
     server = kubernetes.connect(settings.console_kubeconfig)
     permissions = RbacPermissions(server, settings.object_namespace, settings.object_name)
     if settings.console_authentication == "Token":
-        return Entry(ByToken(server), permissions)
+        return Entry(ByToken(server), permissions, server.close)
     secret = settings.console_proxy_secret
     way = ByProxy(
         "" if secret is None else secret.get_secret_value(),
         settings.console_proxy_user_header,
         settings.console_proxy_groups_header,
     )
-    return Entry(way, permissions)
+    return Entry(way, permissions, server.close)
 
 
 def create_app(
@@ -102,9 +105,19 @@ def create_app(
     pages = sorted(PAGES, key=lambda page: -len(page.path))
     routes = [Route(page.path, _endpoint(gate, page), methods=[page.method]) for page in pages]
     routes.append(Route("/static/{name}", static, methods=["GET"]))
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _unknown(gate)})
+    handlers = {HTTPException: _unknown(gate)}
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=_closing(way.close))
     app.add_middleware(SafeHeaders)
     return app
+
+
+def _closing(close: Callable[[], None]) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        close()
+
+    return lifespan
 
 
 def _endpoint(gate: Gate, page: Page) -> Callable[[Request], Awaitable[Response]]:
