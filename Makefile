@@ -147,6 +147,10 @@ bench-quality: setup ## precision and recall in simulated months of known truth 
 bench-training: setup ## a training by the number of rows, up to 200,000 (RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.training --json $(if $(filter 1,$(RECORD)),bench/results,.state)/training.json
 
+bench-console: setup ## kills of console, database and brokers; a million items on both databases (an hour; needs Postgres)
+	$(BIN)/python -m bench.console.kills
+	$(BIN)/python -m bench.console.speed
+
 bench-operator: setup ## 10, 100 and 1,000 objects, and 100 wide ones on three brokers (half an hour)
 	$(BIN)/python bench/operator/run.py
 

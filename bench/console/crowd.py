@@ -67,6 +67,7 @@ class Crowd:
 
     def _work(self, name: str, luck: random.Random) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        self._stopping.wait(luck.uniform(0, self._pace))  # nobody begins on a signal
         while not self._stopping.is_set() and not self.done():
             try:
                 if not self._one(connection, name, luck):

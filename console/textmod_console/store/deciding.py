@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version as installed_version
 from typing import Any, Final
 
@@ -141,6 +142,7 @@ def _decision(
     )
 
 
+@cache
 def tool() -> Tool:
     """Return what this program calls itself in a decision."""
     return Tool(name=TOOL, version=installed_version("textmoderation"))
