@@ -79,8 +79,11 @@ class Tool(_Event):
     version: str
 
 
-class ReviewRequested(_Event):
-    """`review.requested.v1`: a text that somebody should look at."""
+class ReviewRequested(_Event, extra="allow"):
+    """`review.requested.v1`: a text that somebody should look at.
+
+    What a newer version adds is kept with it.
+    """
 
     item: Name = Field(max_length=1024)
     text: str

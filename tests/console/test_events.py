@@ -37,6 +37,7 @@ def test_unknown_fields_and_types_are_passed_over() -> None:
     found = events.parse(events.REVIEW_REQUESTED, json.dumps(newer).encode())
     assert isinstance(found, events.ReviewRequested)
     assert found.reasons[0].kind == "Drift"
+    assert json.loads(found.value())["colour"] == "blue"  # kept, for a version that knows it
     assert events.parse("dev.textmoderation.decision.v2", b"{}") is None
 
 
