@@ -178,6 +178,8 @@ class Judge:
         requests = {} if self._review is None else self._review.of_batch(judged, now)
         rows, rulings, failures = judged.scores, judged.rulings, judged.failures
         records: list[Record] = []
+        waiting = iter(requests)  # few of a batch, so that a message costs one comparison
+        upcoming = next(waiting, len(rows))
         requested = place = 0
         for message, one, where in zip(
             judged.messages, judged.decoded, judged.sources, strict=True
@@ -186,6 +188,10 @@ class Judge:
                 records.append(self._without_verdict(message, one, where, shared))
                 continue
             after = place + len(one.texts)
+            own: list[Record] = []
+            while upcoming < after:
+                own.append(requests[upcoming])
+                upcoming = next(waiting, len(rows))
             score = rows[place:after]
             ruled = rulings[place:after] if rulings else ()
             errors = _errors_of(failures, place, after) if failures else None
@@ -208,10 +214,8 @@ class Judge:
                     ruled,
                 )
             )
-            if requests:
-                own = [requests[at] for at in range(place, after) if at in requests]
-                requested += len(own)
-                records += own
+            records += own
+            requested += len(own)
             place = after
         first = scores if scores.ndim == 1 else scores[:, 0]
         return Batch(records, offsets, first[~np.isnan(first)], requests=requested)

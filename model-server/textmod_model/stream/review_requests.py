@@ -70,7 +70,7 @@ class ReviewRequests:
         self._failed = False
 
     def of_batch(self, judged: Judged, now: float) -> dict[int, Record]:
-        """Return the requests by the places of their texts; `now` in epoch seconds."""
+        """Return the requests by the places of their texts, in order; `now` in epoch seconds."""
         items, owners = _items(judged)
         chosen = select(judged.rulings, self._sample.chosen(items), self._sample.share)
         for place in judged.failures:
