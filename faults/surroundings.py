@@ -121,6 +121,26 @@ def _runs(pid: int) -> bool:
     return state != "Z"
 
 
+# --- models ---------------------------------------------------------------------------------------
+
+
+@scenario("model-rolled", kind="worker")
+def model_rolled(world: World) -> None:
+    """Roll out another threshold, a model that is not the one asked for, and back."""
+    for threshold in ("0.9", None):
+        world.pause(0.5, 2)
+        world.roll_out("TEXTMOD_MODEL_THRESHOLD", threshold)
+        for old in list(world.workers):
+            world.start_worker()
+            world.pause(1, 3)
+            world.end_worker(old, signal.SIGTERM)
+        world.roll_out("TEXTMOD_MODEL_DIGEST", f"sha256:{'0' * 64}")
+        wrong = world.start_worker()
+        wait_until(lambda: wrong.exit_code() is not None, "the wrong model ended", timeout=60)  # noqa: B023
+        world.roll_out("TEXTMOD_MODEL_DIGEST", None)
+        world.end_worker(wrong, signal.SIGKILL)
+
+
 # --- policies -------------------------------------------------------------------------------------
 
 

@@ -131,10 +131,8 @@ class World:
 
     def end_worker(self, worker: ManagedProcess, number: signal.Signals) -> None:
         """End a worker by a signal; one that another fault ended meanwhile is left alone."""
-        with self._changing_workers:
-            if worker not in self.workers:
-                return
-            self.workers.remove(worker)
+        if not self._take(worker):
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker.pid, number)
         grace = 0 if number is signal.SIGKILL else 30
@@ -257,10 +255,23 @@ class World:
     def revive(self) -> None:
         """Restart workers that ended by themselves, as the kubelet does."""
         for worker in list(self.workers):
-            if worker.exit_code() is not None:
-                self.workers.remove(worker)
+            if worker.exit_code() is not None and self._take(worker):
                 self._keeper.stop(worker)
                 self.start_worker()
+
+    def roll_out(self, setting: str, value: str | None) -> None:
+        """Give workers that start from now on another setting; None takes it away."""
+        self._environment.pop(setting, None)
+        if value is not None:
+            self._environment[setting] = value
+
+    def _take(self, worker: ManagedProcess) -> bool:
+        """Remove a worker from those that run; False if another fault has done so."""
+        with self._changing_workers:
+            if worker not in self.workers:
+                return False
+            self.workers.remove(worker)
+            return True
 
     def _now(self) -> float:
         return time.monotonic() - self._begun

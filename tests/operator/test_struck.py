@@ -79,7 +79,7 @@ def requests_of(name: str) -> int:
     return strike.sent
 
 
-@pytest.mark.parametrize("how", ["killed", "away", "lost"])
+@pytest.mark.parametrize("how", ["killed", "away", "lost", "half"])
 @pytest.mark.parametrize("name", CHANGES)
 def test_wherever_a_process_is_struck_the_next_passes_end_in_the_same_state(
     name: str, how: str

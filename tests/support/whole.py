@@ -47,7 +47,8 @@ class Strike:
 
     Args:
         how: "killed" before it is sent; "away": it is not carried out, and nobody answers; "lost":
-            it is carried out, and its answer never comes.
+            it is carried out, and its answer never comes; "half": a request for several topics is
+            carried out for the first alone, and of the others nothing is known.
         at: the number of the request, from 1; 0: none.
     """
 
@@ -102,6 +103,8 @@ class _StruckAdmin:
     def __getattr__(self, request: str) -> Any:
         def send(*asked: Any, **options: Any) -> Any:
             how = self._kafka.strike.next()
+            if how == "half" and isinstance(asked[0], list):
+                return self._half(request, asked[0], options)
             self._kafka.down = how == "away"
             try:
                 answers: Mapping[Any, Future[Any]] = getattr(self._admin, request)(
@@ -112,6 +115,10 @@ class _StruckAdmin:
             return dict.fromkeys(answers, _unanswered()) if how == "lost" else answers
 
         return send
+
+    def _half(self, request: str, asked: list[Any], options: dict[str, Any]) -> dict[Any, Any]:
+        answers: dict[Any, Any] = getattr(self._admin, request)(asked[:1], **options)
+        return answers | {getattr(one, "topic", one): _unanswered() for one in asked[1:]}
 
 
 def _unanswered() -> Future[Any]:
