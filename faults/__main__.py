@@ -50,7 +50,10 @@ SESSION = {
     "group.consumer.session.timeout.ms": "6000",
     "group.consumer.min.heartbeat.interval.ms": "500",
     "group.consumer.heartbeat.interval.ms": "1000",
-    # Everybody may do everything that no rule is about: scenarios add some.
+}
+RULES = {
+    # Everybody may do everything that no rule is about: scenarios add some. Of one broker alone:
+    # several would need users of their own to elect a controller.
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
 }
@@ -97,9 +100,10 @@ def _runs(
 
 @contextlib.contextmanager
 def _brokers(folder: Path, count: int) -> Iterator[tuple[KafkaBroker, Network]]:
+    properties = SESSION | RULES if count == 1 else SESSION
     with (
         Network(count, Random(0)) as network,  # noqa: S311 - nothing secret
-        KafkaBroker(folder, brokers=count, properties=SESSION, behind=network.ports) as brokers,
+        KafkaBroker(folder, brokers=count, properties=properties, behind=network.ports) as brokers,
     ):
         network.connect(brokers.own_ports)
         yield brokers, network

@@ -6,16 +6,21 @@ import itertools
 import threading
 from random import Random
 
-from faults.scenarios import SCENARIOS, Fault, Scenario
+from faults.scenarios import PERMISSION, SCENARIOS, Fault, Scenario
 from faults.world import World
 
 
 def some_pairs(seed: int, count: int) -> list[Scenario]:
     """Return pairs of faults that break different things, other ones for every seed."""
     able = [one for one in SCENARIOS.values() if one.kind]
-    pairs = [pair for pair in itertools.combinations(able, 2) if pair[0].kind != pair[1].kind]
+    pairs = [pair for pair in itertools.combinations(able, 2) if _go_together(*pair)]
     random = Random(f"pairs {seed}")  # noqa: S311 - a seeded run
     return [_pair(*both) for both in random.sample(pairs, min(count, len(pairs)))]
+
+
+def _go_together(one: Scenario, other: Scenario) -> bool:
+    several = max(one.brokers, other.brokers) > 1
+    return one.kind != other.kind and not (several and PERMISSION in (one.kind, other.kind))
 
 
 def _pair(one: Scenario, other: Scenario) -> Scenario:

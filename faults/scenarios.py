@@ -36,6 +36,9 @@ class Scenario:
     """What it breaks, of a fault that may come together with another; empty: it may not."""
 
 
+PERMISSION = "permission"
+"""The kind of faults that only one broker alone can have: see `RULES` of the campaign."""
+
 SCENARIOS: dict[str, Scenario] = {}
 
 

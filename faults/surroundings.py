@@ -13,7 +13,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AclOperation, ResourceType
 
-from faults.scenarios import replace_worker, scenario, some_broker
+from faults.scenarios import PERMISSION, replace_worker, scenario, some_broker
 from faults.world import PARTITIONS, World
 from textmod_dev.processes import wait_until
 
@@ -23,20 +23,20 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 # --- permissions ----------------------------------------------------------------------------------
 
 
-@scenario("acl-input", kind="topic")
+@scenario("acl-input", kind=PERMISSION)
 def acl_input(world: World) -> None:
     """Take the right to read the input, and give it back."""
     _revoke(world, ResourceType.TOPIC, world.input, AclOperation.READ)
 
 
-@scenario("acl-output", poison=0.02, kind="topic")
+@scenario("acl-output", poison=0.02, kind=PERMISSION)
 def acl_output(world: World) -> None:
     """Take the right to write verdicts, then the one to write dead letters, and give them back."""
     _revoke(world, ResourceType.TOPIC, world.output, AclOperation.WRITE)
     _revoke(world, ResourceType.TOPIC, world.letters, AclOperation.WRITE)
 
 
-@scenario("acl-group", kind="topic")
+@scenario("acl-group", kind=PERMISSION)
 def acl_group(world: World) -> None:
     """Take the right to be a member of the group, and give it back."""
     _revoke(world, ResourceType.GROUP, world.group, AclOperation.READ)

@@ -10,7 +10,7 @@ import pytest
 
 import faults.surroundings  # noqa: F401 - registers its scenarios
 from faults.pairs import _pair, some_pairs
-from faults.scenarios import SCENARIOS, Scenario
+from faults.scenarios import PERMISSION, SCENARIOS, Scenario
 
 
 def test_a_seed_chooses_its_pairs() -> None:
@@ -24,6 +24,7 @@ def test_a_pair_breaks_two_kinds_of_things() -> None:
     for pair in some_pairs(3, 1000):
         one, other = (SCENARIOS[name] for name in pair.name.split("&"))
         assert one.kind != other.kind
+        assert pair.brokers == 1 or PERMISSION not in (one.kind, other.kind)
         assert pair.brokers == max(one.brokers, other.brokers)
         assert pair.proxied == (one.proxied or other.proxied)
 
