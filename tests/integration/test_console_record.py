@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from bench.console.crowd import Crowd
 from bench.console.stage import Console, judge, make_topics, produce, read_feedback, requests
+from textmod_console import settings
+from textmod_console.commands.erase import erase_texts
+from textmod_console.commands.rebuild import rebuild
+from textmod_console.desk import Answer
+from textmod_console.errors import RecordError
+from textmod_console.events import DECISION, REVIEW_REQUESTED
+from textmod_console.record.leader import catch_up
+from textmod_console.record.publisher import Publisher
+from textmod_console.record.reader import Reader
+from textmod_console.store import migrations, outbox, reading
+from textmod_console.store.database_desk import DatabaseDesk
+from textmod_console.store.engine import Database
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.processes import wait_until
 
@@ -67,3 +84,175 @@ def test_kills_of_console_and_broker_lose_no_decision_and_repeat_none(
         file.unlink()
     assert console.run("rebuild") == before
     assert "is whole" in console.run("verify")
+
+
+# --- reader and publisher, without a process around them ----------------------------------------
+
+
+class Record:
+    """A database beside the broker, and topics of the test's own."""
+
+    def __init__(self, servers: str, folder: Path) -> None:
+        self.names = f"review-{uuid.uuid4().hex[:8]}", f"feedback-{uuid.uuid4().hex[:8]}"
+        self.admin = AdminClient({"bootstrap.servers": servers})
+        self.settings = settings.load(
+            {
+                "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": servers,
+                "TEXTMOD_REVIEW_TOPIC": self.names[0],
+                "TEXTMOD_FEEDBACK_TOPIC": self.names[1],
+                "TEXTMOD_CONSUMER_GROUP": f"console-{self.names[1]}",
+                "TEXTMOD_CONSOLE_DATA": str(folder),
+            }
+        )
+        self.now = datetime.now(UTC)
+        self.database = Database(self.settings.database_url)
+        migrations.upgrade(self.database)
+        self.desk = DatabaseDesk(self.database, lambda: self.now)
+        self.readers: list[Reader] = []
+        for name in self.names:
+            self.make(name)
+
+    def make(self, name: str) -> None:
+        self.admin.create_topics([NewTopic(name, 1, 1)])[name].result(20)
+
+    def reader(self) -> Reader:
+        reader = Reader(self.settings, self.database)
+        self.readers.append(reader)
+        reader.assign()
+        return reader
+
+    def produce(self, *values: tuple[str, bytes | None], partition: int = 0) -> None:
+        producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap_servers})
+        for item, value in values:
+            found = [("ce_type", REVIEW_REQUESTED.encode()), ("ce_id", item.encode())]
+            producer.produce(
+                self.names[0], key=item, value=value, headers=found, partition=partition
+            )
+        assert producer.flush(20) == 0
+
+    def decisions(self) -> list[str]:
+        """Return the decision ids of the feedback topic, in order."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.settings.kafka_bootstrap_servers,
+                "group.id": "check",
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+            }
+        )
+        consumer.assign([TopicPartition(self.names[1], 0, 0)])
+        found = []
+        while (message := consumer.poll(20)) is not None and message.error() is None:
+            given = dict(message.headers())
+            if given["ce_type"] == DECISION.encode():
+                found.append(given["ce_id"].decode())
+        consumer.close()
+        return found
+
+    def close(self) -> None:
+        for reader in self.readers:
+            reader.close()
+        self.database.close()
+
+
+@pytest.fixture
+def record(kafka: KafkaBroker, tmp_path: Path) -> Iterator[Record]:
+    made = Record(kafka.bootstrap_servers, tmp_path)
+    yield made
+    made.close()
+
+
+def open_items(record: Record) -> int:
+    with record.database.read() as connection:
+        return reading.counts(connection, record.now).open
+
+
+def keep_reading(reader: Reader, condition: Callable[[], bool], what: str) -> None:
+    def read_and_look() -> bool:
+        reader.turn(0.1)
+        return condition()
+
+    wait_until(read_and_look, what, timeout=60)
+
+
+def test_a_publisher_that_died_unmarked_is_fenced_and_nothing_is_repeated(record: Record) -> None:
+    record.produce(*((one.item, one.value()) for one in requests(3)))
+    reader = record.reader()
+    catch_up(reader, lambda: False)
+    first = Publisher(record.settings, record.database)
+    made = []
+    for one in requests(3):
+        made.append(record.desk.decide(one.item, "ann", Answer("Remove"), 0).id)
+        record.now += timedelta(seconds=11)
+        if len(made) < 3:
+            assert first.turn(record.now) > 0
+    # The first died behind its write; a second begins as the leader does.
+    second = Publisher(record.settings, record.database)
+    with pytest.raises(RecordError, match="fenced"):
+        first.turn(record.now)
+    catch_up(reader, lambda: False)
+    assert second.turn(record.now) > 0
+    assert second.turn(record.now) == 0
+    assert record.decisions() == made
+    catch_up(reader, lambda: False)
+    with record.database.read() as connection:
+        assert outbox.size(connection) == 0
+
+
+def test_partitions_that_grow_are_read_and_what_retention_removed_is_erased(
+    record: Record,
+) -> None:
+    one, other, third = requests(3)
+    record.produce((one.item, one.value()), (other.item, other.value()))
+    reader = record.reader()
+    catch_up(reader, lambda: False)
+    grown = record.admin.create_partitions([NewPartitions(record.names[0], 2)])
+    grown[record.names[0]].result(20)
+    wait_until(reader.assign, "the new partition was seen", timeout=30)
+    record.produce((third.item, third.value()), partition=1)
+    keep_reading(reader, lambda: open_items(record) == 3, "it was read")
+    record.admin.delete_records([TopicPartition(record.names[0], 0, 1)])[
+        TopicPartition(record.names[0], 0, 1)
+    ].result(20)
+    wait_until(lambda: reader.erase_expired() == 1, "the first text was erased", timeout=30)
+    texts = [record.desk.card(event.item, None).text for event in (one, other, third)]
+    assert [text is None for text in texts] == [True, False, False]
+
+
+def test_erasing_an_author_outlasts_the_database(record: Record) -> None:
+    one, other = requests(2)
+    record.produce((one.item, one.value()), (other.item, other.value()))
+    reader = record.reader()
+    catch_up(reader, lambda: False)
+    assert erase_texts(record.settings, record.database, author=one.author or "", actor="ann") == 1
+    assert record.desk.card(one.item, None).text is None
+    before = rebuild(record.settings, record.database)
+    assert record.desk.card(one.item, None).text is None
+    assert record.desk.card(other.item, None).text is not None
+    assert rebuild(record.settings, record.database) == before
+
+
+def test_a_topic_that_was_made_again_is_read_from_its_beginning(record: Record) -> None:
+    record.produce(*((one.item, one.value()) for one in requests(4)))
+    reader = record.reader()
+    catch_up(reader, lambda: False)
+    record.admin.delete_topics([record.names[0]])[record.names[0]].result(20)
+    wait_until(lambda: _made(record), "the topic could be made again", timeout=60)
+    late = requests(1, first=50)[0]
+    record.produce((late.item, late.value()))
+
+    def seen() -> bool:
+        with contextlib.suppress(RecordError):
+            reader.assign()
+            reader.turn(0.1)
+        return open_items(record) == 5
+
+    wait_until(seen, "the late text was read", timeout=60)
+
+
+def _made(record: Record) -> bool:
+    try:
+        record.make(record.names[0])
+    except KafkaException:
+        return False
+    return True

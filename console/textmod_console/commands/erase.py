@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -12,6 +13,7 @@ from textmod_console.record.tombstones import write_tombstones
 from textmod_console.settings import Settings
 from textmod_console.store import auditing, projection
 from textmod_console.store.database_desk import now_utc
+from textmod_console.store.engine import Database
 from textmod_console.store.schema import items
 
 if TYPE_CHECKING:
@@ -36,21 +38,43 @@ def add(subparsers: "Subparsers") -> None:
 def _erase(arguments: argparse.Namespace, settings: Settings) -> int:
     settings.require_kafka()
     database = opening.database(settings)
-    which = (
-        items.c.author == arguments.author if arguments.author else items.c.item.in_(arguments.item)
-    )
     try:
-        with database.read() as connection:
-            query = select(items.c.item, items.c.partition).where(which, items.c.text.is_not(None))
-            found = {row.item: row.partition for row in connection.execute(query)}
-        # The topic first: killed in between, the command is given again and finds them still.
-        write_tombstones(settings, found)
-        with database.write() as connection:
-            projection.erase(connection, list(found))
-            auditing.append(
-                connection, now_utc(), actor(arguments), "erase", detail={"texts": len(found)}
-            )
+        count = erase_texts(
+            settings,
+            database,
+            author=arguments.author,
+            names=arguments.item or (),
+            actor=actor(arguments),
+        )
     finally:
         database.close()
-    sys.stderr.write(f"erased {len(found)} texts\n")
+    sys.stderr.write(f"erased {count} texts\n")
     return 0
+
+
+def erase_texts(
+    settings: Settings,
+    database: Database,
+    *,
+    author: str | None = None,
+    names: Sequence[str] = (),
+    actor: str,
+) -> int:
+    """Erase an author's texts, or else those of the named items. Returns how many.
+
+    The topic comes first: killed in between, the command is given again and finds them still.
+    """
+    which = items.c.author == author if author else items.c.item.in_(names)
+    with database.read() as connection:
+        query = select(items.c.item, items.c.partition).where(which, items.c.text.is_not(None))
+        found = {row.item: row.partition for row in connection.execute(query)}
+    write_tombstones(settings, found)
+    with database.write() as connection:
+        for batch in _batches(list(found)):
+            projection.erase(connection, batch)
+        auditing.append(connection, now_utc(), actor, "erase", detail={"texts": len(found)})
+    return len(found)
+
+
+def _batches(names: list[str], size: int = 1000) -> Iterator[list[str]]:
+    return (names[first : first + size] for first in range(0, len(names), size))

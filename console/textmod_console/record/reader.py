@@ -34,18 +34,22 @@ class Reader:
             for topic in self.roles
             for partition in kafka.partitions(self._consumer, topic)
         }
-        if found == self._at.keys():
+        added = {one for one in found if self._is_new(one)}
+        if not added and found == self._at.keys():
             return False
-        added = found - self._at.keys()
         with self._database.read() as connection:
             stored = {topic: projection.next_offsets(connection, topic) for topic in self.roles}
         starts = {one: self._start(*one, stored[one[0]].get(one[1])) for one in sorted(added)}
-        self._at = {one: self._at[one] for one in found if one in self._at} | starts
+        self._at = {one: self._at[one] for one in found - added} | starts
         with kafka.told("read the topics"):
             self._consumer.assign(
                 [kafka.TopicPartition(*one, offset) for one, offset in self._at.items()]
             )
         return True
+
+    def _is_new(self, one: tuple[str, int]) -> bool:
+        """Tell whether the partition is new, or of a topic that was made again under its name."""
+        return one not in self._at or kafka.bounds(self._consumer, *one)[1] < self._at[one]
 
     def _start(self, topic: str, partition: int, stored: int | None) -> int:
         low, high = kafka.bounds(self._consumer, topic, partition)
