@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from textmod_model import artifact, pipeline
 from textmod_model.artifact import Artifact
-from textmod_model.scoring import compiled_backend
+from textmod_model.scoring import compiled_backend, vectors
 from textmod_model.scoring.compiled import Compiled
 from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.scoring.scorer import PipelineBackend, Scorer
@@ -122,11 +122,25 @@ def test_word_vectors_are_summed_across_blocks(
     compiled: CompiledBackend, reference: PipelineBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long text's words come in several blocks, and a block has several texts."""
-    monkeypatch.setattr(compiled_backend, "_BLOCK", 7)
+    monkeypatch.setattr(vectors, "_BLOCK", 7)
     batch = [text for text, _ in sample.comments(20, seed=6)] + ["", "one", "the " * 50]
     np.testing.assert_allclose(
         compiled.score(batch), reference.score(batch), rtol=0, atol=TOLERANCE
     )
+
+
+def test_marks_of_very_many_chunks_are_counted(
+    compiled: CompiledBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marks are added four at a time, in 16 bits each, unless a text has more chunks than that."""
+    batch = ["is it? " * 33_000, "I say!"]
+    expected = compiled.score(batch)
+    monkeypatch.setattr(compiled_backend, "_MOST_MARKS", 0)
+    np.testing.assert_array_equal(compiled.score(batch), expected)
+    short = [text for text, _ in sample.comments(60, seed=7)]
+    one_by_one = compiled.score(short)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(compiled.score(short), one_by_one)
 
 
 def test_a_score_does_not_depend_on_the_batch(compiled: CompiledBackend) -> None:

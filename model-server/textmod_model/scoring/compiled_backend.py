@@ -21,7 +21,7 @@ from textmod_model.scoring.lookup import Indices
 from textmod_model.scoring.memo import BEGIN, BEGIN_INDEX, BREAK, BREAK_INDEX, Memo
 from textmod_model.scoring.packed import Chunks
 from textmod_model.scoring.shortcut import Shortcut
-from textmod_model.scoring.vectors import mean_of_root, product, squashed
+from textmod_model.scoring.vectors import mean_of_root, product, squashed, sums
 from textmod_model.scoring.word_grams import WordGrams
 from textmod_model.text.cleaning import tidy
 from textmod_model.text.evasion import FRAGMENT, says_enough, undisguise
@@ -36,10 +36,11 @@ _SLICE_TEXTS: Final = 512
 _KEPT_CHARACTERS: Final = 1 << 19
 """Of the batch scored last, what was found is kept so that explaining it is cheap: about 20 bytes a
 character. Of a longer batch the beginning is kept; before anything is explained, nothing."""
-_BLOCK: Final = 1 << 15  # tokens whose vectors are looked at together
 # Fragile chunks of one text whose neighbours are looked at; with more the text is read as a whole,
 # which gives the same and costs no more.
 _MANY_FRAGILE: Final = 16
+_MOST_MARKS: Final = 1 << 16
+"""Of a text with fewer chunks 16 bits hold how many have a mark, so that four are added at once."""
 _LEAST_SUSPICION: Final = 2 * FRAGMENT  # with less no text is looked at, however short
 
 _Explained = TypeVar("_Explained")
@@ -188,7 +189,7 @@ class CompiledBackend:
         breaks = np.flatnonzero(indices == BREAK_INDEX)
         bounds = np.concatenate(([0], breaks + 1))
         starts = bounds[:-1]
-        notes = self.memo.columns().notes[indices]
+        notes = self.memo.columns().notes.take(indices)
         noted = np.flatnonzero(notes)
         corrected = self._correct(words, texts, chunks, indices, noted[notes[noted] & 1 == 1])
         decisions = self._intercept + words.decisions
@@ -268,17 +269,23 @@ class CompiledBackend:
         `indices` are chunk indices, `starts` the place of each text's first.
         """
         known = self.memo.columns()
-        weight = np.add.reduceat(known.weight[indices], starts)
-        mass = np.add.reduceat(known.mass[indices], starts)
+        weight = np.add.reduceat(known.weight.take(indices, axis=0), starts)
+        mass = np.add.reduceat(known.mass.take(indices), starts)
         roots = np.sqrt(np.where(mass > 0, mass, 1))
         return np.asarray(weight / (roots if weight.ndim == 1 else roots[:, None]))
 
     def _numbers(self, indices: Indices, starts: Indices, vectors: Floats) -> Floats:
         """Return the standardized numbers of each text that come from word vectors and shape."""
         known, model = self.memo.columns(), self._model
-        marks = np.add.reduceat(known.marks[indices], starts, dtype=np.float64)
-        chunks = np.add.reduceat(known.chunks[indices], starts, dtype=np.float64)
-        raw = np.concatenate((mean_of_root(vectors), shape(marks, chunks)), axis=1)
+        chunks = np.add.reduceat(known.chunks.take(indices), starts)
+        if chunks.max() < _MOST_MARKS:
+            packed = known.marks.view(np.uint64).take(indices, axis=0)
+            marks = np.add.reduceat(packed, starts).view(np.uint16)
+        else:
+            marks = np.add.reduceat(known.marks.take(indices, axis=0), starts, dtype=np.int32)
+        raw = np.concatenate(
+            (mean_of_root(vectors), shape(marks.astype(float), chunks.astype(float))), axis=1
+        )
         return np.asarray((raw - model.means) / model.deviations)
 
     def _curve(self, numbers: Floats) -> Curve:
@@ -303,33 +310,23 @@ class CompiledBackend:
     def _words(self, indices: Indices) -> "_Words":
         """Return what comes of the words of each text."""
         known = self.memo.columns()
-        sizes = known.size[indices]
+        sizes = known.size.take(indices)
         ends = np.cumsum(sizes, dtype=np.int64)
-        places = np.repeat(known.start[indices] - (ends - sizes), sizes)
+        places = (known.start.take(indices) - (ends - sizes)).repeat(sizes)
         places += np.arange(len(places))
-        tokens = known.tokens[places]
+        tokens = known.tokens.take(places)
         is_break = indices == BREAK_INDEX
-        rows = np.repeat(np.cumsum(is_break) - is_break, sizes)
+        rows = (is_break.cumsum() - is_break).repeat(sizes)
         texts = int(np.count_nonzero(is_break))
         grams = self._grams.by_size(tokens)
         features = np.concatenate([one for one, _ in grams])
         at = np.concatenate([places for _, places in grams])
-        decisions, norms = self._dot(features, rows[at], texts)
+        owners = rows.take(at)
+        decisions, norms = self._dot(features, owners, texts)
         two = len(grams[0][0])
         cuts = two, two + len(grams[1][0])
-        found = Found(tokens, sizes, ends, features, at, rows[at], cuts, norms)
-        return _Words(decisions, self._vectors(tokens, rows, texts), found)
-
-    def _vectors(self, tokens: Integers, rows: Indices, texts: int) -> Floats:
-        """Return the sum of each text's word vectors, in blocks, since a text may be long."""
-        table = self._table
-        sums = np.zeros((texts, table.shape[1]))
-        for begin in range(0, len(tokens) if len(table) else 0, _BLOCK):
-            block = rows[begin : begin + _BLOCK]
-            first = np.flatnonzero(np.diff(block, prepend=-1))
-            found = table[tokens[begin : begin + _BLOCK]]
-            sums[block[first]] += np.add.reduceat(found, first, axis=0, dtype=np.float64)
-        return sums
+        found = Found(tokens, sizes, ends, features, at, owners, cuts, norms)
+        return _Words(decisions, sums(self._table, tokens, rows, texts), found)
 
     def _dot(self, features: Integers, rows: Indices, texts: int) -> tuple[Floats, Floats]:
         """Return the product of each text's normalised TF-IDF vector and the weights, and its norm.
@@ -341,15 +338,18 @@ class CompiledBackend:
         keys = (rows.astype(np.int32) << bits) | features
         keys.sort()
         first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)])
-        counts = np.diff(first, append=len(keys)).astype(np.float64)
+        counts = np.empty(len(first))
+        np.subtract(first[1:], first[:-1], out=counts[:-1])
+        counts[-1:] = len(keys) - first[-1:]
         if model.sublinear:
             counts = np.log(counts) + 1
-        rows, features = keys[first] >> bits, keys[first] & ((1 << bits) - 1)
-        values = counts * model.idf[features]
+        keys = keys.take(first)
+        rows, features = keys >> bits, keys & ((1 << bits) - 1)
+        values = counts * model.idf.take(features)
         norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=texts))
         norms[norms == 0] = 1
         products = [
-            np.bincount(rows, weights=values * head.weights[features], minlength=texts) / norms
+            np.bincount(rows, weights=values * head.weights.take(features), minlength=texts) / norms
             for head in self._heads
         ]
         return _beside(products), norms

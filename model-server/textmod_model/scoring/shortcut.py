@@ -46,7 +46,7 @@ class Shortcut:
             self._start_again()
         first, second = integers(chunks)
         slots = self._slots(first, second)
-        indices: Indices = self._index[0][slots].astype(np.int64)
+        indices: Indices = self._index[0].take(slots).astype(np.int64)
         missing = np.flatnonzero(~self._holds(0, slots, first, second))
         earlier = self._holds(1, slots[missing], first[missing], second[missing])
         known = missing[earlier]
@@ -87,20 +87,18 @@ class Shortcut:
             second[self._holds(row, slots, first, second)] = 0  # the second row has the others
         self._generation = self._memo.generation  # last: an error on the way starts it once more
 
-    def _holds(
-        self, row: int, slots: NDArray[np.uint64], first: Halves, second: Halves
-    ) -> NDArray[np.bool_]:
+    def _holds(self, row: int, slots: Indices, first: Halves, second: Halves) -> NDArray[np.bool_]:
         """Tell which chunks are in their slots' places of one row."""
-        held: NDArray[np.bool_] = self._second[row][slots] == second
-        held &= self._first[row][slots] == first
+        held: NDArray[np.bool_] = self._second[row].take(slots) == second
+        held &= self._first[row].take(slots) == first
         return held
 
     def _put(
-        self, row: int, slots: NDArray[np.uint64], first: Halves, second: Halves, indices: Indices
+        self, row: int, slots: Indices, first: Halves, second: Halves, indices: Indices
     ) -> None:
         self._first[row][slots] = first
         self._second[row][slots] = second
         self._index[row][slots] = indices
 
-    def _slots(self, first: Halves, second: Halves) -> NDArray[np.uint64]:
-        return slots(first, second, self._bits)
+    def _slots(self, first: Halves, second: Halves) -> Indices:
+        return slots(first, second, self._bits).view(np.int64)

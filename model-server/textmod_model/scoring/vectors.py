@@ -18,6 +18,8 @@ _ONE_THREAD: Final = {1: 9_000, 2: 1 << 18}
 """Multiplications up to which OpenBLAS starts no thread: by a vector, and by a matrix."""
 _KERNEL: Final = 8
 """Rows that OpenBLAS takes at once: in multiples of them blocks change no digit."""
+_FEW: Final = 128  # words that are added up together, of which no thread is started
+_BLOCK: Final = 1 << 13  # words whose vectors are looked at together, since a text may be long
 SQUASH: Final = 3.0
 """Standard deviations at which a text's numbers level off, see `squashed`."""
 
@@ -54,6 +56,34 @@ def mean_of_root(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     n-grams, between a sum and a mean.
     """
     return np.asarray(sums[:, :-1] / np.sqrt(np.maximum(sums[:, -1:], 1)))
+
+
+def sums(
+    table: NDArray[np.float32], ids: NDArray[np.int32], rows: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
+    """Add up the vectors of each row's words, shape (count, width of the table).
+
+    `rows` says which row each word is in, ascending. Vectors were halves, so that their sums are
+    exact in any order: each is a product with ones, half as dear as `np.add.reduceat`.
+    """
+    found = np.zeros((count, table.shape[1]))
+    ones = np.ones(_FEW)
+    last = -1
+    for begin in range(0, len(ids) if len(table) else 0, _BLOCK):
+        block = rows[begin : begin + _BLOCK]
+        vectors = table.take(ids[begin : begin + _BLOCK], axis=0).astype(np.float64)
+        firsts = [0, *(np.flatnonzero(block[1:] != block[:-1]) + 1).tolist()]
+        for row, (first, end) in zip(
+            block[firsts].tolist(), pairwise([*firsts, len(block)]), strict=True
+        ):
+            for cut in range(first, end, _FEW):
+                few = vectors[cut : min(cut + _FEW, end)]
+                if row == last:  # the text goes on
+                    found[row] += ones[: len(few)] @ few
+                else:
+                    ones[: len(few)].dot(few, found[row])
+                    last = row
+    return found
 
 
 def squashed(standardized: NDArray[np.float64]) -> NDArray[np.float64]:

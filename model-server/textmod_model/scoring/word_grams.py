@@ -27,12 +27,12 @@ class WordGrams:
         # Three words are known only where their first two are.
         inside = pair_at < len(tokens) - 2
         third = pair_at[inside]
-        keys = pairs[inside].astype(np.int32) * self._base + tokens[third + 2]
+        keys = pairs[inside].astype(np.int32) * self._base + tokens.take(third + 2)
         at, triples = self._triples.find(keys)
         return [
-            _known(model.unigrams[tokens], np.arange(len(tokens))),
-            _known(model.bigrams[pairs], pair_at),
-            _known(model.trigrams[triples], third[at]),
+            _known(model.unigrams.take(tokens), np.arange(len(tokens))),
+            _known(model.bigrams.take(pairs), pair_at),
+            _known(model.trigrams.take(triples), third[at]),
         ]
 
 
