@@ -34,7 +34,8 @@ def why(card: Card) -> str:
         )
     told = list(dict.fromkeys(_reason(reason) for reason in card.reasons))
     sentence = " ".join(told) or "Somebody asked for a review."
-    return f"{sentence} {'It is held back until you decide.' if card.hold else ''}".strip()
+    waits = card.hold and not any(d.labels for d in card.decided)
+    return f"{sentence} {'It is held back until you decide.' if waits else ''}".strip()
 
 
 def _reason(reason: Reason) -> str:
@@ -77,6 +78,11 @@ def count(number: float, noun: str) -> str:
 def moment(at: datetime | None) -> str:
     """Return a time in UTC to the minute."""
     return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def instant(at: datetime) -> str:
+    """Return a time in UTC to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def waiting(counts: QueueCounts) -> str:
