@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _flag(check, "kubeconfig", None, "kubeconfig file, for --diff")
     _flag(check, "keda-url", None, "the operator's --keda-url, for metricsProvider Keda")
+    _flag(check, "console-image", ConsoleSettings.image, "the operator's --console-image")
 
     doctor = commands.add_parser(
         "doctor",
@@ -146,7 +147,7 @@ def _check(args: argparse.Namespace) -> int:
     import yaml
 
     from textmod_operator import check
-    from textmod_operator.errors import ClusterError, NotAccepted
+    from textmod_operator.errors import ClusterError, Problem
     from textmod_operator.kube.cluster import Cluster, connect
     from textmod_operator.state import Capabilities
 
@@ -158,19 +159,27 @@ def _check(args: argparse.Namespace) -> int:
         if args.rate or args.solved:
             return _refuse("--rate and --solved need --artifact", check.REFUSED)
         if not args.diff:
-            newest = Capabilities(hpa_tolerance=True, keda_url=args.keda_url or None)
+            newest = Capabilities(
+                hpa_tolerance=True,
+                keda_url=args.keda_url or None,
+                console=ConsoleSettings(args.console_image),
+            )
             for moderation in moderations:
                 sys.stdout.write(check.rendered(check.wanted(moderation, newest)))
             return check.FINE
         cluster = Cluster(connect(args.kubeconfig), "textmod-operator-check")
-        capabilities = replace(cluster.capabilities(), keda_url=args.keda_url or None)
+        capabilities = replace(
+            cluster.capabilities(),
+            keda_url=args.keda_url or None,
+            console=ConsoleSettings(args.console_image),
+        )
         for moderation in moderations:
             for line in check.differences(
                 check.wanted_in(moderation, capabilities, cluster), cluster
             ):
                 different = True
                 sys.stdout.write(line + "\n")
-    except NotAccepted as problem:
+    except Problem as problem:
         return _refuse(problem.message, check.REFUSED)
     except (OSError, yaml.YAMLError, ClusterError) as error:
         return _refuse(str(error), check.REFUSED)

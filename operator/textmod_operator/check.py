@@ -16,6 +16,7 @@ import yaml
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import API_VERSION, KIND, TextModeration
 from textmod_operator.controller.gather import connect_to_kafka
+from textmod_operator.controller.review import console_secrets
 from textmod_operator.desired import desired
 from textmod_operator.errors import NotAccepted
 from textmod_operator.kube.cluster import Cluster
@@ -69,6 +70,7 @@ def wanted_in(tm: TextModeration, capabilities: Capabilities, cluster: Cluster) 
 
     Raises:
         NotAccepted: a Secret that it names is not there, or lacks a key.
+        ReviewNotReady: the same of one that its console reads.
         ClusterError: the API server refused.
     """
     live = cluster.get(Ref(API_VERSION, KIND, tm.metadata.namespace, tm.metadata.name))
@@ -76,7 +78,7 @@ def wanted_in(tm: TextModeration, capabilities: Capabilities, cluster: Cluster) 
         replicas = live["spec"].get("replicas", tm.spec.replicas)
         tm = tm.model_copy(update={"spec": tm.spec.model_copy(update={"replicas": replicas})})
     connection, secrets_digest = connect_to_kafka(tm, cluster)
-    return desired(tm, connection, capabilities, secrets_digest)
+    return desired(tm, connection, capabilities, secrets_digest, console_secrets(tm, cluster))
 
 
 def rendered(want: Desired) -> str:
@@ -88,7 +90,7 @@ def rendered(want: Desired) -> str:
         + ("" if topic.create else " (checked, not made)")
         for topic in want.topics.values()
     ]
-    objects = [_yaml(manifest) for manifest in want.objects]
+    objects = [_yaml(manifest) for manifest in (*want.objects, *want.console)]
     return "\n".join(topics) + "\n---\n" + "---\n".join(objects)
 
 
@@ -96,12 +98,13 @@ def differences(want: Desired, cluster: Cluster) -> Iterator[str]:
     """Lines of a unified diff from the cluster to what would be, object by object.
 
     The API server itself applies each object in a dry run, so that defaults and fields of others
-    are no difference.
+    are no difference. The console's NetworkPolicy is left out: it depends on the operator's flags.
 
     Raises:
         ClusterError: the API server refused.
     """
-    for manifest in want.objects:
+    console = (one for one in want.console if one["kind"] != "NetworkPolicy")
+    for manifest in (*want.objects, *console):
         ref = Ref.of(manifest)
         live = cluster.get(ref)
         after = cluster.dry_run(manifest)

@@ -240,13 +240,16 @@ def test_a_release_from_install_to_uninstall(
     for address in replicas:
         served_certificate(address, bundle)  # whichever it serves by now
 
+    as_operator(cluster).grant_console("default", "kept-console")
     cluster.kubectl("apply", "-f", "-", stdin=moderation("default", "kept", "nowhere:9092"))
     helm("upgrade", RELEASE, CHART, *options, "--set=workers=2")
     assert "--workers=2" in containers(cluster)[0]["args"]
     assert authority(cluster) == bundle, "an upgrade must leave the certificate alone"
+    assert consoles(cluster) == ["default/kept-console"], "and who may ask about tokens"
     helm("rollback", RELEASE, "1", "--wait", "--timeout=60s")
     assert "--workers=4" in containers(cluster)[0]["args"]
     assert authority(cluster) == bundle
+    assert consoles(cluster) == ["default/kept-console"]
 
     helm("uninstall", RELEASE, "--wait")
     wait_until(
@@ -292,9 +295,19 @@ def renew_certificate(cluster: LocalCluster) -> None:
         *("--namespace", chart.NAMESPACE, "patch", "secret", naming.CERTIFICATE_SECRET),
         *("--type=merge", "-p", broken),
     )
+    OwnCertificate(as_operator(cluster), chart.NAMESPACE, RELEASE).look(datetime.now(UTC))
+
+
+def as_operator(cluster: LocalCluster) -> Cluster:
+    """The door to the cluster with what the chart allows the operator."""
     kubeconfig = cluster.kubeconfig.parent / f"{ACCOUNT}.kubeconfig"
-    operator = Cluster(connect(str(kubeconfig)), "test")
-    OwnCertificate(operator, chart.NAMESPACE, RELEASE).look(datetime.now(UTC))
+    return Cluster(connect(str(kubeconfig)), "test")
+
+
+def consoles(cluster: LocalCluster) -> list[str]:
+    """The ServiceAccounts that may ask whose token something is."""
+    binding = get(cluster, "clusterrolebinding", naming.CONSOLE_CLUSTER_ROLE)
+    return [f"{one['namespace']}/{one['name']}" for one in binding.get("subjects", ())]
 
 
 def authority(cluster: LocalCluster) -> str:
@@ -364,6 +377,20 @@ def test_roles_in_one_namespace_are_enough_and_every_replica_answers_the_hpa(
     for address in replicas:
         route(cluster, address)
         wait(lambda: answers(cluster, path) == ["1"], f"replica {address} answered")
+
+    # There is no volume here: the console's pod is what waits, and everything else is made.
+    cluster.kubectl(
+        *("patch", "-n", "reddit", "tm", "science", "--type=merge"),
+        *("-p", json.dumps({"spec": {"review": {}}})),
+    )
+    reason = "jsonpath={.status.conditions[?(@.type=='ReviewReady')].reason}"
+    wait(
+        lambda: (
+            cluster.kubectl("get", "-n", "reddit", "tm", "science", "-o", reason) == "Unschedulable"
+        ),
+        "the console was made",
+    )
+    assert consoles(cluster) == ["reddit/science-console"]
 
     helm("uninstall", RELEASE, "--wait")
     cluster.kubectl("delete", "namespace", "reddit", "--wait=false")

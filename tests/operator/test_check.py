@@ -27,6 +27,16 @@ def test_what_would_be_made_is_yaml_that_kubectl_reads(
     assert "# topic science-input: 12 partitions" in out
 
 
+def test_the_review_console_is_shown_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", written(tmp_path, body({"review": {}})), "--console-image=c:7"]) == 0
+    out = capsys.readouterr().out
+    kinds = [document["kind"] for document in yaml.safe_load_all(out) if document]
+    assert kinds[3:] == ["ServiceAccount", "Service", "NetworkPolicy", "StatefulSet"]
+    assert "image: c:7" in out
+
+
 def test_an_invalid_object_is_refused_with_its_name_and_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

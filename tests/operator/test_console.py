@@ -10,6 +10,7 @@ from objects import PLAINTEXT, merged, moderation
 from world import DEPLOYMENT, SERVING, World, pod, serving
 
 from textmod_operator import naming
+from textmod_operator.__main__ import _parser, _settings
 from textmod_operator.desired import desired
 from textmod_operator.desired.console import ConsoleSecrets
 from textmod_operator.errors import ClusterError, TopicsNotReady
@@ -203,6 +204,13 @@ def test_an_ingress_and_the_address_that_is_told() -> None:
     assert told({"ingress": {"host": "h.example.com"}}) == "http://h.example.com/"
     assert told({}) == "http://science-console.reddit.svc:8080/"
     assert told({"enabled": False}) is None
+
+
+@pytest.mark.parametrize("peers", ["{", "{}", '["everybody"]'])
+def test_peers_that_are_none_are_refused_with_an_example(peers: str) -> None:
+    arguments = _parser().parse_args(["run", f"--console-metrics-from={peers}"])
+    with pytest.raises(ValueError, match="JSON list of NetworkPolicy peers"):
+        _settings(arguments)
 
 
 # --- a pass ---------------------------------------------------------------------------------------
