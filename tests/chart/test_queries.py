@@ -170,6 +170,9 @@ FIRING: dict[str, dict[str, str]] = {
         f'textmod_policy_over_budget_total{{{STREAM}, pod="a", policy="spam"}}': "0+9x100",
         f'textmod_actions_total{{{STREAM}, pod="a", policy="spam", action="Review"}}': "0+2x100",
     },
+    "TextModerationReviewRequestsRefused": {
+        f'textmod_review_requests_refused_total{{{STREAM}, pod="a"}}': "0x30 1x10",
+    },
     "TextModerationOperatorNotLeading": {'textmod_operator_leader{pod="a"}': "0x40"},
     "TextModerationOperatorErrors": {
         "textmod_operator_reconcile_errors_total": "0+2x40",
@@ -212,6 +215,10 @@ QUIET: dict[str, dict[str, str]] = {
     "TextModerationPolicyBudgetSpent": {
         f'textmod_policy_over_budget_total{{{STREAM}, pod="a", policy="spam"}}': "0+1x100",
         f'textmod_actions_total{{{STREAM}, pod="a", policy="spam", action="Review"}}': "0+2x100",
+    },
+    "TextModerationReviewRequestsRefused": {
+        f'textmod_review_requests_refused_total{{{STREAM}, pod="a"}}': "1x40",
+        f'textmod_review_requests_total{{{STREAM}, pod="a", strategy="Random"}}': "0+3x40",
     },
     "TextModerationOperatorNotLeading": {
         'textmod_operator_leader{pod="a"}': "0x40",
