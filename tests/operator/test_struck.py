@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from whole import PATH, Killed, Strike, Whole
+from whole import PATH, Killed, Strike, StruckGroups, Whole
+
+from textmod_operator.kafka import handover
+from textmod_operator.state import KafkaConnection
 
 Step = Callable[[Whole], None]
 
@@ -41,6 +44,11 @@ def deletes(world: Whole) -> None:
     world.deletes()
 
 
+def moves_to_seldons_executor(world: Whole) -> None:
+    world.kafka.groups["textmod.reddit.science"] = {("science-input", 0): 7}
+    world.asks({"serving": {"platform": "Seldon", "streaming": "SeldonExecutor"}})
+
+
 CHANGES: dict[str, tuple[Step, Step]] = {
     "created": (nothing, asks(PLAIN)),
     "created with Seldon": (nothing, asks({})),
@@ -57,14 +65,29 @@ CHANGES: dict[str, tuple[Step, Step]] = {
     ),
     "deleted with its topics": (stands(DELETE), deletes),
     "deleted, its topics stay": (stands(PLAIN), deletes),
+    "read by another group": (stands(PLAIN), moves_to_seldons_executor),
     "refused": (stands(PLAIN), asks({"topics": {"input": {"partitions": 1}}})),
 }
 """What is there before, and what then changes."""
 
 
+@pytest.fixture(autouse=True)
+def groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handover opens a client of its own, to the brokers of the world at hand."""
+    monkeypatch.setattr(handover, "GroupOffsets", lambda connection, **_: here.groups(connection))
+
+
+class here:  # noqa: N801 - the world at hand
+    world: Whole
+
+    @classmethod
+    def groups(cls, connection: KafkaConnection) -> StruckGroups:
+        return StruckGroups(cls.world.kafka, connection)
+
+
 def changed(name: str) -> Whole:
     before, change = CHANGES[name]
-    world = Whole()
+    world = here.world = Whole()
     world.kafka.create("somebody-elses")
     before(world)
     change(world)
@@ -106,6 +129,15 @@ def test_wherever_a_process_is_struck_the_next_passes_end_in_the_same_state(
         assert {name: ids[name] for name in left.keys() & ids.keys()} == {
             name: left[name] for name in left.keys() & ids.keys()
         }, "no topic was made a second time"
+
+
+def test_another_group_goes_on_where_the_last_one_stopped() -> None:
+    world = changed("read by another group")
+    world.settle()
+    assert world.kafka.groups["default.science.reddit"] == {("science-input", 0): 7}
+    found = world.server.read(PATH)
+    assert found is not None
+    assert found["status"]["consumerGroup"] == "default.science.reddit"
 
 
 def test_deleted_means_that_nothing_is_left_but_what_it_did_not_create() -> None:

@@ -7,14 +7,14 @@ one in every run.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from fake_api_server import FakeApiServer
-from kafka_admin_fake import FakeKafka
+from kafka_admin_fake import FakeGroups, FakeKafka
 from objects import PLAINTEXT, body, scaling_seen
 
 from textmod_operator.controller.claims import Claims
@@ -24,6 +24,7 @@ from textmod_operator.controller.reconcile import Edges
 from textmod_operator.controller.status_writer import StatusWriter
 from textmod_operator.errors import ClusterError, Problem
 from textmod_operator.kafka.admin import KafkaAdmin
+from textmod_operator.kafka.offsets import OffsetsError, Partition
 from textmod_operator.kube.cluster import Cluster
 from textmod_operator.kube.resources import path_of
 from textmod_operator.state import KafkaConnection, Manifest, ObjectKey, Ref
@@ -91,6 +92,30 @@ class StruckKafka(FakeKafka):
 
     def admin(self, config: dict[str, Any]) -> Any:
         return _StruckAdmin(super().admin(config), self)
+
+
+class StruckGroups(FakeGroups):
+    """The group coordinator, as a process that is struck meets it."""
+
+    kafka: StruckKafka
+
+    def fetch(self, groups: Mapping[str, Iterable[Partition]]) -> Any:
+        return self._struck(lambda: super(StruckGroups, self).fetch(groups))
+
+    def put(self, group: str, offsets: Mapping[Partition, int]) -> None:
+        self._struck(lambda: super(StruckGroups, self).put(group, offsets))
+
+    def has_members(self, group: str) -> bool:
+        return bool(self._struck(lambda: group in self.kafka.members))
+
+    def _struck(self, act: Callable[[], Any]) -> Any:
+        how = self.kafka.strike.next()
+        if how == "away":
+            raise OffsetsError("no broker answers")
+        answer = act()
+        if how == "lost":
+            raise OffsetsError("no answer in time")
+        return answer
 
 
 class _StruckAdmin:
@@ -230,7 +255,8 @@ class Whole:
             name: (len(topic.records), topic.config) for name, topic in self.kafka.topics.items()
         }
         groups = {name: config for name, config in self.kafka.group_configs.items() if config}
-        return {"objects": objects, "topics": topics, "groups": groups}
+        offsets = {name: dict(found) for name, found in self.kafka.groups.items()}
+        return {"objects": objects, "topics": topics, "groups": groups, "offsets": offsets}
 
     @property
     def topic_ids(self) -> dict[str, str]:

@@ -119,6 +119,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
 
     hold_or_release(body, tm, edges.cluster)
     if (move := handover.pending(tm, body)) is not None:
+        edges.cluster.require_workloads(tm.metadata.namespace)  # one that is not seen reads on
         tm = move.before
         want = desired(tm, connection, edges.capabilities(), secrets_digest, console)
     policies = settle(
