@@ -18,11 +18,17 @@ from __future__ import annotations
 from typing import ClassVar, Final, Literal, Self
 
 ConditionType = Literal[
-    "Accepted", "TopicsReady", "WorkloadReady", "AutoscalingReady", "PoliciesReady", "ReviewReady"
+    "Accepted",
+    "TopicsReady",
+    "WorkloadReady",
+    "AutoscalingReady",
+    "PoliciesReady",
+    "ReviewReady",
+    "QualityKnown",
 ]
 """The conditions that stand for a part of the work; the summary conditions follow from them, but
-for PoliciesReady and ReviewReady: a stream whose policies or console wait for something serves all
-the same."""
+for PoliciesReady, ReviewReady and QualityKnown: a stream whose policies or console wait for
+something serves all the same."""
 
 REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
     "Accepted": (
@@ -95,6 +101,7 @@ REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
         "Conflict",
         "ApplyFailed",
     ),
+    "QualityKnown": ("NoReviewers", "TooFewLabels", "ConsoleUnavailable"),
 }
 """Every reason of a condition that is not True, by the condition that it is documented under. Each
 has a page in docs/runbooks."""

@@ -94,8 +94,25 @@ STREAM_GAUGES: Final = {
     "textmoderation_messages_out_per_second": "Messages per second that are committed, smoothed.",
 }
 """Of every TextModeration that this process leads: labels namespace and name."""
+QUALITY_GAUGES: Final = {
+    "textmoderation_quality_precision": "Measured share of the flagged texts that are rightly so.",
+    "textmoderation_quality_precision_low": "Lower end of its 95 % interval.",
+    "textmoderation_quality_precision_high": "Upper end of its 95 % interval.",
+    "textmoderation_quality_recall": "Measured share of the texts to flag that were flagged.",
+    "textmoderation_quality_recall_low": "Lower end of its 95 % interval.",
+    "textmoderation_quality_recall_high": "Upper end of its 95 % interval.",
+    "textmoderation_quality_labels": "Labels of flagged texts that precision was measured by.",
+    "textmoderation_promised_precision": "Precision that a policy's rule asks for.",
+    "textmoderation_promise_high": "Upper end of what was measured of such a promise.",
+}
+"""Of every TextModeration with review: labels namespace, name, policy and action; both empty for
+all flagged texts, the action empty for a policy as a whole."""
 CONDITION: Final = "textmoderation_condition"
 """1: True, 0: False, absent: Unknown. Labels namespace, name and type."""
+
+
+QualityFigure = tuple[tuple[str, str, str, str], str, float]
+"""Labels, gauge and value."""
 
 
 class StreamFigures(Collector):
@@ -105,6 +122,7 @@ class StreamFigures(Collector):
         gauges: (namespace, name, gauge → value or None) of every object.
         conditions: (namespace, name, type → status) of every object.
         registry: where it is collected from.
+        quality: ((namespace, name, policy, action), gauge, value) of every object.
     """
 
     def __init__(
@@ -112,9 +130,11 @@ class StreamFigures(Collector):
         gauges: Callable[[], Iterable[tuple[str, str, Mapping[str, float | None]]]],
         conditions: Callable[[], Iterable[tuple[str, str, Mapping[str, str]]]],
         registry: CollectorRegistry = REGISTRY,
+        quality: Callable[[], Iterable[QualityFigure]] = tuple,
     ) -> None:
         self._gauges = gauges
         self._conditions = conditions
+        self._quality = quality
         registry.register(self)
 
     def describe(self) -> list[Metric]:
@@ -142,3 +162,14 @@ class StreamFigures(Collector):
                 if status in ("True", "False"):
                     truth.add_metric([namespace, name, kind], float(status == "True"))
         yield truth
+        yield from self._measured()
+
+    def _measured(self) -> Iterator[Metric]:
+        labels = ["namespace", "name", "policy", "action"]
+        families = {
+            name: GaugeMetricFamily(name, text, labels=labels)
+            for name, text in QUALITY_GAUGES.items()
+        }
+        for of, gauge, value in self._quality():
+            families[gauge].add_metric(of, value)
+        yield from families.values()

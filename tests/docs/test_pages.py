@@ -126,7 +126,9 @@ def test_every_reason_is_reached_on_a_real_cluster() -> None:
 
 def test_the_table_of_reasons_is_the_codes() -> None:
     table = (ROOT / "ARCHITECTURE.md").read_text().partition("## Conditions and their reasons")[2]
-    rows = re.findall(r"^\| (?:Accepted|\w+Ready) \| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)
+    rows = re.findall(
+        r"^\| (?:Accepted|QualityKnown|\w+Ready) \| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE
+    )
     assert set(", ".join(rows).split(", ")) == reasons()
 
 
@@ -181,7 +183,8 @@ def test_the_metrics_page_names_every_metric() -> None:
         if family.name.startswith(("textmod", "kafka"))
     }
     assert "textmod_operator_leader" in names
-    names |= {*operator_metrics.STREAM_GAUGES, operator_metrics.CONDITION, naming.METRIC}
+    names |= {*operator_metrics.STREAM_GAUGES, *operator_metrics.QUALITY_GAUGES}
+    names |= {operator_metrics.CONDITION, naming.METRIC}
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
     named = set(re.findall(r"`((?:textmod|textmoderation|kafka)_[a-z_]+)`", text))
     assert named - names == set()

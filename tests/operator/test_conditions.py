@@ -77,7 +77,7 @@ def test_all_well_is_ready() -> None:
     result = told()
     assert verdicts(result)["Ready"] == ("True", "Ready")
     assert [item["type"] for item in result["conditions"]] == [
-        name for name in ORDER if name not in ("PoliciesReady", "ReviewReady")
+        name for name in ORDER if name not in ("PoliciesReady", "ReviewReady", "QualityKnown")
     ]
     assert {item["observedGeneration"] for item in result["conditions"]} == {3}
 

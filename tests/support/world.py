@@ -11,6 +11,7 @@ from fake_topics import FakeTopics
 from objects import IMAGE, body, scaling_seen
 
 from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.console_figures import ConsoleFigures
 from textmod_operator.controller.inventory import Inventory
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.passes import Passes
@@ -53,13 +54,23 @@ class World:
     """Of the monotonic clock."""
     now: datetime = NOW
     model_pods: ModelPods = field(init=False)
+    console: dict[str, Any] = field(default_factory=dict)
+    """Path → what a console's internal port answers; another one answers nothing."""
+    consoles: ConsoleFigures = field(init=False)
 
     def __post_init__(self) -> None:
         self.model_pods = ModelPods(self._ask_model, lambda: self.seconds)
+        self.consoles = ConsoleFigures(self._ask_console, lambda: self.seconds, lambda work: work())
 
     def _ask_model(self, address: str) -> ModelAnswer | None:
         self.asked.append(address)
         return self.models.get(address)
+
+    def _ask_console(self, address: str, path: str) -> Any:
+        self.asked.append(f"{address}{path}")
+        if path not in self.console:
+            raise ConnectionRefusedError
+        return self.console[path]
 
     def run(self, spec: dict[str, Any], **metadata: Any) -> Outcome | None:
         """One pass over an object with this spec and the status that the last pass left."""
@@ -77,6 +88,7 @@ class World:
             write_status=self.cluster.patch_status,
             ask_pod=self.says.get,
             model_pods=self.model_pods,
+            consoles=self.consoles,
         )
         writer = StatusWriter(self.cluster, 10.0, lambda key, body: None, clock=lambda: 0.0)
         passes = Passes(inventory, edges, lambda key: self.scaling, writer, lambda: self.now)

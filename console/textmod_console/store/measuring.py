@@ -1,7 +1,7 @@
 """Read what measurement needs: the items of four weeks with their decisions, alike ones as one.
 
 A scan of a million items takes seconds of a core that reviewers wait for too: it pauses between
-rows, is made by one thread at a time, and not again before it is a minute old.
+rows, is made by one thread at a time, and not again at once: `KEPT_SECONDS`, `COST`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from textmod_console.measurement import (
 from textmod_console.store.engine import Database
 from textmod_console.store.schema import decisions, items, micros, moment
 
-KEPT_SECONDS: Final = 60.0
+KEPT_SECONDS: Final = 15.0
 COST: Final = 20
 """A scan is not made again before this many times as long as it took."""
 _CHUNK: Final = 500
@@ -107,7 +107,10 @@ class Measuring:
         """Until when they are kept, and the figures."""
 
     def figures(self) -> Figures:
-        """Return the figures, a minute old at most unless they are costly. Raises RecordError."""
+        """Return the figures; they are `KEPT_SECONDS` old at most, unless they are costly.
+
+        Raises RecordError.
+        """
         with self._lock:
             began = self._monotonic()
             if self._held is None or began >= self._held[0]:

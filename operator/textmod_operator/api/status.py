@@ -113,8 +113,8 @@ class PolicyRuleStatus(Strict):
         ge=0,
         le=1,
         description="Share, from 0 to 1, of the texts at or above the threshold that have the "
-        "label, as the artifact's held-out scores have it. Left out while it is not known, and "
-        "where no such score is there.",
+        "label, as the artifact's held-out scores have it, corrected by people's decisions where "
+        "these are enough. Left out while it is not known, and where no such score is there.",
     )
     expected_recall: float | None = Field(
         default=None,
@@ -179,6 +179,15 @@ class WindowStatus(Strict):
     )
 
 
+class ActionQualityStatus(Strict):
+    action: str = Field(description="Review or Remove.")
+    precision: EstimateStatus | None = Field(
+        default=None,
+        description="Share of the texts that get this action from the policy which people find to "
+        "have its label.",
+    )
+
+
 class PolicyQualityStatus(Strict):
     name: str = Field(description="Name of the policy.")
     precision: EstimateStatus | None = Field(
@@ -190,6 +199,11 @@ class PolicyQualityStatus(Strict):
         default=None,
         description="Share of the texts which people find to have its label that the policy acts "
         "on.",
+    )
+    actions: list[ActionQualityStatus] | None = Field(
+        default=None,
+        description="The precision of each of its actions.",
+        json_schema_extra={"maxItems": 3},
     )
 
 

@@ -18,7 +18,8 @@ class Notice:
 
 
 def notices(before: Manifest, after: Manifest) -> list[Notice]:
-    """The Events of a change of status: each transition of a condition once."""
+    """The Events of a change of status: each transition of a condition once, and each threshold
+    that was corrected."""
     old = {item["type"]: item for item in before.get("conditions") or ()}
     result = []
     for new in after["conditions"]:
@@ -33,4 +34,28 @@ def notices(before: Manifest, after: Manifest) -> list[Notice]:
             and new["reason"] not in PASSING | {"MetricsUnavailable"}
         ):
             result.append(Notice("Warning", new["reason"], new["message"]))
+    return [*result, *_corrections(before, after)]
+
+
+def _corrections(before: Manifest, after: Manifest) -> list[Notice]:
+    """Thresholds that people's decisions moved."""
+    old = {policy["name"]: policy for policy in before.get("policies") or ()}
+    result = []
+    for policy in after.get("policies") or ():
+        earlier = old.get(policy["name"], {}).get("rules") or ()
+        if len(earlier) != len(policy["rules"]):
+            continue  # another policy: its thresholds are none that moved
+        for place, (was, now) in enumerate(zip(earlier, policy["rules"], strict=True), start=1):
+            moved = was.get("threshold") != now.get("threshold")
+            if not moved or now["source"] != "Feedback" or was["action"] != now["action"]:
+                continue
+            message = (
+                f"policy {policy['name']}, rule {place} ({now['action']}): by people's decisions "
+                f"the threshold moved from {_score(was)} to {_score(now)}"
+            )
+            result.append(Notice("Normal", "ThresholdCorrected", message))
     return result
+
+
+def _score(rule: Manifest) -> str:
+    return f"{rule['threshold']:g}" if "threshold" in rule else "none"

@@ -13,7 +13,15 @@ PARTS: Final[tuple[ConditionType, ...]] = (
     "WorkloadReady",
     "AutoscalingReady",
 )
-ORDER: Final = ("Ready", *PARTS, "PoliciesReady", "ReviewReady", "Reconciling", "Stalled")
+ORDER: Final = (
+    "Ready",
+    *PARTS,
+    "PoliciesReady",
+    "ReviewReady",
+    "QualityKnown",
+    "Reconciling",
+    "Stalled",
+)
 PASSING: Final = frozenset({"Creating", "RollingOut", "LagUnknown", "Propagating", "RateUnknown"})
 """Reasons of work under way: Reconciling, and no event of their own."""
 NEEDS_A_PERSON: Final = frozenset(

@@ -12,6 +12,8 @@ from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions.autoscaling import autoscaling_state
 from textmod_operator.conditions.figures import FIGURES, figures
 from textmod_operator.conditions.policies import CONDITION, policies_state, policies_status
+from textmod_operator.conditions.quality import CONDITION as QUALITY
+from textmod_operator.conditions.quality import QualitySeen, quality_state, quality_status
 from textmod_operator.conditions.review import CONDITION as REVIEW
 from textmod_operator.conditions.review import console_status, review_state
 from textmod_operator.conditions.states import (
@@ -75,7 +77,7 @@ def failed_status(body: Manifest, reason: str, message: str, now: datetime) -> M
 def _parts(body: Manifest) -> tuple[str, ...]:
     """The conditions of parts that this object has."""
     spec = body.get("spec") or {}
-    optional = {CONDITION: "policies", REVIEW: "review"}
+    optional = {CONDITION: "policies", REVIEW: "review", QUALITY: "review"}
     return (*PARTS, *(part for part, field in optional.items() if spec.get(field)))
 
 
@@ -105,6 +107,7 @@ def status(
     problems: Sequence[Problem],
     now: datetime,
     policies: PoliciesSeen | None = None,
+    quality: QualitySeen | None = None,
 ) -> Manifest:
     """The whole status, in the API's JSON form.
 
@@ -116,6 +119,7 @@ def status(
         problems: what was raised on the way, at most one for each part.
         now: with a time zone.
         policies: None: the object has none.
+        quality: None: the object has no review.
     """
     failed = {problem.condition: problem for problem in problems}
     states = {
@@ -137,6 +141,8 @@ def status(
         parts[REVIEW] = (
             ConditionState("False", problem.reason, problem.message) if problem else review
         )
+    if quality is not None:
+        parts[QUALITY] = quality_state(tm, quality)
     result: Manifest = {
         "observedGeneration": tm.metadata.generation,
         "conditions": _dated(parts, body, now),
@@ -148,6 +154,7 @@ def status(
         **(_replicas(want, seen.workload) or _known(body)),
         **policies_status(policies, body.get("status") or {}),
         **console_status(seen.console, want.console_url, body.get("status") or {}),
+        **quality_status(tm, quality, body.get("status") or {}),
         **figures(seen.scaling),
     }
     return {key: value for key, value in result.items() if value is not None}

@@ -17,11 +17,13 @@ from textmod_operator.api import v1alpha1 as api
 from textmod_operator.clock import steady_now
 from textmod_operator.conditions import published, unknown
 from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.console_figures import ConsoleFigures
 from textmod_operator.controller.decisions import Decisions
 from textmod_operator.controller.inventory import Inventory, key_of, needs_pass
 from textmod_operator.controller.kafka_workers import KafkaWorkers
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.passes import Passes, next_pass
+from textmod_operator.controller.quality_metrics import quality_figures
 from textmod_operator.controller.reconcile import Edges, Outcome
 from textmod_operator.controller.status_writer import StatusWriter
 from textmod_operator.controller.streams import Streams, stream_of
@@ -48,6 +50,7 @@ class Controller:
         self._inventory = Inventory()
         self._claims = Claims()
         self._model_pods = ModelPods()
+        self._consoles = ConsoleFigures()
         self._kafka = KafkaClusters()
         self._threads = ThreadPoolExecutor(settings.workers, "reconcile")
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,7 +72,7 @@ class Controller:
         self._kafka_workers = KafkaWorkers(
             self._kafka, self.streams, settings, self._enqueue_known, self._decisions.act
         )
-        metrics.StreamFigures(self.streams.figures, self._conditions)
+        metrics.StreamFigures(self.streams.figures, self._conditions, quality=self._quality)
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -88,6 +91,7 @@ class Controller:
             self._claims,
             self._writer.merge,
             model_pods=self._model_pods,
+            consoles=self._consoles,
         )
         self._passes = Passes(self._inventory, edges, self.streams.scaling, self._writer)
 
@@ -110,6 +114,7 @@ class Controller:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._kafka_workers.stop()
+        self._consoles.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
         await asyncio.to_thread(self._cluster.resign)
 
@@ -211,6 +216,7 @@ class Controller:
         self._unfollow(key)
         self._cluster.forget(key)
         self._model_pods.forget(key)
+        self._consoles.forget(key)
         for other in self._claims.forget(key):
             self._enqueue_known(other)
         metrics.OBJECTS.set(len(self._inventory))
@@ -269,6 +275,14 @@ class Controller:
         """Stop everything that is done for an object in Kafka."""
         self.streams.forget(key)
         self._kafka_workers.forget(key)
+
+    def _quality(self) -> list[metrics.QualityFigure]:
+        """What was measured of every object, while this process leads."""
+        if not self._leading.is_set():
+            return []
+        return [
+            figure for key, body in self._inventory.items() for figure in quality_figures(key, body)
+        ]
 
     def _conditions(self) -> list[tuple[str, str, dict[str, str]]]:
         """(namespace, name, condition → status) of every object, while this process leads."""

@@ -32,9 +32,15 @@ def why_not_ready(address: str) -> str | None:
     return answer[1].decode(errors="replace").strip()[:MOST_CHARACTERS] or None
 
 
-def get(address: str, path: str, most_bytes: int) -> tuple[int, bytes] | None:
-    """The status and the first bytes of a model pod's answer; None without one in time."""
-    connection = HTTPConnection(address, naming.METRICS_PORT, timeout=SECONDS)
+def get(
+    address: str, path: str, most_bytes: int, port: int | None = None
+) -> tuple[int, bytes] | None:
+    """The status and the first bytes of a pod's answer; None without one in time.
+
+    Args:
+        port: None: the model's port for metrics.
+    """
+    connection = HTTPConnection(address, port or naming.METRICS_PORT, timeout=SECONDS)
     deadline = time.monotonic() + 2 * SECONDS  # of an answer that comes drop by drop
     try:
         connection.request("GET", path)

@@ -11,7 +11,15 @@ from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.desired.policies import config_map, config_map_ref
 from textmod_operator.kube.cluster import Cluster
-from textmod_operator.policies import Known, PoliciesSeen, Record, Rollout, Solution, solve
+from textmod_operator.policies import (
+    Feedback,
+    Known,
+    PoliciesSeen,
+    Record,
+    Rollout,
+    Solution,
+    solve,
+)
 from textmod_operator.state import (
     Desired,
     LagUnknown,
@@ -53,8 +61,12 @@ def settle(
     pods: ModelPods,
     scaling: ScalingSeen | None,
     now: datetime,
+    feedback: Feedback | None = None,
 ) -> Policies | None:
     """The policies with their thresholds, and the ConfigMap that holds them; None without policies.
+
+    Args:
+        feedback: people's decisions about the object's texts; None: nobody reviews them.
 
     Raises:
         ClusterError: the API server refused, or the pods have not been listed yet.
@@ -68,7 +80,7 @@ def settle(
     here = cluster.pods(key)
     model = pods.model(key, here, want.revision)
     rate = _rate(scaling)
-    known = Known(model, rate, record, now.timestamp())
+    known = Known(model, rate, record, now.timestamp(), feedback)
     solution = solve(tm.spec.policies, tm.spec.explanation, known)
     wanted: Manifest | None
     version: str | None

@@ -23,10 +23,12 @@ from textmod_operator.controller.apply import (
     workload_exists,
 )
 from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.console_figures import ConsoleFigures
 from textmod_operator.controller.gather import autoscaler_seen, connect_to_kafka, workload_seen
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.pod_health import AskPod, why_not_ready, with_answers
-from textmod_operator.controller.policies import hand_out, settle, with_config_map
+from textmod_operator.controller.policies import Policies, hand_out, settle, with_config_map
+from textmod_operator.controller.quality import Heard, heard
 from textmod_operator.controller.restart import restart, restart_due
 from textmod_operator.controller.review import console_secrets, run_console
 from textmod_operator.desired import desired, stopped
@@ -70,6 +72,7 @@ class Edges:
     write_status: StatusWriter
     ask_pod: AskPod = why_not_ready
     model_pods: ModelPods = field(default_factory=ModelPods)
+    consoles: ConsoleFigures = field(default_factory=ConsoleFigures)
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,15 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         edges.cluster.require_workloads(tm.metadata.namespace)  # one that is not seen reads on
         tm = move.before
         want = desired(tm, connection, edges.capabilities(), secrets_digest, console)
+    quality = heard(tm, edges.cluster, edges.consoles)
     policies = settle(
-        tm, want, cluster=edges.cluster, pods=edges.model_pods, scaling=scaling, now=now
+        tm,
+        want,
+        cluster=edges.cluster,
+        pods=edges.model_pods,
+        scaling=scaling,
+        now=now,
+        feedback=quality.feedback,
     )
     want = with_config_map(want, policies)
     review: WorkloadSeen | None = None
@@ -159,16 +169,35 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         with noted(problems):
             _hand_over(move, connection, seen, edges)
     decided = policies.seen if policies is not None else None
-    result = status(tm, body, want=want, seen=seen, problems=problems, now=now, policies=decided)
-    key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
+    result = status(
+        tm,
+        body,
+        want=want,
+        seen=seen,
+        problems=problems,
+        now=now,
+        policies=decided,
+        quality=quality.seen,
+    )
     return Outcome(
         result,
         tm,
         connection,
         retry=any(problem.retry for problem in problems) or _may_turn_out_foreign(tm, seen),
         uses_secrets=secrets_digest is not None or bool(console.digest),
-        again=edges.model_pods.wait(key) if policies is not None and policies.waits else None,
+        again=_again(tm, policies, quality, edges),
     )
+
+
+def _again(
+    tm: TextModeration, policies: Policies | None, quality: Heard, edges: Edges
+) -> float | None:
+    """Seconds until somebody who was asked may have answered; None: nobody was."""
+    waits = [] if quality.again is None else [quality.again]
+    if policies is not None and policies.waits:
+        key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
+        waits.append(edges.model_pods.wait(key))
+    return min(waits, default=None)
 
 
 @metrics.STEPS.labels("topics").time()

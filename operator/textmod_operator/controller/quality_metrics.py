@@ -1,0 +1,44 @@
+"""The metrics of what people's decisions say, read from the statuses. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from textmod_operator.conditions import promises
+from textmod_operator.metrics import QualityFigure
+from textmod_operator.state import Manifest, ObjectKey
+
+_ENDS: Final = {"value": "", "low": "_low", "high": "_high"}
+
+
+def quality_figures(key: ObjectKey, body: Manifest) -> Iterator[QualityFigure]:
+    """Yield the figures of one object; what is not known has none.
+
+    Args:
+        body: the object as last read.
+    """
+    spec, quality = body.get("spec") or {}, (body.get("status") or {}).get("quality") or {}
+    if "review" not in spec:
+        return
+    yield from _of(key, "", "", quality)
+    for policy in quality.get("policies") or ():
+        yield from _of(key, policy["name"], "", policy)
+        for one in policy.get("actions") or ():
+            yield from _of(key, policy["name"], one["action"], one)
+    for promise in promises(spec, quality):
+        of = (key.namespace, key.name, promise.policy, promise.action)
+        yield of, "textmoderation_promised_precision", promise.promised
+        if promise.measured is not None and promise.measured.high is not None:
+            yield of, "textmoderation_promise_high", promise.measured.high
+
+
+def _of(key: ObjectKey, policy: str, action: str, found: Manifest) -> Iterator[QualityFigure]:
+    of = (key.namespace, key.name, policy, action)
+    for what in ("precision", "recall"):
+        estimate = found.get(what) or {}
+        for end, suffix in _ENDS.items():
+            if end in estimate:
+                yield of, f"textmoderation_quality_{what}{suffix}", estimate[end]
+    if "labels" in (found.get("precision") or {}):
+        yield of, "textmoderation_quality_labels", found["precision"]["labels"]
