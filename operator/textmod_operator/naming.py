@@ -169,7 +169,12 @@ def review_salt(tm: TextModeration) -> str:
 
 def console(tm: TextModeration) -> str:
     """Name of each object made for the review console of `tm`."""
-    return f"{tm.metadata.name}-console"
+    return console_of(tm.metadata.name)
+
+
+def console_of(name: str) -> str:
+    """The same, of the TextModeration of this name."""
+    return f"{name}-console"
 
 
 def console_group(tm: TextModeration) -> str:

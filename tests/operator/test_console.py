@@ -352,5 +352,5 @@ def test_a_console_waits_for_the_topics() -> None:
 def test_a_spec_that_is_refused_says_nothing_of_the_console() -> None:
     it = World()
     login = {"sasl": {"mechanism": "PLAIN", "secretRef": {"name": "x"}}}
-    it.run(merged(asked(), {"kafka": login}))
+    it.run(merged({**DEPLOYMENT, "review": {}}, {"kafka": login}))
     assert it.told["ReviewReady"] == ("Unknown", "NotAccepted")

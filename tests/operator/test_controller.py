@@ -115,3 +115,39 @@ def test_an_object_that_goes_during_its_pass_leaves_no_kafka_client() -> None:
         assert len(controller._kafka) == len(controller._kafka_workers) == 0
 
     asyncio.run(main())
+
+
+class Revoking:
+    """A cluster that only takes permissions of consoles back."""
+
+    def __init__(self) -> None:
+        self.revoked: list[str] = []
+
+    def forget(self, key: ObjectKey) -> None: ...
+
+    def revoke_console(self, namespace: str, name: str) -> None:
+        self.revoked.append(f"{namespace}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "leads", "revoked"),
+    [
+        ({"review": {}}, True, ["reddit/science-console"]),
+        ({"review": {}}, False, []),
+        ({}, True, []),
+    ],
+)
+def test_a_deleted_objects_console_may_ask_nothing_any_more(
+    spec: dict[str, Any], leads: bool, revoked: list[str]
+) -> None:
+    async def main() -> list[str]:
+        cluster = Revoking()
+        controller = Controller(cluster, Settings())  # type: ignore[arg-type]
+        if leads:
+            controller.lead()
+        controller.on_event("ADDED", body(spec, resourceVersion="1"))
+        controller.on_event("DELETED", body(spec, resourceVersion="2"))
+        controller._threads.shutdown(wait=True)
+        return cluster.revoked
+
+    assert asyncio.run(main()) == revoked

@@ -78,7 +78,10 @@ def _parts(body: Manifest) -> tuple[str, ...]:
     """The conditions of parts that this object has."""
     spec = body.get("spec") or {}
     optional = {CONDITION: "policies", REVIEW: "review", QUALITY: "review"}
-    return (*PARTS, *(part for part, field in optional.items() if spec.get(field)))
+    return (
+        *PARTS,
+        *(part for part, field in optional.items() if spec.get(field) not in (None, [])),
+    )
 
 
 def held_status(body: Manifest, problem: Problem, now: datetime) -> Manifest:

@@ -210,6 +210,9 @@ class Controller:
             self.on_event("MODIFIED", body)
 
     def _forget(self, key: ObjectKey) -> None:
+        spec = (self._inventory.get(key) or {}).get("spec") or {}
+        if self._leading.is_set() and spec.get("review") is not None:
+            self._threads.submit(self._revoke_console, key)
         self._inventory.forget(key)
         self._queue.forget(key)
         self._writer.forget(key)
@@ -220,6 +223,16 @@ class Controller:
         for other in self._claims.forget(key):
             self._enqueue_known(other)
         metrics.OBJECTS.set(len(self._inventory))
+
+    def _revoke_console(self, key: ObjectKey) -> None:
+        """Take the permission of a deleted object's console back: garbage collection does the rest.
+        Runs in a thread. An object that was made again meanwhile gets it again."""
+        try:
+            self._cluster.revoke_console(key.namespace, naming.console_of(key.name))
+        except ClusterError as error:
+            logger.warning("%s: could not revoke its console's permission: %s", key, error)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._enqueue_known, key)
 
     # --- passes ---------------------------------------------------------------------------------
 
