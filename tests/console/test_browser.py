@@ -126,6 +126,26 @@ def test_undo_next_previous_guide_and_switching_keys_off(
     context.close()
 
 
+def test_a_decision_that_was_not_taken_is_told_even_when_the_next_card_is_shown(
+    browser: Browser, world: World, origin: str
+) -> None:
+    context = browser.new_context()
+    page, _ = support.opened(context, origin)
+    uncover(page, origin)
+    with page.expect_response("**/queue?passed=*"):  # the next card is there
+        page.goto(f"{origin}/queue")
+    item = why(page)
+    world.desk.release(item, "ada")
+    world.desk.claim(item, "bob")
+    page.keyboard.press("d")
+    expect(page.get_by_role("alert")).to_contain_text("nother reviewer")
+    assert world.desk.card(item, None).decided == ()
+    page.keyboard.press("j")
+    expect(page.locator(".card[data-item]")).to_be_visible()
+    assert why(page) != item
+    context.close()
+
+
 def test_the_console_works_without_javascript(browser: Browser, world: World, origin: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page, seen = support.opened(context, origin)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from console_client import loopback
+from desk_world import World
+from desk_world import request as review_request
 from memory_desk import MemoryDesk, card
 
 ITEM = "/api/items/science-input/0/1%230"
@@ -37,6 +40,29 @@ def test_a_program_takes_decides_and_undoes() -> None:
     assert client.post("/api/undo", json={"decision": decision["id"]}).status_code == 204
     assert made.cards["science-input/0/1#0"].decided == ()
     assert client.post("/api/items/science-input/0/2/release", json={}).status_code == 204
+
+
+def test_a_blind_items_score_is_in_no_answer_before_somebody_judged_it(tmp_path: Path) -> None:
+    """Over the real desk, whose decisions copy the scores of the request."""
+    with World(f"sqlite:///{tmp_path}/console.db") as world:
+        blind = review_request("science-input/0/1#0", blind=True, scores={"removed": 0.8371})
+        world.ask(blind)
+        client = loopback(world.desk)
+        card_told = client.get("/api/next")
+        body = {"version": card_told.json()["version"]}
+        unsure = client.post(f"{ITEM}/decision", json=body | {"decision": "Unsure"})
+        again = client.get(ITEM)
+        page = client.get("/items/science-input/0/1%230")
+        for answer in (card_told, unsure, again, page):
+            assert answer.status_code == 200
+            assert "0.8371" not in answer.text
+            assert "0.84" not in answer.text
+            assert '"action"' not in answer.text
+            assert '"flagged"' not in answer.text
+        body = {"version": again.json()["version"]}
+        judged = client.post(f"{ITEM}/decision", json=body | {"decision": "Remove"})
+        assert judged.json()["scores"] == {"removed": 0.8371}
+        assert "0.8371" in client.get(ITEM).text
 
 
 def test_a_program_skips_and_sees_the_end() -> None:

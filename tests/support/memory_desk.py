@@ -120,6 +120,7 @@ class MemoryDesk:
             milliseconds=answer.milliseconds, appeal=answer.appeal, outcome=answer.outcome,
             seen=Seen(score=answer.seen_score, explanation=answer.seen_explanation),
             tool=Tool(name="textmod-console", version="0"),
+            scores=dict(found.scores or {}), action=found.action, flagged=True,
         )  # fmt: skip
         self.cards[item] = replace(
             found, decided=(*found.decided, decision), version=version + 1,

@@ -68,7 +68,7 @@ async def read(request: Request) -> Ask:
             raise RefusedError(413, "The request is longer than 64 KiB: send less.")
     headers = _once(request)
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    secure = "https" in {request.url.scheme, headers.get("x-forwarded-proto", "")}
+    secure = "https" in {request.url.scheme, headers.get("x-forwarded-proto", "").partition(",")[0]}
     return Ask(
         target, headers, request.cookies, request.path_params,
         request.url.query, bytes(body), secure,

@@ -21,11 +21,12 @@ from starlette.responses import JSONResponse, Response
 
 from textmod_console.desk import Answer, Card, Entry
 from textmod_console.errors import sentences
-from textmod_console.events import DecisionName, Outcome, Reason
+from textmod_console.events import DecisionName, Outcome
 from textmod_console.pages.visit import RefusedError, Visit
 from textmod_console.pages.words import concealed
 
 _MAX_SKIP = 100
+_HIDDEN = frozenset({"scores", "action", "flagged", "explanation"})
 
 
 class DecisionBody(BaseModel):
@@ -78,8 +79,12 @@ def item(visit: Visit) -> Response:
 def _entry(entry: Entry, *, concealed: bool) -> dict[str, Any]:
     """Return one line of a history; a blind item's score is in none of them."""
     told: dict[str, Any] = _json(entry)
-    hidden = ("scores", "action", "flagged") if concealed else ()
-    return told | {"detail": {k: v for k, v in told["detail"].items() if k not in hidden}}
+    return told | {"detail": _open(told["detail"]) if concealed else told["detail"]}
+
+
+def _open(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event without what a blind item hides until somebody has judged it."""
+    return {name: value for name, value in event.items() if name not in _HIDDEN}
 
 
 def decide(visit: Visit) -> Response:
@@ -93,7 +98,9 @@ def decide(visit: Visit) -> Response:
         seen_explanation=card.explanation is not None,
     )
     decision = visit.desk.decide(name, visit.name, answer, asked.version)
-    return JSONResponse(decision.model_dump(mode="json", by_alias=True, exclude_none=True))
+    event = _json(decision)
+    blind = card.blind and concealed(dataclasses.replace(card, decided=(*card.decided, decision)))
+    return JSONResponse(_open(event) if blind else event)
 
 
 def undo(visit: Visit) -> Response:
@@ -110,12 +117,12 @@ def release(visit: Visit) -> Response:
 
 def card_json(card: Card) -> dict[str, Any]:
     """Return a card as JSON's own values; names as in the events. A blind one says no score."""
-    if concealed(card):
-        kinds = tuple(Reason(kind=reason.kind) for reason in card.reasons)
-        card = dataclasses.replace(
-            card, reasons=kinds, policies=(), scores=None, explanation=None, action=None
-        )
-    return _json(card)  # type: ignore[no-any-return]
+    told: dict[str, Any] = _json(card)
+    if not concealed(card):
+        return told
+    kinds = [{"kind": reason.kind} for reason in card.reasons]
+    decided = [_open(decision) for decision in told["decided"]]
+    return _open(told) | {"reasons": kinds, "policies": [], "decided": decided}
 
 
 def _body(visit: Visit, kind: type[Body]) -> Body:

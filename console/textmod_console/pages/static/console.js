@@ -23,7 +23,8 @@ const itemOf = (page) => page.querySelector(".card[data-item]")?.dataset.item;
 async function ask(url, body) {
   const options = body ? { method: "POST", body: new URLSearchParams(body) } : {};
   const response = await fetch(url, { credentials: "same-origin", ...options });
-  return { page: parse(await response.text()), url: response.url };
+  const page = parse(await response.text());
+  return { page, url: response.url, done: response.ok && new URL(response.url).pathname === "/queue" };
 }
 
 function show(page, url) {
@@ -82,7 +83,7 @@ function endUndo() {
 async function go(url, body) {
   try {
     const answer = await ask(url, body);
-    show(answer.page, answer.url);
+    show(answer.page, (answer.done || !body) && answer.url);
   } catch {
     location.assign(body ? "/queue" : url);
   }
@@ -96,9 +97,9 @@ async function decide(form, body) {
   const mine = shows;
   try {
     const answer = await ask(form.action, body);
-    if (mine !== shows) showNotices(answer.page);
-    else if (itemOf(answer.page) === itemOf(document)) showNotices(answer.page);
-    else show(answer.page, answer.url);
+    const moved = mine !== shows || itemOf(answer.page) === itemOf(document);
+    if (answer.done && moved) showNotices(answer.page);
+    else show(answer.page, answer.done && answer.url); // or why the decision was not taken
   } catch {
     location.assign("/queue");
   }
