@@ -3,6 +3,7 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from desk_world import START, World, request
@@ -15,6 +16,7 @@ from textmod_console.errors import (
     OutdatedError,
     TooLateError,
 )
+from textmod_console.store import outbox
 
 
 def take(world: World, reviewer: str) -> str | None:
@@ -185,6 +187,16 @@ def test_undo_is_as_if_it_had_never_been(world: World) -> None:
     world.wait(seconds=10)
     with pytest.raises(TooLateError):
         world.desk.undo(decision.id, "ann")
+
+
+def test_what_is_on_its_way_to_kafka_cannot_be_undone(world: World) -> None:
+    world.ask(request("i"))
+    decision = world.desk.decide("i", "ann", Answer("Remove"), 0)
+    with world.database.write() as connection:  # another replica's clock is ahead
+        assert outbox.take(connection, world.now + timedelta(seconds=10), 10, term=7)
+    with pytest.raises(TooLateError):
+        world.desk.undo(decision.id, "ann")
+    assert world.desk.card("i", None).decided == (decision,)
 
 
 @pytest.mark.parametrize(

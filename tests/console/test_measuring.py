@@ -30,7 +30,7 @@ def decide(world: World, item: str, decision: DecisionName, actor: str = "ann", 
     }
     one = Decision(item=item, decision=decision, actor=actor, **(given | fields))
     with world.database.write() as connection:
-        assert projection.add_decision(connection, one, one.value().decode())
+        assert projection.take_decisions(connection, [(one, one.value().decode(), None)])
 
 
 def review(world: World, name: str, number: int, decision: DecisionName | None, **fields) -> None:

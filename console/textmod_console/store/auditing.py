@@ -1,6 +1,6 @@
 """Appending to the audit chain and reading it. Each record goes to the feedback topic as well."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, insert, select, update
 
 from textmod_console.desk import AuditEntry
+from textmod_console.errors import DataError
 from textmod_console.events import PREFIX
 from textmod_console.store import chain, outbox
 from textmod_console.store.chain import Record
@@ -34,7 +35,8 @@ def append(
     ).one()
     record = Record(number + 1, micros(now), actor, act, item, chain.written(detail))
     digest = record.digest(before)
-    _insert(connection, record, digest)
+    connection.execute(insert(audit).values(**_plain(record), digest=digest))
+    _move_head(connection, record, digest)
     value = orjson.dumps({**_plain(record), "digest": digest}).decode()
     outbox.add(
         connection,
@@ -47,30 +49,45 @@ def append(
     )
 
 
-def take(connection: Connection, value: bytes) -> bool:
-    """Take in a record that was read from the topic; False if it is here already."""
-    found = orjson.loads(value)
-    record = Record(
-        int(found["number"]),
-        int(found["at"]),
-        str(found["actor"]),
-        str(found["act"]),
-        found["item"],
-        str(found["detail"]),
-    )
-    known = connection.execute(select(audit.c.number).where(audit.c.number == record.number))
-    if known.first() is not None:
-        return False
-    _insert(connection, record, str(found["digest"]))
-    return True
+def read(value: bytes) -> tuple[Record, str]:
+    """Return a record and its digest from the topic. Raises DataError."""
+    try:
+        found = orjson.loads(value)
+        record = Record(
+            int(found["number"]),
+            int(found["at"]),
+            str(found["actor"]),
+            str(found["act"]),
+            None if found["item"] is None else str(found["item"]),
+            str(found["detail"]),
+        )
+        digest = str(found["digest"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError("an audit record can't be read.") from None
+    if "\x00" in f"{record.actor}{record.act}{record.item}{record.detail}{digest}":
+        raise DataError("an audit record holds a NUL character.")
+    return record, digest
+
+
+def take(connection: Connection, found: Iterable[tuple[Record, str]]) -> int:
+    """Take in records that were read from the topic. Returns how many were not here."""
+    given = {one[0].number: one for one in found}
+    query = select(audit.c.number).where(audit.c.number.in_(list(given)))
+    known = set(connection.scalars(query))
+    fresh = [given[number] for number in sorted(given.keys() - known)]
+    if fresh:
+        connection.execute(
+            insert(audit), [{**_plain(record), "digest": digest} for record, digest in fresh]
+        )
+        _move_head(connection, *fresh[-1])
+    return len(fresh)
 
 
 def _plain(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in Record.__slots__}
 
 
-def _insert(connection: Connection, record: Record, digest: str) -> None:
-    connection.execute(insert(audit).values(**_plain(record), digest=digest))
+def _move_head(connection: Connection, record: Record, digest: str) -> None:
     connection.execute(
         update(head)
         .where(head.c.id == 1, head.c.number < record.number)

@@ -88,7 +88,7 @@ def _after_the_last(connection: Connection, item: str, now: datetime) -> datetim
 def keep(connection: Connection, decision: Decision, not_before: datetime) -> bool:
     """Store a decision and its outbox row; False if its id is known."""
     body = decision.value().decode()
-    if not projection.add_decision(connection, decision, body):
+    if not projection.take_decisions(connection, [(decision, body, None)]):
         return False
     outbox.add(
         connection,
@@ -187,7 +187,7 @@ def undo(connection: Connection, decision_id: str, reviewer: str, now: datetime)
         raise TooLateError("the item was decided again since: decide again to replace that.")
     connection.execute(delete(decisions).where(decisions.c.id == decision_id))
     projection.forget_absence(connection, row.item, reviewer)
-    projection.restand(connection, row.item)
+    projection.restand(connection, [row.item])
     if item is not None:
         queue.hold(connection, item, reviewer, now)
     return Decision.model_validate_json(row.body)

@@ -15,6 +15,7 @@ from textmod_console import metrics
 from textmod_console.errors import DataError
 from textmod_console.events import Appeal, Decision, ReviewRequested, parse
 from textmod_console.store import auditing, outbox, projection
+from textmod_console.store.chain import Record
 from textmod_console.store.projection import Place
 from textmod_console.store.schema import positions
 
@@ -95,18 +96,21 @@ def _requests(connection: Connection, messages: Sequence[Message]) -> int:
 
 def _feedback(connection: Connection, messages: Sequence[Message]) -> int:
     taken = 0
-    settled = []
+    settled: list[str] = []
+    audited: list[tuple[Record, str]] = []
+    decided: list[tuple[Decision, str, Place | None]] = []
     for message, event in _events(messages):
         if isinstance(event, Decision):
-            body = (message.value or b"").decode()
-            taken += projection.take_decision(connection, event, body, message.place)
+            decided.append((event, (message.value or b"").decode(), message.place))
             settled.append(event.id)
         elif isinstance(event, Appeal):
             body = (message.value or b"").decode()
             taken += projection.take_appeal(connection, event, body)
         elif message.ce_type == auditing.AUDIT and message.value is not None:
-            taken += _audit(connection, message.value)
+            audited += _audit(message)
             settled.append(message.ce_id)
+    taken += projection.take_decisions(connection, decided)
+    taken += auditing.take(connection, audited)
     outbox.settle(connection, settled)
     return taken
 
@@ -118,13 +122,12 @@ def _events(
         yield message, None if message.value is None else _parsed(message, Role.FEEDBACK)
 
 
-def _audit(connection: Connection, value: bytes) -> bool:
+def _audit(message: Message) -> list[tuple[Record, str]]:
     try:
-        return auditing.take(connection, value)
-    except (ValueError, KeyError, TypeError):
-        metrics.REFUSED.labels(Role.FEEDBACK).inc()
-        log.warning("skip an audit record of the feedback topic: it can't be read")
-        return False
+        return [auditing.read(message.value or b"")]
+    except DataError as error:
+        _skip(message, Role.FEEDBACK, error)
+        return []
 
 
 def _parsed(message: Message, role: Role) -> ReviewRequested | Decision | Appeal | None:
@@ -132,7 +135,11 @@ def _parsed(message: Message, role: Role) -> ReviewRequested | Decision | Appeal
     try:
         return parse(message.ce_type, message.value or b"")
     except DataError as error:
-        metrics.REFUSED.labels(role).inc()
-        place = message.place
-        log.warning("skip partition %d offset %d: %s", place.partition, place.offset, error)
+        _skip(message, role, error)
         return None
+
+
+def _skip(message: Message, role: Role, error: DataError) -> None:
+    metrics.REFUSED.labels(role).inc()
+    place = message.place
+    log.warning("skip partition %d offset %d: %s", place.partition, place.offset, error)

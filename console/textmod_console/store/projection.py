@@ -6,10 +6,10 @@ written; what an item amounts to does not depend on the order (`standing`).
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.dml import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite.dml import Insert as SqliteInsert
@@ -62,9 +62,7 @@ def take_requests(
         connection.execute(insert(items), [_row(request, place) for request, place in fresh])
         _count_scores(connection, [request for request, _ in fresh])
         # Decisions may be here before their item: both topics are read side by side.
-        decided = _decided(connection, [request.item for request, _ in fresh])
-        for item in decided:
-            restand(connection, item)
+        restand(connection, _decided(connection, [request.item for request, _ in fresh]))
     for item in known:
         place = latest[item][1]
         connection.execute(
@@ -137,49 +135,68 @@ def _count_scores(connection: Connection, requests: Iterable[ReviewRequested]) -
         )
 
 
-def take_decision(connection: Connection, decision: Decision, body: str, place: Place) -> bool:
-    """Take in a decision that was read; False if it is known already."""
-    added = add_decision(connection, decision, body, place)
-    if not added:
+def take_decisions(
+    connection: Connection, found: Sequence[tuple[Decision, str, Place | None]]
+) -> int:
+    """Add decisions with their bodies, read (with their place) or accepted here.
+
+    Those whose id is known are not added again; what was accepted here gets its place.
+
+    Returns:
+        how many were new.
+    """
+    given = {one[0].id: one for one in reversed(found)}  # the first of an id counts
+    query = select(decisions.c.id).where(decisions.c.id.in_(list(given)))
+    known = set(connection.scalars(query))
+    fresh = [given[one] for one in given if one not in known]
+    if fresh:
+        connection.execute(insert(decisions), [_decision_row(*one) for one in fresh])
+        restand(connection, {decision.item for decision, _, _ in fresh})
+        _note_absences(connection, [decision for decision, _, _ in fresh])
+    placed = [
+        {"of_id": one, "at_partition": place.partition, "at_offset": place.offset}
+        for one in known
+        if (place := given[one][2]) is not None
+    ]
+    if placed:
         connection.execute(
             update(decisions)
-            .where(decisions.c.id == decision.id, decisions.c.offset.is_(None))
-            .values(partition=place.partition, offset=place.offset)
+            .where(decisions.c.id == bindparam("of_id"), decisions.c.offset.is_(None))
+            .values(partition=bindparam("at_partition"), offset=bindparam("at_offset")),
+            placed,
         )
-    return added
+    return len(fresh)
 
 
-def add_decision(
-    connection: Connection, decision: Decision, body: str, place: Place | None = None
-) -> bool:
-    """Add a decision, read (`place`) or accepted here; False if its id is known."""
-    statement = insert_into(connection, decisions).values(
-        id=decision.id,
-        item=decision.item,
-        decision=decision.decision,
-        actor=decision.actor,
-        actor_kind=decision.actor_kind,
-        at=micros(decision.at),
-        requested_at=micros(decision.requested_at) if decision.requested_at else None,
-        body=body,
-        partition=place.partition if place else None,
-        offset=place.offset if place else None,
-    )
-    added = statement.on_conflict_do_nothing().returning(decisions.c.id)
-    if connection.execute(added).first() is None:
-        return False
-    restand(connection, decision.item)
-    until = absent_until(decision)
-    if until is not None:
-        absence = insert_into(connection, absences).values(
-            item=decision.item, reviewer=decision.actor, until=micros(until)
-        )
+def _decision_row(decision: Decision, body: str, place: Place | None) -> dict[str, object]:
+    return {
+        "id": decision.id,
+        "item": decision.item,
+        "decision": decision.decision,
+        "actor": decision.actor,
+        "actor_kind": decision.actor_kind,
+        "at": micros(decision.at),
+        "requested_at": micros(decision.requested_at) if decision.requested_at else None,
+        "body": body,
+        "partition": place.partition if place else None,
+        "offset": place.offset if place else None,
+    }
+
+
+def _note_absences(connection: Connection, found: Iterable[Decision]) -> None:
+    rows = [
+        {"item": one.item, "reviewer": one.actor, "until": micros(until)}
+        for one in found
+        if (until := absent_until(one)) is not None
+    ]
+    if rows:
+        statement = insert_into(connection, absences)
         connection.execute(
-            absence.on_conflict_do_update(
-                index_elements=["item", "reviewer"], set_={"until": micros(until)}
-            )
+            statement.on_conflict_do_update(
+                index_elements=["item", "reviewer"], set_={"until": statement.excluded.until}
+            ),
+            rows,
         )
-    return True
 
 
 def forget_absence(connection: Connection, item: str, reviewer: str) -> None:
@@ -197,42 +214,62 @@ def take_appeal(connection: Connection, appeal: Appeal, body: str) -> bool:
     added = statement.on_conflict_do_nothing().returning(appeals.c.appeal)
     if connection.execute(added).first() is None:
         return False
-    restand(connection, appeal.item)
+    restand(connection, [appeal.item])
     return True
 
 
-def restand(connection: Connection, item: str) -> None:
-    """Bring the item's row up to what its decisions and appeals amount to."""
+def restand(connection: Connection, names: Collection[str]) -> None:
+    """Bring the items' rows up to what their decisions and appeals amount to."""
     # Locked first: what another transaction decides meanwhile is read, not written over.
-    row = connection.execute(select(items.c.id).where(items.c.item == item).with_for_update())
-    if row.first() is None:
+    query = select(items.c.id, items.c.item).where(items.c.item.in_(names)).order_by(items.c.id)
+    rows = connection.execute(query.with_for_update()).all()
+    if not rows:
         return
-    found = standing(decisions_of(connection, item), appeals_of(connection, item))
-    changed = connection.execute(
-        update(items)
-        .where(items.c.item == item, items.c.state != State.ERASED)
-        .values(
-            state=found.state,
-            standing=found.decision,
-            appeal=found.appeal,
-            version=items.c.version + 1,
+    decided = decisions_of(connection, [row.item for row in rows])
+    appealed = appeals_of(connection, [row.item for row in rows])
+    changed = []
+    for row in rows:
+        found = standing(decided.get(row.item, ()), appealed.get(row.item, ()))
+        changed.append(
+            {
+                "of_id": row.id,
+                "new_state": found.state,
+                "new_standing": found.decision,
+                "new_appeal": found.appeal,
+            }
         )
-        .returning(items.c.id)
-    ).scalar()
-    if changed is not None and found.state is not State.OPEN:
-        connection.execute(delete(claims).where(claims.c.item_id == changed))
+    connection.execute(
+        update(items)
+        .where(items.c.id == bindparam("of_id"), items.c.state != State.ERASED)
+        .values(
+            state=bindparam("new_state"),
+            standing=bindparam("new_standing"),
+            appeal=bindparam("new_appeal"),
+            version=items.c.version + 1,
+        ),
+        changed,
+    )
+    closed = [one["of_id"] for one in changed if one["new_state"] is not State.OPEN]
+    if closed:
+        connection.execute(delete(claims).where(claims.c.item_id.in_(closed)))
 
 
-def decisions_of(connection: Connection, item: str) -> list[Decision]:
-    """Return the item's decisions, in no order."""
-    query = select(decisions.c.body).where(decisions.c.item == item)
-    return [Decision.model_validate_json(body) for body in connection.scalars(query)]
+def decisions_of(connection: Connection, names: Collection[str]) -> dict[str, list[Decision]]:
+    """Return the items' decisions, in no order."""
+    found: dict[str, list[Decision]] = defaultdict(list)
+    query = select(decisions.c.item, decisions.c.body).where(decisions.c.item.in_(names))
+    for row in connection.execute(query):
+        found[row.item].append(Decision.model_validate_json(row.body))
+    return found
 
 
-def appeals_of(connection: Connection, item: str) -> list[Appeal]:
-    """Return the item's appeals, in no order."""
-    query = select(appeals.c.body).where(appeals.c.item == item)
-    return [Appeal.model_validate_json(body) for body in connection.scalars(query)]
+def appeals_of(connection: Connection, names: Collection[str]) -> dict[str, list[Appeal]]:
+    """Return the items' appeals, in no order."""
+    found: dict[str, list[Appeal]] = defaultdict(list)
+    query = select(appeals.c.item, appeals.c.body).where(appeals.c.item.in_(names))
+    for row in connection.execute(query):
+        found[row.item].append(Appeal.model_validate_json(row.body))
+    return found
 
 
 # --- erasing texts -------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def card(connection: Connection, item: str, now: datetime) -> Card:
     row = connection.execute(query).first()
     if row is None:
         raise NotFoundError("there is no such item in the queue.")
-    return _card(row, in_order(projection.decisions_of(connection, item)))
+    return _card(row, in_order(projection.decisions_of(connection, [item])[item]))
 
 
 def _card(row: Row[Any], decided: list[Decision]) -> Card:
@@ -71,8 +71,8 @@ def _closes(decision: Decision) -> bool:
 def history(connection: Connection, item: str) -> list[Entry]:
     """Return what happened to an item, oldest first. Raises NotFoundError."""
     row = connection.execute(select(items.c.request).where(items.c.item == item)).first()
-    decided = projection.decisions_of(connection, item)
-    appealed = projection.appeals_of(connection, item)
+    decided = projection.decisions_of(connection, [item])[item]
+    appealed = projection.appeals_of(connection, [item])[item]
     if row is None and not decided and not appealed:
         raise NotFoundError("there is no such item.")
     found: list[Entry] = []
