@@ -217,7 +217,7 @@ def test_no_line_is_longer_than_a_reader_likes(browser: Browser, origin: str) ->
     context = browser.new_context()
     page, seen = support.opened(context, origin)
     uncover(page, origin)
-    for width in (360, 768, 1280, 1920):
+    for width in (320, 360, 768, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 800})
         page.goto(f"{origin}/queue")
         lines = page.evaluate(LONGEST_LINE)

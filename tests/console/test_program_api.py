@@ -90,6 +90,11 @@ def test_a_program_reads_an_item_with_its_history() -> None:
         ("/api/items/none/0/1/decision", {"decision": "Remove", "version": 1}, 404),
         ("/api/undo", {"decision": "none-such"}, 404),
         ("/api/undo", {}, 422),
+        ("/api/undo", {"decision": "a\x00b"}, 422),
+        (f"{ITEM}/decision", {"decision": "Skip", "version": 1, "policy": "a\x00"}, 422),
+        (f"{ITEM}/decision", {"decision": "Skip", "version": 10**30}, 422),
+        ("/api/items/a%00b/decision", {"decision": "Skip", "version": 1}, 404),
+        ("/api/nothing", {}, 404),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_sentence(

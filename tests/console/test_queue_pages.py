@@ -180,6 +180,9 @@ def test_somebody_elses_text_and_a_changed_one_are_refused_in_one_sentence() -> 
     assert client.post("/queue/decide", data=fields | {"decision": "Ban"}).status_code == 422
     assert client.post("/queue/decide", data=fields | {"item": "a/0/9"}).status_code == 404
     assert client.post("/queue/decide", data=fields | {"note": "x" * 2001}).status_code == 422
+    assert client.post("/queue/decide", data=fields | {"note": "a\x00b"}).status_code == 422
+    assert client.post("/queue/decide", data=fields | {"item": "a\x00b"}).status_code == 422
+    assert client.get("/queue/").status_code == 404
     desk.release("science-input/0/1", "ada")
     desk.claim("science-input/0/1", "bob")
     refused = client.post("/queue/decide", data=fields)

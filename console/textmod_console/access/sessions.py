@@ -21,7 +21,6 @@ from cryptography.fernet import Fernet, InvalidToken
 from textmod_console.errors import ConfigurationError
 
 LIFETIME_SECONDS = 8 * 3600
-MAX_COOKIE_BYTES = 3800  # browsers drop a cookie of more than 4,096 with its name and attributes
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ def create_app(
     routes.append(Route("/static/{name}", static, methods=["GET"]))
     handlers = {HTTPException: _unknown(gate)}
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=_closing(way.close))
+    app.router.redirect_slashes = False  # no answer that did not pass the gate
     app.add_middleware(SafeHeaders)
     return app
 
@@ -128,10 +129,11 @@ def _endpoint(gate: Gate, page: Page) -> Callable[[Request], Awaitable[Response]
 
 
 def _unknown(gate: Gate) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def unknown(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    async def unknown(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
         sentence = "There is no such page: go back to the queue."
-        return gate.refuse(None, None, RefusedError(status, sentence))
+        program = request.url.path.startswith("/api/")
+        return gate.refuse(None, RefusedError(status, sentence), program=program)
 
     return unknown
 

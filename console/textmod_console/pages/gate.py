@@ -97,7 +97,7 @@ class Gate:
             ask = await read(request)
             return await run_in_threadpool(self._serve, ask, page)
         except RefusedError as error:
-            return self.refuse(ask, page, error)
+            return self.refuse(ask, error, program=page.program)
         except ClientDisconnect:
             return Response(status_code=400)
 
@@ -108,9 +108,9 @@ class Gate:
             visit = self._visit(ask, page, session)
             response = self._admit(ask, page, visit) or page.handler(visit)
         except RefusedError as error:
-            response = self.refuse(ask, page, error, visit)
+            response = self.refuse(ask, error, visit, program=page.program)
         except Exception as error:  # noqa: BLE001 - the boundary: no traceback leaves the console
-            response = self.refuse(ask, page, _refusal(error), visit)
+            response = self.refuse(ask, _refusal(error), visit, program=page.program)
         if fresh and not page.program and "set-cookie" not in response.headers:
             keep_session(response, self._console.sessions.seal(session), secure=ask.secure)
         return response
@@ -170,12 +170,13 @@ class Gate:
     def refuse(
         self,
         ask: Ask | None,
-        page: Page | None,
         error: RefusedError,
         visit: Visit | None = None,
+        *,
+        program: bool,
     ) -> Response:
         """Return the page (or the JSON) of an error."""
-        if page is not None and page.program:
+        if program:
             content = {"error": {"status": error.status, "message": error.sentence}}
             response: Response = JSONResponse(content, error.status)
         else:

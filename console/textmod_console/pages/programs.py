@@ -22,10 +22,11 @@ from starlette.responses import JSONResponse, Response
 from textmod_console.desk import Answer, Card, Entry
 from textmod_console.errors import sentences
 from textmod_console.events import DecisionName, Outcome
-from textmod_console.pages.visit import RefusedError, Visit
+from textmod_console.pages.visit import RefusedError, Visit, is_item
 from textmod_console.pages.words import concealed
 
 _MAX_SKIP = 100
+_VISIBLE = r"^[!-~]*$"
 _HIDDEN = frozenset({"scores", "action", "flagged", "explanation"})
 
 
@@ -35,12 +36,12 @@ class DecisionBody(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     decision: DecisionName
-    version: int
+    version: int = Field(ge=0, lt=2**62)
     note: str | None = Field(None, max_length=2000)
     reason: str | None = Field(None, max_length=200)
-    policy: str | None = Field(None, max_length=253)
+    policy: str | None = Field(None, max_length=253, pattern=_VISIBLE)
     milliseconds: int | None = Field(None, ge=0, le=3_600_000)
-    appeal: str | None = Field(None, max_length=64)
+    appeal: str | None = Field(None, max_length=64, pattern=_VISIBLE)
     outcome: Outcome | None = None
 
 
@@ -49,7 +50,7 @@ class UndoBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    decision: Annotated[str, Field(min_length=1, max_length=64)]
+    decision: Annotated[str, Field(min_length=1, max_length=64, pattern=_VISIBLE)]
 
 
 Body = TypeVar("Body", DecisionBody, UndoBody)
@@ -57,7 +58,7 @@ Body = TypeVar("Body", DecisionBody, UndoBody)
 
 def next_card(visit: Visit) -> Response:
     """Claim the next card."""
-    skip = frozenset(visit.query.get("skip", [])[-_MAX_SKIP:])
+    skip = frozenset(filter(is_item, visit.query.get("skip", [])[-_MAX_SKIP:]))
     card = visit.desk.next_card(visit.name, skip)
     return Response(status_code=204) if card is None else JSONResponse(card_json(card))
 

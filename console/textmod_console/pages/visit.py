@@ -29,6 +29,11 @@ class RefusedError(Exception):
         self.headers = headers or {}
 
 
+def is_item(name: str) -> bool:
+    """Whether this could be an item's name."""
+    return 0 < len(name) <= MAX_ITEM and name.isprintable()
+
+
 @dataclass(frozen=True)
 class Console:
     """What all requests share."""
@@ -86,18 +91,20 @@ class Visit:
         value = (self.form.get(name) or [""])[0].strip()
         if len(value) > longest:
             raise RefusedError(422, f"{name} is longer than {longest:,} characters: shorten it.")
+        if "\x00" in value:
+            raise RefusedError(422, f"{name} holds a NUL character: leave it out.")
         return value or None
 
     def item(self, value: str | None) -> str:
         """Return the name of an item that a request must have."""
-        if not value or len(value) > MAX_ITEM or not value.isprintable():
+        if value is None or not is_item(value):
             raise RefusedError(404, "There is no such text: go back to the queue.")
         return value
 
     def passed(self) -> tuple[str, ...]:
         """Return the items that were passed over, oldest first."""
         named = self.form.get("passed") or self.query.get("passed") or []
-        kept = [item for item in dict.fromkeys(named) if item and len(item) <= MAX_ITEM]
+        kept = [item for item in dict.fromkeys(named) if is_item(item)]
         return tuple(kept[-MAX_PASSED:])
 
     @property
