@@ -217,13 +217,22 @@ def test_a_shared_input_outlives_the_one_that_created_it() -> None:
     assert "shared" in world.kafka.partitions_of
 
 
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"topics": {"input": {"name": "elsewhere"}}},
+        {"review": {"console": {"enabled": False}}},
+    ],
+)
 @pytest.mark.parametrize("reason", ["KafkaUnreachable", "TopicMissing", "ConfigDrift"])
-def test_a_workload_is_not_moved_to_topics_that_are_not_there(reason: str) -> None:
+def test_a_workload_is_not_moved_to_topics_that_are_not_there(
+    reason: str, moved: dict[str, Any]
+) -> None:
     world = serving()
     world.run(DEPLOYMENT)
     world.wrote()
     world.kafka.fault = TopicsNotReady(reason, "no")
-    world.run({**DEPLOYMENT, "topics": {"input": {"name": "elsewhere"}}}, generation=4)
+    world.run({**DEPLOYMENT, **moved}, generation=4)
     assert world.wrote() == []
     assert world.told["TopicsReady"] == ("False", reason)
     assert world.told["AutoscalingReady"][0] == "Unknown"

@@ -16,19 +16,15 @@ from typing import TYPE_CHECKING
 from textmod_model import settings as settings_module
 from textmod_model.errors import ArtifactRefused, ConfigurationError, ServingError, StreamError
 from textmod_model.health import Health
+from textmod_model.serving.stream_parts import make_source, make_worker
 from textmod_model.settings import Settings
 
 if TYPE_CHECKING:
     from textmod_model.artifact import Manifest
-    from textmod_model.formats.message import Schemas, Verdicts
-    from textmod_model.metrics import Metrics
     from textmod_model.scoring.scorer import Scorer
     from textmod_model.serving.policies import PolicyFile
     from textmod_model.serving.predictor import Predictor
     from textmod_model.serving.scorer_process import ScorerProcess
-    from textmod_model.stream.consumer import GroupConsumer
-    from textmod_model.stream.judge import Budgets, Judge
-    from textmod_model.stream.review_requests import ReviewRequests
     from textmod_model.stream.worker import Worker
 
 log = logging.getLogger("textmod_model")
@@ -118,7 +114,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     dropins = DropIns.of(predictor.info, settings)
     source = None
     if health.streaming and health.undecided is None:
-        source = _source(settings, health, predictor)
+        source = make_source(settings, health, predictor)
     metrics = Metrics()
     failed = threading.Event()
 
@@ -134,7 +130,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
         failed.set()
         stop.set()
 
-    worker = _worker(settings, source, predictor, health, metrics) if source else None
+    worker = make_worker(settings, source, predictor, health, metrics) if source else None
     if health.streaming and synchronous:
         from textmod_model.serving.turns import SWITCH_SECONDS
 
@@ -159,8 +155,8 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
     try:
         _await_policies(policies, health, stop)
         if health.streaming and source is None and not stop.is_set():
-            source = _source(settings, health, predictor)
-            worker = _worker(settings, source, predictor, health, metrics)
+            source = make_source(settings, health, predictor)
+            worker = make_worker(settings, source, predictor, health, metrics)
         _until_stopped(worker, stop)
     finally:
         health.stopping = True
@@ -286,139 +282,3 @@ def _threshold(settings: Settings, default: float) -> float:
     if not 0 <= threshold <= 1:
         raise ConfigurationError("PREDICTIVE_UNIT_PARAMETERS: threshold must be from 0 to 1.")
     return threshold
-
-
-def _source(settings: Settings, health: Health, predictor: "Predictor") -> "GroupConsumer":
-    from textmod_model.stream.consumer import GroupConsumer
-    from textmod_model.stream.group_lookup import GroupLookup
-    from textmod_model.stream.speed import Speed, usable_cores
-
-    benchmark = predictor.info.messages_per_second
-    speed = Speed(benchmark, usable_cores(), settings.batch_max_messages)
-    return GroupConsumer(settings, health, speed, group=GroupLookup(settings))
-
-
-def _schemas(settings: Settings) -> "Schemas | None":
-    if not settings.schema_registry_url:
-        return None
-    from textmod_model.formats.schema_registry import SchemaRegistry, open_client
-
-    password, ca_file = settings.schema_registry_password, settings.schema_registry_ca_file
-    try:
-        client = open_client(
-            settings.schema_registry_url,
-            settings.schema_registry_username,
-            None if password is None else password.get_secret_value(),
-            None if ca_file is None else str(ca_file),
-        )
-    except (OSError, ValueError) as error:  # a CA file that is missing or holds no certificate
-        message = f"The schema registry's client refuses its configuration: {error}."
-        raise ConfigurationError(message) from None
-    return SchemaRegistry(client, settings.input_topic, settings.output_topic)
-
-
-def make_judge(
-    settings: Settings,
-    predictor: "Predictor",
-    budgets: "Budgets",
-    *,
-    review: "ReviewRequests | None" = None,
-) -> "Judge":
-    """Make what turns messages into records, from the settings, a model and what may be spent.
-
-    `review` makes the review requests; None: there are none.
-    """
-    from textmod_model.formats import catalog
-    from textmod_model.formats.message import Reading, Writing
-    from textmod_model.formats.verdict_headers import VerdictHeaders
-    from textmod_model.stream.explanations import Explanations
-    from textmod_model.stream.judge import Judge
-    from textmod_model.stream.letters import DeadLetters
-
-    info = predictor.info
-    path = tuple(settings.message_text_field.split("."))
-    schemas = _schemas(settings)
-    output = catalog.output_formats()[settings.message_output_format]
-    letters = DeadLetters(info.label)
-    verdicts = _verdicts(predictor)
-    return Judge(
-        decode=catalog.decoder(settings.message_format, Reading(path, schemas, predictor.largest)),
-        score=predictor.score,
-        encode=output.encoder(Writing(verdicts, schemas, settings.policies_file is not None)),
-        headers=VerdictHeaders(
-            _event_source(settings),
-            info.version,
-            info.digest,
-            output.content_type,
-        ),
-        letters=letters,
-        labels=max(len(info.names), 1),
-        policies=predictor.policies,
-        budgets=budgets,
-        explanations=Explanations(predictor.briefs) if output.explains else None,
-        review=review,
-        forward_tombstones=settings.message_tombstones == "Forward",
-    )
-
-
-def _verdicts(predictor: "Predictor") -> "Verdicts":
-    from textmod_model.formats.message import Verdicts
-
-    info = predictor.info
-    return Verdicts(info.labels, info.threshold, info.label, info.names)
-
-
-def _event_source(settings: Settings) -> str:
-    """Return the `ce_source` of all that the stream writes."""
-    return f"/textmoderation/{settings.consumer_group}"
-
-
-def make_review(settings: Settings, predictor: "Predictor") -> "ReviewRequests | None":
-    """Make what puts texts before people; None without a review topic."""
-    if not settings.review_topic:
-        return None
-    from textmod_model.review.event import RequestHeaders
-    from textmod_model.review.selection import Sample
-    from textmod_model.stream.explanations import Explanations
-    from textmod_model.stream.review_requests import ReviewRequests
-
-    return ReviewRequests(
-        Sample(settings.review_sample, settings.review_salt),
-        RequestHeaders(_event_source(settings)),
-        _verdicts(predictor),
-        predictor.info.digest,
-        Explanations(predictor.briefs),
-    )
-
-
-def _worker(
-    settings: Settings,
-    source: "GroupConsumer",
-    predictor: "Predictor",
-    health: Health,
-    metrics: "Metrics",
-) -> "Worker":
-    from textmod_model.stream.delivery.at_least_once import AtLeastOnce
-    from textmod_model.stream.delivery.exactly_once import ExactlyOnce
-    from textmod_model.stream.delivery.writer import Writer
-    from textmod_model.stream.kafka import open_producer
-    from textmod_model.stream.letters import DeadLetters
-    from textmod_model.stream.observer import Observer
-    from textmod_model.stream.topics import TopicRulesLookup
-    from textmod_model.stream.worker import Worker
-
-    review = make_review(settings, predictor)
-    judge = make_judge(settings, predictor, source.allowance, review=review)
-    letters = DeadLetters(predictor.info.label)
-    rules = TopicRulesLookup(settings)
-    writer = Writer(settings, lambda size: open_producer(settings, size), letters, rules)
-    exactly_once = settings.delivery == "ExactlyOnce"
-    delivery = ExactlyOnce(writer, source) if exactly_once else AtLeastOnce(writer)
-    return Worker(
-        settings,
-        source,
-        judge=judge,
-        delivery=delivery,
-        observer=Observer(metrics),
-        health=health,
-    )

@@ -55,7 +55,8 @@ def run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
         answer = redrive.to_input(settings.input_topic)
         if args.to == "output" and not args.dry_run:
             from textmod_model.policies.allowance import NoAllowance
-            from textmod_model.serving.cli import load_predictor, make_judge, open_policies
+            from textmod_model.serving.cli import load_predictor, open_policies
+            from textmod_model.serving.stream_parts import make_judge
 
             predictor = load_predictor(settings)
             policies = open_policies(settings, predictor)
