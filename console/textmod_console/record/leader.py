@@ -26,6 +26,8 @@ from textmod_console.store.schema import head
 log = logging.getLogger(__name__)
 READ_SECONDS = 0.2
 HOUSEKEEPING_SECONDS = 10.0
+COUNTING_SECONDS = 60.0
+"""Counting a million items takes half a second of a core."""
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -95,7 +97,7 @@ class Leader:
             reader.close()
 
     def _turns(self, reader: Reader, publisher: Publisher) -> None:
-        next_housekeeping = 0.0
+        next_housekeeping = next_count = 0.0
         while not self._stopping.is_set():
             self._beat()
             reader.turn(READ_SECONDS)
@@ -106,13 +108,15 @@ class Leader:
                     return
                 reader.assign()
                 reader.erase_expired()
-                self._keep_house()
+                with self._database.write() as connection:
+                    queue.expire(connection, self._clock())
+                    metrics.OUTBOX.set(outbox.size(connection))
+            if time.monotonic() >= next_count:
+                next_count = time.monotonic() + COUNTING_SECONDS
+                self._count()
 
-    def _keep_house(self) -> None:
-        with self._database.write() as connection:
-            queue.expire(connection, self._clock())
+    def _count(self) -> None:
         with self._database.read() as connection:
-            metrics.OUTBOX.set(outbox.size(connection))
             counts = reading.counts(connection, self._clock())
         for state in ("open", "held", "claimed", "escalated"):
             metrics.ITEMS.labels(state).set(getattr(counts, state))
