@@ -127,7 +127,7 @@ def _run(
         history = world.finish()
         found = check(history)
         broken = found.broken(delivery)
-        row |= asdict(found) | {"broken": broken}
+        row |= asdict(found) | {"broken": broken, "workers_started": len(world.logs())}
         if broken:
             row["bundle"] = str(_bundle(args.out / "bundles", row, history, world))
     finally:

@@ -135,8 +135,10 @@ def test_another_group_goes_on_where_the_last_one_stopped() -> None:
     world = changed("read by another group")
     world.settle()
     assert world.kafka.groups["default.science.reddit"] == {("science-input", 0): 7}
+    assert world.kafka.group_configs["textmod.reddit.science"] == {}, "the session it had"
     found = world.server.read(PATH)
     assert found is not None
+    assert "consumerGroupSessionSeconds" not in found["status"]
     assert found["status"]["consumerGroup"] == "default.science.reddit"
 
 

@@ -304,5 +304,6 @@ def _hand_over(move: Handover, connection: KafkaConnection, seen: Observed, edge
     handover.carry_offsets(move, connection, seen.topics)
     tm = move.before
     key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
-    edges.write_status(key, {"consumerGroup": move.target})
+    edges.kafka.to(connection).ensure_group(move.source, None, seen.session_seconds)
+    edges.write_status(key, {"consumerGroup": move.target, "consumerGroupSessionSeconds": None})
     raise handover.under_way(move, "the offsets are there, and the new replicas start")
