@@ -189,6 +189,22 @@ def test_undo_is_as_if_it_had_never_been(world: World) -> None:
         world.desk.undo(decision.id, "ann")
 
 
+def test_a_decision_waits_ten_seconds_for_an_undo(world: World) -> None:
+    world.ask(request("i"))
+    decision = world.desk.decide("i", "ann", Answer("Remove"), 0)
+
+    def due() -> list[str]:
+        with world.database.write() as connection:
+            return [one.ce_id for one in outbox.take(connection, world.now, 10, term=7)]
+
+    assert due() == ["audit-1"]
+    world.wait(seconds=9.9)
+    assert due() == []
+    world.wait(seconds=0.1)
+    assert due() == [decision.id]
+    assert due() == []  # this term has it
+
+
 def test_what_is_on_its_way_to_kafka_cannot_be_undone(world: World) -> None:
     world.ask(request("i"))
     decision = world.desk.decide("i", "ann", Answer("Remove"), 0)
