@@ -24,10 +24,8 @@ import yaml
 from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
 
-from textmod_dev import console_visit, supervisor
+from textmod_dev import supervisor
 from textmod_dev.build import control_plane_binaries, kafka_jars
 from textmod_dev.demo_stream import (
     Count,
@@ -38,6 +36,7 @@ from textmod_dev.demo_stream import (
     comment,
     count,
 )
+from textmod_dev.demo_summary import Summary, report
 from textmod_dev.demo_view import History, Snapshot, line, picture
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.kubectl import Kubectl
@@ -60,39 +59,6 @@ Show = Callable[[Snapshot, History], None]
 # Names what goes on (one of OVER ends it), from: is the producer sending, how many wait, how many
 # replicas are there.
 Phase = Callable[[bool, int, int], str]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The demo's result, as written to ``demo.json``. Latencies are end to end, milliseconds."""
-
-    comments_in: int
-    verdicts: int
-    dead_letters: int
-    lost: int
-    duplicates: int
-    peak_lag: int
-    max_replicas: int
-    final_replicas: int
-    p50_ms: float | None
-    p99_ms: float | None
-    replicas: list[tuple[float, int]]
-    one_replica_per_second: int
-    burst_per_second: int
-    decisions: tuple[str, ...] = ()
-    """What the policies did, in sentences."""
-
-    def failure(self) -> str | None:
-        """What went wrong, in a sentence; None when all is well."""
-        if self.lost:
-            return f"{self.lost} of {self.comments_in} comments were lost."
-        if not self.comments_in:
-            return "No comment was sent."
-        if self.max_replicas < 2:
-            return "The burst did not scale the workload up."
-        if self.final_replicas != 1:
-            return f"The workload did not scale down again: {self.final_replicas} replicas."
-        return None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -118,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise LocalClusterError(f"Kafka failed: {error.args[0].str()}") from error
         if arguments.keep:
             stop_cluster.pop_all()
-    return _report(summary, arguments, cluster)
+    return report(summary, arguments, cluster)
 
 
 @dataclass(frozen=True)
@@ -336,33 +302,6 @@ class Demo:
             burst_per_second=round(load.burst),
             decisions=tuple(reading.decisions.lines(partial(comment, servers))),
         )
-
-
-def _report(summary: Summary, arguments: argparse.Namespace, cluster: Running) -> int:
-    path = arguments.state_dir / "demo.json"
-    path.write_text(json.dumps(asdict(summary), indent=2))
-    table = Table.grid(padding=(0, 2))
-    answered = f"{summary.verdicts:,} verdicts + {summary.dead_letters:,} dead letters"
-    table.add_row("comments in", f"{summary.comments_in:,} = {answered}")
-    table.add_row("lost, duplicates", f"{summary.lost}, {summary.duplicates}")
-    speed = f"{summary.one_replica_per_second:,}/s; the burst: {summary.burst_per_second:,}/s"
-    table.add_row("one replica", speed)
-    table.add_row("peak lag", f"{summary.peak_lag:,} messages")
-    steps = " → ".join(f"{number} ({seconds:.0f} s)" for seconds, number in summary.replicas)
-    table.add_row("replicas", steps)
-    table.add_row("end to end", f"p50 {summary.p50_ms} ms, p99 {summary.p99_ms} ms")
-    for number, decision in enumerate(summary.decisions):
-        table.add_row("" if number else "decided", escape(decision))
-    table.add_row("as JSON", str(path))
-    console = Console()
-    console.print(table, soft_wrap=True)
-    if arguments.keep:
-        _say(f"The cluster stays up until `make down`.\nexport KUBECONFIG={cluster.kubeconfig}")
-        _say("\n".join(console_visit.sign_in(console_visit.kubectl_of(cluster))))
-    if (failure := summary.failure()) is not None:
-        _say(failure)
-        return 1
-    return 0
 
 
 def _phase(sending: bool, unanswered: int, replicas: int) -> str:
