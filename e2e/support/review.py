@@ -80,7 +80,7 @@ def console(of: Moderation, keeper: ProcessKeeper) -> Iterator[Ask]:
         except OSError as error:
             return UNREACHABLE, str(error)
 
-    wait_for(lambda: ask("/sign-in", "")[0] != UNREACHABLE, "the way to the console", 30)
+    wait_for(lambda: ask("/api/counts", "none")[0] != UNREACHABLE, "the way there", 30)
     try:
         yield ask
     finally:
