@@ -97,6 +97,13 @@ def test_what_is_decided_stands_for_what_is_not_yet() -> None:
     assert part.recall.value == pytest.approx(done.recall.value, rel=0.01)
 
 
+def test_where_nothing_is_flagged_recall_is_none_of_what_was_found() -> None:
+    found = judged((30, 1.0, RANDOM), (70, 0.0, RANDOM))
+    assert (found.recall.value, found.recall.low) == (0.0, 0.0)
+    assert found.recall.high == pytest.approx(wilson(0.0, 30).high)  # one flagged weighs 100 too
+    assert found.precision.value is None
+
+
 def test_each_policy_has_its_own_figures() -> None:
     spam = {"policies": (("spam", "Remove"),)}
     rude = {"policies": (("rude", "Review"), ("spam", "Review"))}

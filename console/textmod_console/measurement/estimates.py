@@ -89,35 +89,35 @@ def recall(
     scored = known is not None and found.unscored == 0 and missed.unscored == 0
     result = None
     if known is not None and scored:
-        pair = _corrected(found, known[0]), _corrected(missed, known[1])
+        pair = _corrected(found, missed, known[0]), _corrected(missed, found, known[1])
         result = share_of(*pair)
     if result is None:
-        result = share_of(_mass(found), _mass(missed))
+        result = share_of(_mass(found, missed), _mass(missed, found))
     if result is None:
         return None
     around, size = result
     return Share(around, found.labels + missed.labels, size)
 
 
-def _mass(group: Stratum) -> Mass:
-    """The texts with the label in a group, by its labels alone."""
-    return Mass(group.positive, _unit(group))
+def _mass(group: Stratum, other: Stratum) -> Mass:
+    """The texts with the label in a group, by its labels alone.
 
-
-def _unit(group: Stratum) -> float:
+    Where nothing of the group was seen, one of it would have weighed as much as those of the other.
+    """
     if group.positive > 0:
-        return group.positive2 / group.positive
-    return group.weight2 / group.weight if group.labels else 1.0
+        return Mass(group.positive, group.positive2 / group.positive)
+    seen = group if group.labels else other
+    return Mass(0.0, seen.weight2 / seen.weight if seen.labels else 1.0)
 
 
-def _corrected(group: Stratum, known: Total) -> Mass:
+def _corrected(group: Stratum, other: Stratum, known: Total) -> Mass:
     """The same as the sum of all scores and the labels' surplus over them."""
     if group.labels == 0 or known.texts == 0:
-        return Mass(max(known.scores, 0.0), 1.0)
+        return _mass(group, other)
     mean = group.surplus / group.weight
     value = known.scores + mean * known.texts
     if value <= 0 or group.positive <= 0:  # too few labels with it to correct anything by
-        return _mass(group)
+        return _mass(group, other)
     variance = max(0.0, group.residual - mean * mean * (group.weight2 - group.weight)) + value
     return Mass(value, variance / value)
 

@@ -52,8 +52,9 @@ def enough_for_recall(
     found, missed = total(flagged), total(passed)
     if missed.labels < minimum:
         return f"there are {missed.labels} labels of texts not flagged, and it takes {minimum}"
-    positives = found.labels and found.positive + missed.positive
-    return None if positives else "no text with the label has been found"
+    if found.positive + missed.positive > 0:
+        return None
+    return "no text with the label has been found"
 
 
 UNDONE: Final = 0.05
