@@ -168,6 +168,9 @@ FIRING: dict[str, dict[str, str]] = {
         f'textmoderation_condition{{{STREAM}, type="PoliciesReady"}}': "0x40",
         f"textmoderation_messages_in_per_second{{{STREAM}}}": "0x5 3x5 0x30",
     },
+    "TextModerationConsoleNotReady": {
+        f'textmoderation_condition{{{STREAM}, type="ReviewReady"}}': "0x40",
+    },
     "TextModerationPolicyBudgetSpent": {
         f'textmod_policy_over_budget_total{{{STREAM}, pod="a", policy="spam"}}': "0+9x100",
         f'textmod_actions_total{{{STREAM}, pod="a", policy="spam", action="Review"}}': "0+2x100",
@@ -217,6 +220,9 @@ QUIET: dict[str, dict[str, str]] = {
         f"textmoderation_messages_in_per_second{{{STREAM}}}": "3x40",
         f'textmoderation_condition{{{IDLE}, type="PoliciesReady"}}': "0x40",
         f"textmoderation_messages_in_per_second{{{IDLE}}}": "0x40",
+    },
+    "TextModerationConsoleNotReady": {  # during a rollout
+        f'textmoderation_condition{{{STREAM}, type="ReviewReady"}}': "1x10 0x10 1x30",
     },
     "TextModerationPolicyBudgetSpent": {
         f'textmod_policy_over_budget_total{{{STREAM}, pod="a", policy="spam"}}': "0+1x100",
