@@ -61,7 +61,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._mismatches = 0
+        self._mismatches = self._losses = 0
         ProcessCollector(registry=self.registry)
         self.messages = Counter(
             "textmod_messages_total",
@@ -95,6 +95,12 @@ class Metrics:
         self.score_mismatches = Counter(
             "textmod_score_mismatch_total",
             "Texts whose score was wrong when a sample of all texts was scored a second time.",
+            registry=self.registry,
+        )
+        self.lost_scorers = Counter(
+            "textmod_call_scorer_losses_total",
+            "Times that the process that scores for synchronous calls ended; since then they are"
+            " scored in the stream's process.",
             registry=self.registry,
         )
         self.actions = Counter(
@@ -171,6 +177,11 @@ class Metrics:
         """Bring the counter of wrong scores to the scorer's own count."""
         self.score_mismatches.inc(total - self._mismatches)
         self._mismatches = total
+
+    def show_losses(self, total: int) -> None:
+        """Bring the counter of ended processes to the predictor's own count."""
+        self.lost_scorers.inc(total - self._losses)
+        self._losses = total
 
     def count_actions(self, rulings: Iterable[Ruling]) -> None:
         """Count what the policies said of texts."""

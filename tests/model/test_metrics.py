@@ -57,3 +57,15 @@ def test_a_partition_given_up_shows_no_lag():
     metrics.show_lag("group", "in", [(3, 7)])
     metrics.show_lag("group", "in", [(4, 1)])
     assert 'partition="3"' not in metrics.text().decode()
+
+
+def test_counts_of_others_are_shown_as_they_are():
+    metrics = Metrics()
+    name = "textmod_call_scorer_losses_total", None
+    assert samples(generate_latest(metrics.registry))[name] == 0  # so that a rate can be taken
+    for total in (0, 1, 1):
+        metrics.show_losses(total)
+        metrics.show_mismatches(total * 2)
+        found = samples(generate_latest(metrics.registry))
+        assert found[name] == total
+        assert found["textmod_score_mismatch_total", None] == total * 2

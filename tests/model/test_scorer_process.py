@@ -85,6 +85,7 @@ def test_a_failure_in_the_process_is_the_calls_alone(monkeypatch: pytest.MonkeyP
     assert process.score(["a"]).tolist() == [0.5]
     assert ended == []
     process.close()
+    assert process.losses == 0  # it was ended on purpose
     theirs.close()
 
 
@@ -96,6 +97,7 @@ def test_without_the_process_calls_are_scored_here(said: bytes, monkeypatch: pyt
     assert process.score(["ab"]).tolist() == [-2]
     assert process.score(["abc"]).tolist() == [-3]
     assert ended == [4711]
+    assert process.losses == 1
 
 
 def test_a_process_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch):
@@ -103,6 +105,7 @@ def test_a_process_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch
     process, theirs, ended = other_side(monkeypatch)
     assert process.score(["ab"]).tolist() == [-2]
     assert ended == [4711]
+    assert process.losses == 1
     theirs.close()
 
 

@@ -120,6 +120,7 @@ def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> N
 
     def refresh() -> None:
         metrics.show_mismatches(predictor.mismatches())
+        metrics.show_losses(predictor.losses())
         metrics.blocked.set(health.blocked is not None or health.stalled is not None)
         if policies is not None:
             metrics.show_policies(policies.version, policies.error)
@@ -255,6 +256,7 @@ def load_predictor(settings: Settings, *, calls_apart: bool = False) -> "Predict
         beside_stream=settings.streaming == "Native",
         briefs=scorer.briefs,
         for_calls=calls,
+        losses=lambda: calls.losses if calls else 0,
     )
 
 

@@ -112,12 +112,14 @@ class Predictor:
         beside_stream: bool = False,
         briefs: Briefs = lambda _texts, _asked: None,
         for_calls: CallScorer | None = None,
+        losses: Callable[[], int] = lambda: 0,
     ) -> None:
         """Take a scorer's `score`, and how many wrong scores it has found by itself so far.
 
         `largest` is the size in bytes of the largest message or request that is scored. Beside a
         stream, calls are held to short texts. `briefs` explains what was scored. `for_calls` is a
-        scorer that calls have for themselves; without it they share the stream's.
+        scorer that calls have for themselves; without it they share the stream's. `losses` returns
+        how often its process has ended.
         """
         self._score = score
         self._briefs = briefs
@@ -126,6 +128,7 @@ class Predictor:
         """Returns the policies in force. A call's answer has what they say in its tags, and it
         spends no budget."""
         self.mismatches = mismatches
+        self.losses = losses
         self.largest = largest
         self._turns = Turns(apart=for_calls is not None)
         self._longest = LONGEST_TEXT if beside_stream else None

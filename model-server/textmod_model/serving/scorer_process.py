@@ -51,6 +51,8 @@ class ScorerProcess:
         self._socket = channel
         self._channel: BufferedRWPair | None = channel.makefile("rwb")
         self._mismatches = 0
+        self.losses = 0
+        """How often the process has ended by itself, or did not answer."""
 
     @classmethod
     def fork(cls, scorer: CallScorer) -> "ScorerProcess":
@@ -87,6 +89,7 @@ class ScorerProcess:
             scores, self._mismatches, failed = marshal.load(self._channel)  # noqa: S302  # our own
         except (OSError, EOFError, ValueError, TypeError):
             log.exception("the process that scores for calls has ended; scoring in this one")
+            self.losses += 1
             self.close()
             return self._scorer.score(texts)
         if failed is not None:
