@@ -7,6 +7,7 @@ rows, is made by one thread at a time, and not again at once: `KEPT_SECONDS`, `C
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections import Counter, defaultdict
@@ -19,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
+from textmod_console.errors import RecordError
 from textmod_console.measurement import (
     MEMORY,
     WINDOW,
@@ -38,6 +40,8 @@ from textmod_console.measurement import (
 )
 from textmod_console.store.engine import Database
 from textmod_console.store.schema import decisions, items, micros, moment
+
+log = logging.getLogger(__name__)
 
 KEPT_SECONDS: Final = 15.0
 COST: Final = 20
@@ -80,6 +84,10 @@ class _Scan:
     model: str | None = None
 
 
+def _in_a_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="measuring", daemon=True).start()
+
+
 class Measuring:
     """The figures of the newest window that can be judged; may be used from several threads.
 
@@ -87,6 +95,7 @@ class Measuring:
         delay: how long verdicts wait for their labels.
         minimum: fewest labels that anything is said from.
         clock: the moment, with a time zone.
+        run: runs work soon.
     """
 
     def __init__(
@@ -95,36 +104,52 @@ class Measuring:
         delay: timedelta,
         minimum: int,
         clock: Callable[[], datetime],
+        *,
         monotonic: Callable[[], float] = time.monotonic,
+        run: Callable[[Callable[[], None]], None] = _in_a_thread,
     ) -> None:
         self._database = database
         self._delay = delay
         self._minimum = minimum
         self._now = clock
         self._monotonic = monotonic
+        self._run = run
         self._lock = threading.Lock()
         self._held: tuple[float, Figures] | None = None
-        """Until when they are kept, and the figures."""
+        """Until when they are kept, and the figures. Replaced by whoever has the lock."""
 
     def figures(self) -> Figures:
-        """Return the figures; they are `KEPT_SECONDS` old at most, unless they are costly.
+        """Return the figures at once; those that are due are read again meanwhile.
 
-        Raises RecordError.
+        Only the first call waits. Raises RecordError.
         """
-        with self._lock:
-            began = self._monotonic()
-            if self._held is None or began >= self._held[0]:
-                found = self._measured()
-                took = self._monotonic() - began
-                self._held = (began + max(KEPT_SECONDS, COST * took), found)
-            return self._held[1]
+        held = self._held
+        if held is None:
+            with self._lock:
+                if self._held is None:
+                    self._held = self._measured()
+                return self._held[1]
+        if self._monotonic() >= held[0] and self._lock.acquire(blocking=False):
+            self._run(self._refresh)
+        return held[1]
+
+    def _refresh(self) -> None:
+        """Replace the figures; where that fails, the next call says so."""
+        try:
+            self._held = self._measured()
+        except RecordError:
+            log.warning("the figures could not be read; the next who asks is told why")
+            self._held = None
+        finally:
+            self._lock.release()
 
     def quality(self) -> Quality:
         """Return the figures of the window. Raises RecordError."""
         return self.figures().quality
 
-    def _measured(self) -> Figures:
-        now = self._now()
+    def _measured(self) -> tuple[float, Figures]:
+        """Until when they are kept, and the figures."""
+        began, now = self._monotonic(), self._now()
         since, until = window(now, self._delay)
         with self._database.read() as connection:
             found = _scan(connection, until - MEMORY * WINDOW, since, until)
@@ -132,15 +157,9 @@ class Measuring:
         asked = Asked(since, until, self._minimum, _scarcest(found.counts))
         inside = [_chosen(kind, n) for kind, n in found.counts.items() if kind.is_inside]
         judged = quality(inside, asked, decided, agreement(found.several))
-        of_model = [(kind, n) for kind, n in found.counts.items() if kind.model == found.model]
-        names = sorted({kind.name for kind, _ in of_model})
-        by_label = {
-            name: evidence(
-                labelled([_chosen(kind, n) for kind, n in of_model if kind.name == name])
-            )
-            for name in names
-        }
-        return Figures(judged, found.model, by_label)
+        figures = Figures(judged, found.model, _evidence(found))
+        took = self._monotonic() - began
+        return began + max(KEPT_SECONDS, COST * took), figures
 
 
 def _evidence(found: _Scan) -> dict[str, Evidence]:
