@@ -120,11 +120,11 @@ class Analyzer:
             chunk += done >= ends[chunk]
         return ids, owners
 
-    def gram_sums(self, entries: Sequence[Known]) -> NDArray[np.float64]:
-        """Return each label's weight and the mass of each entry, (len(entries), labels + 1)."""
+    def gram_sums(self, letters: Sequence[str]) -> NDArray[np.float64]:
+        """Return each label's weight and the mass of chunks, shape (len(letters), labels + 1)."""
         if self._grams is None:
-            return np.zeros((len(entries), self._labels + 1))
-        return self._grams.sums([entry.letters for entry in entries])
+            return np.zeros((len(letters), self._labels + 1))
+        return self._grams.sums(letters)
 
     def special_words(self) -> set[str]:
         """Return the letters between marks to which `marks` does not apply."""

@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, repeat
 from typing import Final, NamedTuple
 
@@ -45,6 +45,21 @@ class Columns(NamedTuple):
     """`Known.notes`."""
 
 
+class Words(NamedTuple):
+    """What is known of chunks that are one word between marks, many at once: parallel."""
+
+    letters: Sequence[str]
+    """As `Known.letters`."""
+    tokens: NDArray[np.int32]
+    """The words' ids, of all that have one."""
+    sizes: NDArray[np.int32]
+    """How many ids each chunk has."""
+    marks: NDArray[np.int16]
+    """Shape (number of chunks, number of marks)."""
+    notes: NDArray[np.int8]
+    """`Known.notes`."""
+
+
 class Memo(dict[str, int]):
     """Index of every chunk met; `find` analyzes those that were not.
 
@@ -63,7 +78,9 @@ class Memo(dict[str, int]):
         begin, end = [words.get(FIRST_WORD, UNKNOWN)], [words.get(LAST_WORD, UNKNOWN), UNKNOWN]
         self._table = _Table(compiled.memory, end if compiled.edges else [UNKNOWN], begin)
         self.analyzer = analyzer or Analyzer(compiled)
-        self._new: list[Known] = []  # not in the table yet
+        # Not in the table yet; the words come first.
+        self._words: Words | None = None
+        self._new: list[Known] = []
         self._limit = len(self.lasting) + limit
         self._letters_limit = limit * _LETTERS_PER_CHUNK
         self._letters = 0
@@ -112,6 +129,23 @@ class Memo(dict[str, int]):
             index = self._same[key] = self.add(known)
         return index
 
+    def find_words(
+        self, names: Sequence[str], know: Callable[[list[int]], Words]
+    ) -> tuple[list[int], int]:
+        """Return the index of each chunk that is a word between marks, and how many are new.
+
+        `know` returns what is known of those at some places of `names`.
+        """
+        new = {name: at for at, name in enumerate(names) if name not in self}
+        if not new:
+            return [self[name] for name in names], 0
+        self._write()
+        begin = len(self._table)
+        self._words = know(list(new.values()))
+        found = dict(zip(new, range(begin, begin + len(new)), strict=True))
+        self._remember(found)
+        return [found[name] if name in found else self[name] for name in names], len(new)
+
     def _remember(self, found: dict[str, int]) -> None:
         """Take as many of these chunks as there is room for."""
         short = [chunk for chunk in found if len(chunk) <= MAX_CHUNK]
@@ -127,14 +161,29 @@ class Memo(dict[str, int]):
     def add(self, known: Known) -> int:
         """Add an entry without a name, for the batch at hand, and return its index."""
         self._new.append(known)
-        return len(self._table) + len(self._new) - 1
+        return len(self._table) + self._pending() - 1
+
+    def _pending(self) -> int:
+        """Return how many entries are not in the table yet."""
+        return len(self._new) + (0 if self._words is None else len(self._words.sizes))
 
     def columns(self) -> Columns:
         """Return views on all entries; they must be gone before the next call."""
-        if self._new:
-            self._table.extend(self._new, self.analyzer.gram_sums(self._new))
-            self._new.clear()
+        self._write()
         return self._table.columns()
+
+    def _write(self) -> None:
+        """Put all entries into the table."""
+        words, letters = self._words, [entry.letters for entry in self._new]
+        if words is not None:
+            sums = self.analyzer.gram_sums([*words.letters, *letters])
+            self._table.extend_words(words, sums[: len(words.sizes)])
+            if self._new:
+                self._table.extend(self._new, sums[len(words.sizes) :])
+        elif self._new:
+            self._table.extend(self._new, self.analyzer.gram_sums(letters))
+        self._words = None
+        self._new.clear()
 
     def trim(self) -> None:
         """Forget what does not fit. Call between batches: indices given out before are void."""
@@ -145,6 +194,7 @@ class Memo(dict[str, int]):
         """Be as new, whatever state an error left: all indices but the lasting ones are void."""
         self._unfinished = True
         self.generation += 1
+        self._words = None
         self._new.clear()
         self._same.clear()
         self._letters = 0
@@ -155,7 +205,7 @@ class Memo(dict[str, int]):
 
     def _table_is_full(self) -> bool:
         return (
-            len(self._table) + len(self._new) > self._limit
+            len(self._table) + self._pending() > self._limit
             or self._table.tokens_added > self._letters_limit
         )
 
@@ -197,6 +247,18 @@ class _Table:
         self._marks.frombytes(counts_of_marks(entries).tobytes())
         self._chunks.extend([entry.chunks for entry in entries])
         self._notes.extend([entry.notes for entry in entries])
+
+    def extend_words(self, words: Words, sums: NDArray[np.float64]) -> None:
+        sizes = words.sizes
+        starts = np.cumsum(sizes, dtype=np.int32) - sizes + np.int32(len(self._tokens))
+        self._start.frombytes(starts.tobytes())
+        self._size.frombytes(sizes.tobytes())
+        self._tokens.frombytes(words.tokens.tobytes())
+        self._weight.frombytes(np.ascontiguousarray(sums[:, :-1]).tobytes())
+        self._mass.frombytes(np.ascontiguousarray(sums[:, -1]).tobytes())
+        self._marks.frombytes(words.marks.tobytes())
+        self._chunks.frombytes(np.ones_like(sizes).tobytes())
+        self._notes.frombytes(words.notes.tobytes())
 
     def columns(self) -> Columns:
         weight = np.frombuffer(self._weight, np.float64)

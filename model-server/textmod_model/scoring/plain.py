@@ -4,7 +4,7 @@ Most of what is new in a text is one word between marks (`framed`). Its letters 
 all words at once, and the marks around them are the same few again and again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final
 
@@ -16,9 +16,11 @@ from textmod_model.scoring.compiled import LEFT_OUT, UNKNOWN
 from textmod_model.scoring.framed import Frame, Framed, framed
 from textmod_model.scoring.judged import UNSURE, Judged, is_around, may_be_a_letter
 from textmod_model.scoring.lookup import Indices
-from textmod_model.scoring.memo import Memo
+from textmod_model.scoring.memo import Memo, Words
 from textmod_model.scoring.packed import Chunks, integers, slots
+from textmod_model.scoring.shapes import Shapes, marks_around
 from textmod_model.scoring.words import ABSENT, WordTable
+from textmod_model.text.features import MARKS, padded
 
 _BITS: Final = 18
 _FRAME_BITS: Final = 12
@@ -38,9 +40,9 @@ class PlainWords:
         self._frames = _Frames(memo)
         self.found = 0
         """How many chunks have been found here."""
-        if memo.shares:
-            self._forms, self._words = map(WordTable, memo.analyzer.word_ids())
-            self._alone = np.zeros(0, np.int64)
+        self._forms, self._words = map(WordTable, memo.analyzer.word_ids())
+        self._alone = np.zeros(0, np.int64)
+        self._shapes = Shapes()
 
     def start_again(self) -> None:
         """Have entries of the memo's present generation."""
@@ -62,14 +64,47 @@ class PlainWords:
                 words, table.around[frames], table.letter_like[frames]
             )
         indices = np.full(len(places), -1)
+        comes_off = self._frames.splits if self._memo.shares else self._frames.silent
+        plain = comes_off[frames] & (said[words.places] >= 0)
+        plain &= ~self._special[slots(*words.letters, _BITS)]
+        at = np.flatnonzero(plain)
+        there = words.places[at]
         if self._memo.shares:
-            plain = self._frames.splits[frames] & (said[words.places] >= 0)
-            plain &= ~self._special[slots(*words.letters, _BITS)]
-            at = np.flatnonzero(plain)
-            there = words.places[at]
             indices[there] = self._entries(self._ids(words, at), frames[at], said[there])
             self.found += len(at)
+        elif len(at):
+            names = chunks.at(places[there])
+            indices[there], new = self._memo.find_words(
+                names,
+                lambda chosen: self._known(
+                    words, at[chosen], frames, said, [names[one] for one in chosen]
+                ),
+            )
+            self.found += new
         return indices, said
+
+    def _known(
+        self,
+        words: Framed,
+        at: Indices,
+        frames: Indices,
+        said: NDArray[np.int8],
+        names: Sequence[str],
+    ) -> Words:
+        """Return what is known of some words in frames that are silent."""
+        ids = self._ids(words, at)
+        is_word = ids != LEFT_OUT
+        marks = np.zeros((len(at), len(MARKS)), np.int16)
+        if self._memo.analyzer.has_shape:
+            marks = self._frames.marked[frames[at]]
+            self._shapes.add(marks, words, at, names)
+        return Words(
+            letters=list(map(padded, names)),
+            tokens=ids[is_word],
+            sizes=is_word.astype(np.int32),
+            marks=marks,
+            notes=said[words.places[at]] << 1,
+        )
 
     def _ids(self, words: Framed, at: Indices) -> NDArray[np.int32]:
         """Return the word's id of some chunks."""
@@ -124,6 +159,8 @@ class _Frames:
         """They are no words, and nothing else depends on them."""
         self.around = np.zeros(_MOST_FRAMES, np.bool_)
         self.letter_like = np.zeros(_MOST_FRAMES, np.bool_)
+        self.marked = np.zeros((_MOST_FRAMES, len(MARKS)), np.int16)
+        """How often words between them have each mark, whatever the word."""
 
     def find(self, numbers: NDArray[np.uint64]) -> Indices:
         """Return the place of each frame, given as in `Framed.frames`."""
@@ -151,6 +188,8 @@ class _Frames:
         )
         self.around[place] = is_around(frame)
         self.letter_like[place] = may_be_a_letter(frame)
+        if self._analyzer.has_shape:
+            self.marked[place] = marks_around(frame)
         self.marks.append(marks or _NO_MARKS)
         self._places[number] = place
         return place

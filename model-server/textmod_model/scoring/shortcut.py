@@ -54,14 +54,14 @@ class Shortcut:
         missing = missing[~earlier]
         is_short = second[missing] != 0
         long, short = missing[~is_short], missing[is_short]
-        if len(long):
-            indices[long] = self._memo.find(chunks.at(long))
         if len(short):
             indices[short] = self._new(chunks, short)
             taken = slots[short]
             for row in (self._first, self._second, self._index):
                 row[1][taken] = row[0][taken]
             self._put(0, taken, first[short], second[short], indices[short])
+        if len(long):
+            indices[long] = self._memo.find(chunks.at(long))
         return indices
 
     def _new(self, chunks: Chunks, places: Indices) -> Indices:

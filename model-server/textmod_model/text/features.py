@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 _SHORTEST_GRAM: Final = 3
 _LONGEST_GRAM: Final = 4
-_LONG_CHUNK: Final = 8
-_SHORT_CHUNK: Final = 3
+LONG_CHUNK: Final = 8
+SHORT_CHUNK: Final = 3
 
 MARKS: Final = (
     "long", "short", "capital", "shouted", "address", "digit", "not ASCII", "bracket",
@@ -23,10 +23,10 @@ _LONG, _SHORT, _CAPITAL, _SHOUTED, _ADDRESS, _DIGIT, _FOREIGN, _BRACKET = range(
 _LIST, _OPENS, _QUESTION, _CRY, _STOP, _COMMA, _I, _YOU = range(8, 16)
 _BY_FIRST: Final = dict.fromkeys(">*#-", _LIST) | dict.fromkeys("\"'“‘(", _OPENS)
 _BY_LAST: Final = {"?": _QUESTION, "!": _CRY, ".": _STOP, ",": _COMMA}
-_PERSONS: Final = dict.fromkeys(("i", "me", "my", "i'm", "i've"), _I) | dict.fromkeys(
+PERSONS: Final = dict.fromkeys(("i", "me", "my", "i'm", "i've"), _I) | dict.fromkeys(
     ("you", "your", "we", "they"), _YOU
 )
-_LONGEST_PERSON: Final = max(map(len, _PERSONS))
+_LONGEST_PERSON: Final = max(map(len, PERSONS))
 _DIGITS: Final = frozenset("0123456789")
 _SHORT_TEXTS: Final = (5, 12)
 _LONG_TEXT: Final = 150
@@ -65,10 +65,10 @@ def padded(chunk: str) -> str:
 def marks(chunk: str) -> list[int]:
     """Return which of `MARKS` a chunk has."""
     size = len(chunk)
-    found = [_LONG] if size >= _LONG_CHUNK else [_SHORT] if size <= _SHORT_CHUNK else []
+    found = [_LONG] if size >= LONG_CHUNK else [_SHORT] if size <= SHORT_CHUNK else []
     if chunk[0].isupper():
         found.append(_SHOUTED if size > 1 and chunk.isupper() else _CAPITAL)
-    if size <= _LONGEST_PERSON and (person := _PERSONS.get(chunk.lower())) is not None:
+    if size <= _LONGEST_PERSON and (person := PERSONS.get(chunk.lower())) is not None:
         found.append(person)
     if not chunk.isalpha():
         found += _marks_of_signs(chunk)

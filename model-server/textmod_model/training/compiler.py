@@ -251,7 +251,7 @@ def _remembering(compiled: Compiled, texts: Iterable[str]) -> Compiled:
     frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_REMEMBERED]
     analyzer = Analyzer(compiled)
     known = [analyzer.chunk(chunk) for chunk, _ in frequent]
-    sums = analyzer.gram_sums(known)
+    sums = analyzer.gram_sums([one.letters for one in known])
     memory = Memory(
         chunks=[chunk for chunk, _ in frequent],
         sizes=_integers(len(entry.tokens) for entry in known),
