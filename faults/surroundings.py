@@ -98,19 +98,19 @@ def broker_disk_full(world: World) -> None:
     world.brokers.wait()
 
 
-@scenario("worker-out-of-memory", kind="worker")
+@scenario("worker-out-of-memory", poison=0.2, kind="worker")
 def worker_out_of_memory(world: World) -> None:
-    """Refuse a worker any more memory for a while; whatever of it ends is started again."""
+    """Refuse a worker any more memory among large messages, then end it as the kernel does."""
     for _ in range(2):
-        world.pause(0.5, 2)
+        world.pause(0.5, 1)
         worker = world.random.choice(world.workers)
         with contextlib.suppress(OSError):  # it has ended
             _, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
             size = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0]) * PAGE
             resource.prlimit(worker.pid, resource.RLIMIT_AS, (size, hard))
-            world.pause(4, 8)
-            resource.prlimit(worker.pid, resource.RLIMIT_AS, (hard, hard))
-        world.revive()
+        world.pause(2, 4)
+        world.end_worker(worker, signal.SIGKILL)
+        world.start_worker()
 
 
 def _runs(pid: int) -> bool:
