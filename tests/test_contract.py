@@ -16,8 +16,10 @@ import pytest
 from messages import FakeMessage
 from objects import moderation
 
-from textmod_console import events
+from textmod_console import events, measurement
 from textmod_console import settings as console_settings
+from textmod_console.internal.figures import evidence_document, quality_document
+from textmod_console.measurement.sums import Labelled
 from textmod_model.artifact import Attribute
 from textmod_model.formats import catalog
 from textmod_model.formats.message import Reading, Verdicts, Writing
@@ -36,6 +38,7 @@ from textmod_model.stream.letters import DeadLetters
 from textmod_model.stream.review_requests import ReviewRequests
 from textmod_operator import policies
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
+from textmod_operator.conditions import measured_of
 from textmod_operator.desired import desired
 from textmod_operator.naming import ENV_REVISION
 from textmod_operator.state import Capabilities, KafkaConnection
@@ -366,3 +369,35 @@ def test_the_console_signs_in_as_the_object_says() -> None:
         "X-Groups",
     )
     assert proxy.database_url == "postgresql://db/review"
+
+
+# --- what consoles measure ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labels", [0, 60])
+def test_the_operator_reads_the_quality_that_the_console_writes(labels: int) -> None:
+    since, until = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 8, tzinfo=UTC)
+    items = [
+        measurement.Chosen(1.0, True, (("spam", "Remove"),), 0.9, 1.0, times=labels),
+        measurement.Chosen(0.01, False, (), 0.1, 0.0, times=labels),
+    ]
+    given = measurement.quality(
+        items if labels else [], measurement.Asked(since, until, 50), 70, agreed=0.5
+    )
+    document = json.loads(json.dumps(quality_document(given)))
+    read = measured_of(document).document.model_dump(by_alias=True, exclude_none=True, mode="json")
+    assert read == document
+    assert ("value" in read["precision"]) is bool(labels)
+
+
+def test_the_operator_reads_the_evidence_that_the_console_writes() -> None:
+    given = measurement.evidence([Labelled(1.0, 1.0, 0.93, 30), Labelled(200.0, 0.0, 0.5, 10)])
+    document = json.loads(json.dumps(evidence_document("sha256:ab", {"removed": given})))
+    read = policies.evidence_of(document)
+    assert read is not None
+    label = read.of("sha256:ab", "removed")
+    assert label is not None
+    assert label.labels == 40
+    # In labels that weigh the same, at the middle of each bin.
+    assert label.points == (policies.Point(0.125, 0.0, 10.0), policies.Point(2.625, 30.0, 0.0))
+    assert policies.evidence_of(evidence_document(None, {})) is None
