@@ -217,7 +217,9 @@ def test_only_ready_pods_are_asked() -> None:
     it.run(spec())
     assert it.asked == []
     later(it, UNHEARD_SECONDS)
-    it.run(spec())
+    outcome = it.run(spec())
+    assert outcome is not None
+    assert outcome.again == INTERVAL_SECONDS  # and not more often, for as long as that may last
     assert "none of its pods is ready" in message(it)
 
 

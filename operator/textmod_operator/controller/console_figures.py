@@ -1,6 +1,6 @@
 """Asks each object's console what it has measured.
 
-A pass never waits for a console: questions are asked by two threads of their own, and a pass takes
+A pass never waits for a console: questions are asked by threads of their own, and a pass takes
 the last answer. A console that gives none is asked less and less often.
 """
 
@@ -20,7 +20,9 @@ from textmod_operator.controller.pod_health import get
 from textmod_operator.policies import Evidence, evidence_of
 from textmod_operator.state import ObjectKey, PodSeen
 
-ASKERS: Final = 2
+ASKERS: Final = 4
+"""A thousand consoles that can't be reached cost a second each in five minutes: some threads are
+left for the others."""
 INTERVAL_SECONDS: Final = 30.0
 """Between two questions."""
 SOON_SECONDS: Final = 5.0
@@ -79,7 +81,7 @@ class ConsoleFigures:
 
     Args:
         clock: monotonic seconds.
-        submit: None: two threads, made when they are needed.
+        submit: None: `ASKERS` threads, made when they are needed.
     """
 
     def __init__(
@@ -131,10 +133,10 @@ class ConsoleFigures:
     def wait(self, key: ObjectKey) -> float:
         """Return the seconds after which there may be something new."""
         with self._lock:
-            known = self._objects.get(key)
-            if known is None or known.is_being_asked or known.said.measured is None:
-                return SOON_SECONDS
-            return max(SOON_SECONDS, known.due - self._clock())
+            known, now = self._objects.get(key), self._clock()
+            if known is None or (known.due <= now and not known.is_being_asked):
+                return INTERVAL_SECONDS  # no pod is ready; the watch tells of the first
+            return max(SOON_SECONDS, known.due - now)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is kept of an object that is gone."""
