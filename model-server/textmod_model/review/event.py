@@ -131,4 +131,8 @@ def _first(document: Mapping[str, Any], names: Sequence[str]) -> str:
 
 def _clean(text: str) -> str:
     """Replace lone surrogates, which no JSON reader has to take; offsets stay what they are."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text)
+    return text
