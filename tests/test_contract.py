@@ -25,7 +25,7 @@ from textmod_model.formats import catalog
 from textmod_model.formats.message import Reading, Verdicts, Writing
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.policies.evaluate import Evaluator
-from textmod_model.policies.solved import parse
+from textmod_model.policies.solved import MOST_POLICIES, MOST_RULES, MOST_SPANS, parse
 from textmod_model.review.event import RequestHeaders
 from textmod_model.review.selection import Sample
 from textmod_model.serving.cli import describe_model
@@ -37,6 +37,7 @@ from textmod_model.stream.judge import Judge
 from textmod_model.stream.letters import DeadLetters
 from textmod_model.stream.review_requests import ReviewRequests
 from textmod_operator import policies
+from textmod_operator.api import policies as api
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
 from textmod_operator.conditions import measured_of
 from textmod_operator.desired import desired
@@ -401,3 +402,9 @@ def test_the_operator_reads_the_evidence_that_the_console_writes() -> None:
     # In labels that weigh the same, at the middle of each bin.
     assert label.points == (policies.Point(0.125, 0.0, 10.0), policies.Point(2.625, 30.0, 0.0))
     assert policies.evidence_of(evidence_document(None, {})) is None
+
+
+def test_the_model_reads_as_many_policies_as_an_object_may_have():
+    spans = api.Explanation.model_json_schema()["properties"]["maxSpans"]
+    assert (MOST_POLICIES, MOST_RULES) == (api.MOST_POLICIES, api.MOST_RULES)
+    assert spans["maximum"] == MOST_SPANS

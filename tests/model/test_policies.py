@@ -42,6 +42,11 @@ FAULTS = {
     raw(policy(name="Off Topic")): r"policies\.0\.name",
     raw(policy(), policy()): "the policy off-topic is there twice",
     raw(sudo=True): "sudo: extra inputs are not permitted",
+    b" " * (1 << 20) + b"{}": "more than 1048576 bytes",
+    raw(policy(rule(budgetPerDay=10**10))): r"policies\.0\.rules\.0\.budgetPerDay",
+    raw(policy(*[rule()] * 9)): r"policies\.0\.rules",
+    raw(*[policy(name=f"p{number}") for number in range(17)]): "policies: ",
+    raw(policy(), explanation={"maxSpans": 10**12}): r"explanation\.maxSpans",
     changed(model="sha256:" + "0" * 64): "version: the content has the digest",
     changed(version="1"): "version",
 }

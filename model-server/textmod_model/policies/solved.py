@@ -17,8 +17,12 @@ Mode = Literal["Enforce", "Observe"]
 Offsets = Literal["CodePoint", "Utf16"]
 
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
-_LARGEST = 1 << 20
-"""Bytes; a ConfigMap holds no more."""
+LARGEST = 1 << 20
+"""Bytes of a document; a ConfigMap holds no more."""
+# What the object may have, so that no document costs a batch more than an object's policies do.
+MOST_POLICIES = 16
+MOST_RULES = 8
+MOST_SPANS = 100
 
 
 class PoliciesInvalid(ValueError):  # noqa: N818 - a state of the file
@@ -39,7 +43,7 @@ class Rule(_Strict):
     """Whether a text under review is kept back until somebody looked at it."""
     at_least: float | None = Field(None, ge=0, le=1)
     """None: the rule was not solved, or cannot be, and never fires."""
-    budget_per_day: int | None = Field(None, ge=1)
+    budget_per_day: int | None = Field(None, ge=1, le=1_000_000_000)
     """The most texts in any 24 hours, over all replicas; None: any number."""
 
     @model_validator(mode="after")
@@ -54,19 +58,19 @@ class Policy(_Strict):
     """Rules about one label; the first that holds decides, else `otherwise`."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
-    label: str | None = None
+    label: str | None = Field(None, max_length=253)
     """None: the model's first."""
     mode: Mode = "Enforce"
     """Observe: reported in verdicts, not applied."""
     otherwise: Action = "Allow"
-    rules: tuple[Rule, ...] = Field(strict=False)
+    rules: tuple[Rule, ...] = Field(strict=False, max_length=MOST_RULES)
 
 
 class ExplanationOptions(_Strict):
     """Which verdicts carry an explanation, and how."""
 
     actions: tuple[Action, ...] = Field(("Remove", "Review"), strict=False)
-    max_spans: int = Field(5, ge=0)
+    max_spans: int = Field(5, ge=0, le=MOST_SPANS)
     offsets: Offsets = "CodePoint"
 
 
@@ -76,7 +80,7 @@ class PolicySet(_Strict):
     version: Annotated[str, Field(pattern=_DIGEST)]
     model: Annotated[str, Field(pattern=_DIGEST)] | None = None
     """The digest of the model that it was solved for; None if nothing had to be solved."""
-    policies: tuple[Policy, ...] = Field(strict=False)
+    policies: tuple[Policy, ...] = Field(strict=False, max_length=MOST_POLICIES)
     explanation: ExplanationOptions = ExplanationOptions()
 
     @model_validator(mode="after")
@@ -102,8 +106,10 @@ def parse(raw: bytes, *, versioned: bool = True) -> PolicySet:
     The version must be the digest of the rest, or verdicts would name a set that nobody can find
     again; with `versioned=False` a document without a version gets its own.
     """
-    if len(raw) > _LARGEST:
-        raise PoliciesInvalid(f"The policies have {len(raw)} bytes, more than {_LARGEST}.")
+    if len(raw) > LARGEST:
+        raise PoliciesInvalid(
+            f"The policies have more than {LARGEST} bytes; the file is not one of policies."
+        )
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError) as error:

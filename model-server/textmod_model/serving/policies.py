@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textmod_model.policies.evaluate import Evaluator
-from textmod_model.policies.solved import PoliciesInvalid, parse
+from textmod_model.policies.solved import LARGEST, PoliciesInvalid, parse
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ class PolicyFile:
             sign = self._sign()
             if sign == self._seen:
                 return False
-            raw = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                raw = file.read(LARGEST + 1)
         except OSError as error:
             self._seen = None
             self._refuse(f"{self._path} cannot be read: {error.strerror}.")

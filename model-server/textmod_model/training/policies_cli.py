@@ -77,10 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _policies(path: Path) -> "PolicySet":
     """Read a solved form, or the policies alone."""
-    from textmod_model.policies.solved import PoliciesInvalid, parse
+    from textmod_model.policies.solved import LARGEST, PoliciesInvalid, parse
 
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}.") from error
     if raw.lstrip()[:1] == b"[":
