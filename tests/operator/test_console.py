@@ -234,7 +234,12 @@ def status_of(it: World) -> Manifest:
 
 def test_a_console_that_serves() -> None:
     it = world()
+    starting, it.cluster.console_pods_of = it.cluster.console_pods_of, ()
     it.run(asked())
+    it.cluster.console_pods_of = starting
+    outcome = it.run(asked())
+    assert outcome is not None
+    assert not outcome.uses_secrets
     assert it.told["ReviewReady"] == ("True", "Serving")
     assert it.told["Ready"] == ("True", "Ready")
     assert status_of(it)["console"] == {
@@ -244,8 +249,9 @@ def test_a_console_that_serves() -> None:
     key = it.cluster.secrets["science-console-session"]["key"]
     assert len(key) >= 32
     it.wrote()
+    it.cluster.faults["get", "Secret"] = ClusterError(500, "asked for nothing")
     it.run(asked())
-    assert it.wrote() == [], "a pass over what is as it should be writes nothing"
+    assert it.wrote() == [], "a pass over what is as it should be asks and writes nothing"
     assert it.cluster.secrets["science-console-session"]["key"] == key
 
 

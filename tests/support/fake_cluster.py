@@ -151,8 +151,7 @@ class FakeCluster:
         self._meets("patch", "status")
         self.writes.append(("patch", "status"))
         assert self.body is not None
-        merged = {**self.body.get("status", {}), **status}
-        kept = {name: value for name, value in merged.items() if value is not None}
+        kept = _merge_patched(self.body.get("status", {}), status)
         version = str(int(self.body["metadata"].get("resourceVersion", "1")) + 1)
         metadata = {**self.body["metadata"], "resourceVersion": version}
         self.body = {**self.body, "metadata": metadata, "status": kept}
@@ -189,6 +188,19 @@ class FakeCluster:
 
     def foreign_metrics(self) -> tuple[str, ...]:
         return self.foreign
+
+
+def _merge_patched(target: Any, patch: Any) -> Any:
+    """RFC 7386, as the API server merges."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merge_patched(result.get(name), value)
+    return result
 
 
 def conditions(body: Manifest) -> dict[str, tuple[str, str]]:

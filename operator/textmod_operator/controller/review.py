@@ -15,7 +15,7 @@ from textmod_operator.controller.refusals import problem_of
 from textmod_operator.desired.console import ConsoleSecrets, wanted
 from textmod_operator.errors import ClusterError, Problem, ReviewNotReady
 from textmod_operator.kube.cluster import Cluster
-from textmod_operator.state import Desired, Manifest, Ref, WorkloadSeen
+from textmod_operator.state import Desired, Manifest, ObjectKey, Ref, WorkloadSeen
 
 KEY_BYTES: Final = 32
 SHORTEST_SECRET: Final = 16
@@ -33,6 +33,8 @@ def console_secrets(tm: TextModeration, cluster: Cluster) -> ConsoleSecrets:
     """
     console = wanted(tm)
     if console is None:
+        return ConsoleSecrets()
+    if console.database is None and console.authentication.proxy is None:
         return ConsoleSecrets()
     digest, port = hashlib.sha256(), None
     if console.database is not None:
@@ -109,11 +111,12 @@ def _run(tm: TextModeration, want: Desired, cluster: Cluster) -> WorkloadSeen | 
         _withdraw(tm, cluster)
         return None
     _grant(tm, cluster)
+    pods = cluster.console_pods(ObjectKey(tm.metadata.namespace, tm.metadata.name))
+    if not pods or not all(pod.ready for pod in pods):  # those that serve have the key
+        _make_session_key(tm, cluster)
     live: Manifest = {}
     for manifest in want.console:
         live = _apply(manifest, tm, cluster)
-        if manifest["kind"] == "ServiceAccount":
-            _make_session_key(tm, cluster)
     return console_seen(tm, Ref.of(want.console[-1]), live, cluster)
 
 
