@@ -66,7 +66,7 @@ def texts(number: int = 12) -> list[ReviewRequested]:
                     "spans": sorted(spans, key=lambda span: span["begin"]),
                     "features": [{"name": "exclamation marks", "weight": 0.2}],
                 },
-                at=START.replace(minute=index),
+                at=START.replace(minute=index % 60),
             )
         )
     return made
