@@ -96,7 +96,7 @@ def _unescape(text: str) -> str:
     """Undo HTML entities, nested ones (``&amp;gt;``) too, to a depth of `UNESCAPE_PASSES`."""
     for _ in range(UNESCAPE_PASSES):
         before = text
-        text = html.unescape(HUGE_ENTITY.sub("\ufffd", text))
+        text = html.unescape(HUGE_ENTITY.sub("\ufffd", text) if "&#" in text else text)
         if text == before or "&" not in text:
             break
     return text
