@@ -354,6 +354,7 @@ def test_the_console_reads_what_the_operator_writes(
     assert read.consumer_group == "textmod.reddit.science.console"
     assert (read.object_namespace, read.object_name) == ("reddit", "science")
     assert (read.label_delay_hours, read.minimum_labels) == (24, 7)
+    assert read.removes_unseen
     assert (read.console_port, read.console_internal_port) == (8080, 8081)
     assert str(read.console_data) == "/data"
     assert read.console_session_key is not None

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from textmod_console.measurement import MEMORY, Total
+from textmod_console.measurement import Total
 from textmod_console.measurement.sums import Stratum
 
 BINS: Final = 200
@@ -65,8 +65,7 @@ class Month:
     known: tuple[Total, Total]
     """Scores of all flagged texts, and of all others."""
     scarcest: float
-    """The heaviest weight of a flagged text that was asked for in `MEMORY` months, with this
-    one; 0: none."""
+    """The weight of a flagged text that only the sample can show, else of any other."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +110,8 @@ class Months:
         scores = counts * self._score
         self._texts = {k: counts[:, where].sum(axis=1) for k, where in self._kinds.items()}
         self._scores = {k: scores[:, where].sum(axis=1) for k, where in self._kinds.items()}
-        rate = world.texts * world.sample * share[removed].sum()
-        before = random.poisson((MEMORY - 1) * rate, months)
-        seen = chosen[:, removed].sum(axis=1) + before > 0
         some = float((weights[:, reviewed].max(axis=1) if reviewed.any() else np.zeros(1))[0])
-        self._scarcest = np.where(seen, 1 / world.sample, some)
+        self._scarcest = 1 / world.sample if removed.any() else some
         self._months = months
 
     def _summed(
@@ -152,7 +148,7 @@ class Months:
                 passed=strata["passed"],
                 removed=strata["removed"],
                 known=(flagged, Total(texts["passed"], scores["passed"])),
-                scarcest=float(self._scarcest[month]),
+                scarcest=self._scarcest,
             )
 
 

@@ -76,6 +76,8 @@ class Settings(BaseModel):
 
     label_delay_hours: float = Field(72, ge=0)
     minimum_labels: int = Field(50, ge=1)
+    removes_unseen: bool = True
+    """Whether policies act on texts that nobody is asked to review."""
 
     pod_name: str | None = None
     shutdown_seconds: float = Field(25.0, gt=0)

@@ -43,18 +43,18 @@ def judged(*groups: tuple[int, float | None, dict[str, object]], **asked: object
 
 
 def test_a_label_stands_for_as_many_texts_as_its_probability_says() -> None:
-    found = judged((80, 1.0, {}), (20, 0.0, {}), (4, 1.0, RANDOM), (396, 0.0, RANDOM))
+    found = judged((800, 1.0, {}), (200, 0.0, {}), (40, 1.0, RANDOM), (960, 0.0, RANDOM))
     assert found.precision.value == 0.8
-    assert found.precision.labels == 100
-    # 80 texts found, 4 × 100 missed; the ratio's bias of second order is removed.
-    assert found.recall.value == pytest.approx(80 / 480 - 80 * 400 * 99 / 480**3)
-    assert found.recall.low < 80 / 480 < found.recall.high
+    assert found.precision.labels == 1000
+    # 800 texts found, 40 × 100 missed; the ratio's bias of second order is removed.
+    assert found.recall.value == pytest.approx(1 / 6 - 800 * 4000 * 99 / 4800**3)
+    assert found.recall.low < 1 / 6 < found.recall.high
     assert found.reviewed_per_day == 10
     assert found.reason is None
 
 
 def test_with_fewer_labels_than_asked_for_it_is_unknown_and_says_so() -> None:
-    found = judged((49, 1.0, {}), (500, 0.0, RANDOM))
+    found = judged((49, 1.0, {}), (30, 1.0, RANDOM), (470, 0.0, RANDOM))
     assert (found.precision.value, found.precision.low, found.precision.high) == (None, None, None)
     assert found.precision.labels == 49
     assert found.reason == (
@@ -67,7 +67,8 @@ def test_with_fewer_labels_than_asked_for_it_is_unknown_and_says_so() -> None:
     ("groups", "words"),
     [
         (((100, 1.0, {}), (49, 0.0, RANDOM)), "49 labels of texts not flagged"),
-        (((100, 0.0, {}), (60, 0.0, RANDOM)), "no text with the label has been found"),
+        (((100, 0.0, {}), (60, 0.0, RANDOM)), "weigh as much as 0 of the random sample"),
+        (((100, 1.0, {}), (60, 0.0, RANDOM)), "weigh as much as 1 of the random sample"),
         (((1000, None, {}), (60, 1.0, RANDOM | {"flagged": True})), "have not been decided"),
     ],
 )
@@ -92,8 +93,8 @@ def test_a_window_is_judged_when_its_labels_have_had_their_time() -> None:
 
 def test_what_is_decided_stands_for_what_is_not_yet() -> None:
     """A third of the queue is undone: recall must not suffer from it."""
-    done = judged((300, 1.0, {}), (5, 1.0, RANDOM), (500, 0.0, RANDOM))
-    part = judged((200, 1.0, {}), (100, None, {}), (5, 1.0, RANDOM), (500, 0.0, RANDOM))
+    done = judged((3000, 1.0, {}), (50, 1.0, RANDOM), (500, 0.0, RANDOM))
+    part = judged((2000, 1.0, {}), (1000, None, {}), (50, 1.0, RANDOM), (500, 0.0, RANDOM))
     assert part.recall.value == pytest.approx(done.recall.value, rel=0.01)
 
 

@@ -56,6 +56,7 @@ def serve(settings: Settings, enter: "Entry | None" = None) -> int:
         timedelta(hours=settings.label_delay_hours),
         settings.minimum_labels,
         now_utc,
+        unseen=settings.removes_unseen,
     )
     desk = DatabaseDesk(database, quality=measuring.quality)
     figures = documents(measuring.figures)

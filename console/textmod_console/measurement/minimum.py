@@ -13,6 +13,11 @@ UNITS: Final = 2
 the intervals are off, as bench/quality shows."""
 
 
+POSITIVES: Final = 10
+"""Fewest texts with the label, in units of one of the random sample: with fewer, whether recall is
+0.2 or 1 is a matter of one text."""
+
+
 def enough_for_precision(flagged: Sequence[Stratum], scarcest: float, minimum: int) -> str | None:
     """Return why precision is unknown, None if there are enough labels.
 
@@ -47,14 +52,18 @@ def enough_for_recall(
     Args:
         flagged: sums over the flagged texts that have a label.
         passed: sums over the others.
-        minimum: fewest labels of texts that were not flagged, and of texts that have the label.
+        minimum: fewest labels of texts that were not flagged.
     """
     found, missed = total(flagged), total(passed)
     if missed.labels < minimum:
         return f"there are {missed.labels} labels of texts not flagged, and it takes {minimum}"
-    if found.positive + missed.positive > 0:
+    units = (found.positive + missed.positive) * missed.weight / missed.weight2
+    if units >= POSITIVES:
         return None
-    return "no text with the label has been found"
+    return (
+        f"the texts with the label that were found weigh as much as {units:.3g} of the random "
+        f"sample, and it takes {POSITIVES}"
+    )
 
 
 UNDONE: Final = 0.05

@@ -95,6 +95,7 @@ class Measuring:
         delay: how long verdicts wait for their labels.
         minimum: fewest labels that anything is said from.
         clock: the moment, with a time zone.
+        unseen: whether texts are flagged that no policy sends to review.
         run: runs work soon.
     """
 
@@ -105,6 +106,7 @@ class Measuring:
         minimum: int,
         clock: Callable[[], datetime],
         *,
+        unseen: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
         run: Callable[[Callable[[], None]], None] = _in_a_thread,
     ) -> None:
@@ -114,6 +116,7 @@ class Measuring:
         self._now = clock
         self._monotonic = monotonic
         self._run = run
+        self._unseen = unseen
         self._lock = threading.Lock()
         self._held: tuple[float, Figures] | None = None
         """Until when they are kept, and the figures. Replaced by whoever has the lock."""
@@ -154,7 +157,7 @@ class Measuring:
         with self._database.read() as connection:
             found = _scan(connection, until - MEMORY * WINDOW, since, until)
             decided = _decided(connection, now - WINDOW)
-        asked = Asked(since, until, self._minimum, _scarcest(found.counts))
+        asked = Asked(since, until, self._minimum, _scarcest(found.counts, unseen=self._unseen))
         inside = [_chosen(kind, n) for kind, n in found.counts.items() if kind.is_inside]
         judged = quality(inside, asked, decided, agreement(found.several))
         figures = Figures(judged, found.model, _evidence(found))
@@ -176,14 +179,21 @@ def _chosen(kind: Kind, times: int) -> Chosen:
     )
 
 
-def _scarcest(counts: Iterable[Kind]) -> dict[Group, float]:
-    """By policy and action, None for all: the heaviest weight of a flagged item."""
+def _scarcest(counts: Iterable[Kind], *, unseen: bool) -> dict[Group, float]:
+    """By policy and action, None for all: the heaviest weight of a flagged item.
+
+    Where policies remove texts that nobody is asked to review, these weigh as much as any other of
+    the random sample, whether one was seen or not.
+    """
     found: dict[Group, float] = {}
+    heaviest = max((1 / kind.probability for kind in counts), default=0.0)
     for kind in counts:
         groups: list[Group] = [(name, None) for name, _ in kind.policies]
         groups += [*kind.policies, *([None] if kind.flagged else [])]
         for group in groups:
             found[group] = max(found.get(group, 0.0), 1 / kind.probability)
+            if unseen and (group is None or group[1] is None):
+                found[group] = heaviest
     return found
 
 

@@ -136,6 +136,7 @@ def _environment(
     if review is not None:
         values[naming.CONSOLE_ENV_LABEL_DELAY_HOURS] = str(review.label_delay_hours)
         values[naming.CONSOLE_ENV_MINIMUM_LABELS] = str(review.minimum_labels)
+        values[naming.CONSOLE_ENV_REMOVES_UNSEEN] = str(_removes_unseen(tm)).lower()
     key = (naming.console_session_secret(tm), naming.CONSOLE_SESSION_KEY)
     secrets: dict[str, tuple[str, str]] = {naming.CONSOLE_ENV_SESSION_KEY: key}
     if database := console.database:
@@ -157,3 +158,12 @@ def _environment(
             for name, at in secrets.items()
         ),
     ]
+
+
+def _removes_unseen(tm: TextModeration) -> bool:
+    """Whether texts are flagged that nobody is asked to review, only the random sample has them."""
+    enforced = [policy for policy in tm.spec.policies if policy.mode == "Enforce"]
+    return not enforced or any(
+        "Remove" in (policy.otherwise, *(rule.action for rule in policy.policy_rules))
+        for policy in enforced
+    )
