@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,9 +21,9 @@ from textmod_console.commands.rebuild import rebuild
 from textmod_console.desk import Answer
 from textmod_console.errors import RecordError
 from textmod_console.events import DECISION, REVIEW_REQUESTED
-from textmod_console.record.leader import catch_up
+from textmod_console.record.leader import Leader, catch_up
 from textmod_console.record.publisher import Publisher
-from textmod_console.record.reader import Reader
+from textmod_console.record.reader import BATCH, Reader
 from textmod_console.store import migrations, outbox, reading
 from textmod_console.store.database_desk import DatabaseDesk
 from textmod_console.store.engine import Database
@@ -167,6 +168,11 @@ def open_items(record: Record) -> int:
         return reading.counts(connection, record.now).open
 
 
+def waiting(record: Record) -> int:
+    with record.database.read() as connection:
+        return outbox.size(connection)
+
+
 def keep_reading(reader: Reader, condition: Callable[[], bool], what: str) -> None:
     def read_and_look() -> bool:
         reader.turn(0.1)
@@ -197,6 +203,31 @@ def test_a_publisher_that_died_unmarked_is_fenced_and_nothing_is_repeated(record
     catch_up(reader, lambda: False)
     with record.database.read() as connection:
         assert outbox.size(connection) == 0
+
+
+def test_a_leader_reads_to_the_end_before_it_writes(record: Record) -> None:
+    (one,) = requests(1)
+    record.produce((one.item, one.value()))
+    catch_up(record.reader(), lambda: False)
+    decision = record.desk.decide(one.item, "ann", Answer("Remove"), 0).id
+    record.now += timedelta(seconds=11)
+    # More than a turn reads lies before what a publisher wrote that died unmarked.
+    producer = Producer({"bootstrap.servers": record.settings.kafka_bootstrap_servers})
+    for _ in range(3 * BATCH):
+        producer.produce(record.names[1], value=b"{}", headers=[("ce_type", b"of.another")])
+    assert producer.flush(20) == 0
+    assert Publisher(record.settings, record.database).turn(record.now) > 0
+
+    stopping = threading.Event()
+    leader = Leader(record.settings, record.database, lambda: record.now, stopping)
+    thread = threading.Thread(target=leader.run)
+    thread.start()
+    try:
+        wait_until(lambda: waiting(record) == 0, "everything was read back", timeout=60)
+    finally:
+        stopping.set()
+        thread.join()
+    assert record.decisions() == [decision]
 
 
 def test_partitions_that_grow_are_read_and_what_retention_removed_is_erased(
