@@ -63,6 +63,8 @@ class Card:
     requested_at: datetime
     appeal: str | None = None
     """The id of an appeal that is open."""
+    truncated_from: int | None = None
+    """Characters of the whole text, where `text` is its beginning alone; None: it is whole."""
 
 
 @dataclass(frozen=True, slots=True)

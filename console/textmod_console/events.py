@@ -87,6 +87,8 @@ class ReviewRequested(_Event, extra="allow"):
 
     item: Name = Field(max_length=1024)
     text: str
+    truncated_from: int | None = Field(None, ge=1)
+    """Characters of the whole text, where `text` is its beginning alone."""
     author: str | None = None
     context: str | None = None
     reasons: tuple[Reason, ...] = ()

@@ -10,6 +10,7 @@ from textmod_console.errors import DataError
 REQUESTED = {
     "item": "in/0/7",
     "text": "buy now",
+    "truncatedFrom": 70,
     "reasons": [{"kind": "Policy", "policy": "spam", "action": "Review", "score": 0.7}],
     "action": "Review",
     "flagged": True,

@@ -289,3 +289,11 @@ def test_a_failure_is_one_sentence_and_an_id(path: str, caplog: pytest.LogCaptur
     number = answer.text.split("name the id ")[1].split()[0]
     assert number in caplog.text
     assert "ValueError at" in caplog.text
+
+
+def test_a_text_that_was_cut_says_so() -> None:
+    desk = MemoryDesk.of(card(1, truncated_from=12_345))
+    client = loopback(desk)
+    uncover(client)
+    page = client.get("/queue").text
+    assert "29 of its 12,345 characters" in page

@@ -60,6 +60,7 @@ def _card(row: Row[Any], decided: list[Decision]) -> Card:
         decided=tuple(decided),
         requested_at=request.at,
         appeal=row.appeal,
+        truncated_from=request.truncated_from,
     )
 
 
