@@ -18,6 +18,8 @@ from textmod_operator.scaling.law import (
     decide,
     levels,
 )
+from textmod_operator.scaling.trials import trial_of, trusted
+from textmod_operator.scaling.view import acting
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
 
 POLICY = Policy(
@@ -165,6 +167,14 @@ def test_a_mild_overload_waits_until_waiting_would_break_the_promise() -> None:
     assert 60 <= 5 * up <= 240
     assert decisions[up].seconds_behind is not None
     assert decisions[up].seconds_behind < 30
+
+
+@pytest.mark.parametrize(
+    ("promise", "seconds"), [(120, 90), (30, 22.5), (20, 15), (10, 5), (5, 1.5), (1, 0.3)]
+)
+def test_a_short_promise_is_acted_on_with_more_to_spare(promise: float, seconds: float) -> None:
+    """What the law can't see takes the same seconds, however short the promise is."""
+    assert acting(promise) == pytest.approx(seconds)
 
 
 def test_a_slow_start_scales_earlier() -> None:
@@ -358,6 +368,34 @@ def test_a_surge_beyond_those_before_is_answered() -> None:
     decisions = stream.run(60, 600, per_replica=100)  # this one does not end
     up = next(i for i, d in enumerate(decisions) if d.desired > settled)
     assert 5 * up <= 30
+
+
+def test_a_size_is_trusted_less_when_messages_waited_longer_than_its_trial_said() -> None:
+    """The surge is like those before, the trial sees no need, and the age says otherwise."""
+    stream = Stream(replicas=3, memory=QUICK, first_in_first_out=True)
+    for _ in range(10):
+        stream.run(5, 600, per_replica=100)
+        stream.run(55, 1, per_replica=100)
+    settled = stream.replicas
+    before = trial_of(stream.memory, settled)
+    assert trusted(before)
+    stream.now += 5
+    stream.lag(3000)
+    decision = stream.decide(replace(stream.reading(), seconds_behind=29.0))
+    after = trial_of(stream.memory, settled)
+    assert decision.desired > settled
+    assert (after.survived, after.doubt, after.failed_at) == (0, 1, stream.now)
+    assert not trusted(replace(after, survived=3))
+    assert trusted(replace(after, survived=4))
+
+
+def test_a_surge_that_its_trial_sees_too_is_no_reason_to_doubt_it() -> None:
+    stream = Stream(replicas=3, memory=QUICK, first_in_first_out=True)
+    for _ in range(10):
+        stream.run(5, 600, per_replica=100)
+        stream.run(55, 1, per_replica=100)
+    stream.run(60, 600, per_replica=100)
+    assert not any(trial.doubt for trial in stream.memory.trials)
 
 
 def test_a_size_that_fails_again_and_again_is_not_taken_in_between() -> None:

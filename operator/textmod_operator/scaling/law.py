@@ -12,14 +12,15 @@ L     unread messages
 P, n  partitions, replicas; the busiest replica reads k = ⌈P/n⌉ partitions, so that more replicas
       help only at the sizes {⌈P/k⌉}
 C(n)  messages a second that n replicas keep up with: μ over the busiest replica's share
-D     the promise: `max_seconds_behind`; d is D less a margin
+D     the promise: `max_seconds_behind`; d is three quarters of it
 R     reaction: seconds from a decision until the replicas that it asked for read
 ====  ==========================================================================================
 
 The law:
 
 1. Hold. While λ > C, the wait of new messages grows by 1 - C/λ seconds a second. A size is kept as
-   long as acting one decision later would still be in time: age + (1 - C/λ)·R ≤ d.
+   long as acting one decision later would still be in time: age + (1 - C/λ)·R ≤ d. Here and in (2)
+   d is at most D less 5 s: what the law can't see takes as long, however short the promise is.
 2. Up. Otherwise take the smallest size whose busiest replica keeps up with λ and reads what it has
    waiting, and what gathers during R, within d.
 3. Down. Every size is tried on the record of arrivals, as if it had been the size all along. When a
@@ -27,7 +28,8 @@ The law:
    for a size that fails again and again. None below C = λₚₑₐₖ·(1 - d/R): from less than that, the
    return of the recent peak could not be answered in time, however fast the decision.
 4. Surges. A size that has survived two surges in a row waits for the end of the next one, as long
-   as it is like those before: what comes by the minute is learned, not chased.
+   as it is like those before: what comes by the minute is learned, not chased. Each time it has to
+   be left all the same, it must survive twice as many before the next is waited for.
 5. Reserve. Where R > d, a rush can't be answered in time. Kept ready is what this hour of the days
    before would need, or else a guess at a rush, which grows by the root of the stream and of R - d.
 6. What is not known (`LagUnknown`) shrinks nothing, and the window of (3) starts anew.

@@ -94,6 +94,8 @@ class Trial:
     """The longest delay of the surges that passed without breaking the promise."""
     survived: int = 0
     """So many of them, in a row."""
+    doubt: int = 0
+    """How often it was relied on, and messages waited longer than its trial said."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from textmod_operator.scaling.trials import (
     COMFORT,
     DECISION_SECONDS,
     as_before,
+    doubted,
     has_held,
     seconds_to_hold,
     trial_of,
@@ -43,6 +44,8 @@ def judge(reading: LagReading, view: View, policy: Policy, memory: Memory) -> Ve
         memory = tried(view, memory)
         smallest = kept(view, memory)
         larger, smaller = _larger(view, memory), _need(view, memory)
+        if larger is not None and larger > view.asked:
+            memory = doubted(view, memory)
     if reading.rebalancing and smallest <= view.asked <= top:
         return Verdict(view.asked, "the consumer group is rebalancing", memory)
     if larger is None and _may_shrink(view, memory) and smaller < view.asked:
@@ -85,7 +88,7 @@ def _larger(view: View, memory: Memory) -> int | None:
         for n in view.sizes
         if n > view.asked
         and (view.rising <= KEEP_UP * view.capacity(n) or trusted(trial_of(memory, n)))
-        and view.wait(n, view.reaction) <= view.promise
+        and view.wait(n, view.reaction) <= view.acting
     )
     return max(view.asked, next(fits, view.best_effort(view.reaction)))
 
@@ -98,8 +101,8 @@ def _holds(view: View, memory: Memory) -> bool:
             return False  # no size works off what gathers meanwhile
         soon = view.falling_behind(view.ready) * view.coming
         later = slope * (view.reaction + DECISION_SECONDS - view.coming)
-        return age + soon + later <= view.promise
-    patience = view.promise * PATIENCE
+        return age + soon + later <= view.acting
+    patience = view.acting * PATIENCE
     return view.wait(view.asked, view.coming) <= patience and not _disproved(view, memory)
 
 

@@ -20,6 +20,9 @@ DECISION_SECONDS = 5.0
 TRUSTED = 2
 """A size is trusted once it has survived so many surges in a row. The next one like them is waited
 for, though by its beginning it might go on."""
+MOST_DOUBT = 6
+"""A size that had to be left although its trial saw no need is trusted only after twice as many
+surges as before, up to so many doublings."""
 LIKE_BEFORE = 1.2
 LIKE_BEFORE_SECONDS = 2.0
 """A surge is like those before until it makes messages wait longer by this factor, and so much."""
@@ -50,6 +53,7 @@ def _try(trial: Trial, view: View, seconds: float, arrived: float) -> Trial:
     broken = delay > view.promise
     risky = delay + longer * (view.reaction + DECISION_SECONDS) > view.promise
     surge, crest, survived = trial.surge, trial.crest, trial.survived
+    relied_on = trusted(trial)
     if broken:  # the law would have added replicas by now: no more than that would wait
         delay, surge, crest, survived = view.promise, 0.0, 0.0, 0
     elif risky:
@@ -57,14 +61,14 @@ def _try(trial: Trial, view: View, seconds: float, arrived: float) -> Trial:
     elif surge:
         surge, crest, survived = 0.0, max(0.9 * crest, surge), survived + 1
     failed_at, gap = trial.failed_at, trial.gap
-    if broken or (risky and survived < TRUSTED):
+    if broken or (risky and not relied_on):
         helpless = view.falling_behind(view.sizes[-1]) > 0
         since = view.now - failed_at
         if view.shrink_seconds < since < math.inf and not helpless:
             gap = since
         if not helpless or n < view.hardly_slower():  # else no size would do better
             failed_at = view.now
-    return Trial(n, delay, failed_at, gap, surge, crest, survived)
+    return Trial(n, delay, failed_at, gap, surge, crest, survived, trial.doubt)
 
 
 def trial_of(memory: Memory, replicas: int) -> Trial:
@@ -74,7 +78,19 @@ def trial_of(memory: Memory, replicas: int) -> Trial:
 
 def trusted(trial: Trial) -> bool:
     """Whether the size has survived the surges of late."""
-    return trial.survived >= TRUSTED
+    return trial.survived >= (TRUSTED << trial.doubt)
+
+
+def doubted(view: View, memory: Memory) -> Memory:
+    """Trust the present size less if it has to be left although its trial saw no need: messages
+    waited longer than the trial knows of, for commits, rebalances or uneven replicas."""
+    trial = trial_of(memory, view.asked)
+    if view.coming or not as_before(trial, 0.0):
+        return memory
+    doubt = min(MOST_DOUBT, trial.doubt + 1)
+    failed = Trial(view.asked, trial.delay, view.now, trial.gap, doubt=doubt)
+    trials = tuple(failed if t is trial else t for t in memory.trials)
+    return replace(memory, trials=trials)
 
 
 def as_before(trial: Trial, age: float) -> bool:

@@ -18,6 +18,10 @@ from textmod_operator.state import LagReading
 
 MARGIN = 0.75
 """d/D. The rest is for what the law can't see: commits are some seconds old when they are read."""
+ACT_SECONDS = 5.0
+LEAST_PART = 0.3
+"""Rules 1 and 2 leave at least ACT_SECONDS of D, but no less than LEAST_PART of D to act on: a
+commit, a reading of the lag and a rebalance take the same seconds, however short D is."""
 SHRINK_REACTIONS = 2.0
 SHRINK_SECONDS = (30.0, 60.0)
 """A smaller size must fit every need of a window so many times R, within these bounds: what pods
@@ -54,6 +58,8 @@ class View:
     to have chosen to wait for the first replica."""
     promise: float
     """d in seconds."""
+    acting: float
+    """d as rules 1 and 2 take it."""
     reaction: float
     """R in seconds."""
     coming: float
@@ -182,6 +188,7 @@ def look(
         sizes=tuple(levels(count, policy.min_replicas, policy.max_replicas)),
         reserves=memory.start_seconds is not None and policy.min_replicas > 0,
         promise=promise,
+        acting=acting(policy.max_seconds_behind or 0.0),
         reaction=reaction,
         coming=coming,
         partitions=count,
@@ -198,6 +205,11 @@ def look(
         top_lag=int(top_lag),
         rest_lag=rest_lag,
     )
+
+
+def acting(promise: float) -> float:
+    """d as rules 1 and 2 take it, for this D; both in seconds."""
+    return min(MARGIN * promise, max(LEAST_PART * promise, promise - ACT_SECONDS))
 
 
 def hot_partitions(arrivals: list[float], rate: float | None) -> list[int]:
