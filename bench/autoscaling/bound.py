@@ -12,8 +12,8 @@ q(t) ≤ A(t) - A(t - D). Each second over it costs more than any replica.
 With `shown` the future is known but for what is new. New is a load of more than `shown` times the
 highest that the stream had before. Until pods that were asked for then can read, a size is at most
 what `shown` times that highest load needs: the law keeps such a reserve, and no larger one. What is
-not new is foreseen, however irregular it is, so a real law loses more. The hours are then of no use:
-where seconds are lost, the interpolation between backlogs leaves parts of them there.
+not new is foreseen, however irregular it is, so a real law loses more. The hours are then of no
+use: where seconds are lost, the interpolation between backlogs leaves parts of them there.
 """
 
 from __future__ import annotations
