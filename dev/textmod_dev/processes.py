@@ -175,7 +175,7 @@ class _Reserved:
 
     def __init__(self, path: Path) -> None:
         # Open for as long as this process lives: closing it would drop every lock.
-        self._file = path.open("a+b")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._own: set[int] = set()
 
     def take(self, port: int) -> bool:
