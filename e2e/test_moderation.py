@@ -199,7 +199,7 @@ def test_people_review(
         science.patch({"review": {"sample": 1, "topics": topics, "console": storage}})
         science.ask("wait", "--for=condition=ReviewReady", "tm/science", "--timeout=120s")
     science.wait_ready()
-    science.send(keeper, comments, 1, 1)
+    producer = science.send(keeper, comments, COMMENTS, 5)
     rita = review.token(science, "rita", "textmoderation-reviewer")
     anna = review.token(science, "anna", "textmoderation-auditor")
     card: dict[str, Any] = {}
@@ -207,14 +207,16 @@ def test_people_review(
 
         def dealt() -> bool:
             status, found = ask("/api/next", rita, None)
+            assert status in (review.UNREACHABLE, 200, 204), f"{status}: {found}"
             card.update(found if status == 200 else {})
             return bool(card)
 
-        wait_for(dealt, "a card", 60)
+        wait_for(dealt, "a card", 120)
         assert ask("/api/next", anna, None)[0] == 403
         path = f"/api/items/{card['item']}/decision"
         answer = {"decision": "Remove", "version": card["version"]}
         assert ask(path, rita, answer)[0] == 200
+    keeper.stop(producer)
     servers, feedback = science.bootstrap_servers, "science-feedback"
     wait_for(lambda: review.decisions(servers, feedback), "the decision", 30)
     (decision,) = review.decisions(servers, feedback)
