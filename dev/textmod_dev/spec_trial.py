@@ -15,7 +15,18 @@ from typing import Any, Final
 from textmod_dev.generated_specs import Json, SpecGenerator
 from textmod_dev.kube_client import ApiError, KubeClient
 
-CONDITIONS: Final = 7
+CONDITIONS: Final = frozenset(
+    {
+        "Accepted",
+        "TopicsReady",
+        "WorkloadReady",
+        "AutoscalingReady",
+        "Ready",
+        "Reconciling",
+        "Stalled",
+    }
+)
+"""Those of every object; policies and review add theirs."""
 NOT_FOUND: Final = 404
 AT_ONCE: Final = 6
 """Objects that wait for their answer at the same time."""
@@ -119,7 +130,7 @@ def _is_answered(live: Json) -> bool:
     conditions = status.get("conditions", ())
     return (
         status.get("observedGeneration") == generation
-        and len(conditions) == CONDITIONS
+        and {item["type"] for item in conditions} >= CONDITIONS
         and all(item["observedGeneration"] == generation for item in conditions)
     )
 

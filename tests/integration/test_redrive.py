@@ -147,7 +147,8 @@ def test_a_second_run_fences_the_first(topics):
     topics.report()
     _, err = first.communicate(timeout=120)
     assert first.returncode == 75
-    assert "fenced" in err
+    # A transaction that is just being ended when the other one comes is refused as unknown.
+    assert "fenced" in err or "Nothing of the last" in err
     assert "Traceback" not in err
     numbers = collections.Counter(dict(one.headers())["number"] for one in topics.sent())
     assert (len(numbers), set(numbers.values())) == (LETTERS, {1})
