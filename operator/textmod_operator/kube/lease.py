@@ -9,8 +9,8 @@ clients that read it. The rules:
    before the API server stored it, hence before any candidate saw it: by `LEASE_SECONDS -
    ACT_SECONDS` at least, the leader stops before a candidate may start.
 3. `Guarded` checks that right before every write. A process that was frozen between the check and
-   the write, or whose renewal is stuck, is ended by a timer of the kernel (`dead_man`) before it
-   runs on.
+   the write, or whose renewal is stuck, is ended by a timer of the kernel (`dead_man`) as soon as
+   it runs on.
 4. What left the process in time and arrives late meets a resourceVersion that the next leader has
    changed (`Moderations.mark`, `Applier.apply`), and is refused.
 
@@ -305,8 +305,10 @@ def dead_man(seconds: float) -> None:
 
     SIGALRM's handler is the C library's `_exit`, which needs nothing of this process: not the
     interpreter's lock, not a thread that is stuck. A process that was stopped meanwhile ends when
-    it is continued, before it runs code of its own. (The default action would do, were it not
-    ignored for process 1 of a container.)
+    it is continued: the first of its threads that the kernel wakes runs the handler. Another thread
+    may go on for the moment until that has ended the process; what it sends then is refused by the
+    resourceVersion that it carries. (The default action would do, were it not ignored for process 1
+    of a container.)
     """
     libc = ctypes.CDLL(None)
     libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
