@@ -174,11 +174,11 @@ def test_a_changed_policy_reaches_a_running_stream(
     science.patch(policies(0.9))
     wait_for(in_force, "verdicts by the first policies", 120)
     before = science.field(".status.policyVersion")
-    pods = science.field(".items[*].metadata.uid", "pods")
+    rollouts = science.rollouts()
     with figures.timed("policy changed, until every verdict is by it"):
         science.patch(policies(0.2))
         wait_for(in_force, "verdicts by the changed policies", 60)
-    assert science.field(".items[*].metadata.uid", "pods") == pods
+    assert science.rollouts() == rollouts
     assert not finished(producer)
     keeper.stop(producer)
     assert science.wait_answered().lost == 0
@@ -249,14 +249,14 @@ def test_on_seldon(
 def test_an_upgrade_moves_no_model_pod(
     science: Moderation, cluster: KindCluster, kubectl: Kubectl, figures: Figures
 ) -> None:
-    before = science.field(".items[*].metadata.uid", "pods")
+    before = science.rollouts()
     with figures.timed("helm upgrade with other values"):
         installation.run_helm(
             cluster, "upgrade", RELEASE, installation.chart(), f"--namespace={NAMESPACE}",
             "--reuse-values", "--set=logLevel=DEBUG", "--wait", "--timeout=3m",
         )  # fmt: skip
     science.wait_ready()
-    assert science.field(".items[*].metadata.uid", "pods") == before
+    assert science.rollouts() == before
     template = ".spec.template.spec.containers[0]"
     shown = kubectl(
         f"--namespace={NAMESPACE}", "get", "deployment", DEPLOYMENT, f"-o=jsonpath={{{template}}}"

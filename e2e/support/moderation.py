@@ -55,6 +55,14 @@ class Moderation:
         """A field of the object (or of another, if named) by JSONPath."""
         return self.ask("get", *(what or ("tm", self.name)), f"--output=jsonpath={{{path}}}")
 
+    def rollouts(self) -> tuple[str, str]:
+        """What changes when pods are replaced, and not when their number changes or old ones end:
+        the ReplicaSets, and the revisions of StatefulSets."""
+        return (
+            self.field(".items[*].metadata.uid", "replicasets"),
+            self.field(".items[*].status.updateRevision", "statefulsets"),
+        )
+
     def patch(self, spec: dict[str, Any]) -> None:
         """kubectl patch of its spec."""
         self.ask("patch", "tm", self.name, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
