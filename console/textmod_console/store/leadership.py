@@ -6,6 +6,7 @@ fenced by Kafka (`record.publisher`), and offsets are compared when they are sto
 """
 
 import fcntl
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -52,7 +53,10 @@ class Leadership:
             self._file = None
         if self._session is not None:
             session, self._session = self._session, None
-            session.invalidate()  # closes the session itself, and its lock with it
+            # The server ends a closed session, and with it the lock, only a moment later.
+            with suppress(SQLAlchemyError):
+                session.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+            session.invalidate()  # closes the session, and so the lock where that failed
             session.close()
 
     def _lock_file(self) -> bool:
