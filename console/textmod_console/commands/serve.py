@@ -50,7 +50,7 @@ def serve(settings: Settings, enter: "Entry | None" = None) -> int:
         signal.signal(number, lambda *_: stopping.set())
     database = opening.database(settings)
     leader = Leader(settings, database, now_utc, stopping)
-    health = Health(lambda: leader.standing.last_turn, lambda: ask(database))
+    health = Health(lambda: leader.last_turn, lambda: ask(database))
     measuring = Measuring(
         database,
         timedelta(hours=settings.label_delay_hours),

@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -31,16 +30,6 @@ COUNTING_SECONDS = 60.0
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 
-@dataclass
-class Standing:
-    """What health and readiness say of the record; written by the leader's thread."""
-
-    leads: bool = False
-    error: str | None = None
-    last_turn: float | None = None
-    """`time.monotonic()` of the last turn of the loop; None before the first."""
-
-
 class Leader:
     """A thread's work: become the leader, and do the leader's work until told to stop."""
 
@@ -56,26 +45,24 @@ class Leader:
         self._clock = clock
         self._stopping = stopping
         self._leadership = Leadership(database)
-        self.standing = Standing()
+        self.last_turn: float | None = None
+        """`time.monotonic()` of the last turn of the loop, for liveness; None before the first."""
 
     def run(self) -> None:
         """Return once `stopping` is set."""
         failures = 0
         while not self._stopping.is_set():
-            self.standing.last_turn = time.monotonic()
+            self._beat()
             try:
                 if self._leadership.acquire():
                     self._lead()
                 failures = 0
-                self.standing.error = None
                 wait = BACK_OFF_SECONDS[1]
             except ConsoleError as error:
-                self.standing.error = str(error)
                 wait = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
                 failures += 1
                 log.warning("%s retrying in %.1f s", error, wait)
             finally:
-                self.standing.leads = False
                 metrics.LEADER.set(0)
             self._stopping.wait(wait)
         self._leadership.release()
@@ -89,8 +76,6 @@ class Leader:
             if self._stopping.is_set():
                 return
             mark_caught_up(self._database)
-            self.standing.leads = True
-            self.standing.error = None
             metrics.LEADER.set(1)
             self._turns(reader, publisher)
         finally:
@@ -122,7 +107,7 @@ class Leader:
             metrics.ITEMS.labels(state).set(getattr(counts, state))
 
     def _beat(self) -> None:
-        self.standing.last_turn = time.monotonic()
+        self.last_turn = time.monotonic()
 
 
 def catch_up(
