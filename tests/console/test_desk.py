@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from desk_world import START, World, request
 
-from textmod_console.desk import Answer
+from textmod_console.desk import LEASE, Answer
 from textmod_console.errors import (
     ClaimedByAnotherError,
     InvalidAnswerError,
@@ -77,6 +77,17 @@ def test_a_reviewer_keeps_the_item_and_nobody_else_gets_it_until_the_lease_ends(
     assert take(world, "bob") == "i"
     with pytest.raises(ClaimedByAnotherError):
         world.desk.decide("i", "ann", Answer("Remove"), 0)
+
+
+def test_a_claim_is_in_the_audit_once_however_often_it_is_renewed(world: World) -> None:
+    world.ask(request("i"))
+    for _ in range(2):
+        assert world.desk.claim("i", "ann").claimed_by == "ann"
+        assert take(world, "ann") == "i"
+    assert [record.act for record in world.desk.audit(None, 9)] == ["claim"]
+    world.wait(seconds=LEASE.seconds)
+    world.desk.claim("i", "bob")
+    assert [record.actor for record in world.desk.audit(None, 9)] == ["bob", "ann"]
 
 
 def test_a_released_item_is_free(world: World) -> None:

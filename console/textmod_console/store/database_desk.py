@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from textmod_console import metrics
 from textmod_console.desk import Answer, AuditEntry, Card, Entry, Histogram, QueueCounts
-from textmod_console.errors import ClaimedByAnotherError
 from textmod_console.events import Decision
 from textmod_console.measurement import Quality
 from textmod_console.store import auditing, deciding, queue, reading
@@ -55,14 +54,15 @@ class DatabaseDesk:
             now = self._now()
             item = queue.own(connection, reviewer, now, skip)
             if item is not None:
-                return _claimed(connection, item, reviewer, now, renewed=True)
+                _hold(connection, item, reviewer, now)
+                return reading.card(connection, item, now)
             lanes = [Lane.ASKED, Lane.RANDOM]
             if self._draw() < queue.RANDOM_SHARE:
                 lanes.reverse()
             for lane in lanes:
                 item = queue.pick(connection, reviewer, now, lane, skip)
                 if item is not None:
-                    return _claimed(connection, item, reviewer, now, renewed=False)
+                    return _newly_claimed(connection, item, reviewer, now)
             return None
 
     def card(self, item: str, reviewer: str | None) -> Card:
@@ -75,12 +75,11 @@ class DatabaseDesk:
         """Claim this item, or renew the claim. Raises NotFoundError, ClaimedByAnotherError."""
         with _timed("claim"), self._database.write() as connection:
             now = self._now()
-            before = reading.card(connection, item, now)
-            if before.claimed_by not in (None, reviewer):
-                message = "another reviewer is working on this item: take the next one."
-                raise ClaimedByAnotherError(message)
-            renewed = before.claimed_by == reviewer
-            return _claimed(connection, item, reviewer, now, renewed=renewed)
+            renewed = queue.holds(connection, item, reviewer, now)
+            _hold(connection, item, reviewer, now)
+            if renewed:
+                return reading.card(connection, item, now)
+            return _newly_claimed(connection, item, reviewer, now)
 
     def release(self, item: str, reviewer: str) -> None:
         """Give a claim back; nothing happens if the reviewer holds none."""
@@ -150,15 +149,16 @@ class DatabaseDesk:
             return reading.scores_since(connection, self._now() - timedelta(days=1))
 
 
-def _claimed(
-    connection: Connection, item: str, reviewer: str, now: datetime, *, renewed: bool
-) -> Card:
-    """Claim the item, and return its card with the claim on it."""
+def _hold(connection: Connection, item: str, reviewer: str, now: datetime) -> None:
+    """Claim the item or renew the claim. Raises NotFoundError, ClaimedByAnotherError."""
     row = deciding.locked(connection, item)
     queue.require(connection, row.id, reviewer, now)
+
+
+def _newly_claimed(connection: Connection, item: str, reviewer: str, now: datetime) -> Card:
+    """Return the card of an item that was claimed just now, and append the claim to the audit."""
     card = reading.card(connection, item, now)
-    if not renewed:
-        auditing.append(connection, now, reviewer, "claim", item=item)
+    auditing.append(connection, now, reviewer, "claim", item=item)
     return card
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.schema import Table
 
 from textmod_console.events import Appeal, Decision, ReviewRequested
 from textmod_console.store.schema import (
+    MICROS_PER_HOUR,
     Lane,
     Rank,
     State,
@@ -33,7 +34,6 @@ from textmod_console.store.standing import absent_until, standing
 
 BINS = 64
 """Of a score between 0 and 1."""
-_MICROS_PER_HOUR = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +63,22 @@ def take_requests(
         _count_scores(connection, [request for request, _ in fresh])
         # Decisions may be here before their item: both topics are read side by side.
         restand(connection, _decided(connection, [request.item for request, _ in fresh]))
-    for item in known:
-        place = latest[item][1]
+    if known:  # written again: retention erases them later
         connection.execute(
             update(items)
             .where(
-                items.c.item == item,
-                items.c.partition == place.partition,
-                items.c.offset < place.offset,
+                items.c.item == bindparam("of_item"),
+                items.c.partition == bindparam("at_partition"),
+                items.c.offset < bindparam("at_offset"),
             )
-            .values(offset=place.offset)
+            .values(offset=bindparam("at_offset")),
+            [{"of_item": item, **_at(latest[item][1])} for item in known],
         )
     return [request.item for request, _ in fresh]
+
+
+def _at(place: Place) -> dict[str, int]:
+    return {"at_partition": place.partition, "at_offset": place.offset}
 
 
 def _known(connection: Connection, names: Iterable[str]) -> set[str]:
@@ -117,21 +121,24 @@ def _storable(value: str | None) -> str | None:
 
 
 def _count_scores(connection: Connection, requests: Iterable[ReviewRequested]) -> None:
-    weights: Mapping[tuple[int, str, int], float] = defaultdict(float)
+    weights: defaultdict[tuple[int, str, int], float] = defaultdict(float)
     for request in requests:
-        hour = micros(request.at) // _MICROS_PER_HOUR
+        hour = micros(request.at) // MICROS_PER_HOUR
         for label, score in request.scores.items():
             place = min(BINS - 1, max(0, int(score * BINS)))
-            weights[hour, label, place] += 1 / request.selection.probability  # type: ignore[index]
-    for (hour, label, place), weight in sorted(weights.items()):
-        statement = insert_into(connection, score_bins).values(
-            hour=hour, label=label, bin=place, weight=weight
-        )
+            weights[hour, label, place] += 1 / request.selection.probability
+    rows = [
+        {"hour": hour, "label": label, "bin": place, "weight": weight}
+        for (hour, label, place), weight in sorted(weights.items())
+    ]
+    if rows:
+        statement = insert_into(connection, score_bins)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["hour", "label", "bin"],
                 set_={"weight": score_bins.c.weight + statement.excluded.weight},
-            )
+            ),
+            rows,
         )
 
 
@@ -153,11 +160,7 @@ def take_decisions(
         connection.execute(insert(decisions), [_decision_row(*one) for one in fresh])
         restand(connection, {decision.item for decision, _, _ in fresh})
         _note_absences(connection, [decision for decision, _, _ in fresh])
-    placed = [
-        {"of_id": one, "at_partition": place.partition, "at_offset": place.offset}
-        for one in known
-        if (place := given[one][2]) is not None
-    ]
+    placed = [{"of_id": one, **_at(place)} for one in known if (place := given[one][2]) is not None]
     if placed:
         connection.execute(
             update(decisions)
@@ -318,12 +321,16 @@ def next_offsets(connection: Connection, topic: str) -> dict[int, int]:
 
 def move_to(connection: Connection, topic: str, offsets: Mapping[int, int]) -> None:
     """Store from where each partition is to be read on."""
-    for partition, offset in offsets.items():
-        statement = insert_into(connection, positions).values(
-            topic=topic, partition=partition, next_offset=offset
-        )
+    rows = [
+        {"topic": topic, "partition": partition, "next_offset": offset}
+        for partition, offset in offsets.items()
+    ]
+    if rows:
+        statement = insert_into(connection, positions)
         connection.execute(
             statement.on_conflict_do_update(
-                index_elements=["topic", "partition"], set_={"next_offset": offset}
-            )
+                index_elements=["topic", "partition"],
+                set_={"next_offset": statement.excluded.next_offset},
+            ),
+            rows,
         )

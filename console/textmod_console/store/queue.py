@@ -7,12 +7,12 @@ transactions that pick the same one can't both keep it; on Postgres a locked row
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, select
 
 from textmod_console.desk import LEASE
 from textmod_console.errors import ClaimedByAnotherError
 from textmod_console.store.projection import insert_into
-from textmod_console.store.schema import Lane, State, absences, claims, items, micros
+from textmod_console.store.schema import Lane, State, absences, claims, items, micros, written
 
 RANDOM_SHARE = 0.125
 """One card in eight is of the random sample while both lanes have some: held items come first, but
@@ -55,9 +55,8 @@ def _first(reviewer: str, now: datetime, lane: Lane, skip: Collection[str]) -> S
     return (
         select(items.c.id, items.c.item)
         .where(
-            # Written out: a partial index serves no query whose state is a parameter.
-            items.c.state == literal_column(str(int(State.OPEN))),
-            items.c.lane == literal_column(str(int(lane))),
+            items.c.state == written(State.OPEN),
+            items.c.lane == written(lane),
             ~_claimed(now),
             ~_absent(reviewer, now),
             *([items.c.item.not_in(skip)] if skip else []),
@@ -93,6 +92,16 @@ def hold(connection: Connection, item_id: int, reviewer: str, now: datetime) -> 
     )
     # No row is returned where the condition did not hold.
     return connection.execute(statement.returning(claims.c.item_id)).first() is not None
+
+
+def holds(connection: Connection, item: str, reviewer: str, now: datetime) -> bool:
+    """Tell whether the item is the reviewer's at the moment."""
+    query = (
+        select(claims.c.item_id)
+        .join(items, items.c.id == claims.c.item_id)
+        .where(items.c.item == item, claims.c.reviewer == reviewer, claims.c.until > micros(now))
+    )
+    return connection.execute(query).first() is not None
 
 
 def require(connection: Connection, item_id: int, reviewer: str, now: datetime) -> None:

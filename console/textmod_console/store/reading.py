@@ -1,16 +1,18 @@
 """What pages show: a card, a history, counts, the scores of a day."""
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from textmod_console.desk import Card, Entry, Histogram, QueueCounts
 from textmod_console.errors import NotFoundError
 from textmod_console.events import Decision, ReviewRequested, plain
 from textmod_console.store import projection
 from textmod_console.store.schema import (
+    MICROS_PER_HOUR,
+    Rank,
     State,
     claims,
     decisions,
@@ -18,10 +20,9 @@ from textmod_console.store.schema import (
     micros,
     moment,
     score_bins,
+    written,
 )
 from textmod_console.store.standing import in_order
-
-_HOUR = timedelta(hours=1)
 
 
 def card(connection: Connection, item: str, now: datetime) -> Card:
@@ -93,17 +94,17 @@ def history(connection: Connection, item: str) -> list[Entry]:
 
 def counts(connection: Connection, now: datetime) -> QueueCounts:
     """Return how much there is to do. Counts the open items one by one: keep the answer a while."""
-    is_open = items.c.state == literal_column(str(int(State.OPEN)))
+    is_open = items.c.state == written(State.OPEN)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return QueueCounts(
         open=_count(connection, is_open),
-        # Rank 0 is held: with it the index alone answers.
-        held=_count(connection, is_open & (items.c.rank == literal_column("0"))),
+        # By the rank, not by `hold`: so the index alone answers.
+        held=_count(connection, is_open & (items.c.rank == written(Rank.HELD))),
         claimed=_count(connection, claims.c.until > micros(now)),
         decided_today=_count(
             connection, (decisions.c.at >= micros(midnight)) & (decisions.c.decision != "Skip")
         ),
-        escalated=_count(connection, items.c.state == literal_column(str(int(State.ESCALATED)))),
+        escalated=_count(connection, items.c.state == written(State.ESCALATED)),
     )
 
 
@@ -113,23 +114,18 @@ def _count(connection: Connection, which: ColumnElement[bool]) -> int:
 
 def scores_since(connection: Connection, since: datetime) -> Histogram:
     """Return the scores of the items requested since then, to the hour."""
-    query = select(score_bins).where(score_bins.c.hour >= micros(since) // micros_of(_HOUR))
+    query = select(score_bins).where(score_bins.c.hour >= micros(since) // MICROS_PER_HOUR)
     found: dict[str, list[float]] = defaultdict(lambda: [0.0] * projection.BINS)
     for row in connection.execute(query):
         found[row.label][row.bin] += row.weight
     return Histogram(since, {label: tuple(bins) for label, bins in sorted(found.items())})
 
 
-def micros_of(span: timedelta) -> int:
-    """Return the span in microseconds."""
-    return span // timedelta(microseconds=1)
-
-
 def escalated(connection: Connection, limit: int) -> list[str]:
     """Return the items that wait for a lead, the oldest first."""
     query = (
         select(items.c.item)
-        .where(items.c.state == literal_column(str(int(State.ESCALATED))))
+        .where(items.c.state == written(State.ESCALATED))
         .order_by(items.c.order_at)
         .limit(limit)
     )

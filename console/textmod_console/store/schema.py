@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     Index,
     Integer,
@@ -22,8 +23,16 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    literal_column,
     text,
 )
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of the rows for which `where` holds, in both databases."""
+    condition = text(where)
+    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
 
 metadata: Final = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"}
@@ -79,36 +88,12 @@ items: Final = Table(
     Column("partition", Integer, nullable=False),  # where its latest copy is in the review topic
     Column("offset", BigInteger, nullable=False),
     Index("ux_items_item", "item", unique=True),
-    Index(
-        "ix_items_queue",
-        "lane",
-        "rank",
-        "order_at",
-        "id",
-        sqlite_where=text("state = 0"),
-        postgresql_where=text("state = 0"),
-    ),
+    _partial("ix_items_queue", "lane", "rank", "order_at", "id", where="state = 0"),
     Index("ix_items_requested", "requested_at"),
     # What retention erases next: the oldest offsets whose texts are still here.
-    Index(
-        "ix_items_kept",
-        "partition",
-        "offset",
-        sqlite_where=text("text IS NOT NULL"),
-        postgresql_where=text("text IS NOT NULL"),
-    ),
-    Index(
-        "ix_items_author",
-        "author",
-        sqlite_where=text("author IS NOT NULL"),
-        postgresql_where=text("author IS NOT NULL"),
-    ),
-    Index(
-        "ix_items_escalated",
-        "order_at",
-        sqlite_where=text("state = 2"),
-        postgresql_where=text("state = 2"),
-    ),
+    _partial("ix_items_kept", "partition", "offset", where="text IS NOT NULL"),
+    _partial("ix_items_author", "author", where="author IS NOT NULL"),
+    _partial("ix_items_escalated", "order_at", where="state = 2"),
 )
 
 decisions: Final = Table(
@@ -212,8 +197,15 @@ head: Final = Table(  # one row: the end of the audit chain, and the lock that a
     Column("caught_up", Boolean, nullable=False),  # the feedback topic was read to its end once
 )
 
+
+def written(value: IntEnum) -> ColumnElement[int]:
+    """Return the number itself, not a parameter: only so does a partial index serve a query."""
+    return literal_column(str(int(value)))
+
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+MICROS_PER_HOUR: Final = timedelta(hours=1) // _MICROSECOND
 
 
 def micros(moment: datetime) -> int:
