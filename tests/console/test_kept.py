@@ -1,8 +1,11 @@
-"""What is costly to read is read seldom, and nobody waits for it but the first."""
+"""A value that is costly to read is read seldom, and only the first caller waits for it."""
 
 import threading
 
-from textmod_console.store.database_desk import COST, Kept
+import pytest
+
+from textmod_console.errors import RecordError
+from textmod_console.store.kept import COST, Kept
 
 
 class Source:
@@ -19,7 +22,7 @@ class Source:
 
 def test_a_value_is_read_again_when_it_is_old() -> None:
     source = Source(0.01)
-    kept = Kept(5, source.read, lambda: source.now)
+    kept = Kept(5, source.read, monotonic=lambda: source.now)
     assert kept.value() == kept.value() == 1
     source.now += 5.1
     assert kept.value() == 2
@@ -27,7 +30,7 @@ def test_a_value_is_read_again_when_it_is_old() -> None:
 
 def test_a_costly_value_is_kept_longer() -> None:
     source = Source(1.0)
-    kept = Kept(5, source.read, lambda: source.now)
+    kept = Kept(5, source.read, monotonic=lambda: source.now)
     kept.value()
     source.now += COST - 0.1
     assert kept.value() == 1
@@ -47,7 +50,7 @@ def test_while_one_reads_the_others_get_the_old_value() -> None:
             assert go_on.wait(20)
         return value
 
-    kept = Kept(5, read, lambda: now)
+    kept = Kept(5, read, monotonic=lambda: now)
     assert kept.value() == 1
     now = 6.0
     thread = threading.Thread(target=kept.value)
@@ -59,17 +62,27 @@ def test_while_one_reads_the_others_get_the_old_value() -> None:
     assert kept.value() == 2
 
 
-def test_a_failed_read_is_tried_again() -> None:
-    answers = iter([OSError(), 7])
-
-    def read() -> int:
-        answer = next(answers)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
-
-    kept = Kept(5, read, lambda: 0.0)
-    try:
+def test_a_first_read_that_fails_is_tried_again() -> None:
+    answers: list[int | Exception] = [RecordError("the database is away."), 7]
+    kept = Kept(5, lambda: said(answers.pop(0)), monotonic=lambda: 0.0)
+    with pytest.raises(RecordError):
         kept.value()
-    except OSError:
-        assert kept.value() == 7
+    assert kept.value() == 7
+
+
+def test_a_value_that_could_not_be_read_again_is_not_kept() -> None:
+    source = Source(0.0)
+    answers: list[int | Exception] = [1, *[RecordError("the database is away.")] * 2, 2]
+    kept = Kept(5, lambda: said(answers.pop(0)), monotonic=lambda: source.now)
+    assert kept.value() == 1
+    source.now = 6.0
+    assert kept.value() == 1  # it was new a moment ago; the next call says what is wrong
+    with pytest.raises(RecordError):
+        kept.value()
+    assert kept.value() == 2
+
+
+def said(answer: int | Exception) -> int:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

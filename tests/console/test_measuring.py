@@ -134,7 +134,7 @@ def test_two_peoples_decisions_are_compared(reviewed: World) -> None:
 
 def test_figures_are_kept_and_read_again_while_the_old_ones_are_given(reviewed: World) -> None:
     # Each scan looks at the clock when it begins and ends; the first takes 10 s.
-    moments = iter([0.0, 10.0, 199.0, 200.0, 200.0, 201.0, 201.0])
+    moments = iter([0.0, 10.0, 209.0, 210.0, 210.0, 211.0, 211.0])
     waiting: list[Callable[[], None]] = []
     slow = measuring(reviewed, monotonic=lambda: next(moments), run=waiting.append)
     first = slow.figures()

@@ -1,12 +1,10 @@
 """The desk over a database: each of its methods is one transaction."""
 
 import random
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -16,14 +14,12 @@ from textmod_console.events import Decision
 from textmod_console.measurement import Quality
 from textmod_console.store import auditing, deciding, queue, reading
 from textmod_console.store.engine import Database
+from textmod_console.store.kept import Kept
 from textmod_console.store.schema import Lane
 
 COUNTS_SECONDS: Final = 5.0
-"""For how long counts are told again: counting a million items takes a tenth of a second."""
+"""How long counts are kept: counting a million items takes a tenth of a second."""
 SCORES_SECONDS: Final = 60.0
-COST: Final = 20
-"""Reading what is kept takes no more than one part in so many of the time."""
-T = TypeVar("T")
 
 
 def now_utc() -> datetime:
@@ -160,46 +156,6 @@ def _newly_claimed(connection: Connection, item: str, reviewer: str, now: dateti
     card = reading.card(connection, item, now)
     auditing.append(connection, now, reviewer, "claim", item=item)
     return card
-
-
-class Kept(Generic[T]):
-    """A value that is read again once it is old; meanwhile others are given the old one.
-
-    It is old after `seconds`, or after `COST` times as long as reading it took.
-    """
-
-    def __init__(
-        self,
-        seconds: float,
-        read: Callable[[], T],
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._seconds = seconds
-        self._read = read
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._held: tuple[float, T] | None = None
-        """Until when it is new, and the value."""
-
-    def value(self) -> T:
-        """Return the value."""
-        held = self._held
-        if held is not None and self._monotonic() < held[0]:
-            return held[1]
-        # Only who finds no value at all waits for who reads it.
-        if not self._lock.acquire(blocking=held is None):
-            assert held is not None  # noqa: S101 - else it had waited
-            return held[1]
-        try:
-            if self._held is not held and self._held is not None:
-                return self._held[1]  # read while this one waited
-            began = self._monotonic()
-            found = self._read()
-            ended = self._monotonic()
-            self._held = (ended + max(self._seconds, COST * (ended - began)), found)
-            return found
-        finally:
-            self._lock.release()
 
 
 @contextmanager

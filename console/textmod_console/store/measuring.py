@@ -1,14 +1,12 @@
 """Read what measurement needs: the items of four weeks with their decisions, alike ones as one.
 
 A scan of a million items takes seconds of a core that reviewers wait for too: it pauses between
-rows, is made by one thread at a time, and not again at once: `KEPT_SECONDS`, `COST`.
+rows, and its figures are kept (`kept.Kept`).
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +18,6 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
-from textmod_console.errors import RecordError
 from textmod_console.measurement import (
     MEMORY,
     WINDOW,
@@ -39,13 +36,10 @@ from textmod_console.measurement import (
     window,
 )
 from textmod_console.store.engine import Database
+from textmod_console.store.kept import Kept, in_a_thread
 from textmod_console.store.schema import decisions, items, micros, moment
 
-log = logging.getLogger(__name__)
-
 KEPT_SECONDS: Final = 15.0
-COST: Final = 20
-"""A scan is not made again before this many times as long as it took."""
 _CHUNK: Final = 500
 _PAUSE_SECONDS: Final = 0.002
 
@@ -84,10 +78,6 @@ class _Scan:
     model: str | None = None
 
 
-def _in_a_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="measuring", daemon=True).start()
-
-
 class Measuring:
     """The figures of the newest window that can be judged; may be used from several threads.
 
@@ -96,7 +86,7 @@ class Measuring:
         minimum: fewest labels that anything is said from.
         clock: the moment, with a time zone.
         unseen: whether texts are flagged that no policy sends to review.
-        run: runs work soon.
+        run: where old figures are read again.
     """
 
     def __init__(
@@ -108,51 +98,25 @@ class Measuring:
         *,
         unseen: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
-        run: Callable[[Callable[[], None]], None] = _in_a_thread,
+        run: Callable[[Callable[[], None]], None] = in_a_thread,
     ) -> None:
         self._database = database
         self._delay = delay
         self._minimum = minimum
         self._now = clock
-        self._monotonic = monotonic
-        self._run = run
         self._unseen = unseen
-        self._lock = threading.Lock()
-        self._held: tuple[float, Figures] | None = None
-        """Until when they are kept, and the figures. Replaced by whoever has the lock."""
+        self._kept = Kept(KEPT_SECONDS, self._measured, monotonic=monotonic, run=run)
 
     def figures(self) -> Figures:
-        """Return the figures at once; those that are due are read again meanwhile.
-
-        Only the first call waits. Raises RecordError.
-        """
-        held = self._held
-        if held is None:
-            with self._lock:
-                if self._held is None:
-                    self._held = self._measured()
-                return self._held[1]
-        if self._monotonic() >= held[0] and self._lock.acquire(blocking=False):
-            self._run(self._refresh)
-        return held[1]
-
-    def _refresh(self) -> None:
-        """Replace the figures; where that fails, the next call says so."""
-        try:
-            self._held = self._measured()
-        except RecordError:
-            log.warning("the figures could not be read; the next who asks is told why")
-            self._held = None
-        finally:
-            self._lock.release()
+        """Return the figures; only the first call waits for them. Raises RecordError."""
+        return self._kept.value()
 
     def quality(self) -> Quality:
         """Return the figures of the window. Raises RecordError."""
         return self.figures().quality
 
-    def _measured(self) -> tuple[float, Figures]:
-        """Until when they are kept, and the figures."""
-        began, now = self._monotonic(), self._now()
+    def _measured(self) -> Figures:
+        now = self._now()
         since, until = window(now, self._delay)
         with self._database.read() as connection:
             found = _scan(connection, until - MEMORY * WINDOW, since, until)
@@ -160,9 +124,7 @@ class Measuring:
         asked = Asked(since, until, self._minimum, _scarcest(found.counts, unseen=self._unseen))
         inside = [_chosen(kind, n) for kind, n in found.counts.items() if kind.is_inside]
         judged = quality(inside, asked, decided, agreement(found.several))
-        figures = Figures(judged, found.model, _evidence(found))
-        took = self._monotonic() - began
-        return began + max(KEPT_SECONDS, COST * took), figures
+        return Figures(judged, found.model, _evidence(found))
 
 
 def _evidence(found: _Scan) -> dict[str, Evidence]:
