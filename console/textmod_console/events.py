@@ -136,6 +136,11 @@ class Decision(_Event):
     appeal: str | None = None
     outcome: Outcome | None = None
 
+    @property
+    def judges(self) -> bool:
+        """Whether a person says what the text is; until then a blind item hides its score."""
+        return bool(self.labels) and self.actor_kind != "Automation"
+
 
 class Appeal(_Event):
     """`appeal.v1`: somebody asks to look at an item again."""

@@ -117,9 +117,7 @@ class Settings(BaseModel):
         because = f"TEXTMOD_CONSOLE_AUTHENTICATION={self.console_authentication}"
         if self.console_authentication == "Proxy":
             self._require(because, TEXTMOD_CONSOLE_PROXY_SECRET=self.console_proxy_secret)
-        if self.console_authentication == "Loopback" and not _is_loopback(
-            self.console_bind_address
-        ):
+        if self.console_authentication == "Loopback" and not is_loopback(self.console_bind_address):
             message = (
                 f"{because} lets everybody in who can connect: set TEXTMOD_CONSOLE_BIND_ADDRESS to"
                 " a loopback address such as 127.0.0.1"
@@ -172,7 +170,8 @@ class Settings(BaseModel):
             raise ValueError(message)
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address, without a port, is this machine's own."""
     if address == "localhost":
         return True
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Final, Protocol
 
 from textmod_console.access.kubernetes import ApiServerError
@@ -19,6 +18,7 @@ from textmod_console.access.memory import Remembered
 from textmod_console.access.person import Person
 from textmod_console.access.sessions import Session, same
 from textmod_console.errors import ConfigurationError
+from textmod_console.settings import is_loopback
 
 PROXY_SECRET_HEADER: Final = "X-Textmod-Proxy-Secret"  # noqa: S105 - a header's name
 REVIEW_AGAIN_SECONDS: Final = 120.0
@@ -153,13 +153,3 @@ def bearer(headers: Mapping[str, str]) -> str | None:
     """Return the token of the Authorization header."""
     kind, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() or None if kind.lower() == "bearer" else None
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address, without a port, is this machine's own."""
-    if address == "localhost":
-        return True
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -31,7 +31,6 @@ from textmod_console.errors import (
     DeskError,
     InvalidAnswerError,
     NotFoundError,
-    RecordError,
 )
 from textmod_console.pages import words
 from textmod_console.pages.cookies import EXPOSURE, SESSION, SETTINGS, cookie_name, keep_session
@@ -221,7 +220,7 @@ def _refusal(error: Exception) -> RefusedError:
             f"Kubernetes can't be asked who you are: try again in a moment (id {number}).",
             {"Retry-After": "5"},
         )
-    if isinstance(error, RecordError | ConsoleError):
+    if isinstance(error, ConsoleError):
         return RefusedError(
             503,
             f"The console can't reach its database: try again in a moment (id {number}).",

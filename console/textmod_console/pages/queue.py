@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from starlette.responses import RedirectResponse, Response
 
 from textmod_console.access.person import Permission
 from textmod_console.desk import UNDO, Answer, Card
 from textmod_console.errors import ClaimedByAnotherError, NotFoundError
-from textmod_console.events import DecisionName
+from textmod_console.events import DecisionName, Outcome
 from textmod_console.pages import words
 from textmod_console.pages.cookies import keep_exposure
 from textmod_console.pages.marking import has_markers, segments
 from textmod_console.pages.rendering import item_url, queue_url, render
-from textmod_console.pages.visit import MAX_ITEM, RefusedError, Visit
+from textmod_console.pages.visit import MAX_ITEM, RefusedError, Visit, whole_number
 
-DECISIONS: dict[str, DecisionName] = {
-    "Approve": "Approve",
-    "Remove": "Remove",
-    "Escalate": "Escalate",
-    "Skip": "Skip",
-    "Unsure": "Unsure",
-}
+DECISIONS: dict[str, DecisionName] = {name: name for name in get_args(DecisionName)}
 _JUDGED = frozenset({"Approve", "Remove"})
 _LONGEST_MILLISECONDS = 3_600_000
 _UNDO_SECONDS = int(UNDO.total_seconds())
@@ -89,15 +83,10 @@ def _wanted(visit: Visit, passed: tuple[str, ...]) -> Card | None:
 def _notice(visit: Visit) -> dict[str, str] | None:
     """Return what the last decision was, with what its undo needs; None once it is too late."""
     found = {name: (visit.asked(name) or "")[:MAX_ITEM] for name in _NOTICE}
-    left = _number(found["until"]) - visit.now
+    left = (whole_number(found["until"]) or 0) - visit.now
     if found["done"] not in DECISIONS or not 0 < left <= _UNDO_SECONDS:
         return None
     return found | {"left": str(left)}
-
-
-def _number(given: str) -> int:
-    """Return a whole number, 0 for anything else."""
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 16 else 0
 
 
 def reveal(visit: Visit) -> Response:
@@ -115,12 +104,12 @@ def decide(visit: Visit) -> Response:
     """Take a decision and go on to the next text."""
     item = visit.item(visit.given("item"))
     name = DECISIONS.get(visit.given("decision") or "")
-    version = visit.given("version") or ""
-    if name is None or not (version.isascii() and version.isdigit() and len(version) < 16):
+    version = whole_number(visit.given("version"))
+    if name is None or version is None:
         raise RefusedError(422, "The form names no decision: use the buttons below the text.")
     card = visit.desk.card(item, visit.name)
     _require_shown(visit, card, name)
-    decision = visit.desk.decide(item, visit.name, _answer(visit, card, name), int(version))
+    decision = visit.desk.decide(item, visit.name, _answer(visit, card, name), version)
     if visit.given("back") == "item":
         return RedirectResponse(item_url(item), 303)
     notice = (decision.id, name, item, str(visit.now + _UNDO_SECONDS))
@@ -137,7 +126,7 @@ def _require_shown(visit: Visit, card: Card, name: DecisionName) -> None:
 
 def _answer(visit: Visit, card: Card, name: DecisionName) -> Answer:
     shown = not visit.preferences.cover or visit.is_shown(card.item, visit.given("shown"))
-    outcome = None
+    outcome: Outcome | None = None
     if card.appeal is not None and name in _JUDGED:
         before = next((d.decision for d in reversed(card.decided) if d.decision in _JUDGED), None)
         outcome = "Upheld" if before == name else "Overturned"
@@ -150,18 +139,17 @@ def _answer(visit: Visit, card: Card, name: DecisionName) -> Answer:
         seen_explanation=shown and shows_explanation(visit, card),
         milliseconds=_milliseconds(visit),
         appeal=card.appeal if outcome else None,
-        outcome=outcome,  # type: ignore[arg-type]
+        outcome=outcome,
     )
 
 
 def _milliseconds(visit: Visit) -> int | None:
     """Return how long the text was read: the script's figure, else since the page was made."""
-    measured, opened = visit.given("milliseconds", 20) or "", visit.given("opened", 20) or ""
-    if measured.isascii() and measured.isdigit():
-        return min(int(measured), _LONGEST_MILLISECONDS)
-    if opened.isascii() and opened.isdigit():
-        return min(max(0, (visit.now - int(opened)) * 1000), _LONGEST_MILLISECONDS)
-    return None
+    measured = whole_number(visit.given("milliseconds", 20))
+    opened = whole_number(visit.given("opened", 20))
+    if measured is None and opened is not None:
+        measured = max(0, visit.now - opened) * 1000
+    return None if measured is None else min(measured, _LONGEST_MILLISECONDS)
 
 
 def undo(visit: Visit) -> Response:

@@ -8,7 +8,7 @@ from textmod_console.access.person import Permission
 from textmod_console.pages.forecast import bars, forecast
 from textmod_console.pages.queue import card_values
 from textmod_console.pages.rendering import render
-from textmod_console.pages.visit import RefusedError, Visit
+from textmod_console.pages.visit import RefusedError, Visit, whole_number
 
 AUDIT_PAGE = 50
 ESCALATED = 100
@@ -74,8 +74,9 @@ def _threshold(visit: Visit, name: str, default: float) -> float:
 def audit(visit: Visit) -> Response:
     """Show the audit chain, newest first."""
     given = visit.asked("before")
-    if given is not None and not (given.isascii() and given.isdigit() and len(given) < 16):
+    before = whole_number(given)
+    if given is not None and before is None:
         raise RefusedError(422, "The page of the audit is no number: go to its first page.")
-    entries = visit.desk.audit(int(given) if given else None, AUDIT_PAGE)
+    entries = visit.desk.audit(before, AUDIT_PAGE)
     older = entries[-1].number if len(entries) == AUDIT_PAGE else None
     return render(visit, "audit.html", entries=entries, older=older)

@@ -34,6 +34,12 @@ def is_item(name: str) -> bool:
     return 0 < len(name) <= MAX_ITEM and name.isprintable()
 
 
+def whole_number(given: str | None) -> int | None:
+    """Return a whole number of up to 15 digits, None for anything else."""
+    given = given or ""
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 16 else None
+
+
 @dataclass(frozen=True)
 class Console:
     """What all requests share."""

@@ -19,9 +19,8 @@ PAST = {
 
 
 def concealed(card: Card) -> bool:
-    """Whether nobody has said yet what a blind text is, so that nobody may see its score."""
-    judged = any(d.labels and d.actor_kind != "Automation" for d in card.decided)
-    return card.blind and not judged
+    """Whether a blind item hides its score: no person has judged it yet."""
+    return card.blind and not any(decision.judges for decision in card.decided)
 
 
 def why(card: Card) -> str:

@@ -40,7 +40,7 @@ def card(connection: Connection, item: str, now: datetime) -> Card:
 
 def _card(row: Row[Any], decided: list[Decision]) -> Card:
     request = ReviewRequested.model_validate_json(row.request)
-    hidden = request.blind and not any(_closes(one) for one in decided)
+    hidden = request.blind and not any(one.judges for one in decided)
     return Card(
         item=row.item,
         text=row.text,
@@ -63,11 +63,6 @@ def _card(row: Row[Any], decided: list[Decision]) -> Card:
         appeal=row.appeal,
         truncated_from=request.truncated_from,
     )
-
-
-def _closes(decision: Decision) -> bool:
-    """Tell whether a person has said what the text is, so that the score may be shown."""
-    return bool(decision.labels) and decision.actor_kind != "Automation"
 
 
 def history(connection: Connection, item: str) -> list[Entry]:
