@@ -87,7 +87,7 @@ class MemoryDesk:
         if item not in self.cards:
             raise NotFoundError("There is no such item: it may be older than the review topic.")
         found = self.cards[item]
-        if found.blind and not found.decided:
+        if found.blind and not any(one.judges for one in found.decided):
             return replace(found, scores=None, explanation=None, action=None)
         return found
 
@@ -133,7 +133,7 @@ class MemoryDesk:
         for item, found in self.cards.items():
             for decision in found.decided:
                 if decision.id == decision_id and decision.actor == reviewer:
-                    if self.now - decision.at > UNDO:
+                    if self.now - decision.at >= UNDO:
                         raise TooLateError("The decision is published: decide again instead.")
                     left = tuple(d for d in found.decided if d.id != decision_id)
                     self.cards[item] = replace(found, decided=left, version=found.version + 1)

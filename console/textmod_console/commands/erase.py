@@ -3,12 +3,12 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
 from textmod_console.commands import opening
-from textmod_console.commands.exchange import actor
 from textmod_console.record.tombstones import write_tombstones
 from textmod_console.settings import Settings
 from textmod_console.store import auditing, projection
@@ -31,23 +31,20 @@ def add(subparsers: "Subparsers") -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--author", help="every text of this author")
     which.add_argument("--item", action="append", help="this item; may be given several times")
-    parser.add_argument("--actor", help="who does it, for the audit", default=None)
+    opening.add_actor(parser)
     parser.set_defaults(run=opening.command(_erase))
 
 
 def _erase(arguments: argparse.Namespace, settings: Settings) -> int:
     settings.require_kafka()
-    database = opening.database(settings)
-    try:
+    with closing(opening.database(settings)) as database:
         count = erase_texts(
             settings,
             database,
             author=arguments.author,
             names=arguments.item or (),
-            actor=actor(arguments),
+            actor=opening.actor(arguments),
         )
-    finally:
-        database.close()
     sys.stderr.write(f"erased {count} texts\n")
     return 0
 

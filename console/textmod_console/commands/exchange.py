@@ -1,10 +1,10 @@
 """`textmod-console export` and `import`: decisions as JSONL, CSV or Label Studio's JSON."""
 
 import argparse
-import getpass
 import itertools
 import sys
-from contextlib import nullcontext
+from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
@@ -15,6 +15,7 @@ from textmod_console.exchange.rows import moment_of
 from textmod_console.settings import Settings
 from textmod_console.store import auditing, transfer
 from textmod_console.store.database_desk import now_utc
+from textmod_console.store.engine import Database
 from textmod_console.store.transfer import Imported
 
 if TYPE_CHECKING:
@@ -40,40 +41,31 @@ def add(subparsers: "Subparsers") -> None:
     into.set_defaults(run=opening.command(_import))
     for parser in (out, into):
         parser.add_argument("--format", choices=sorted(FORMATS), default="jsonl")
-        parser.add_argument("--actor", help="who does it, for the audit", default=None)
+        opening.add_actor(parser)
         parser.add_argument("file", type=Path, help="- for standard output or input")
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
     since = moment_of(arguments.since, "--since")
-    database = opening.database(settings)
-    try:
+    with closing(opening.database(settings)) as database:
         with _open(arguments.file, "w") as file, database.read() as connection:
             rows = transfer.rows(connection, since, texts=arguments.texts)
             count = FORMATS[arguments.format].write(file, rows)
         detail = {"format": arguments.format, "rows": count, "texts": arguments.texts}
-        with database.write() as connection:
-            auditing.append(connection, now_utc(), actor(arguments), "export", detail=detail)
-    finally:
-        database.close()
+        _append(database, arguments, "export", detail)
     sys.stderr.write(f"exported {count} decisions\n")
     return 0
 
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
-    database = opening.database(settings)
     found = Imported()
-    try:
+    with closing(opening.database(settings)) as database:
         with _open(arguments.file, "r") as file:
             given = FORMATS[arguments.format].read(file)
             while batch := list(itertools.islice(given, BATCH)):
                 with database.write() as connection:
                     transfer.take(connection, batch, now_utc(), found)
-        detail = {"format": arguments.format, "rows": found.added}
-        with database.write() as connection:
-            auditing.append(connection, now_utc(), actor(arguments), "import", detail=detail)
-    finally:
-        database.close()
+        _append(database, arguments, "import", {"format": arguments.format, "rows": found.added})
     for sentence in found.refused:
         sys.stderr.write(f"{sentence}\n")
     sys.stderr.write(
@@ -92,11 +84,8 @@ def _open(path: Path, mode: Literal["r", "w"]) -> "AbstractContextManager[TextIO
         raise ConfigurationError(f"{path} can't be opened: {error.strerror}.") from None
 
 
-def actor(arguments: argparse.Namespace) -> str:
-    """Return who gives the command, for the audit."""
-    if arguments.actor:
-        return str(arguments.actor)
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+def _append(
+    database: Database, arguments: argparse.Namespace, act: str, detail: Mapping[str, object]
+) -> None:
+    with database.write() as connection:
+        auditing.append(connection, now_utc(), opening.actor(arguments), act, detail=detail)

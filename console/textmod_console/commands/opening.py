@@ -1,6 +1,7 @@
 """What every command begins with: settings, the database at this program's version, exit codes."""
 
 import argparse
+import getpass
 import logging
 import os
 import sys
@@ -48,6 +49,21 @@ def _leave_message(error: ConsoleError) -> None:
                 file.write(str(error))
         except OSError:
             return
+
+
+def add_actor(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--actor` of a command that is in the audit."""
+    parser.add_argument("--actor", help="who does it, for the audit", default=None)
+
+
+def actor(arguments: argparse.Namespace) -> str:
+    """Return who gives the command, for the audit."""
+    if arguments.actor:
+        return str(arguments.actor)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def database(found: Settings, patience: float = PATIENCE_SECONDS) -> Database:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from textmod_console.commands import opening
@@ -30,8 +31,7 @@ def add(subparsers: "Subparsers") -> None:
 
 def _run(_: argparse.Namespace, settings: Settings) -> int:
     settings.require_kafka()
-    database = opening.database(settings)
-    try:
+    with closing(opening.database(settings)) as database:
         leadership = Leadership(database)
         if not leadership.acquire():
             message = "a console serves from this database: stop it first (scale it to 0)."
@@ -40,8 +40,6 @@ def _run(_: argparse.Namespace, settings: Settings) -> int:
             found = rebuild(settings, database)
         finally:
             leadership.release()
-    finally:
-        database.close()
     sys.stdout.write(f"{found}\n")
     return 0
 

@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
-from textmod_console import settings
-from textmod_console.errors import ConfigurationError
+from textmod_console.commands import opening
+from textmod_console.settings import Settings, describe
 
 if TYPE_CHECKING:
     from textmod_console.commands import Subparsers
@@ -16,14 +15,9 @@ if TYPE_CHECKING:
 def add(subparsers: "Subparsers") -> None:
     """Add the command."""
     parser = subparsers.add_parser("settings", help="print the effective settings")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=opening.command(_run))
 
 
-def _run(_: argparse.Namespace) -> int:
-    try:
-        found = settings.load(os.environ)
-    except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(json.dumps(settings.describe(found), indent=2) + "\n")
+def _run(_: argparse.Namespace, settings: Settings) -> int:
+    sys.stdout.write(json.dumps(describe(settings), indent=2) + "\n")
     return 0

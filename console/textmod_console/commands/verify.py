@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from textmod_console.commands import opening
@@ -26,21 +27,13 @@ def add(subparsers: "Subparsers") -> None:
 
 
 def _verify(_: argparse.Namespace, settings: Settings) -> int:
-    database = opening.database(settings)
-    try:
-        with database.read() as connection:
-            records = auditing.verify(connection)
-    finally:
-        database.close()
+    with closing(opening.database(settings)) as database, database.read() as connection:
+        records = auditing.verify(connection)
     sys.stdout.write(f"the audit chain is whole: {records} records\n")
     return 0
 
 
 def _digest(_: argparse.Namespace, settings: Settings) -> int:
-    database = opening.database(settings)
-    try:
-        with database.read() as connection:
-            sys.stdout.write(f"{digest(connection)}\n")
-    finally:
-        database.close()
+    with closing(opening.database(settings)) as database, database.read() as connection:
+        sys.stdout.write(f"{digest(connection)}\n")
     return 0

@@ -1,0 +1,69 @@
+"""The commands on a database in a file: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from desk_world import World, request
+
+from textmod_console.__main__ import main
+from textmod_console.desk import Answer
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A desk on the database that the commands open."""
+    monkeypatch.setenv("TEXTMOD_CONSOLE_DATA", str(tmp_path))
+    return World(f"sqlite:///{tmp_path}/console.db")
+
+
+def test_an_export_and_an_import_are_in_the_audit_by_whom(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "decisions.jsonl")
+    with world:
+        world.ask(request("a"))
+        world.desk.decide("a", "ann", Answer("Remove"), 0)
+        assert main(["export", "--actor", "rita", file]) == 0
+        assert main(["import", "--actor", "rita", file]) == 0
+        records = [(one.act, one.actor, one.detail) for one in world.desk.audit(None, 9)]
+    assert capsys.readouterr().err == (
+        "exported 1 decisions\nimported 0 decisions; 1 were known, 0 refused\n"
+    )
+    assert records[:2] == [
+        ("import", "rita", {"format": "jsonl", "rows": 0}),
+        ("export", "rita", {"format": "jsonl", "rows": 1, "texts": False}),
+    ]
+
+
+def test_an_import_that_refuses_a_row_takes_the_others_and_fails(
+    world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "decisions.csv"
+    file.write_text("item,decision\na,Approve\nunknown,Approve\n")
+    with world:
+        world.ask(request("a"))
+        assert main(["import", "--format", "csv", str(file)]) == 65
+        assert [one.decision for one in world.desk.card("a", None).decided] == ["Approve"]
+
+
+def test_verify_and_digest_print_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    with world:
+        world.desk.record("ann", "reveal")
+        assert main(["verify"]) == 0
+        assert main(["digest"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "the audit chain is whole: 1 records"
+    assert len(second) == 64
+
+
+def test_a_wrong_setting_is_one_sentence_and_ex_config(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEXTMOD_CONSOLE_PORT", "0")
+    monkeypatch.setenv("TEXTMOD_TERMINATION_LOG", str(tmp_path / "message"))
+    assert main(["settings"]) == 78
+    sentence = "TEXTMOD_CONSOLE_PORT: input should be greater than or equal to 1."
+    assert capsys.readouterr().err == f"textmod-console: {sentence}\n"
+    assert (tmp_path / "message").read_text() == sentence
