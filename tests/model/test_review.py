@@ -290,6 +290,25 @@ def test_each_of_several_texts_is_an_item_of_its_own():
     assert [len(one["text"]) for one in requests(judge(1.0).judge(messages))] == [60, 1, 70, 80]
 
 
+def test_a_message_of_many_texts_is_looked_at_once_for_its_author_and_context():
+    """Or the time that a message takes would grow with the square of its texts."""
+
+    class Watched(FakeMessage):
+        reads = 0
+
+        def value(self):
+            self.reads += 1
+            return super().value()
+
+    texts = ["x" * length for length in range(1, 40)]
+    document = {"data": {"ndarray": texts}, "author": "ann", "context": "why?"}
+    messages = [Watched(json.dumps(document).encode(), offset) for offset in range(2)]
+    found = requests(judge(1.0).judge(messages))
+    assert len(found) == 2 * len(texts)
+    assert {(one["author"], one["context"]) for one in found} == {("ann", "why?")}
+    assert [message.reads for message in messages] == [2, 2], "once each for verdicts and requests"
+
+
 def test_what_has_no_verdict_is_not_reviewed():
     messages = [FakeMessage(b"NaN", 0), FakeMessage(b"\xff", 1), FakeMessage(b"fine", 2)]
     batch = judge(1.0).judge(messages)

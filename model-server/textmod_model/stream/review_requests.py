@@ -1,4 +1,4 @@
-"""Review requests of a batch: the records that stand behind the verdicts of chosen texts.
+"""Review requests of a batch: the records that follow the verdicts of chosen texts.
 
 A request never costs a verdict: one that cannot be made is logged and left out.
 """
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Judged(NamedTuple):
-    """What is known of a batch once it is judged; of texts, one place for each."""
+    """A judged batch; sequences about texts have one place for each text."""
 
     messages: Sequence[Message]
     decoded: Sequence[Decoded | Refused]
@@ -43,7 +43,7 @@ class Judged(NamedTuple):
 
 
 class ReviewRequests:
-    """Chooses texts and makes the records that ask people to look at them.
+    """Chooses texts and makes the records that ask people to review them.
 
     Args:
         sample: the random share of all texts.
@@ -79,14 +79,18 @@ class ReviewRequests:
             return {}
         explained = self._explained(judged, chosen)
         shared = self._headers.for_batch(now)
+        origins: dict[int, dict[str, str]] = {}  # by message, which may have many texts
         found = {}
         for place, selection in chosen.items():
-            item, message = items[place], judged.messages[owners[place]]
+            item, owner = items[place], owners[place]
+            message = judged.messages[owner]
             try:
+                if owner not in origins:
+                    origins[owner] = _origin(message, now)
                 fields = {
                     "item": item,
                     **text_fields(judged.texts[place]),
-                    **_origin(message, now),
+                    **origins[owner],
                     **self._verdict(judged, place, selection),
                 }
                 if place in explained:
@@ -104,7 +108,7 @@ class ReviewRequests:
         return found
 
     def _verdict(self, judged: Judged, place: int, selection: Selection) -> dict[str, Any]:
-        """Return what was judged of a text, and how it was chosen by that."""
+        """Return the fields about a text's verdict and its selection."""
         says = self._verdicts
         row = judged.scores[place] if says.names else (judged.scores[place],)
         scores = dict(zip(says.columns, row, strict=True))
@@ -136,10 +140,10 @@ class ReviewRequests:
     def _explained(
         self, judged: Judged, chosen: Mapping[int, Selection]
     ) -> Mapping[int, Explained]:
-        """Return the explanations of the chosen texts: their verdicts' own where they are alike.
+        """Return the explanations of the chosen texts, those of their verdicts where offsets agree.
 
-        Those of blind texts are left out. Nobody sees them before the decision, and to explain two
-        texts of a batch costs as much as to score fifty.
+        Blind texts have none: their reviewers decide without it, and explaining two texts of a
+        batch costs as much as scoring fifty.
         """
         if judged.policies is None:
             return {}
@@ -161,13 +165,13 @@ class ReviewRequests:
 
     def _log(self, error: Exception) -> None:
         if not self._failed:  # once: the next batch would say the same
-            # No traceback: the error's own words may hold a user's.
+            # No traceback: the error's message may quote the text.
             log.error("make review request: %s", type(error).__name__)
             self._failed = True
 
 
 def _origin(message: Message, now: float) -> dict[str, str]:
-    """Return what the message says besides its text: who, in which context, and when."""
+    """Return the message's author, context and time, as far as it has them."""
     milliseconds = time_stamp(message)
     at = timestamp_of(milliseconds).decode() if milliseconds is not None else ""
     people = people_fields(message.value(), message.headers())
