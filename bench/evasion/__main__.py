@@ -21,10 +21,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from bench.evasion.disguises import DISGUISES, Disguise
-from textmod_model.pipeline import build
 from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.training import dataset
 from textmod_model.training.compiler import compile_pipeline
+from textmod_model.training.recipes import build
 
 DATA: Final = Path(__file__).parents[3] / "shared" / "data" / "reddit_science_comments.csv"
 SHARES: Final = (1.0, 0.5, 0.1)

@@ -31,7 +31,7 @@ from textmod_model.formats.message import Decoded, Encoder, Verdicts, Writing
 from textmod_model.scoring.compiled import Compiled
 from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.text.cleaning import clean
-from textmod_model.training import dataset, sample, train
+from textmod_model.training import dataset, recipes, sample, train
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "reddit_science_comments.csv"
 BATCH = 256
@@ -106,7 +106,7 @@ def read(path: Path, folder: Path) -> dataset.Dataset:
 
 def fitted(data: dataset.Dataset, recipe: str) -> train.Trained:
     """Fit a recipe without the cross-validation that only its figures need."""
-    model = pipeline.build(recipe).fit(data.texts, data.labels)
+    model = recipes.build(recipe).fit(data.texts, data.labels)
     scores = np.full((len(data), 1), 0.5)
     return train.Trained(
         model, (train.attribute(data.names[0], np.array(data.labels, float), scores[:, 0]),), scores

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import skops.io
 
-from textmod_model import artifact, pipeline
+from textmod_model import artifact
 from textmod_model.artifact import ArtifactError, DigestMismatch
-from textmod_model.training import train
+from textmod_model.training import recipes, train
 from textmod_model.training.dataset import Dataset
 
 
@@ -60,7 +60,7 @@ def test_training_twice_gives_the_same_bytes(
 
 def test_fitting_the_default_recipe_twice_gives_the_same_bytes(sample_data: Dataset) -> None:
     first, second = (
-        artifact.dump_pipeline(pipeline.build("default").fit(sample_data.texts, sample_data.labels))
+        artifact.dump_pipeline(recipes.build("default").fit(sample_data.texts, sample_data.labels))
         for _ in range(2)
     )
     assert first == second

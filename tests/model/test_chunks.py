@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from spacy.tokenizer import Tokenizer
 
 from textmod_model import pipeline
-from textmod_model.text.chunks import ChunkTokenizer, Rules
+from textmod_model.text.chunks import ChunkTokenizer
+from textmod_model.text.rules import Rules
 from textmod_model.training.compiler import spacy_rules
 
 # What spaCy's rules are about, so that random strings meet them.

@@ -18,6 +18,7 @@ from textmod_model.pipeline import (
 )
 from textmod_model.scoring import vectors
 from textmod_model.text import features
+from textmod_model.training import recipes
 
 
 @pytest.mark.parametrize(
@@ -35,16 +36,16 @@ def test_tokens_are_lower_case_lemmas_without_symbols(text: str, tokens: list[st
 
 
 def test_the_seed_is_the_original() -> None:
-    steps = pipeline.build("seed").named_steps
+    steps = recipes.build("seed").named_steps
     assert list(steps) == ["clean", "tokens", "tfidf", "classifier"]
     assert steps["tfidf"].max_features == 10_000
     assert steps["tfidf"].ngram_range == (1, 3)
     assert steps["classifier"].C == 0.1
 
 
-@pytest.mark.parametrize("recipe", pipeline.RECIPES)
+@pytest.mark.parametrize("recipe", recipes.RECIPES)
 def test_recipes_are_scikit_learn_pipelines(recipe: str) -> None:
-    built = pipeline.build(recipe, random_state=7)
+    built = recipes.build(recipe, random_state=7)
     assert isinstance(clone(built), Pipeline)
     assert clone(built).get_params().keys() == built.get_params().keys()
 

@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textmod_model.text.chunks import Rules
 from textmod_model.text.features import MARKS
+from textmod_model.text.rules import Rules
 
 FORMAT: Final = 2
 FORMAT_OF_SEVERAL: Final = 3

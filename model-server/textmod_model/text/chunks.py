@@ -10,13 +10,13 @@ cases, which come with the model as data. It exists because spaCy takes seconds 
 100 MiB to hold; tests compare it with spaCy on generated chunks.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain, pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from textmod_model.text.rules import Rules
 
 PLAIN_SUFFIXES: Final = frozenset(",!?:;()[]{}<>_#*&\"'`")
 """Marks that spaCy splits from the end of anything, one at a time."""
@@ -40,48 +40,6 @@ _STAND_INS: Final = {
     "capitals": "NEUTRAL",
     "digit": "77",
 }
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What spaCy's tokenizer is made of, as plain data."""
-
-    prefix: str
-    suffix: str
-    infix: str
-    url: str
-    specials: dict[str, tuple[str, ...]]
-    """Special cases: a chunk and the tokens it becomes."""
-    patterns: dict[tuple[str, ...], str]
-    """Token sequences that become a special case after all: the one of their parts joined."""
-    top_level_domains: frozenset[str]
-
-    def to_json(self) -> bytes:
-        """Serialise with the same bytes for the same rules."""
-        document = {
-            "prefix": self.prefix,
-            "suffix": self.suffix,
-            "infix": self.infix,
-            "url": self.url,
-            "specials": self.specials,
-            "patterns": sorted(self.patterns),
-            "top_level_domains": sorted(self.top_level_domains),
-        }
-        return json.dumps(document, sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes) -> "Rules":
-        """Read what `to_json` wrote. Raises ValueError, KeyError or TypeError on anything else."""
-        document: dict[str, Any] = json.loads(data)
-        return cls(
-            prefix=document["prefix"],
-            suffix=document["suffix"],
-            infix=document["infix"],
-            url=document["url"],
-            specials={chunk: tuple(parts) for chunk, parts in document["specials"].items()},
-            patterns={tuple(parts): "".join(parts) for parts in document["patterns"]},
-            top_level_domains=frozenset(document["top_level_domains"]),
-        )
 
 
 class Tokenized(NamedTuple):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # its only name
 
-RECIPES = ("default", "seed")  # pipeline.RECIPES, which takes seconds to import
+RECIPES = ("default", "seed")  # recipes.RECIPES, which takes seconds to import
 _BENCHMARK_TEXTS = 2_000
 _BENCHMARK_BATCH = 256
 # Shares of the time: of a training with a report, and within a training until it is packaged.

@@ -16,6 +16,7 @@ from textmod_model import pipeline
 from textmod_model.training.dataset import Dataset
 from textmod_model.training.folds import FOLDS, split
 from textmod_model.training.progress import Progress, quiet
+from textmod_model.training.recipes import word_tfidf
 from textmod_model.training.train import Floats
 
 _TREES: Final = 100
@@ -70,7 +71,7 @@ def compare(
     steps = len(algorithms(random_state)) * FOLDS
     for number, (inside, outside) in enumerate(rounds, start=1):
         seen, unseen = np.intersect1d(inside, chosen), np.intersect1d(outside, chosen)
-        vectorizer = pipeline.word_tfidf()
+        vectorizer = word_tfidf()
         features = vectorizer.fit_transform(tokens[seen])
         others = vectorizer.transform(tokens[unseen])
         for name, classifier in algorithms(random_state).items():

@@ -20,8 +20,12 @@ from spacy.lang.lex_attrs import _tlds
 from spacy.symbols import ORTH
 from spacy.tokenizer import Tokenizer
 
-from textmod_model import pipeline as recipes
-from textmod_model.pipeline import LatentLogisticRegression, VectorTransformer
+from textmod_model.pipeline import (
+    BLANK_ENGLISH,
+    LatentLogisticRegression,
+    VectorTransformer,
+    language,
+)
 from textmod_model.scoring.analyzer import Analyzer, counts_of_marks
 from textmod_model.scoring.compiled import (
     LEFT_OUT,
@@ -32,8 +36,9 @@ from textmod_model.scoring.compiled import (
     Memory,
     numbered,
 )
-from textmod_model.text.chunks import ChunkTokenizer, Rules
+from textmod_model.text.chunks import ChunkTokenizer
 from textmod_model.text.cleaning import SYMBOLS, tidy, word
+from textmod_model.text.rules import Rules
 
 MAX_REMEMBERED: Final = 40_000
 """Most chunks that an artifact remembers, the most frequent of the training data."""
@@ -62,7 +67,7 @@ def compile_pipeline(pipeline: Pipeline, texts: Iterable[str] = ()) -> Compiled:
     """Compile a fitted pipeline, remembering the chunks of `texts`. Raises NotCompilable."""
     parts = _parts(pipeline)
     words, grams, classifier = parts.words, parts.grams, parts.classifier
-    rules = spacy_rules(recipes.language(recipes.BLANK_ENGLISH).tokenizer)
+    rules = spacy_rules(language(BLANK_ENGLISH).tokenizer)
     known = _Grams(words.vocabulary_, parts.vectors)
     # Columns are the words', then the character n-grams', then the vectors' and the shape's.
     ends = [len(words.vocabulary_), len(grams.vocabulary_) if grams is not None else 0]
@@ -132,7 +137,7 @@ def _parts(pipeline: Pipeline) -> _Parts:
             raise NotCompilable("the pipeline has settings that the compiled form lacks")
     else:
         raise NotCompilable("the pipeline has other steps than the recipes")
-    if any(step.model != recipes.BLANK_ENGLISH for step in tokens):
+    if any(step.model != BLANK_ENGLISH for step in tokens):
         raise NotCompilable("tokens of a whole spaCy pipeline depend on the words around them")
     if parts.words.binary or parts.words.norm != "l2" or not parts.words.use_idf:
         raise NotCompilable("the word vectorizer has settings that the compiled form lacks")

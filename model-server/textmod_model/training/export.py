@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from textmod_model import artifact
-from textmod_model import pipeline as recipes
+from textmod_model.pipeline import BLANK_ENGLISH, coefficients, removed_probability
 from textmod_model.scoring import onnx_model
 from textmod_model.scoring.scorer import Scorer
 from textmod_model.training.sample import comments
@@ -47,11 +47,11 @@ def export(made: artifact.Artifact, out: Path) -> tuple[artifact.Artifact, float
 
 def compare(written: artifact.Artifact, pipeline: Pipeline) -> float:
     """Return by how much scores differ at most."""
-    grams = recipes.coefficients(pipeline)[0]
+    grams = coefficients(pipeline)[0]
     texts = [text for text, _ in comments(_COMPARED)]
     starts = range(0, len(grams), _GRAMS_A_TEXT)
     texts += [". ".join(grams[start : start + _GRAMS_A_TEXT]) for start in starts]
-    expected = recipes.removed_probability(pipeline, texts)
+    expected = removed_probability(pipeline, texts)
     return float(np.abs(Scorer.from_artifact(written).score(texts) - expected).max())
 
 
@@ -69,7 +69,7 @@ def to_onnx(pipeline: Pipeline) -> bytes:
         raise artifact.ArtifactError(
             "only the recipe seed can be exported to ONNX: train with --recipe seed."
         )
-    if not steps["clean"].undisguises or steps["tokens"].model != recipes.BLANK_ENGLISH:
+    if not steps["clean"].undisguises or steps["tokens"].model != BLANK_ENGLISH:
         raise artifact.ArtifactError(
             "only models with the tokens of this version can be exported: train it again, without "
             "--spacy-model."

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from textmod_model import artifact, pipeline
 from textmod_model.latent import Examples
 from textmod_model.training import folds as folding
-from textmod_model.training import memory
+from textmod_model.training import memory, recipes
 from textmod_model.training.compiler import NotCompilable, compile_pipeline
 from textmod_model.training.corpus import Corpus, NothingToLearn
 from textmod_model.training.dataset import CLASSES, Dataset
@@ -138,7 +138,7 @@ def _learner(
     data: Dataset, recipe: str, random_state: int, spacy_model: str, progress: Progress
 ) -> "_Default | _Seed":
     plain = not data.targets and not data.weights
-    unfitted = pipeline.build(
+    unfitted = recipes.build(
         recipe, random_state=random_state, spacy_model=spacy_model, plain=plain
     )
     reading = part(progress, 0, _READING)
