@@ -1,9 +1,8 @@
-"""The faults of what a stream lives on: permissions, topics, disks, memory, policies."""
+"""Faults of a stream's surroundings: permissions, topics, disks, memory, models, policies."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import resource
@@ -15,7 +14,9 @@ from confluent_kafka.admin import AclOperation, ResourceType
 
 from faults.scenarios import PERMISSION, replace_worker, scenario, some_broker
 from faults.world import PARTITIONS, World
+from textmod_dev.guardian import runs
 from textmod_dev.processes import wait_until
+from textmod_model.policies.solved import version_of
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -56,7 +57,7 @@ def _revoke(world: World, kind: ResourceType, name: str, operation: AclOperation
 
 @scenario("results-made-again", poison=0.02)
 def results_made_again(world: World) -> None:
-    """Delete the topics of the results while nobody may write them, and make them again."""
+    """Delete the topics of the results while writes to them are denied, and recreate them."""
     for topic, partitions in ((world.output, PARTITIONS), (world.letters, 1)):
         world.pause(0.5, 1)
         world.admin.deny(ResourceType.TOPIC, topic, AclOperation.WRITE)
@@ -69,7 +70,7 @@ def results_made_again(world: World) -> None:
 
 @scenario("retention")
 def retention(world: World) -> None:
-    """Delete messages that nobody has read, while no worker runs."""
+    """Delete unread messages while no worker runs."""
     world.pause(1, 2)
     for worker in list(world.workers):
         world.end_worker(worker, world.random.choice([signal.SIGTERM, signal.SIGKILL]))
@@ -84,14 +85,14 @@ def retention(world: World) -> None:
 
 @scenario("broker-disk-full", brokers=3, kind="broker")
 def broker_disk_full(world: World) -> None:
-    """Let a broker write nothing more to its disk, which ends it, and start it with room again."""
+    """Deny a broker further writes to its disk, which ends it; then restart it without a limit."""
     number = some_broker(world)
     world.pause(0.5, 2)
     pid = world.brokers.pid(number)
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, hard))
     with contextlib.suppress(Exception):  # a follower may have nothing to write for longer
-        wait_until(lambda: not _runs(pid), "the broker ended", timeout=20)
+        wait_until(lambda: not runs(pid), "the broker ended", timeout=20)
     world.brokers.stop_broker(number, kill=True)
     world.pause(0.5, 3)
     world.brokers.start_broker(number)
@@ -100,7 +101,7 @@ def broker_disk_full(world: World) -> None:
 
 @scenario("worker-out-of-memory", poison=0.2, kind="worker")
 def worker_out_of_memory(world: World) -> None:
-    """Refuse a worker any more memory among large messages, then end it as the kernel does."""
+    """Deny a worker further memory while messages are large, then kill it as the kernel does."""
     for _ in range(2):
         world.pause(0.5, 1)
         worker = world.random.choice(world.workers)
@@ -113,20 +114,12 @@ def worker_out_of_memory(world: World) -> None:
         world.start_worker()
 
 
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
 # --- models ---------------------------------------------------------------------------------------
 
 
 @scenario("model-rolled", kind="worker")
 def model_rolled(world: World) -> None:
-    """Roll out another threshold, a model that is not the one asked for, and back."""
+    """Roll out another threshold, then a model with the wrong digest, then the first state."""
     for threshold in ("0.9", None):
         world.pause(0.5, 2)
         world.roll_out("TEXTMOD_MODEL_THRESHOLD", threshold)
@@ -158,18 +151,9 @@ def policies_changed(world: World) -> None:
 
 def policies(at_least: float) -> str:
     """Return a solved policy set with one threshold."""
-    rules = [{"action": "Remove", "hold": False, "atLeast": at_least, "budgetPerDay": None}]
-    policy = {
-        "name": "rude", "label": None, "mode": "Enforce", "otherwise": "Allow", "rules": rules
-    }  # fmt: skip
-    rest = {
-        "model": None,
-        "policies": [policy],
-        "explanation": {"maxSpans": 0, "actions": []},
-    }
-    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    version = f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
-    return json.dumps({"version": version, **rest})
+    policy = {"name": "rude", "rules": [{"action": "Remove", "atLeast": at_least}]}
+    document = {"policies": [policy], "explanation": {"actions": []}}
+    return json.dumps({"version": version_of(document), **document})
 
 
 def write_policies(world: World, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What policies and explanations cost the whole worker, on a real broker.
+"""The cost of policies and explanations in the whole worker, on a real broker.
 
     python bench/stream/explained.py [--data FILE.csv] [--rounds 12] [--models DIR]
 
@@ -6,7 +6,7 @@ Half of the comments train a model of each recipe; the other half, which neither
 memo has seen, is streamed through three workers that take turns: one without policies, one whose
 policy removes the highest 5 % of the scores, and one that explains these too. Each is a process of
 its own in every round, and all its CPU time counts, librdkafka's threads included; see `measure`.
-Where a process's memory happens to be makes differences of one or two per cent, so that a round is
+The layout of a process's memory alone makes a difference of one or two per cent, so one round is
 not enough; the least of all rounds counts. Writes bench/results/policies.json:
 
 - `stream_cost_ratio_5_percent`: with policies and explanations over policies alone, on texts not
@@ -17,12 +17,12 @@ not enough; the least of all rounds counts. Writes bench/results/policies.json:
 """
 
 import argparse
-import json
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
+import flagging
 import numpy as np
 from run import (
     COMPILES,
@@ -40,28 +40,18 @@ from run import (
 
 from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_model import artifact
-from textmod_model.policies.solved import version_of
-from textmod_model.scoring.scorer import Scorer
 
 RESULTS = figures_dir(HERE.parent / "results") / "policies.json"
-FLAGGED = 0.05
 WORKERS = ("none", "policies", "explained")
 PASSES = {"unseen": 1, "warm": 4}
 
 
 def policies(model: Path, texts: Texts, folder: Path) -> dict[str, Path]:
-    """Write two policy sets that flag the highest scores; one has them explained."""
-    scores = Scorer.from_artifact(artifact.load(model)).score(texts.unseen)
-    rule = {"action": "Remove", "atLeast": round(float(np.quantile(scores, 1 - FLAGGED)), 6)}
-    files = {}
-    for name, actions in (("policies", []), ("explained", ["Remove"])):
-        document = {
-            "policies": [{"name": "highest", "rules": [rule]}],
-            "explanation": {"actions": actions},
-        }
-        files[name] = folder / f"{model.name}-{name}.json"
-        files[name].write_text(json.dumps({**document, "version": version_of(document)}))
+    """Write two policies that flag the highest scores; one has them explained."""
+    at_least = flagging.threshold(model, texts.unseen)
+    files = {name: folder / f"{model.name}-{name}.json" for name in ("policies", "explained")}
+    for name, file in files.items():
+        flagging.write(file, "Remove", at_least, explained=name == "explained")
     return files
 
 

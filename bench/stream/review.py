@@ -1,4 +1,4 @@
-"""What review costs the stream: the worker with and without it, side by side on one broker.
+"""The cost of review in the stream: the worker with and without it, side by side on one broker.
 
     python bench/stream/review.py [--data FILE.csv] [--rounds 8] [--models DIR] [--recipe default]
 
@@ -12,12 +12,12 @@ bench/results/console.json.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import uuid
 from pathlib import Path
 
+import flagging
 import numpy as np
 from confluent_kafka.admin import AdminClient, NewTopic
 from run import (
@@ -38,33 +38,11 @@ from run import (
 
 from textmod_dev.figures import merge_figures
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_model import artifact
-from textmod_model.policies.solved import version_of
-from textmod_model.scoring.scorer import Scorer
 
-FLAGGED = 0.05
 SAMPLE = 0.005
 FORMATS = {"Verdict": b'"score"', "Seldon": b'"names"'}
-"""What every verdict holds, by format."""
+"""Bytes that every verdict contains, by format."""
 COMMAND = ["textmod_model", "serve"]
-
-
-def write_policies(file: Path, model: Path, texts: list[str]) -> None:
-    """Write a policy that sends the given share of the texts to review."""
-    scores = Scorer.from_artifact(artifact.load(model)).score(texts)
-    rule = {
-        "action": "Review",
-        "hold": False,
-        "atLeast": float(np.quantile(scores, 1 - FLAGGED)),
-        "budgetPerDay": None,
-    }
-    policy = {"name": "bench", "label": None, "mode": "Enforce", "otherwise": "Allow"}
-    found = {
-        "model": None,
-        "policies": [{**policy, "rules": [rule]}],
-        "explanation": {"actions": ["Remove", "Review"], "maxSpans": 5, "offsets": "CodePoint"},
-    }
-    file.write_text(json.dumps({"version": version_of(found), **found}))
 
 
 def cost(
@@ -110,7 +88,8 @@ def main() -> None:
     ):
         model, texts = prepare(args.data, args.models or Path(folder), args.recipe)
         policies = Path(folder) / "policies.json"
-        write_policies(policies, model, texts.unseen)
+        at_least = flagging.threshold(model, texts.unseen)
+        flagging.write(policies, "Review", at_least, explained=True)
         for turn in range(args.rounds):
             for output in FORMATS:
                 for review in (False, True) if turn % 2 else (True, False):

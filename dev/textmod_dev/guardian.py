@@ -48,6 +48,15 @@ def end_marked(identity: str, timeout: float = 20, marker: str = MARKER) -> int:
     return len(ended)
 
 
+def runs(pid: int) -> bool:
+    """Whether a process has not ended yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"  # a zombie has ended: its parent has yet to wait for it
+
+
 def start(identity: str, marker: str = MARKER) -> subprocess.Popen[bytes]:
     """Start a guardian. It acts when its standard input is closed or this process ends.
 

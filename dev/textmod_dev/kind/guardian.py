@@ -1,10 +1,9 @@
 """Takes down the kind cluster and the private dockerd once the process that wanted them is gone.
 
 Run as ``python -m textmod_dev.kind.guardian FILE`` with a pipe as standard input. The file holds
-one JSON object, a `Task`, written anew whenever something more is to be taken down; its folder goes
-last. Reading the
-pipe to its end means that the other side was closed, which the kernel does for a process however
-it dies; so a clean end and SIGKILL are cleaned up by the same code.
+one JSON object, a `Task`, rewritten whenever something more is to be taken down; its folder goes
+last. Reading the pipe to its end means that the other side was closed, which the kernel does for a
+process however it dies; so a clean end and SIGKILL are cleaned up by the same code.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from textmod_dev.guardian import runs
 
 STOP_SECONDS = 30
 
@@ -88,18 +89,10 @@ def _stop(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while _runs(pid) and time.monotonic() < deadline:
+        while runs(pid) and time.monotonic() < deadline:
             time.sleep(0.1)
-        if _runs(pid):
+        if runs(pid):
             os.killpg(pid, signal.SIGKILL)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"  # a zombie has ended: only its parent has not looked yet
 
 
 def _quietly(*command: str, stdin: str = "", env: dict[str, str] | None = None) -> str:
