@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 # A run of tests ends with make, even when make is killed (tests/conftest.py). The byte code of the
-# tests is kept, or every worker would compile all of them anew.
+# tests is kept, or every worker would compile all of them again.
 PYTEST := PYTHONDONTWRITEBYTECODE= TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 # Most integration tests wait, so that more of them run side by side than there are cores: a file is
 # run by one worker (pytest-xdist), the files with slow tests first (tests/conftest.py).
@@ -172,7 +172,7 @@ picture: setup ## docs/stream-dashboard.png: the chart's dashboard, drawn from a
 	$(BIN)/python bench/dashboard/run.py
 
 # --- generated files ---------------------------------------------------------------------------
-generate: setup ## write the generated files anew
+generate: setup ## write the generated files
 	$(BIN)/textmod-operator crd > crds/textmoderations.yaml
 	$(BIN)/textmod-operator crd --format markdown > docs/api.md
 	cp crds/textmoderations.yaml charts/textmoderation-operator/files/textmoderations.yaml
@@ -194,7 +194,7 @@ install-yaml: setup ## dist/install.yaml: the chart as one file, for people with
 	@mkdir -p dist
 	$(BIN)/textmod-dev install-yaml > dist/install.yaml
 
-lock: setup ## resolve and pin the dependencies anew
+lock: setup ## resolve and pin the dependencies again
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh
 
 clean: down ## remove what was built here (the caches stay)

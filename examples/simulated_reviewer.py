@@ -1,10 +1,10 @@
-"""Reviews as a person would who knows the true labels: with mistakes, and now and then unsure.
+"""Reviews by the true labels as a person would, with mistakes.
 
     python examples/simulated_reviewer.py --url http://127.0.0.1:8080 --token-file token \
         --file comments.csv --mistakes 0.05 --rate 10 --limit 500
 
-Speaks the console's JSON API with a bearer token (`kubectl create token rita`), so that it may do
-what the account behind the token may. The CSV file has a text in one column (--column) and 0 or 1
+Uses the console's JSON API with a bearer token (`kubectl create token rita`) and the permissions of
+its account. The CSV file has a text in one column (--column) and 0 or 1
 in another (--label); a text that is not in it is skipped. The last line printed is a JSON object:
 decided, mistakes, skipped, seconds.
 """
@@ -56,7 +56,7 @@ class Console:
 
 @dataclass
 class Tally:
-    """What was done."""
+    """Counts of the decisions so far."""
 
     decided: int = 0
     mistakes: int = 0
@@ -77,13 +77,13 @@ def main() -> int:
             time.sleep(1 / arguments.rate)
         else:
             time.sleep(IDLE_SECONDS)
-    told = {
+    summary = {
         "decided": tally.decided,
         "mistakes": tally.mistakes,
         "skipped": len(tally.skipped),
         "seconds": round(time.monotonic() - began, 1),
     }
-    print(json.dumps(told))
+    print(json.dumps(summary))
     return 0
 
 

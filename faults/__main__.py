@@ -52,8 +52,8 @@ SESSION = {
     "group.consumer.heartbeat.interval.ms": "1000",
 }
 RULES = {
-    # Everybody may do everything that no rule is about: scenarios add some. Of one broker alone:
-    # several would need users of their own to elect a controller.
+    # Without a rule all is allowed; scenarios add rules. For one broker only: several would need
+    # users of their own to elect a controller.
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
 }

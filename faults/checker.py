@@ -20,7 +20,7 @@ class Findings:
     lost: int
     """Acknowledged, and neither a verdict nor a dead letter."""
     expired: int
-    """Deleted from the input before anybody read them: neither lost nor results."""
+    """Deleted from the input unread: neither lost nor results."""
     duplicated: int
     """Results beyond the first of a message. At least once allows them."""
     invented: int

@@ -62,6 +62,6 @@ class History:
     bare: bool = False
     """Whether the dead-letter topic may refuse an original: its letter then comes without it."""
     expired: set[int] = field(default_factory=set)
-    """Numbers of messages that were deleted from the input before anybody read them."""
+    """Numbers of messages that were deleted from the input unread."""
     group: list[str] = field(default_factory=list)
     """What the broker said of the group while the stream stood still; a line a member."""

@@ -33,11 +33,12 @@ class Scenario:
     policies: bool = False
     """Whether the workers decide by policies, which a scenario can change."""
     kind: str = ""
-    """What it breaks, of a fault that may come together with another; empty: it may not."""
+    """The kind of thing that it breaks; two faults of different kinds may run together. Empty: this
+    one runs alone."""
 
 
 PERMISSION = "permission"
-"""The kind of faults that only one broker alone can have: see `RULES` of the campaign."""
+"""The kind of faults that need a cluster of one broker: see `RULES` of the campaign."""
 
 SCENARIOS: dict[str, Scenario] = {}
 

@@ -1,4 +1,4 @@
-"""Who sends the load: numbered messages at a rate, and which of them the broker acknowledged."""
+"""Sends the load: numbered messages at a rate; keeps those that the broker acknowledged."""
 
 from __future__ import annotations
 

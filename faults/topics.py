@@ -1,4 +1,4 @@
-"""What an administrator does to topics and permissions, repeated while brokers are away."""
+"""Changes topics and permissions as an administrator; retries while brokers are away."""
 
 from __future__ import annotations
 
@@ -57,26 +57,26 @@ class Admin:
         self._ask(lambda: self.client.incremental_alter_configs([resource]))
 
     def expire(self, topic: str, starts: Mapping[int, int]) -> None:
-        """Delete what stands before an offset, as retention does."""
+        """Delete the records before an offset, as retention does."""
         before = [TopicPartition(topic, number, start) for number, start in starts.items()]
         self._ask(lambda: self.client.delete_records(before))
 
     def deny(self, kind: ResourceType, name: str, operation: AclOperation) -> None:
-        """Take one permission on a topic or group from everybody.
+        """Deny everybody one operation on a topic or group.
 
-        A resource with any rule is open to nobody else, so all that is not denied is allowed.
+        A resource with any rule denies all that no rule allows, so the rest is allowed explicitly.
         """
         rules = [_rule(kind, name, AclOperation.ALL, ALLOW), _rule(kind, name, operation, DENY)]
         self._ask(lambda: self.client.create_acls(rules))
 
     def allow(self, kind: ResourceType, name: str) -> None:
-        """Give everybody everything back."""
+        """Remove all rules about a topic or group."""
         literal, everything = ResourcePatternType.LITERAL, AclOperation.ANY
         rules = AclBindingFilter(kind, name, literal, None, None, everything, AclPermissionType.ANY)
         self._ask(lambda: self.client.delete_acls([rules]))
 
     def _ask(self, send: Callable[[], Mapping[Any, Future[Any]]]) -> None:
-        """Send a request until the brokers carry it out."""
+        """Send a request; retry until the brokers have carried it out."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:

@@ -1,4 +1,4 @@
-"""One stream under load: topics, workers, a sender, and what came of it. Real processes all."""
+"""One stream under load: topics, workers, a sender and their results, all real processes."""
 
 from __future__ import annotations
 
@@ -153,9 +153,9 @@ class World:
         self.admin.configure(topic, name, value)
 
     def make_again(self, topic: str, partitions: int) -> None:
-        """Delete a topic that nobody may write, and make another of its name.
+        """Delete a topic that denies writes, and create another of the same name.
 
-        What stands in it counts: whoever read it has it.
+        Its records are read first and count as results.
         """
         self._earlier += self._read(topic, dead=topic == self.letters)
         self.admin.delete([topic])
@@ -163,7 +163,7 @@ class World:
         self.admin.create(topic, partitions, self._replicas)
 
     def expire_unread(self) -> None:
-        """Delete messages from the input that nobody has read; call it while no worker runs."""
+        """Delete unread messages from the input; call it while no worker runs."""
         committed = self._committed() or {}
         for number in range(self._sizes[self.input]):
             start = committed.get(number, 0)
@@ -174,7 +174,7 @@ class World:
         self.admin.expire(self.input, {number: to for number, (_, to) in self._expired.items()})
 
     def beside(self, random: Random) -> World:
-        """Return the same world for a second fault at the same time, with its own choices."""
+        """Return the same world with other random choices, for a second fault beside the first."""
         other = copy.copy(self)
         other.random = random
         return other
@@ -296,7 +296,7 @@ class World:
         return {one.partition: one.offset for one in found if one.offset >= 0}
 
     def _described(self) -> list[str]:
-        """Return what the broker says of the group: a line a member."""
+        """Return the broker's description of the group: a line for each member."""
         [future] = self.admin.client.describe_consumer_groups([self.group]).values()
         try:
             group = future.result(ANSWER_SECONDS)

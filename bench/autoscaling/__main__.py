@@ -7,8 +7,8 @@ or, from bench/: python -m autoscaling [--quick] [--parts grid,bounds,unseen] [-
 The grid is the one that constants of the law were chosen on; `unseen` are the streams of
 `streams`; `bounds` compares with laws that can't be had. What is not run keeps its old figures.
 
-A run is kept in the cache for as long as the files that it came of stay the same: after a change of
-the law only the law's own runs are made anew, and a command that was stopped goes on where it was.
+Runs are cached by the content of the files that decide them: after a change of the law only runs of
+the law are repeated, and a command that was stopped continues where it was.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ class Ours:
             PartitionLag(p, 0, end, min(end, at))
             for p, (end, at) in enumerate(zip(_whole(ends), _whole(committed), strict=True))
         )
-        told = state.reported[state.reported > 0].tolist()
-        rate = median_low(told) if told else None
+        reported = state.reported[state.reported > 0].tolist()
+        rate = median_low(reported) if reported else None
         return LagReading(float(state.now), lags, _age(state, committed), told_rate=rate)
 
 

@@ -213,7 +213,7 @@ def _bound(job: tuple[tuple[Any, ...], float]) -> tuple[float, float]:
 def bounds(
     streams: Sequence[tuple[Any, ...]], workers: ProcessPoolExecutor | None = None
 ) -> list[dict[str, float]]:
-    """What laws lose at least that keep so much of what the streams have shown, and no more."""
+    """The lower bound of what a law with a reserve of `shown` loses, for each of SHOWN."""
     asked = list(product(streams, SHOWN))
     found = list(map(_bound, asked) if workers is None else workers.map(_bound, asked, chunksize=4))
     return [
@@ -285,7 +285,7 @@ def main() -> None:
     parser.add_argument("kind", choices=tuple(PLACES))
     parser.add_argument("--seeds", type=int, default=1, help="streams of each family")
     parser.add_argument("--cells", action="store_true", help="every stream at every place")
-    parser.add_argument("--bound", action="store_true", help="only what every law loses")
+    parser.add_argument("--bound", action="store_true", help="only the bound")
     asked = parser.parse_args()
     rotating = asked.kind == "test"
     streams = jobs(asked.kind, range(asked.seeds), PLACES[asked.kind])

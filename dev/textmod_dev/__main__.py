@@ -273,7 +273,7 @@ def _add_image_options(command: argparse.ArgumentParser) -> None:
         default="sample",
         help="a CSV to train on, the folder of an artifact, or sample (default: sample)",
     )
-    command.add_argument("--fresh", action="store_true", help="build every layer anew")
+    command.add_argument("--fresh", action="store_true", help="rebuild every layer")
     command.add_argument("--sbom", type=Path, help="folder for bills of materials, by syft")
 
 

@@ -1,6 +1,6 @@
 """`textmod-dev console`: the review console of the local cluster, with a stream to review.
 
-A simulated reviewer decides beside you, so that the quality page has something to say.
+A simulated reviewer decides beside you, so that the quality page has figures.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ TOKEN_HOURS = 12
 TEXTS_PER_SECOND = 20
 DECISIONS_PER_SECOND = 15
 REVIEW = {"sample": 0.5, "minimumLabels": 20}
-"""Far more of the texts, and fewer labels, than anybody would ask for who has a week."""
+"""More texts and fewer labels than in production, so that figures come within minutes."""
 MISTAKES = 0.05
 
 
 def run(arguments: argparse.Namespace, cluster: Running) -> int:
-    """Shows the way to the console, and keeps the stream going until Ctrl-C.
+    """Prints how to reach the console, and keeps the stream going until Ctrl-C.
 
     Raises:
         LocalClusterError: there is no console after a while.
@@ -66,7 +66,7 @@ def kubectl_of(cluster: Running) -> Kubectl:
 
 
 def sign_in(kubectl: Kubectl) -> list[str]:
-    """Where the console is and how to get in, as lines.
+    """The console's address and a token for it, as lines.
 
     Raises:
         LocalClusterError: there is no console.
@@ -92,7 +92,7 @@ def address_of(kubectl: Kubectl) -> str | None:
 
 
 def token(kubectl: Kubectl, who: str) -> str:
-    """A token of a ServiceAccount that may what ROLES says, made if need be."""
+    """A token of a ServiceAccount with the roles of ROLES, created if need be."""
     kubectl("apply", "-f", "-", stdin=as_list(_account(who)))
     return kubectl("create", "token", who, f"--duration={TOKEN_HOURS}h").strip()
 

@@ -1,6 +1,6 @@
-"""What lets objects of the local cluster have review consoles: image, permissions, volumes.
+"""Review consoles on the local cluster: their image, permissions and volumes.
 
-Pods here have no token of their ServiceAccount, so consoles ask the API server as one user that has
+Pods here have no token of their ServiceAccount, so consoles call the API server as one user with
 the same rights. There is no provisioner either: a claim is bound to one of the volumes made here.
 """
 
@@ -29,7 +29,7 @@ def add_image(images: ImageTable, kubeconfig: Path, name: str = IMAGE) -> None:
 
 
 def objects(operator: str, volumes: Path, rules: Callable[[str], list[Json]]) -> Iterator[Json]:
-    """What the chart makes for consoles, the user that they ask as, and volumes.
+    """The chart's objects for consoles, the user that they call as, and volumes.
 
     Args:
         operator: the operator's user.

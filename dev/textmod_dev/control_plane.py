@@ -338,7 +338,7 @@ class ControlPlane:
 
 
 def answers(url: str) -> bool:
-    """Something answers a GET there, and says that it is well."""
+    """Whether a GET of the URL is answered with 200."""
     try:
         return httpx.get(url, timeout=2).status_code == httpx.codes.OK
     except httpx.TransportError:

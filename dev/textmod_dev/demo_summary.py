@@ -1,4 +1,4 @@
-"""What the demo came to: its figures, as a table and as JSON, and what is left up."""
+"""The demo's result: its figures, as a table and as JSON, and the way to a kept cluster."""
 
 from __future__ import annotations
 

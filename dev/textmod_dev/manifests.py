@@ -39,7 +39,7 @@ def role(name: str, rules: Sequence[Json], *, namespace: str) -> Json:
 
 
 def cluster_role_binding(name: str, role: str, *, user: str | None = None) -> Json:
-    """Gives a user a ClusterRole in all namespaces; without a user, nobody."""
+    """Binds a ClusterRole to a user in all namespaces; without a user it has no subjects."""
     subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",

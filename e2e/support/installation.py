@@ -43,7 +43,7 @@ class Images:
     operator: str
     model: str
     next_model: str
-    """The same, trained anew and called version 2: what a rollout goes to."""
+    """The same, retrained and called version 2: the target of a rollout."""
     console: str
     kafka: str
     seldon: str | None

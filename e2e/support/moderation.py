@@ -56,8 +56,8 @@ class Moderation:
         return self.ask("get", *(what or ("tm", self.name)), f"--output=jsonpath={{{path}}}")
 
     def rollouts(self) -> tuple[str, str]:
-        """What changes when pods are replaced, and not when their number changes or old ones end:
-        the ReplicaSets, and the revisions of StatefulSets."""
+        """The ReplicaSets and the revisions of StatefulSets. They change if pods are replaced, but
+        not if only their number changes or old ones end."""
         return (
             self.field(".items[*].metadata.uid", "replicasets"),
             self.field(".items[*].status.updateRevision", "statefulsets"),

@@ -96,15 +96,15 @@ def decisions(servers: str, topic: str) -> list[dict[str, Any]]:
 
 
 def newest_policy_version(servers: str, topic: str) -> str | None:
-    """The policies that the newest of the last verdicts was decided by; None without any."""
-    found = [json.loads(value).get("policyVersion") for _, value in _read(servers, topic, last=1)]
-    return next(iter({str(one) for one in found}), None) if len(set(found)) == 1 else None
+    """The version of the policies in the newest verdict of each partition; None if they differ."""
+    found = {json.loads(value).get("policyVersion") for _, value in _read(servers, topic, last=1)}
+    return found.pop() if len(found) == 1 else None
 
 
 def _read(
     servers: str, topic: str, last: int | None = None
 ) -> Iterator[tuple[dict[str, bytes], bytes]]:
-    """What is in a topic now: headers and value; with `last` only so many of each partition."""
+    """Headers and value of the records of a topic; with `last` only so many of each partition."""
     reader = Consumer(
         {
             "bootstrap.servers": servers,

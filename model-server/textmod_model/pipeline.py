@@ -1,4 +1,4 @@
-"""The steps of the scikit-learn pipelines, and what a fitted pipeline has of them.
+"""The steps of the scikit-learn pipelines, and functions about a fitted pipeline.
 
 Artifacts name these classes and `passthrough` by this module's path. All that they see are sums
 over a text's chunks, which is what lets a pipeline be compiled; every faster form must equal it.

@@ -1,4 +1,4 @@
-"""Pairs of faults: chosen by a seed, of different kinds, both run and both heard."""
+"""Pairs of faults: chosen by a seed, of different kinds; both run, errors are raised."""
 
 from __future__ import annotations
 

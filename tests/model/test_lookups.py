@@ -1,4 +1,4 @@
-"""What is asked of the brokers while the stream goes on: never on its thread, never its end."""
+"""Requests to the brokers run beside the stream: they neither block it nor end it."""
 
 from concurrent.futures import Future
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Which texts people look at, and what the event says that asks them to."""
+"""The selection of texts for review, and the event that requests it."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Words between marks that arrays analyze have what the analyzer says of them one by one."""
+"""The array form of words between marks equals the analyzer, chunk by chunk."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""What is read from librdkafka's statistics."""
+"""Reading librdkafka's statistics."""
 
 import json
 
@@ -24,6 +24,6 @@ def test_a_report():
     assert read(json.dumps(report), "in") == Statistics(True, 15, {0: 7, 12: -1}, 2)
 
 
-def test_without_a_connection_nobody_is_up():
+def test_without_a_connection_it_is_not_connected():
     report = {"brokers": {"one": {"state": "DOWN", "disconnects": 1}}}
     assert read(json.dumps(report), "in") == Statistics(False, 1, {}, None)

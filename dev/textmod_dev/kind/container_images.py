@@ -32,7 +32,7 @@ CONSOLE = "textmoderation/console"
 BUILD_SECONDS = 1800
 PACKAGES = ("ca-certificates", "python3")
 SOURCE_DATE_EPOCH = "1767225600"  # the Dockerfiles' own
-# Files below these are written anew at every installation, with the time of day in them.
+# Files below these are rewritten at every installation, with the time of day in them.
 VOLATILE = ("var/log", "var/cache/apt", "var/cache/ldconfig", "var/lib/apt/lists", "tmp", "run")
 # What debootstrap copies from this machine, and what is no file of an image.
 LEFT_OUT = ("etc/resolv.conf", "etc/hostname", "etc/apt/sources.list", "dev/*", "proc/*", "sys/*")

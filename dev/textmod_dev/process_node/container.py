@@ -34,7 +34,7 @@ from textmod_dev.process_node.volumes import VOLUMES, mounts, references, write_
 log = logging.getLogger(__name__)
 
 MAX_BACKOFF_SECONDS = 300
-FORGIVEN_AFTER_SECONDS = 600  # a container that ran this long starts its back-off anew
+FORGIVEN_AFTER_SECONDS = 600  # a container that ran this long has its back-off reset
 MESSAGE_BYTES = 4096
 FALLBACK_BYTES, FALLBACK_LINES = 2048, 80
 

@@ -19,7 +19,7 @@ Offsets = Literal["CodePoint", "Utf16"]
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 LARGEST = 1 << 20
 """Bytes of a document; a ConfigMap holds no more."""
-# What the object may have, so that no document costs a batch more than an object's policies do.
+# The limits of the object, so that no document costs a batch more than an object's policies.
 MOST_POLICIES = 16
 MOST_RULES = 8
 MOST_SPANS = 100

@@ -1,7 +1,7 @@
-"""`review.requested.v1`: the event that puts a text before people, in CloudEvents' binary mode.
+"""`review.requested.v1`: the event that asks people to review a text, in CloudEvents' binary mode.
 
-It is the only event that holds a user's text. What it holds is bounded, and can be made smaller for
-a topic that takes only small messages; the event then says how long the text was.
+It is the only event that holds a user's text. Its size is bounded, and can be reduced for a topic
+that accepts only small messages; the event then has the length of the whole text.
 """
 
 import re
@@ -17,12 +17,12 @@ from textmod_model.formats.payload import dumps, parse_json
 EVENT_TYPE: Final = b"dev.textmoderation.review.requested.v1"
 
 LONGEST_TEXT: Final = 100_000
-"""Characters: more than anybody reads, and what bounds the memory of a batch."""
+"""Characters. Bounds the memory of a batch; no reviewer reads more."""
 LONGEST_CONTEXT: Final = 2_000
 LONGEST_AUTHOR: Final = 256
 """Characters."""
 SMALLEST_TEXT: Final = 100
-"""Characters: with fewer nobody could decide."""
+"""Characters: fewer are not enough to decide by."""
 
 AUTHOR_FIELDS: Final = ("author", "user")
 CONTEXT_FIELDS: Final = ("context", "parent")
@@ -36,7 +36,7 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ReviewRequest:
-    """The event's fields, and what the metrics count it by."""
+    """The event's fields, and the strategy that the metrics count it by."""
 
     fields: Fields
     strategy: str
@@ -48,7 +48,7 @@ class ReviewRequest:
     def within(self, size: int) -> "ReviewRequest | None":
         """Return the same in at most `size` bytes; None if too little of the text is left.
 
-        What helps to decide goes first: context, author, explanation. Then the end of the text.
+        Context, author and explanation are removed first, then the end of the text.
         """
         rest = {name: self.fields[name] for name in self.fields if name not in _DISPENSABLE}
         smaller = replace(self, fields=rest)
@@ -95,7 +95,7 @@ def item_of(source: str, place: int, texts: int) -> str:
 
 
 def text_fields(text: str) -> dict[str, Any]:
-    """Return the text as it travels: bounded, and UTF-8 whatever was sent."""
+    """Return the fields about the text: bounded, and always valid UTF-8."""
     fields: dict[str, Any] = {"text": _clean(text[:LONGEST_TEXT])}
     if len(text) > LONGEST_TEXT:
         fields["truncatedFrom"] = len(text)
@@ -103,9 +103,9 @@ def text_fields(text: str) -> dict[str, Any]:
 
 
 def people_fields(value: bytes | None, headers: Headers | None) -> dict[str, str]:
-    """Return author and context, as far as the message is a JSON object that has them as strings.
+    """Return author and context of a JSON object, as far as it has them as strings.
 
-    Of a CloudEvent in structured mode its data is looked at.
+    Of a CloudEvent in structured mode, those of its data.
     """
     if value is None or not any(name in value for name in _QUOTED):  # parsing costs ten times that
         return {}

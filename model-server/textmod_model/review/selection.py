@@ -1,7 +1,7 @@
-"""Which texts of a batch people look at: because a policy asks for it, by chance, or both.
+"""Selects the texts of a batch that people review: by policy, at random, or both.
 
-The probability with which a text was chosen travels with it, so that what is measured on chosen
-texts can be weighted to speak of all texts. It is a function of what the verdict says:
+The request of a text has the probability of its selection, so that a measurement on the selected
+texts can be weighted to hold for all texts. The probability follows from the verdict:
 
 - the action is Review: 1;
 - else: the share of the random sample.
@@ -40,7 +40,7 @@ class Sample:
     """
 
     def __init__(self, share: float, salt: str) -> None:
-        """Take the share, from 0 to 1, and what tells this stream's choice from another's."""
+        """Take the share, from 0 to 1, and a salt, so that two streams choose independently."""
         self.share = share
         self._salted = hashlib.blake2b(salt.encode() + b"\0")
         # Digests compare as the numbers that they begin with.
@@ -80,7 +80,7 @@ def select(rulings: Sequence[Ruling], sampled: Sequence[int], share: float) -> d
 def reasons(
     selection: Selection, ruling: Ruling | None, scores: dict[str, float]
 ) -> list[dict[str, Any]]:
-    """Return why a text is to be looked at, for its event: every policy that asks, and chance."""
+    """Return the reasons for the event: each policy that asks for review, and the sample."""
     found: list[dict[str, Any]] = []
     if ruling is not None and selection.strategy != "Random":
         found += [

@@ -1,4 +1,4 @@
-"""What a chunk of text says alone: its words, letters, marks and suspicion."""
+"""Analyzes a single chunk of text: its words, letters, marks and suspicion."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain
@@ -30,11 +30,11 @@ class Known(NamedTuple):
     fragile: bool = False
     """Holds beside these neighbours only (`chunks.Tokenized.fragile`)."""
     suspicion: int = 0
-    """How much the chunk says for reading its text as evasion (`evasion.suspicion`)."""
+    """How strongly the chunk suggests evasion (`evasion.suspicion`)."""
 
     @property
     def notes(self) -> int:
-        """What is to be known of a chunk before its text can be scored; mostly 0."""
+        """Suspicion and fragility in one number, needed before a text is scored; mostly 0."""
         return self.fragile | self.suspicion << 1
 
 
@@ -70,7 +70,7 @@ class Analyzer:
         return known._replace(suspicion=said) if said else known
 
     def suspicion(self, chunk: str) -> int:
-        """Return how much a chunk says for reading its text as evasion."""
+        """Return how strongly a chunk suggests evasion."""
         return suspicion(chunk) if self.undisguises else 0
 
     def _parts(self, chunk: str) -> Known:

@@ -152,12 +152,12 @@ class Explainer:
             {
                 "offsets": offsets,
                 "spans": spans,
-                "features": told,
+                "features": named,
                 "others": other,
                 "base": base / PARTS,
                 "total": total,
             }
-            for spans, told, other, total in zip(
+            for spans, named, other, total in zip(
                 _written_spans(*self._edges_of(done, chosen, places), weights),
                 _written_features(self._contributions.names, columns, features),
                 (others / PARTS).tolist(),

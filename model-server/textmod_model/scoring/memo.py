@@ -1,4 +1,4 @@
-"""What is known of each chunk of text, remembered once it was worked out."""
+"""A cache of the analyzed chunks of text."""
 
 from array import array
 from bisect import bisect_left

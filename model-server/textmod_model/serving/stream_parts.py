@@ -1,6 +1,6 @@
 """The parts of the stream, made from the settings and a loaded model.
 
-What a part needs is imported where it is made: the member is to join its group first.
+Each function imports its own part, so that the consumer joins its group before the rest is loaded.
 """
 
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ def make_judge(
     *,
     review: "ReviewRequests | None" = None,
 ) -> "Judge":
-    """Make what turns messages into records, from the settings, a model and what may be spent.
+    """Make the judge from the settings, a model and the budgets that it may spend.
 
     `review` makes the review requests; None: there are none.
     """
@@ -101,12 +101,12 @@ def _verdicts(predictor: "Predictor") -> "Verdicts":
 
 
 def _event_source(settings: Settings) -> str:
-    """Return the `ce_source` of all that the stream writes."""
+    """Return the `ce_source` of all events of the stream."""
     return f"/textmoderation/{settings.consumer_group}"
 
 
 def make_review(settings: Settings, predictor: "Predictor") -> "ReviewRequests | None":
-    """Make what puts texts before people; None without a review topic."""
+    """Make the review requests' part; None without a review topic."""
     if not settings.review_topic:
         return None
     from textmod_model.review.event import RequestHeaders
@@ -130,7 +130,7 @@ def make_worker(
     health: Health,
     metrics: "Metrics",
 ) -> "Worker":
-    """Make what reads, judges and writes."""
+    """Make the worker, which reads, judges and writes."""
     from textmod_model.stream.delivery.at_least_once import AtLeastOnce
     from textmod_model.stream.delivery.exactly_once import ExactlyOnce
     from textmod_model.stream.delivery.writer import Writer

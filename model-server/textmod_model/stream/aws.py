@@ -11,7 +11,7 @@ FRESH_SECONDS: Final = 450.0
 lasts. A client renews its token once a fifth of the time is left, so it always gets a new one."""
 
 USABLE_SECONDS: Final = 30.0
-"""A token that is valid for longer than this still logs in while AWS gives no new one."""
+"""A token that is valid for longer than this is still used while AWS gives no new one."""
 
 
 class Token(NamedTuple):
@@ -25,8 +25,7 @@ class Tokens:
     """The tokens of one process, by region. May be used from several threads.
 
     Every client asks for one when it is opened, some every minute, and signing asks AWS for the
-    role's credentials: none of them needs an answer of its own, nor must fail when AWS does not
-    answer for a moment.
+    role's credentials: a shared token saves those requests, and bridges a short outage of AWS.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Calls that take seconds, on threads of their own: the stream's loop must go on turning."""
+"""Runs calls that take seconds on threads of their own, so that they do not block the stream."""
 
 import threading
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def in_background(call: Callable[[], Result], name: str) -> Future[Result]:
     def run() -> None:
         try:
             result = call()
-        except BaseException as error:  # noqa: BLE001 - all of it is the waiting thread's
+        except BaseException as error:  # noqa: BLE001 - raised again on the waiting thread
             outcome.set_exception(error)
         else:
             outcome.set_result(result)

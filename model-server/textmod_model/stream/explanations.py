@@ -1,7 +1,7 @@
 """Explanations of a batch's verdicts, for the actions that ask for one.
 
-An explanation never costs a verdict, and no text costs the stream more than its bound: the verdict
-of a text that is too long, or that cannot be explained, says so instead.
+An explanation never costs a verdict, and its cost is bounded: the verdict of a text that is too
+long, or that cannot be explained, has the reason instead.
 """
 
 import logging

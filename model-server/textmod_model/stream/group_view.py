@@ -39,14 +39,14 @@ class CoordinatorsView(Protocol):
 class GroupView:
     """Follows the coordinator's view for as long as something gives reason to doubt.
 
-    A group at peace costs no request: only requests without an answer, lost connections and
+    A quiet group costs no request: only requests without an answer, lost connections and
     rebalances are reasons. Times are monotonic seconds.
     """
 
     def __init__(self) -> None:
         self._troubles: int | None = None
         self._asked_after: int | None = None
-        """The troubles when the coordinator was last asked: its answer knows of no later ones."""
+        """The troubles when the coordinator was last asked; its answer covers no later ones."""
         self._doubts = True
         self._look_at: float | None = None
         self._differs: frozenset[int] | None = None
@@ -93,8 +93,8 @@ class GroupView:
 
 
 def _difference(me: str, reads: frozenset[int], members: Mapping[str, Member]) -> frozenset[int]:
-    """Return the partitions that the member has and the coordinator does not give it, or the other
-    way round, and those it is to have that nobody has."""
+    """Return the partitions that only the member or only the coordinator lists as its own, and its
+    target partitions that no member has."""
     mine = members.get(me, Member(frozenset(), frozenset()))
     taken = frozenset().union(*(member.assigned for member in members.values()))
     return (mine.assigned ^ reads) | (mine.target - taken)

@@ -1,9 +1,9 @@
 """A batch of Kafka messages in, a batch of records to write out: a verdict or a dead letter each.
 
-Behind the verdicts of chosen texts stand requests to review them.
+Verdicts of chosen texts are followed by requests to review them.
 
-No I/O and no Kafka client here, so the whole of what becomes of a message can be tested with plain
-objects. Reading is `consumer`'s, writing is `delivery`'s, the loop is `worker`'s.
+No I/O and no Kafka client here, so all outcomes of a message can be tested with plain objects.
+Reading is `consumer`'s, writing is `delivery`'s, the loop is `worker`'s.
 """
 
 import math
@@ -63,12 +63,11 @@ class Budgets(Protocol):
 
 
 class Judge:
-    """Decodes, scores and answers; what can't be becomes a dead letter.
+    """Decodes, scores and encodes; a message for which that fails becomes a dead letter.
 
     Only a broken model is an error: it would turn the whole stream into dead letters.
-    `policies` returns those in force, None without any; `budgets` are their budgets a day, None
-    where nothing keeps account of them; `explanations` is None where verdicts carry none, `review`
-    where no texts are reviewed.
+    `policies` returns those in force, None without any; `budgets` are their daily budgets, None if
+    rules have none; `explanations` is None if verdicts carry none, `review` if no text is reviewed.
     """
 
     def __init__(

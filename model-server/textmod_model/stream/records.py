@@ -81,14 +81,14 @@ class Record(NamedTuple):
     rulings: Sequence[Ruling] = ()
     """What the policies say of each text of a verdict; none without policies."""
     request: ReviewRequest | None = None
-    """What a review request says; None for a verdict or a dead letter."""
+    """The event of a review request; None for a verdict or a dead letter."""
     withdrawn: bool = False
     """Not to be written: a review request whose topic refuses it, or whose verdict is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records in the order of their sources, and what the metrics want to know of them.
+    """Records in the order of their sources, and the figures that the metrics count of them.
 
     The review requests of a message follow its verdict.
     """

@@ -1,7 +1,7 @@
-"""Committing what was spent of budgets where no message of the partition was read.
+"""Commits spent budgets of partitions of which no message was read.
 
-What was spent stands beside the committed offset. The client commits by itself where an offset has
-moved; a partition that lent its share to another's text has not, and is committed for its note.
+The spent budget is in the metadata of the committed offset. The client commits by itself if an
+offset has moved; that of a partition that only lent its share has not, so it is committed here.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What librdkafka's statistics say of a consumer. Pure."""
+"""Reads librdkafka's statistics of a consumer. Pure."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Asking the brokers what records the topics take, in the background."""
+"""Asks the brokers in the background which records the topics accept."""
 
 import logging
 from collections.abc import Callable, Mapping

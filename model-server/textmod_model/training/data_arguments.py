@@ -1,4 +1,4 @@
-"""The arguments that say where labelled texts are and how they are read."""
+"""The command-line arguments about labelled texts: the file and its columns."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
-    """Add what says which columns are the text, the labels and the votes."""
+    """Add the options that name the columns of the text, the labels and the votes."""
     parser.add_argument("--text-column", help="default: BODY, body, text or comment")
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument(

@@ -66,7 +66,7 @@ def default(
     spacy_model: str = BLANK_ENGLISH,
     plain: bool = True,  # noqa: ARG001  # all labels are learned alike
 ) -> Pipeline:
-    """Build the better pipeline; bench/scorer tells what each part is worth and costs."""
+    """Build the better pipeline; bench/scorer measures the gain and cost of each part."""
     words = Pipeline(
         [
             ("tokens", SpacyTokenTransformer(spacy_model, edges=True)),
@@ -117,6 +117,6 @@ def build(
 ) -> Pipeline:
     """Build the untrained pipeline of a recipe. Raises KeyError for an unknown one.
 
-    `plain` says that there is one label and each row has it or not.
+    plain: there is one label, and each row either has it or not.
     """
     return RECIPES[recipe](random_state=random_state, spacy_model=spacy_model, plain=plain)

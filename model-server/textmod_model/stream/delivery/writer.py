@@ -100,7 +100,7 @@ class Writer:
         self.unopened: str | None = None
         """Why no producer could be opened in the place of the last; None if one could."""
         self.failures: list[Failure] = []
-        self._told = False
+        self._refusal_logged = False
         """Whether a refused review request was logged."""
         rules.ask()
 
@@ -165,9 +165,9 @@ class Writer:
         if request is not None and error.code() in _TOO_LARGE:
             fits = request.within(size)
         if fits is None:
-            if not self._told:  # once: the metric counts them
+            if not self._refusal_logged:  # once: the metric counts them
                 log.warning("write review request: %s: %s", self._topic(record), error.str())
-                self._told = True
+                self._refusal_logged = True
             return record._replace(withdrawn=True)
         return record._replace(value=fits.value(), request=fits)
 
