@@ -313,16 +313,36 @@ def test_a_secret_that_is_not_there_leaves_the_console_as_it_is(
         (("apply", "Ingress"), ClusterError(422, "host: Invalid value"), "ApplyFailed"),
         (("apply", "StatefulSet"), ClusterError(403, "exceeded quota: few"), "QuotaExceeded"),
         (("apply", "NetworkPolicy"), ClusterError(500, "Internal error"), "ApplyFailed"),
+        (("create", "Secret"), ClusterError(403, "exceeded quota: no secrets"), "QuotaExceeded"),
+        (("create", "Secret"), ClusterError(403, "forbidden"), "ApplyFailed"),
+        (("get", "Secret"), ClusterError(500, "unable to decrypt"), "ApplyFailed"),
+        (("patch", "ClusterRoleBinding"), ClusterError(409, "conflict"), "ApplyFailed"),
     ],
 )
 def test_what_the_api_server_refuses_is_a_problem_of_the_console_alone(
     fault: tuple[str, str], answer: ClusterError, reason: str
 ) -> None:
-    it = world()
+    it = world(ready=False)
     it.cluster.faults[fault] = answer
     it.run(asked({"ingress": {"host": "review.example.com"}}))
     assert it.told["ReviewReady"] == ("False", reason)
     assert it.told["Accepted"][0] == it.told["Ready"][0] == "True"
+
+
+def test_a_database_secret_that_cannot_be_read_is_a_problem_of_the_console_alone() -> None:
+    it = world()
+    it.cluster.faults["get", "Secret"] = ClusterError(500, "unable to decrypt")
+    it.run(asked(DATABASE))
+    assert it.told["ReviewReady"] == ("False", "ApplyFailed")
+    assert it.told["Accepted"][0] == it.told["Ready"][0] == "True"
+
+
+def test_a_permission_is_granted_once_the_account_exists() -> None:
+    """The next grant to another console drops accounts that do not exist."""
+    it = world()
+    it.cluster.faults["apply", "ServiceAccount"] = ClusterError(500, "Internal error")
+    it.run(asked())
+    assert it.cluster.granted == set()
 
 
 def test_removing_review_removes_the_console_and_its_permission() -> None:

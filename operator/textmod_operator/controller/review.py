@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,7 +31,8 @@ def console_secrets(tm: TextModeration, cluster: Cluster) -> ConsoleSecrets:
 
     Raises:
         ReviewNotReady: DatabaseNotFound; SecretNotFound, SecretKeyMissing or SecretInvalid for the
-            Secret that the console shares with a proxy.
+            Secret that the console shares with a proxy; ApplyFailed where one can't be read.
+        ClusterError: the API server could not be reached.
     """
     console = wanted(tm)
     if console is None:
@@ -50,7 +53,7 @@ def console_secrets(tm: TextModeration, cluster: Cluster) -> ConsoleSecrets:
 
 def _database_url(tm: TextModeration, name: str, key: str, cluster: Cluster) -> str:
     what = f"the console's database: Secret {name} in namespace {tm.metadata.namespace}"
-    data = cluster.secret(tm.metadata.namespace, name)
+    data = _read(tm, name, cluster)
     if data is None:
         raise ReviewNotReady("DatabaseNotFound", f"{what} does not exist: create it")
     url = data.get(key, b"").decode(errors="replace").strip()
@@ -71,7 +74,7 @@ def _port(url: str) -> int | None:
 
 def _proxy_secret(tm: TextModeration, name: str, key: str, cluster: Cluster) -> bytes:
     what = f"the Secret that the console shares with its proxy, {name}"
-    data = cluster.secret(tm.metadata.namespace, name)
+    data = _read(tm, name, cluster)
     if data is None:
         message = f"{what}, is not in namespace {tm.metadata.namespace}: create it"
         raise ReviewNotReady("SecretNotFound", message)
@@ -84,6 +87,11 @@ def _proxy_secret(tm: TextModeration, name: str, key: str, cluster: Cluster) -> 
         )
         raise ReviewNotReady("SecretInvalid", message)
     return data[key]
+
+
+def _read(tm: TextModeration, name: str, cluster: Cluster) -> Mapping[str, bytes] | None:
+    with _as_problem_of_review("Secret", name):
+        return cluster.secret(tm.metadata.namespace, name)
 
 
 @metrics.STEPS.labels("console").time()
@@ -110,55 +118,60 @@ def _run(tm: TextModeration, want: Desired, cluster: Cluster) -> WorkloadSeen | 
     if not want.console:
         _withdraw(tm, cluster)
         return None
-    _grant(tm, cluster)
+    account, *others = want.console
+    _apply(account, tm, cluster)
+    _grant(tm, cluster)  # a grant to an account that is not there yet is dropped with the next one
     pods = cluster.console_pods(ObjectKey(tm.metadata.namespace, tm.metadata.name))
     if not pods or not all(pod.ready for pod in pods):  # those that serve have the key
         _make_session_key(tm, cluster)
     live: Manifest = {}
-    for manifest in want.console:
+    for manifest in others:
         live = _apply(manifest, tm, cluster)
     return console_seen(tm, Ref.of(want.console[-1]), live, cluster)
 
 
 def _apply(manifest: Manifest, tm: TextModeration, cluster: Cluster) -> Manifest:
     ref = Ref.of(manifest)
-    try:
+    with _as_problem_of_review(ref.kind, ref.name):
         return cluster.apply(manifest, tm)
-    except ClusterError as error:
-        problem = problem_of(ref.kind, ref.name, error)
-        raise _of_review(problem) from error
-    except Problem as problem:
-        raise _of_review(problem) from problem
 
 
-def _of_review(problem: Problem) -> ReviewNotReady:
-    """The same problem, of the console: the stream is served all the same."""
-    reason = "ApplyFailed" if problem.reason == "InvalidSpec" else problem.reason
-    return ReviewNotReady(reason, problem.message, retry=problem.retry)
+@contextmanager
+def _as_problem_of_review(kind: str, name: str) -> Iterator[None]:
+    """Report a request that the API server refuses in ReviewReady alone: the stream is served all
+    the same."""
+    try:
+        yield
+    except (ClusterError, Problem) as error:
+        problem = problem_of(kind, name, error) if isinstance(error, ClusterError) else error
+        reason = "ApplyFailed" if problem.reason == "InvalidSpec" else problem.reason
+        raise ReviewNotReady(reason, problem.message, retry=problem.retry) from error
 
 
 def _make_session_key(tm: TextModeration, cluster: Cluster) -> None:
     """Make the key of the console's sessions, once: another one would sign everybody out."""
     name = naming.console_session_secret(tm)
-    if (cluster.secret(tm.metadata.namespace, name) or {}).get(naming.CONSOLE_SESSION_KEY):
+    if (_read(tm, name, cluster) or {}).get(naming.CONSOLE_SESSION_KEY):
         return
     key = secrets.token_urlsafe(KEY_BYTES).encode()
-    cluster.create_secret(tm, name, {naming.CONSOLE_SESSION_KEY: key})
+    with _as_problem_of_review("Secret", name):
+        cluster.create_secret(tm, name, {naming.CONSOLE_SESSION_KEY: key})
 
 
 def _grant(tm: TextModeration, cluster: Cluster) -> None:
-    try:
-        cluster.grant_console(tm.metadata.namespace, naming.console(tm))
-    except ClusterError as error:
-        if error.status not in (403, 404):
-            raise
-        name = naming.CONSOLE_CLUSTER_ROLE
-        raise ReviewNotReady(
-            "NotAuthorized",
-            f"the operator cannot let the console check who signs in: ClusterRoleBinding {name} is "
-            f"not there or not the operator's to change (HTTP {error.status}); install the chart "
-            "with rbac.create, or make it as the chart does",
-        ) from error
+    name = naming.CONSOLE_CLUSTER_ROLE
+    with _as_problem_of_review("ClusterRoleBinding", name):
+        try:
+            cluster.grant_console(tm.metadata.namespace, naming.console(tm))
+        except ClusterError as error:
+            if error.status not in (403, 404):
+                raise
+            raise ReviewNotReady(
+                "NotAuthorized",
+                "the operator cannot let the console check who signs in: ClusterRoleBinding "
+                f"{name} is not there or not the operator's to change (HTTP {error.status}); "
+                "install the chart with rbac.create, or make it as the chart does",
+            ) from error
 
 
 def _withdraw(tm: TextModeration, cluster: Cluster) -> None:
@@ -169,4 +182,4 @@ def _withdraw(tm: TextModeration, cluster: Cluster) -> None:
             cluster.revoke_console(account.namespace, account.name)
         except ClusterError as error:
             if error.status != 403:
-                raise
+                raise  # before the account is pruned, by which the next pass knows of the grant
