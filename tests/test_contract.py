@@ -387,7 +387,7 @@ def test_the_operator_reads_the_quality_that_the_console_writes(labels: int) -> 
         items if labels else [], measurement.Asked(since, until, 50), 70, agreed=0.5
     )
     document = json.loads(json.dumps(quality_document(given)))
-    read = measured_of(document).document.model_dump(by_alias=True, exclude_none=True, mode="json")
+    read = measured_of(document).model_dump(by_alias=True, exclude_none=True, mode="json")
     assert read == document
     assert ("value" in read["precision"]) is bool(labels)
 

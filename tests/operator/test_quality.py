@@ -195,7 +195,7 @@ def test_what_is_no_answer_is_none(answer: Any) -> None:
 def test_fields_of_a_newer_console_are_passed_over() -> None:
     newer = quality(colour="blue", precision={**estimate(0.9), "method": "new"})
     assert (
-        measured_of(newer).document.precision
+        measured_of(newer).precision
         == QualityStatus.model_validate({"precision": estimate(0.9)}).precision
     )
 
@@ -242,7 +242,9 @@ def moved(to: str, **fields: Any) -> Manifest:
         (moved("2026-01-08T00:01:00Z"), False),
         (moved("2026-01-08T00:01:00Z", reviewedPerDay=31.0), False),
         (moved("2026-01-08T00:01:00Z", precision=estimate(0.901, 0.851, 0.942, 91)), False),
+        (moved("2026-01-08T00:01:00Z", precision=estimate(0.9051, 0.8549, 0.9449)), False),
         (moved("2026-01-08T00:01:00Z", precision=estimate(0.92, 0.87, 0.96, 99)), True),
+        (moved("2026-01-08T00:01:00Z", reviewedPerDay=0.0), True),
         (moved("2026-01-08T00:01:00Z", precision=estimate(None)), True),
         (moved("2026-01-08T00:10:00Z"), True),
     ],
@@ -252,8 +254,10 @@ def test_a_status_is_written_when_it_says_something_new(answer: Manifest, is_wri
     it.run(spec(POLICY))
     it.console["/quality"] = answer
     later(it, INTERVAL_SECONDS)
+    it.wrote()
     it.run(spec(POLICY))
     assert (status(it)["quality"] != quality()) is is_written
+    assert (("patch", "status") in it.cluster.writes) is is_written, "the condition included"
 
 
 # --- promises and thresholds ----------------------------------------------------------------------
@@ -278,6 +282,13 @@ def test_a_promise_is_compared_with_what_it_is_of(rules: list[Manifest], expecte
     assert [
         (one.action, one.promised, one.measured.high if one.measured else None) for one in found
     ] == expected
+
+
+def test_a_promise_whose_interval_is_not_known_is_not_broken() -> None:
+    measured = quality()
+    measured["policies"][0]["actions"][0]["precision"] = {"value": 0.1, "labels": 90}
+    (promise,) = promises({"policies": [POLICY]}, measured)
+    assert not promise.is_broken
 
 
 def evidence(positive: float, negative: float) -> Manifest:

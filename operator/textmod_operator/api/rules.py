@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -67,3 +67,11 @@ def _pruned(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         return value
     kept = {key: _pruned(part) for key, part in value.items()}
     return {key: part for key, part in kept.items() if part not in ({}, [])}
+
+
+def invalid(error: ValidationError) -> ValueError:
+    """The first fault of a document that another process answered, in one line without its values:
+    they may be a user's."""
+    (first, *_) = error.errors(include_url=False, include_input=False)
+    where = ".".join(str(part) for part in first["loc"])
+    return ValueError(f"{where or 'it'}: {first['msg']}")

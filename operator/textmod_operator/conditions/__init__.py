@@ -19,7 +19,6 @@ from textmod_operator.conditions.figures import FIGURES, figures
 from textmod_operator.conditions.policies import differ_in_rates_alone
 from textmod_operator.conditions.published import published, unknown
 from textmod_operator.conditions.quality import (
-    Measured,
     Promise,
     QualitySeen,
     measured_of,
@@ -39,7 +38,6 @@ __all__ = [
     "PARTS",
     "PASSING",
     "ConditionState",
-    "Measured",
     "Notice",
     "Promise",
     "QualitySeen",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from textmod_operator.api.rules import invalid
 from textmod_operator.api.status import EstimateStatus, QualityStatus
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions.states import ConditionState
@@ -18,40 +19,33 @@ CONDITION: Final = "QualityKnown"
 _MOST_CHARACTERS: Final = 500
 _INTERVAL: Final = timedelta(minutes=10)
 """Between two writes of figures that hardly changed."""
+_HARDLY: Final = 0.01
+"""A share has changed once it differs by so much from the one that was written."""
 _COUNTS: Final = frozenset({"window", "labels", "effective", "reviewedPerDay", "reason"})
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A console's figures of one window."""
-
-    document: QualityStatus
+"""Figures that change all the time."""
 
 
 @dataclass(frozen=True)
 class QualitySeen:
     """What one pass knows of the quality of one object."""
 
-    measured: Measured | None
+    measured: QualityStatus | None
     """None: the console has not answered yet."""
     silent: str | None = None
     """Why the console has not been heard for long."""
     has_console: bool = True
 
 
-def measured_of(document: Any) -> Measured:  # noqa: ANN401 - any JSON value
-    """Return what a console's /quality says.
+def measured_of(document: Any) -> QualityStatus:  # noqa: ANN401 - any JSON value
+    """Return a console's figures of one window: what its /quality says.
 
     Raises:
         ValueError: it is no such answer.
     """
     try:  # fields of a newer console are passed over
-        read = QualityStatus.model_validate(document, extra="ignore")
+        return QualityStatus.model_validate(document, extra="ignore")
     except ValidationError as error:
-        (first, *_) = error.errors(include_url=False, include_input=False)
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where or 'it'}: {first['msg']}") from error
-    return Measured(read)
+        raise invalid(error) from error
 
 
 def quality_state(tm: TextModeration, seen: QualitySeen) -> ConditionState:
@@ -64,7 +58,7 @@ def quality_state(tm: TextModeration, seen: QualitySeen) -> ConditionState:
     if seen.measured is None:
         message = "the console has not reported yet"
         return ConditionState("Unknown", "Waiting", message)
-    found = seen.measured.document
+    found = seen.measured
     if _is_known(found.precision) and _is_known(found.recall):
         broken = "; ".join(sentence for sentence in _broken(tm, found))
         message = f"{_sentence('precision', found.precision)}, {_sentence('recall', found.recall)}"
@@ -76,28 +70,50 @@ def quality_state(tm: TextModeration, seen: QualitySeen) -> ConditionState:
     return ConditionState("False", "TooFewLabels", message)
 
 
-def quality_status(tm: TextModeration, seen: QualitySeen | None, known: Manifest) -> Manifest:
+def quality_status(seen: QualitySeen | None, known: Manifest) -> Manifest:
     """`quality` of the status.
 
     Args:
         seen: None: the object has no review.
-        known: the status as it is; its figures stay until others say something new.
+        known: the status as it is; its figures stay until there are others.
     """
     if seen is None:
         return {}
-    before = known.get("quality")
     if seen.measured is None:
+        before = known.get("quality")
         return {"quality": before} if before else {}
-    after = seen.measured.document.model_dump(by_alias=True, exclude_none=True, mode="json")
-    if "policies" in after:  # the window may know some that are gone
+    return {"quality": _document(seen.measured)}
+
+
+def steadied(tm: TextModeration, seen: QualitySeen, known: Manifest) -> QualitySeen:
+    """Return what was seen of the policies that there are, with the figures of the status as long
+    as the new ones hardly differ: each decision would be a write else.
+
+    Args:
+        known: the status as it is.
+    """
+    measured = seen.measured
+    if measured is None:
+        return seen
+    if measured.policies is not None:  # the window may know some that are gone
         names = {policy.name for policy in tm.spec.policies}
-        after["policies"] = [one for one in after["policies"] if one["name"] in names]
-    return {"quality": before if before and _says_nothing_new(before, after) else after}
+        there = [one for one in measured.policies if one.name in names]
+        measured = measured.model_copy(update={"policies": there})
+    before = known.get("quality")
+    if before and _says_nothing_new(before, _document(measured)):
+        measured = measured_of(before)
+    return replace(seen, measured=measured)
+
+
+def _document(measured: QualityStatus) -> Manifest:
+    return measured.model_dump(by_alias=True, exclude_none=True, mode="json")
 
 
 def _says_nothing_new(before: Manifest, after: Manifest) -> bool:
     """Whether only figures changed that change all the time, and not for long."""
-    if _coarse(before) != _coarse(after):
+    if bool(before.get("reviewedPerDay")) != bool(after.get("reviewedPerDay")):
+        return False  # the first decisions, or the last
+    if not _is_close(before, after):
         return False
     try:
         moved = _moment(after) - _moment(before)
@@ -106,13 +122,16 @@ def _says_nothing_new(before: Manifest, after: Manifest) -> bool:
     return timedelta(0) <= moved < _INTERVAL
 
 
-def _coarse(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """The figures to the hundredth, without those that count."""
-    if isinstance(value, dict):
-        return {name: _coarse(one) for name, one in value.items() if name not in _COUNTS}
-    if isinstance(value, list):
-        return [_coarse(one) for one in value]
-    return round(value, 2) if isinstance(value, float) else value
+def _is_close(before: Any, after: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether two documents agree but for small differences, and for what counts."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = (before.keys() | after.keys()) - _COUNTS
+        return all(_is_close(before.get(name), after.get(name)) for name in names)
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) == len(after) and all(map(_is_close, before, after))
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        return abs(before - after) < _HARDLY
+    return bool(before == after)
 
 
 def _moment(quality: Manifest) -> datetime:
@@ -135,7 +154,8 @@ class Promise:
     @property
     def is_broken(self) -> bool:
         """Whether the whole interval is below what was promised."""
-        return self.measured is not None and (self.measured.high or 0.0) < self.promised
+        high = None if self.measured is None else self.measured.high
+        return high is not None and high < self.promised
 
 
 def promises(spec: Manifest, quality: Manifest) -> Iterator[Promise]:
@@ -172,8 +192,7 @@ def _of_action(measured: Manifest, action: str) -> Manifest | None:
 
 def _broken(tm: TextModeration, found: QualityStatus) -> Iterable[str]:
     spec = tm.spec.model_dump(by_alias=True, exclude_none=True, mode="json")
-    quality = found.model_dump(by_alias=True, exclude_none=True, mode="json")
-    for one in promises(spec, quality):
+    for one in promises(spec, _document(found)):
         if one.is_broken and one.measured is not None:
             yield (
                 f"policy {one.policy} does not keep its precision of {one.promised:g} for "

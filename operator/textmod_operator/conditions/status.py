@@ -13,7 +13,7 @@ from textmod_operator.conditions.autoscaling import autoscaling_state
 from textmod_operator.conditions.figures import FIGURES, figures
 from textmod_operator.conditions.policies import CONDITION, policies_state, policies_status
 from textmod_operator.conditions.quality import CONDITION as QUALITY
-from textmod_operator.conditions.quality import QualitySeen, quality_state, quality_status
+from textmod_operator.conditions.quality import QualitySeen, quality_state, quality_status, steadied
 from textmod_operator.conditions.review import CONDITION as REVIEW
 from textmod_operator.conditions.review import console_status, review_state
 from textmod_operator.conditions.states import (
@@ -145,6 +145,7 @@ def status(
             ConditionState("False", problem.reason, problem.message) if problem else review
         )
     if quality is not None:
+        quality = steadied(tm, quality, body.get("status") or {})
         parts[QUALITY] = quality_state(tm, quality)
     result: Manifest = {
         "observedGeneration": tm.metadata.generation,
@@ -157,7 +158,7 @@ def status(
         **(_replicas(want, seen.workload) or _known(body)),
         **policies_status(policies, body.get("status") or {}),
         **console_status(seen.console, want.console_url, body.get("status") or {}),
-        **quality_status(tm, quality, body.get("status") or {}),
+        **quality_status(quality, body.get("status") or {}),
         **figures(seen.scaling),
     }
     return {key: value for key, value in result.items() if value is not None}

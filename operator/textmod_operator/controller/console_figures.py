@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from textmod_operator import naming
-from textmod_operator.conditions import Measured, measured_of
+from textmod_operator.api.status import QualityStatus
+from textmod_operator.conditions import measured_of
 from textmod_operator.controller.pod_health import get
 from textmod_operator.policies import Evidence, evidence_of
 from textmod_operator.state import ObjectKey, PodSeen
@@ -59,7 +60,7 @@ def ask_console(address: str, path: str) -> Any:  # noqa: ANN401 - any JSON valu
 class ConsoleSaid:
     """What an object's console said last."""
 
-    measured: Measured | None = None
+    measured: QualityStatus | None = None
     """None: nothing yet."""
     evidence: Evidence | None = None
     silent: str | None = None

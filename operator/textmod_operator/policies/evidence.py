@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
+from textmod_operator.api.rules import invalid
 from textmod_operator.policies.histogram import Histogram
 
 LEVEL_DEVIATION: Final = 0.7
@@ -211,9 +212,7 @@ def evidence_of(document: Any) -> Evidence | None:  # noqa: ANN401 - any JSON va
     try:
         read = _Document.model_validate(document)
     except ValidationError as error:
-        (first, *_) = error.errors(include_url=False, include_input=False)
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where or 'it'}: {first['msg']}") from error
+        raise invalid(error) from error
     if read.model is None:
         return None
     labels = tuple(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from textmod_operator.api.rules import invalid
 from textmod_operator.policies.histogram import Histogram
 
 
@@ -91,9 +92,7 @@ def _read(document: Any) -> _Document:  # noqa: ANN401 - any JSON value
     try:
         return _Document.model_validate(document)
     except ValidationError as error:
-        (first, *_) = error.errors(include_url=False, include_input=False)
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where or 'it'}: {first['msg']}") from error
+        raise invalid(error) from error
 
 
 def _model(read: _Document) -> ModelSeen:
