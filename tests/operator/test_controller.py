@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from merging import merge_patched
 from objects import PLAINTEXT, body
 
 from textmod_operator.controller.controller import Controller
@@ -26,24 +27,11 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=4)
 
 
-def apply_merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7386, section 2."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = apply_merge_patch(result.get(name), value)
-    return result
-
-
 @given(before=OBJECTS, after=OBJECTS)
 def test_a_merge_patch_leads_from_one_to_the_other(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    assert apply_merge_patch(before, merge_patch(before, after)) == after
+    assert merge_patched(before, merge_patch(before, after)) == after
     assert merge_patch(after, after) == {}
 
 

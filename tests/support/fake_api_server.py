@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from merging import merge_patched
+
 from textmod_operator.errors import ClusterError
 
 Json = dict[str, Any]
@@ -121,7 +123,7 @@ class FakeApiServer:
 
     def edit(self, path: str, change: Json, manager: str = "somebody") -> Json:
         """Merge into an object as another client."""
-        return self.put(path, _merged(self._objects[self._key(path)], change), manager)
+        return self.put(path, merge_patched(self._objects[self._key(path)], change), manager)
 
     def remove(self, path: str) -> None:
         """Delete an object as another client."""
@@ -322,7 +324,7 @@ class FakeApiServer:
         for field in ("resourceVersion", "uid"):
             (body.get("metadata") or {}).pop(field, None)
         key = self._key(path)
-        merged = _merged(kept, body)
+        merged = merge_patched(kept, body)
         if merged == kept:
             return kept
         manager = query.get("fieldManager", "unknown")
@@ -367,7 +369,7 @@ class FakeApiServer:
                 if not force:
                     raise ClusterError(409, f"Apply failed with 1 conflict with {others}")
                 owners[leaf] = set()
-        result = _merged(kept, body)
+        result = merge_patched(kept, body)
         for leaf in [leaf for leaf in owners if leaf not in wanted]:
             owners[leaf].discard(manager)
             if not owners[leaf]:
@@ -475,16 +477,3 @@ def _without(body: Json, path: tuple[str, ...]) -> Json:
     if not rest:
         return {name: part for name, part in body.items() if name != head}
     return {**body, head: _without(body[head], tuple(rest))} if head in body else body
-
-
-def _merged(value: Any, change: Any) -> Any:
-    """RFC 7386."""
-    if not isinstance(change, dict):
-        return copy.deepcopy(change)
-    result = dict(value) if isinstance(value, dict) else {}
-    for name, part in change.items():
-        if part is None:
-            result.pop(name, None)
-        else:
-            result[name] = _merged(result.get(name), part)
-    return result

@@ -10,6 +10,8 @@ import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from merging import merge_patched
+
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.errors import ClusterError
 from textmod_operator.naming import ENV_REVISION, FINALIZER, POLICIES_ANNOTATION
@@ -151,7 +153,7 @@ class FakeCluster:
         self._meets("patch", "status")
         self.writes.append(("patch", "status"))
         assert self.body is not None
-        kept = _merge_patched(self.body.get("status", {}), status)
+        kept = merge_patched(self.body.get("status", {}), status)
         version = str(int(self.body["metadata"].get("resourceVersion", "1")) + 1)
         metadata = {**self.body["metadata"], "resourceVersion": version}
         self.body = {**self.body, "metadata": metadata, "status": kept}
@@ -188,19 +190,6 @@ class FakeCluster:
 
     def foreign_metrics(self) -> tuple[str, ...]:
         return self.foreign
-
-
-def _merge_patched(target: Any, patch: Any) -> Any:
-    """RFC 7386, as the API server merges."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = _merge_patched(result.get(name), value)
-    return result
 
 
 def conditions(body: Manifest) -> dict[str, tuple[str, str]]:

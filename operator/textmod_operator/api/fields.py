@@ -9,6 +9,7 @@ from pydantic import Field
 from textmod_operator.api.rules import Strict
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+ImageName = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^\S+$")]
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 FreeForm = Annotated[dict[str, Any], Field(json_schema_extra={"x-preserve": True})]
 """A part of another API's schema that is passed through unread."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from textmod_operator.api.fields import UNIQUE_NAMES, FreeForm, ObjectName
+from textmod_operator.api.fields import UNIQUE_NAMES, FreeForm, ImageName, ObjectName
 from textmod_operator.api.quantity import Quantity
 from textmod_operator.api.rules import Rule, Strict, part
 
@@ -79,10 +79,7 @@ class Model(Strict):
         ),
     )
 
-    image: str = Field(
-        min_length=1,
-        max_length=1024,
-        pattern=r"^\S+$",
+    image: ImageName = Field(
         description="The packaged model's image, such as textmoderation/nlp-model:0.1.0.",
     )
     digest: str | None = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from textmod_operator.api.fields import ObjectName, SecretKey, SecretRef
+from textmod_operator.api.fields import ImageName, ObjectName, SecretKey, SecretRef
 from textmod_operator.api.model import Resources
 from textmod_operator.api.quantity import Quantity
 from textmod_operator.api.rules import Rule, Strict, part
@@ -207,11 +207,8 @@ class Console(Strict):
         description="true: the operator runs a console for this object. false: the topics are "
         "there, and something else reads them. Default: true.",
     )
-    image: str | None = Field(
+    image: ImageName | None = Field(
         default=None,
-        min_length=1,
-        max_length=1024,
-        pattern=r"^\S+$",
         description="The console's image. Default: the one that the operator is installed with "
         "(--console-image).",
     )

@@ -7,10 +7,10 @@ import json
 from typing import Final
 
 from textmod_operator import naming
-from textmod_operator.api.quantity import quantity_text
 from textmod_operator.api.review import Console
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired import kafka_access
+from textmod_operator.desired.container import Health, container
 from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import KafkaConnection, Manifest
 
@@ -77,7 +77,7 @@ def _pod_spec(
 def _container(
     tm: TextModeration, console: Console, connection: KafkaConnection, settings: ConsoleSettings
 ) -> Manifest:
-    resources = console.resources
+    health = Health(naming.CONSOLE_INTERNAL_PORT, "/healthz", "/readyz", "/healthz")
     return {
         "name": naming.CONSOLE_CONTAINER,
         "image": console.image or settings.image,
@@ -86,34 +86,13 @@ def _container(
             {"name": "internal", "containerPort": naming.CONSOLE_INTERNAL_PORT},
         ],
         "env": _environment(tm, console, connection),
-        "resources": {
-            part: {name: quantity_text(value) for name, value in quantities.items()}
-            for part, quantities in (("requests", resources.requests), ("limits", resources.limits))
-            if quantities
-        },
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": DATA_VOLUME, "mountPath": DATA_FOLDER},
             *kafka_access.mounts(tm),
         ],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "startupProbe": _probe("/healthz", periodSeconds=1, failureThreshold=120),
-        "readinessProbe": _probe("/readyz", periodSeconds=5, failureThreshold=3),
-        "livenessProbe": _probe("/healthz", periodSeconds=10, failureThreshold=3),
-        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sleep", str(PRE_STOP_SECONDS)]}}},
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **container(console.resources, health, PRE_STOP_SECONDS),
     }
-
-
-def _probe(path: str, **timing: int) -> Manifest:
-    port = naming.CONSOLE_INTERNAL_PORT
-    return {"httpGet": {"path": path, "port": port}, "timeoutSeconds": 3, **timing}
 
 
 def _environment(

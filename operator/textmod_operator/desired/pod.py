@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 from textmod_operator import naming
-from textmod_operator.api.quantity import quantity_text
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired import dropins, kafka_access, policies, review
+from textmod_operator.desired.container import Health, container
 from textmod_operator.state import KafkaConnection, Manifest
 
 SHUTDOWN_SECONDS = 30
@@ -87,46 +87,24 @@ def revision(tm: TextModeration, connection: KafkaConnection, secrets_digest: st
 
 
 def _container(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
-    resources = tm.spec.model.resources
+    health = Health(naming.METRICS_PORT, "/health/ready", "/health/ready", "/health/live")
     return {
         "name": naming.CONTAINER,
         "image": tm.spec.model.image,
         "env": _environment(tm, connection, revision),
-        "resources": {
-            part: {name: quantity_text(value) for name, value in quantities.items()}
-            for part, quantities in (("requests", resources.requests), ("limits", resources.limits))
-            if quantities
-        },
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             *kafka_access.mounts(tm),
             *_registry_mounts(tm),
             *policies.mounts(tm),
         ],
-        # All of it here and nothing in the pod's, which Seldon's controller sets where it is empty.
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "startupProbe": _probe("/health/ready", periodSeconds=1, failureThreshold=120),
-        "readinessProbe": _probe("/health/ready", periodSeconds=5, failureThreshold=3),
-        "livenessProbe": _probe("/health/live", periodSeconds=10, failureThreshold=3),
-        # Seldon adds a sleep of ten seconds to a container that brings no preStop of its own.
-        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sleep", str(_pre_stop(tm))]}}},
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **container(tm.spec.model.resources, health, _pre_stop(tm)),
     }
 
 
 def _pre_stop(tm: TextModeration) -> int:
     executor = tm.spec.serving.streaming == "SeldonExecutor"
     return PRE_STOP_SECONDS_BEHIND_EXECUTOR if executor else PRE_STOP_SECONDS
-
-
-def _probe(path: str, **timing: int) -> Manifest:
-    return {"httpGet": {"path": path, "port": naming.METRICS_PORT}, "timeoutSeconds": 3, **timing}
 
 
 def _environment(tm: TextModeration, connection: KafkaConnection, revision: str) -> list[Manifest]:
