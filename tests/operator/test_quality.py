@@ -157,8 +157,11 @@ def test_it_is_asked_again_after_a_while_and_not_in_every_pass() -> None:
         it.run(spec())
     assert it.asked == ["10.9.0.1/quality", "10.9.0.1/evidence"]
     later(it, INTERVAL_SECONDS)
-    outcome = it.run(spec())
+    it.run(spec())
     assert len(it.asked) == 4
+    later(it, 0.9 * INTERVAL_SECONDS)  # as the jitter of a planned pass has it
+    outcome = it.run(spec())
+    assert len(it.asked) == 6
     assert outcome is not None
     assert outcome.again == INTERVAL_SECONDS
 
@@ -209,6 +212,42 @@ def test_a_pass_waits_for_nobody() -> None:
     consoles.forget(SCIENCE)
     work()
     assert consoles.said(SCIENCE, [CONSOLE]).measured is None  # the answer is of an object before
+
+
+def test_an_answer_brings_a_pass_if_it_has_news() -> None:
+    answers = {"/quality": quality(), "/evidence": EVIDENCE}
+    waiting: list[Any] = []
+    seconds, changed = [0.0], []
+
+    def ask(_: str, path: str) -> Any:
+        if path not in answers:
+            raise ConnectionRefusedError
+        return answers[path]
+
+    consoles = ConsoleFigures(ask, lambda: seconds[0], waiting.append, changed.append)
+
+    def asked() -> int:
+        """How many passes the next question brings."""
+        seconds[0] += INTERVAL_SECONDS
+        consoles.said(SCIENCE, [CONSOLE])
+        assert consoles.wait(SCIENCE) == INTERVAL_SECONDS, "nobody looks for the answer"
+        changed.clear()
+        waiting.pop()()
+        return len(changed)
+
+    assert asked() == 1
+    assert asked() == 0
+    answers["/quality"] = moved("2026-01-08T00:01:00Z")
+    assert asked() == 0, "the window moves with the clock"
+    answers["/quality"] = quality(reviewedPerDay=31.0)
+    assert asked() == 1
+    answers["/evidence"] = evidence(1.0, 2.0)
+    assert asked() == 1
+    answers.clear()
+    assert asked() == 1, "the pass knows when to ask again"
+    answers |= {"/quality": quality(reviewedPerDay=31.0), "/evidence": evidence(1.0, 2.0)}
+    assert asked() == 1, "it is back"
+    consoles.close()
 
 
 def test_only_ready_pods_are_asked() -> None:

@@ -1,7 +1,8 @@
 """Asks each object's console what it has measured.
 
-A pass never waits for a console: questions are asked by threads of their own, and a pass takes
-the last answer. A console that gives none is asked less and less often.
+A pass never waits for a console: it takes the last answer, and threads of their own send the
+requests that are due. An answer with news enqueues its object. A console that does not answer is
+asked less and less often.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ ASKERS: Final = 4
 """A thousand consoles that can't be reached cost a second each in five minutes: some threads are
 left for the others."""
 INTERVAL_SECONDS: Final = 30.0
-"""Between two questions."""
+"""Between two passes that ask."""
+EARLIEST_SECONDS: Final = 0.8 * INTERVAL_SECONDS
+"""Between two questions: passes are planned with a jitter, and one that came a moment too early
+would only be followed by another."""
 SOON_SECONDS: Final = 5.0
-"""Until a pass looks for the answer to a question that was just put, and until the next question
-after the first failure."""
+"""Until the next question after the first failure."""
 MAX_BACKOFF_SECONDS: Final = 300.0
 UNHEARD_SECONDS: Final = 900.0
 """A console that has been silent for so long is not available: a restart takes less."""
@@ -66,6 +69,12 @@ class ConsoleSaid:
     silent: str | None = None
     """Why it has not been heard for long; None: it has."""
 
+    @property
+    def news(self) -> object:
+        """What a pass is worth: all but the window, which moves with the clock."""
+        figures = self.measured and self.measured.model_copy(update={"window": None})
+        return figures, self.evidence
+
 
 @dataclass
 class _Known:
@@ -83,6 +92,8 @@ class ConsoleFigures:
     Args:
         clock: monotonic seconds.
         submit: None: `ASKERS` threads, made when they are needed.
+        changed: called in any thread with an object whose console has news, or gave no answer: its
+            next pass knows when to ask again.
     """
 
     def __init__(
@@ -90,10 +101,12 @@ class ConsoleFigures:
         ask: AskConsole = ask_console,
         clock: Callable[[], float] = time.monotonic,
         submit: Submit | None = None,
+        changed: Callable[[ObjectKey], None] = lambda _: None,
     ) -> None:
         self._ask = ask
         self._clock = clock
         self._submit = submit
+        self._changed = changed
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._objects: dict[ObjectKey, _Known] = {}
@@ -114,7 +127,7 @@ class ConsoleFigures:
             else:
                 address = None
         if address is not None:
-            self._run(lambda: self._answer(known, address))
+            self._run(lambda: self._answer(key, known, address))
         with self._lock:
             silence = self._clock() - known.heard
             if silence < UNHEARD_SECONDS:
@@ -132,11 +145,11 @@ class ConsoleFigures:
             )
 
     def wait(self, key: ObjectKey) -> float:
-        """Return the seconds after which there may be something new."""
+        """Return the seconds after which a pass is to ask again."""
         with self._lock:
             known, now = self._objects.get(key), self._clock()
-            if known is None or (known.due <= now and not known.is_being_asked):
-                return INTERVAL_SECONDS  # no pod is ready; the watch tells of the first
+            if known is None or not known.failures or known.due <= now:
+                return INTERVAL_SECONDS  # news, and a pod that gets ready, bring a pass sooner
             return max(SOON_SECONDS, known.due - now)
 
     def forget(self, key: ObjectKey) -> None:
@@ -145,8 +158,9 @@ class ConsoleFigures:
             self._objects.pop(key, None)
 
     def close(self) -> None:
-        """Ask nobody any more."""
+        """Ask nobody any more, and report no answer."""
         with self._lock:
+            self._changed = lambda _: None
             pool, self._pool = self._pool, None
             self._submit = lambda _: None
         if pool is not None:
@@ -160,7 +174,7 @@ class ConsoleFigures:
             submit = self._submit
         submit(work)
 
-    def _answer(self, known: _Known, address: str) -> None:
+    def _answer(self, key: ObjectKey, known: _Known, address: str) -> None:
         said: ConsoleSaid | None = None
         try:
             measured = measured_of(self._ask(address, "/quality"))
@@ -168,9 +182,11 @@ class ConsoleFigures:
         except (OSError, ValueError):
             pass
         finally:
-            self._note(known, said)
+            if self._note(known, said):
+                self._changed(key)
 
-    def _note(self, known: _Known, said: ConsoleSaid | None) -> None:
+    def _note(self, known: _Known, said: ConsoleSaid | None) -> bool:
+        """Keep an answer; whether a pass is worth it."""
         with self._lock:
             now = self._clock()
             known.is_being_asked = False
@@ -178,6 +194,8 @@ class ConsoleFigures:
                 known.failures += 1
                 delay = SOON_SECONDS * 2.0 ** min(known.failures - 1, 16)
                 known.due = now + min(MAX_BACKOFF_SECONDS, delay)
-                return
+                return True
+            has_news = bool(known.failures) or said.news != known.said.news
             known.said, known.heard = said, now
-            known.failures, known.due = 0, now + INTERVAL_SECONDS
+            known.failures, known.due = 0, now + EARLIEST_SECONDS
+            return has_news

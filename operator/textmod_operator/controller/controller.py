@@ -50,7 +50,7 @@ class Controller:
         self._inventory = Inventory()
         self._claims = Claims()
         self._model_pods = ModelPods()
-        self._consoles = ConsoleFigures()
+        self._consoles = ConsoleFigures(changed=self._enqueue_from_thread)
         self._kafka = KafkaClusters()
         self._threads = ThreadPoolExecutor(settings.workers, "reconcile")
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,12 +94,8 @@ class Controller:
             consoles=self._consoles,
         )
         self._passes = Passes(self._inventory, edges, self.streams.scaling, self._writer)
-
-        def enqueue(key: ObjectKey) -> None:
-            loop.call_soon_threadsafe(self._enqueue_known, key)
-
         self._cluster.reads_from(self._inventory.get)
-        self._cluster.follow(self._settings.namespaces, enqueue)
+        self._cluster.follow(self._settings.namespaces, self._enqueue_from_thread)
         workers = [self._work(self._passes) for _ in range(self._settings.workers)]
         self._tasks = [asyncio.create_task(worker) for worker in workers]
         metrics.KAFKA_CLUSTERS.set_function(lambda: len(self._kafka))
@@ -199,6 +195,10 @@ class Controller:
         if key in self._inventory:
             self._queue.add(key)
 
+    def _enqueue_from_thread(self, key: ObjectKey) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._enqueue_known, key)
+
     def _wrote(self, key: ObjectKey, body: Manifest) -> None:
         """Cache the object that our own PATCH returned: the next pass may come before the watch
         event does, and must not use the old status. Called from threads."""
@@ -231,8 +231,7 @@ class Controller:
             self._cluster.revoke_console(key.namespace, naming.console_of(key.name))
         except ClusterError as error:
             logger.warning("%s: could not revoke its console's permission: %s", key, error)
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._enqueue_known, key)
+        self._enqueue_from_thread(key)
 
     # --- passes ---------------------------------------------------------------------------------
 
