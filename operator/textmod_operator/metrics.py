@@ -95,7 +95,7 @@ STREAM_GAUGES: Final = {
 }
 """Of every TextModeration that this process leads: labels namespace and name."""
 QUALITY_GAUGES: Final = {
-    "textmoderation_quality_precision": "Measured share of the flagged texts that are rightly so.",
+    "textmoderation_quality_precision": "Measured share of flagged texts that are rightly flagged.",
     "textmoderation_quality_precision_low": "Lower end of its 95 % interval.",
     "textmoderation_quality_precision_high": "Upper end of its 95 % interval.",
     "textmoderation_quality_recall": "Measured share of the texts to flag that were flagged.",

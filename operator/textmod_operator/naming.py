@@ -41,7 +41,7 @@ POLICIES_KEY: Final = "policies.json"
 
 # --- the review console ---------------------------------------------------------------------------
 CONSOLE_LABEL: Final = f"{GROUP}/console"
-"""Carries the TextModeration's name on the console's pods, which are none of the model's: those are
+"""Carries the TextModeration's name on the console's pods, which are not the model's: those are
 selected by NAME_LABEL."""
 CONSOLE_REVISION_ANNOTATION: Final = f"{GROUP}/revision"
 """On the console's pods: changes with the content of the Secrets that they read."""

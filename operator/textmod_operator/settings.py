@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """What the operator brings to every review console."""
+    """The operator's settings for all review consoles."""
 
     image: str = "textmoderation/console:0.1.0"
     """Where an object names none."""
@@ -64,4 +64,4 @@ class Settings:
     identity: str = "textmod-operator"
     """Name of this process in the Lease and in events."""
     console: ConsoleSettings = ConsoleSettings()
-    """What review consoles are made with."""
+    """For all review consoles."""

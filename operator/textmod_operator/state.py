@@ -243,7 +243,7 @@ class Capabilities:
     keda_url: str | None = None
     """Where KEDA can ask this operator; None: it was not told."""
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
-    """What the operator brings to review consoles."""
+    """The operator's settings for all review consoles."""
 
 
 @dataclass(frozen=True)

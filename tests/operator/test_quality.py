@@ -117,7 +117,7 @@ def test_without_review_there_is_no_word_of_it() -> None:
         (
             {"precision": estimate(None), "recall": estimate(None), "reviewedPerDay": 0.0},
             ("False", "NoReviewers"),
-            "nobody decided anything",
+            "no decision was made",
         ),
     ],
 )

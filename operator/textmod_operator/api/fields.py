@@ -21,6 +21,6 @@ UNIQUE_NAMES: dict[str, Any] = {
 
 
 class SecretRef(Strict):
-    """A Secret of the object's own namespace; what is read of it is the subclass's."""
+    """A Secret of the object's own namespace; subclasses name its keys."""
 
     name: ObjectName = Field(description="Name of a Secret in the object's own namespace.")

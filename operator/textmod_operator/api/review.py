@@ -106,7 +106,7 @@ class Ingress(Strict):
     tls_secret_name: ObjectName | None = Field(
         default=None,
         description="Secret with the certificate of the host (kubernetes.io/tls), in the object's "
-        "own namespace. Default: none; TLS then ends elsewhere or nowhere.",
+        "own namespace. Default: none; TLS is then terminated elsewhere, if at all.",
     )
     annotations: dict[str, str] = Field(
         default_factory=dict,
@@ -124,7 +124,7 @@ class DatabaseSecretRef(SecretRef):
 
 
 class Database(Strict):
-    """A database of one's own."""
+    """A database that the operator does not run."""
 
     secret_ref: DatabaseSecretRef = Field(
         description="The Secret that holds the URL of a PostgreSQL database. Required, so without "
@@ -168,13 +168,13 @@ class Token(Strict):
 
 
 class Authentication(Strict):
-    """How reviewers sign in. What they may do is decided by the cluster's RBAC."""
+    """How reviewers sign in. The cluster's RBAC decides what they may do."""
 
     rules = (
         Rule(
             "!has(self.token) || !has(self.proxy)",
-            "review.console.authentication must have one of token and proxy, not both: the console "
-            "would not know whom to believe",
+            "review.console.authentication must have one of token and proxy, not both: each "
+            "request has one identity",
             lambda authentication: authentication.token is None or authentication.proxy is None,
         ),
     )
@@ -255,7 +255,7 @@ class Review(Strict):
         ge=0,
         le=8760,
         description="How long a window of verdicts waits for its decisions before it is measured, "
-        "in hours; 0 measures at once, as a demonstration wants it. Default: 72.",
+        "in hours; 0 measures at once, for demonstrations. Default: 72.",
     )
     minimum_labels: int = Field(
         default=50,

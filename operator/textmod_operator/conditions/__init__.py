@@ -7,8 +7,7 @@ The rules of conditions, all in one place:
 2. `lastTransitionTime` moves only when `status` changes.
 3. A part that was not looked at, because an earlier one failed, is Unknown; never True from memory.
 4. Ready is the summary: True when the four parts are, else False with the first part's reason.
-   PoliciesReady, ReviewReady and QualityKnown are none: a rule that can't be solved decides
-   nothing, and the stream serves.
+   PoliciesReady, ReviewReady and QualityKnown do not affect it: the stream serves all the same.
 5. Reconciling and Stalled follow kstatus: abnormal is True. Stalled means that waiting won't help:
    somebody has to change the object, its cluster or its Kafka.
 6. What can't be read is left out of the figures, never written as 0.

@@ -44,7 +44,7 @@ def _corrections(before: Manifest, after: Manifest) -> list[Notice]:
     for policy in after.get("policies") or ():
         earlier = old.get(policy["name"], {}).get("rules") or ()
         if len(earlier) != len(policy["rules"]):
-            continue  # another policy: its thresholds are none that moved
+            continue  # other rules, so no threshold moved
         for place, (was, now) in enumerate(zip(earlier, policy["rules"], strict=True), start=1):
             moved = was.get("threshold") != now.get("threshold")
             if not moved or now["source"] != "Feedback" or was["action"] != now["action"]:

@@ -1,4 +1,4 @@
-"""What keeps pods from serving, in the words of their node, scheduler or controller. Pure."""
+"""Why pods do not serve, in the words of their node, scheduler or controller. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGEST_MISMATCH: Final = "ModelDigestMismatch"
 
 
 def failed(said: str, resources: str) -> ConditionState:
-    """What the controller of the workload says when it cannot create pods."""
+    """The state of a workload whose controller reports that it cannot create pods."""
     if "exceeded quota" in said or "status unknown for quota" in said:
         message = f"{said}; raise the quota, or lower {resources}"
         return ConditionState("False", "QuotaExceeded", message)
@@ -31,7 +31,7 @@ def failed(said: str, resources: str) -> ConditionState:
 
 
 def trouble(pods: Iterable[PodSeen]) -> ConditionState | None:
-    """What keeps a pod from serving, when it is more than time."""
+    """Why the first of these pods does not serve; None: they may only be starting."""
     first = next((found for pod in pods if (found := _trouble_of(pod)) is not None), None)
     return None if first is None else ConditionState("False", *first)
 

@@ -1,4 +1,4 @@
-"""QualityKnown and status.quality: what people's decisions say of the model."""
+"""QualityKnown and status.quality: precision and recall as measured by people's decisions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class QualitySeen:
     measured: QualityStatus | None
     """None: the console has not answered yet."""
     silent: str | None = None
-    """Why the console has not been heard for long."""
+    """Why the console has not reported for long."""
     has_console: bool = True
 
 
@@ -40,7 +40,7 @@ def measured_of(document: Any) -> QualityStatus:  # noqa: ANN401 - any JSON valu
     """Return a console's figures of one window: what its /quality says.
 
     Raises:
-        ValueError: it is no such answer.
+        ValueError: it is not such an answer.
     """
     try:  # fields of a newer console are passed over
         return QualityStatus.model_validate(document, extra="ignore")
@@ -51,7 +51,7 @@ def measured_of(document: Any) -> QualityStatus:  # noqa: ANN401 - any JSON valu
 def quality_state(tm: TextModeration, seen: QualitySeen) -> ConditionState:
     """QualityKnown of an object that has review."""
     if not seen.has_console:
-        message = "review.console is not enabled, so nobody counts the decisions"
+        message = "review.console is disabled, so decisions are not counted"
         return ConditionState("Unknown", "NoConsole", message)
     if seen.silent is not None:
         return ConditionState("Unknown", "ConsoleUnavailable", seen.silent)
@@ -64,7 +64,7 @@ def quality_state(tm: TextModeration, seen: QualitySeen) -> ConditionState:
         message = f"{_sentence('precision', found.precision)}, {_sentence('recall', found.recall)}"
         return ConditionState("True", "Measured", "; ".join(filter(None, [message, broken])))
     if not found.reviewed_per_day:
-        message = "nobody decided anything in the last 7 days, so precision and recall are unknown"
+        message = "no decision was made in the last 7 days, so precision and recall are unknown"
         return ConditionState("False", "NoReviewers", message)
     message = (found.reason or "too few texts were decided")[:_MOST_CHARACTERS]
     return ConditionState("False", "TooFewLabels", message)

@@ -40,7 +40,7 @@ def _console_state(seen: WorkloadSeen, asked: int) -> ConditionState:
         return failed(said, "review.console.resources")
     if not seen.settled:
         reason = "RollingOut" if ready else "Creating"
-        message = f"{ready} of {asked} replicas of the console serve; the others start"
+        message = f"{ready} of {asked} replicas of the console serve; the others are starting"
         return ConditionState("False", reason, message)
     return ConditionState(
         "False",

@@ -1,4 +1,4 @@
-"""Asks each object's console what it has measured.
+"""Polls each object's console for its figures.
 
 A pass never waits for a console: it takes the last answer, and threads of their own send the
 requests that are due. An answer with news enqueues its object. A console that does not answer is
@@ -34,7 +34,7 @@ SOON_SECONDS: Final = 5.0
 """Until the next question after the first failure."""
 MAX_BACKOFF_SECONDS: Final = 300.0
 UNHEARD_SECONDS: Final = 900.0
-"""A console that has been silent for so long is not available: a restart takes less."""
+"""A console that has not reported for so long is unavailable: a restart takes less."""
 MOST_BYTES: Final = 1 << 20
 
 AskConsole = Callable[[str, str], Any]
@@ -61,17 +61,17 @@ def ask_console(address: str, path: str) -> Any:  # noqa: ANN401 - any JSON valu
 
 @dataclass(frozen=True)
 class ConsoleSaid:
-    """What an object's console said last."""
+    """The last answers of an object's console."""
 
     measured: QualityStatus | None = None
     """None: nothing yet."""
     evidence: Evidence | None = None
     silent: str | None = None
-    """Why it has not been heard for long; None: it has."""
+    """Why it has not reported for long; None: it has."""
 
     @property
     def news(self) -> object:
-        """What a pass is worth: all but the window, which moves with the clock."""
+        """The part whose change is worth a pass: all but the window, which moves with the clock."""
         figures = self.measured and self.measured.model_copy(update={"window": None})
         return figures, self.evidence
 
@@ -87,7 +87,7 @@ class _Known:
 
 
 class ConsoleFigures:
-    """What the consoles of all objects said. Thread-safe.
+    """The last answers of all consoles. Thread-safe.
 
     Args:
         clock: monotonic seconds.
@@ -158,7 +158,7 @@ class ConsoleFigures:
             self._objects.pop(key, None)
 
     def close(self) -> None:
-        """Ask nobody any more, and report no answer."""
+        """Send no more requests, and report no more answers."""
         with self._lock:
             self._changed = lambda _: None
             pool, self._pool = self._pool, None

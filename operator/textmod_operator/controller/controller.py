@@ -225,8 +225,8 @@ class Controller:
         metrics.OBJECTS.set(len(self._inventory))
 
     def _revoke_console(self, key: ObjectKey) -> None:
-        """Take the permission of a deleted object's console back: garbage collection does the rest.
-        Runs in a thread. An object that was made again meanwhile gets it again."""
+        """Revoke the permission of a deleted object's console; garbage collection deletes the rest.
+        Runs in a thread. An object that was created again meanwhile is granted it again."""
         try:
             self._cluster.revoke_console(key.namespace, naming.console_of(key.name))
         except ClusterError as error:

@@ -66,7 +66,7 @@ def settle(
     """The policies with their thresholds, and the ConfigMap that holds them; None without policies.
 
     Args:
-        feedback: people's decisions about the object's texts; None: nobody reviews them.
+        feedback: people's decisions about the object's texts; None: it has no console.
 
     Raises:
         ClusterError: the API server refused, or the pods have not been listed yet.

@@ -1,4 +1,4 @@
-"""What an object's console says in one pass: figures for the status, labels for thresholds."""
+"""The console's answers in one pass: figures for the status, labels for thresholds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from textmod_operator.state import ObjectKey
 
 @dataclass(frozen=True)
 class Heard:
-    """What a pass takes from an object's console."""
+    """The last answers of an object's console."""
 
     seen: QualitySeen | None = None
     """None: the object has no review."""
     feedback: Feedback | None = None
-    """None: nobody reviews the object's texts."""
+    """None: the object has no console."""
     again: float | None = None
-    """Seconds after which there may be something new; None: nothing is asked."""
+    """Seconds until the console is due to be asked again; None: there is none."""
 
 
 def heard(tm: TextModeration, cluster: Cluster, consoles: ConsoleFigures) -> Heard:
-    """Return what the object's console said last, without waiting for it.
+    """Return the last answers of the object's console, without waiting for it.
 
     Raises:
         ClusterError: the pods have not been listed yet.

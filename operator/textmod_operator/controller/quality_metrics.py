@@ -1,4 +1,4 @@
-"""The metrics of what people's decisions say, read from the statuses. Pure."""
+"""Metrics of measured quality, read from the statuses. Pure."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
 def _again(
     tm: TextModeration, policies: Policies | None, quality: Heard, edges: Edges
 ) -> float | None:
-    """Seconds until somebody who was asked may have answered; None: nobody was."""
+    """Seconds until a pod or a console is due to be asked again; None: none is."""
     waits = [] if quality.again is None else [quality.again]
     if policies is not None and policies.waits:
         key = ObjectKey(tm.metadata.namespace, tm.metadata.name)

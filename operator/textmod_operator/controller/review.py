@@ -98,11 +98,11 @@ def _read(tm: TextModeration, name: str, cluster: Cluster) -> Mapping[str, bytes
 def run_console(
     tm: TextModeration, want: Desired, cluster: Cluster, problems: list[Problem]
 ) -> WorkloadSeen | None:
-    """Bring the console to what the object says; the console as it is, None without one.
+    """Reconcile the console; return its workload as it is, None without one.
 
     Args:
-        problems: those of the pass; one of the console's Secrets leaves it as it is, and one of
-            its objects is added.
+        problems: those of the pass; with one of the console's Secrets nothing is changed, and one
+            of its objects is added.
 
     Raises:
         ClusterError: the API server could not be reached.
@@ -175,7 +175,7 @@ def _grant(tm: TextModeration, cluster: Cluster) -> None:
 
 
 def _withdraw(tm: TextModeration, cluster: Cluster) -> None:
-    """Take the console's permissions back, if its ServiceAccount is still there."""
+    """Revoke the console's permission, if its ServiceAccount is still there."""
     account = Ref("v1", "ServiceAccount", tm.metadata.namespace, naming.console(tm))
     if account in cluster.owned(tm.metadata.uid, tm.metadata.namespace):
         try:

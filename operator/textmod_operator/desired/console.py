@@ -27,7 +27,7 @@ class ConsoleSecrets:
     digest: str = ""
     """Changes with their content."""
     database_port: int | None = None
-    """Of the database's URL; None: it has its own."""
+    """Of the database's URL; None: the URL names none."""
 
 
 def wanted(tm: TextModeration) -> Console | None:
@@ -75,7 +75,7 @@ def console_objects(
 
 
 def _service_account(tm: TextModeration) -> Manifest:
-    """What the console asks RBAC as. Its pods mount the token themselves."""
+    """The console's identity at the API server. Its pods mount the token themselves."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

@@ -1,4 +1,4 @@
-"""Who reaches the review console, and what it reaches: Service, Ingress, NetworkPolicy."""
+"""The review console's network: Service, Ingress, NetworkPolicy."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def network_policy(
     settings: ConsoleSettings,
     database_port: int | None,
 ) -> Manifest:
-    """Everybody in the cluster reaches the pages; the internal port the operator and whoever
-    scrapes; out of the pod go DNS, the API server, the brokers and the database.
+    """The pages are open to the cluster, the internal port to the operator and the scrapers; egress
+    is limited to DNS, the API server, the brokers and the database.
 
-    Addresses of brokers and databases can't be selected, so what goes out is limited by port.
+    Addresses of brokers and databases can't be selected, so egress is limited by port.
     """
     internal = [*settings.metrics_from]
     if settings.operator_namespace is not None:

@@ -140,7 +140,7 @@ def _environment(
 
 
 def _removes_unseen(tm: TextModeration) -> bool:
-    """Whether texts are flagged that nobody is asked to review, only the random sample has them."""
+    """Whether some flagged texts are not sent to review: only the random sample has those."""
     enforced = [policy for policy in tm.spec.policies if policy.mode == "Enforce"]
     return not enforced or any(
         "Remove" in (policy.otherwise, *(rule.action for rule in policy.policy_rules))

@@ -26,7 +26,7 @@ def brokers(connection: KafkaConnection) -> dict[str, str]:
 
 
 def credentials(tm: TextModeration) -> list[Manifest]:
-    """Variables for the login: the way to the Secrets, never what is in them."""
+    """Variables for the login: references to Secrets, never their content."""
     entries: list[Manifest] = []
     if sasl := tm.spec.kafka.sasl:
         entries += _login(sasl)
@@ -80,7 +80,7 @@ def mounts(tm: TextModeration) -> list[dict[str, Any]]:
 
 
 def secret_volume(volume: str, secret: str) -> Manifest:
-    """A Secret as a volume that the container's user can read, and nobody else."""
+    """A Secret as a volume that only the container's user can read."""
     return {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}}
 
 

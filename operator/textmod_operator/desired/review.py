@@ -1,4 +1,4 @@
-"""What the model pods are told of review: which texts to choose, and where to write them."""
+"""The model pods' variables of review: which texts to choose, and where to write them."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class GroupConfigs:
     def _bring(self, group: str, seconds: int | None, before: int | None) -> int | None:
         live = self._read(group).get(SESSION)
         if seconds is None and before is not None:
-            if live == str(before * 1000):  # else somebody else has set it since
+            if live == str(before * 1000):  # otherwise others have set it since
                 self._alter(group, None)
                 logger.info("consumer group %s: removed %s", group, SESSION)
         elif seconds is not None and live != str(seconds * 1000):

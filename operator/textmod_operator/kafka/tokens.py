@@ -25,7 +25,7 @@ SHARE_OF_LIFETIME: Final = 0.8
 MOST_BYTES: Final = 1_048_576
 """A larger answer is no token."""
 _NOT_AS_DOCUMENTED: Final = (ValueError, KeyError, TypeError, RecursionError)
-"""What reading an answer raises that is no JSON object with the expected members."""
+"""Raised by reading an answer that is not a JSON object with the expected members."""
 
 
 class Token(NamedTuple):

@@ -222,11 +222,11 @@ class Cluster:
         Secrets(self._guarded).create(owner, name, data)
 
     def grant_console(self, namespace: str, service_account: str) -> None:
-        """Let a console's ServiceAccount check who somebody is and what they may; see `Grants`."""
+        """Let a console create TokenReviews and SubjectAccessReviews; see `Grants.ensure`."""
         self._grants.ensure(namespace, service_account)
 
     def revoke_console(self, namespace: str, service_account: str) -> None:
-        """Take that back; see `Grants.remove`."""
+        """Revoke that; see `Grants.remove`."""
         self._grants.remove(namespace, service_account)
 
     def _is_gone(self, namespace: str, service_account: str) -> bool:

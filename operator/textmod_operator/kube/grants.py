@@ -1,6 +1,6 @@
-"""Which consoles may ask the API server who somebody is and what they may do.
+"""The consoles' permission to create TokenReviews and SubjectAccessReviews.
 
-TokenReviews and SubjectAccessReviews are cluster-wide, so a ClusterRole has to grant them. The
+Both are cluster-wide, so a ClusterRole has to grant them. The
 chart makes it, with a ClusterRoleBinding whose subjects are the consoles' ServiceAccounts: keeping
 that list is all that the operator may do to bindings.
 """
@@ -51,12 +51,12 @@ class Grants:
         self._read_at = 0.0
 
     def ensure(self, namespace: str, name: str) -> None:
-        """Have the ServiceAccount among the subjects.
+        """Add the ServiceAccount to the subjects.
 
         Sends nothing when it was there within the last five minutes.
 
         Raises:
-            ClusterError: 404 when there is no such binding; or another refusal.
+            ClusterError: 404 when the binding does not exist; or another refusal.
         """
         with self._lock:
             fresh = self._clock() < self._read_at + REMEMBERED_SECONDS
@@ -65,7 +65,7 @@ class Grants:
             self._change(lambda subjects: subjects | {(namespace, name)})
 
     def remove(self, namespace: str, name: str) -> None:
-        """Have it not among the subjects; a binding that is not there is as good.
+        """Remove it from the subjects; a binding that does not exist needs no change.
 
         Raises:
             ClusterError: the API server refused.

@@ -1,4 +1,4 @@
-"""What people's decisions say of a model's scores, and the histogram corrected by it.
+"""People's decisions by a model's scores, and the histogram corrected by them.
 
 The artifact's held-out scores say how likely the label is at each score, and the stream may have
 drifted from them. How likely it is at one score does not depend on which texts were chosen, so the
@@ -69,7 +69,7 @@ class Feedback:
     minimum: int
     """Fewest labels that a threshold moves for."""
     evidence: Evidence | None
-    """None: the console has not been heard."""
+    """None: the console has not reported."""
 
 
 @lru_cache(maxsize=256)  # asked in every pass, and the same until there are new decisions
@@ -204,10 +204,10 @@ class _Document(BaseModel):
 
 
 def evidence_of(document: Any) -> Evidence | None:  # noqa: ANN401 - any JSON value
-    """Return what a console's /evidence says; None: nothing was decided yet.
+    """Read the answer of a console's /evidence; None: nothing was decided yet.
 
     Raises:
-        ValueError: it is no such answer.
+        ValueError: it is not such an answer.
     """
     try:
         read = _Document.model_validate(document)

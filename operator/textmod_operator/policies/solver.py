@@ -38,7 +38,7 @@ class Known:
     now: float
     """Unix time in seconds."""
     feedback: Feedback | None = None
-    """None: nobody reviews the object's texts."""
+    """None: the object has no console."""
 
 
 def solve(policies: Sequence[Policy], explanation: Explanation, known: Known) -> Solution:
@@ -194,7 +194,7 @@ class _Work:
     ) -> tuple[float | None, Source]:
         """The threshold that keeps a precision, by the decisions as soon as there are enough.
 
-        With fewer again, or while the console is not heard, a threshold that they moved stays.
+        With fewer again, or while the console does not report, a threshold that they moved stays.
         """
         was_corrected = last is not None and last.source == "Feedback"
         if self._corrected is None and was_corrected and self._known.feedback is not None:
