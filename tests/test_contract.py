@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from messages import FakeMessage
 from objects import moderation
+from pydantic import BaseModel
 
 from textmod_console import events, measurement
 from textmod_console import settings as console_settings
 from textmod_console.internal.figures import evidence_document, quality_document
 from textmod_console.measurement.sums import Labelled
+from textmod_console.record import kafka_config as console_kafka
 from textmod_model.artifact import Attribute
 from textmod_model.formats import catalog
 from textmod_model.formats.message import Reading, Verdicts, Writing
@@ -32,6 +34,7 @@ from textmod_model.serving.cli import describe_model
 from textmod_model.serving.policies import PolicyFile
 from textmod_model.serving.predictor import ModelInfo, Predictor
 from textmod_model.settings import Settings, load
+from textmod_model.stream import kafka_config as model_kafka
 from textmod_model.stream.explanations import Explanations
 from textmod_model.stream.judge import Judge
 from textmod_model.stream.letters import DeadLetters
@@ -371,6 +374,55 @@ def test_the_console_signs_in_as_the_object_says() -> None:
         "X-Groups",
     )
     assert proxy.database_url == "postgresql://db/review"
+
+
+def test_the_console_takes_the_kafka_settings_of_the_model_server() -> None:
+    def of_kafka(settings: type[BaseModel]) -> dict[str, str]:
+        fields = settings.model_fields.items()
+        return {name: repr(field) for name, field in fields if name.startswith("kafka_")}
+
+    assert of_kafka(console_settings.Settings) == of_kafka(Settings)
+
+
+LOGINS = {
+    "none": {},
+    "certificate": {
+        "KAFKA_SECURITY_PROTOCOL": "SSL",
+        "KAFKA_SSL_CA_FILE": "/ca",
+        "KAFKA_SSL_CERTIFICATE_FILE": "/crt",
+        "KAFKA_SSL_KEY_FILE": "/key",
+    },
+    "SCRAM": {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "KAFKA_SASL_USERNAME": "anna",
+        "KAFKA_SASL_PASSWORD": "hunter2",
+    },
+    "OAuth": {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+        "KAFKA_OAUTH_TOKEN_ENDPOINT_URL": "https://login.example.com/token",
+        "KAFKA_OAUTH_CLIENT_ID": "anna",
+        "KAFKA_OAUTH_CLIENT_SECRET": "hunter2",
+        "KAFKA_OAUTH_SCOPE": "kafka",
+        "KAFKA_OAUTH_CA_FILE": "/oauth",
+    },
+    "AWS": {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "AWS_MSK_IAM",
+        "KAFKA_AWS_REGION": "eu-central-1",
+    },
+}
+
+
+@pytest.mark.parametrize("login", LOGINS.values(), ids=LOGINS)
+def test_the_console_reaches_kafka_as_the_model_server_does(login: dict[str, str]) -> None:
+    given = {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092", "POD_NAME": "a-pod", **login}
+    environment = {f"TEXTMOD_{name}": value for name, value in given.items()}
+    console = console_kafka.client(console_settings.load(environment))
+    assert console == model_kafka.client(load(environment))
+    for value in login.values():
+        assert value in console.values() or value == "AWS_MSK_IAM"
 
 
 # --- what consoles measure ------------------------------------------------------------------------

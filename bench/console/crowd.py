@@ -1,4 +1,4 @@
-"""Simulated reviewers over HTTP, each a thread, who remember what they saw accepted."""
+"""Simulated reviewers over HTTP, one thread each; they record which decisions were accepted."""
 
 import http.client
 import json
@@ -14,19 +14,19 @@ PAUSE_SECONDS = 0.2
 
 @dataclass
 class Seen:
-    """What the crowd saw; each list is written by many threads and read at the end."""
+    """What the crowd observed; each list is written by many threads and read at the end."""
 
     accepted: dict[str, str] = field(default_factory=dict)
-    """The item of each decision whose acceptance was answered and that was not taken back."""
+    """The item of each decision that was accepted and not undone, by its id."""
     unknown: set[str] = field(default_factory=set)
-    """Decisions whose taking back was asked for and not answered: either is right."""
+    """Decisions whose undo got no response: they may be in the topic or not."""
     errors: int = 0
     decide_seconds: list[float] = field(default_factory=list)
     next_seconds: list[float] = field(default_factory=list)
 
 
 class Crowd:
-    """`size` reviewers who work until told to stop, or until so many decisions are accepted."""
+    """`size` reviewers; they work until `stop`, or until `wanted` decisions are accepted."""
 
     def __init__(
         self,
@@ -60,14 +60,14 @@ class Crowd:
         return len(self.seen.accepted) >= self._wanted
 
     def stop(self) -> None:
-        """Have everybody finish, and wait for it."""
+        """Stop all of them, and wait until they have finished."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
 
     def _work(self, name: str, luck: random.Random) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        self._stopping.wait(luck.uniform(0, self._pace))  # nobody begins on a signal
+        self._stopping.wait(luck.uniform(0, self._pace))  # spread the first requests
         while not self._stopping.is_set() and not self.done():
             try:
                 if not self._one(connection, name, luck):

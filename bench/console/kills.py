@@ -1,10 +1,10 @@
-"""Reviewers decide while console, database and brokers are killed: is a decision lost or repeated?
+"""Kill console, database and brokers while reviewers decide: is a decision lost or repeated?
 
     python -m bench.console.kills [--decisions 100000] [--reviewers 50] [--kills 50]
 
-Three brokers, Postgres, one console. A victim is killed by SIGKILL and started again, at moments
-spread over the run. At the end every decision that a reviewer saw accepted has to be in the
-feedback topic, once, and a rebuild from the topics has to give the same state.
+Three brokers, Postgres, one console. At moments spread over the run one of them is killed by
+SIGKILL and started again. At the end the feedback topic must hold every accepted decision once, and
+a rebuild from the topics must give the same state.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A console whose reviewers say who they are in a header: for the simulated crowd alone.
+"""A console that takes the user name from a header without a check: for simulated reviewers only.
 
 python -m bench.console.server        (settings from the environment, as `textmod-console serve`)
 """
@@ -17,7 +17,7 @@ REVIEWER = "x-reviewer"
 
 
 class ByHeader:
-    """Everybody is who they say."""
+    """Sign-in by a header that is not verified."""
 
     has_form = False
 

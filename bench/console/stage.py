@@ -17,7 +17,6 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_console.events import (
-    APPEAL,
     DECISION,
     REVIEW_REQUESTED,
     Reason,
@@ -162,7 +161,7 @@ class Console:
 
 
 def read_feedback(servers: str) -> list[dict[str, Any]]:
-    """Return every decision and appeal of the feedback topic, in order."""
+    """Return every decision of the feedback topic, in order."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -184,7 +183,7 @@ def read_feedback(servers: str) -> list[dict[str, Any]]:
                     return found
                 continue
             kind = dict(message.headers() or []).get("ce_type", b"").decode()
-            if kind in {DECISION, APPEAL}:
+            if kind == DECISION:
                 found.append(json.loads(message.value()))
     finally:
         consumer.close()
@@ -210,7 +209,7 @@ def judge(accepted: dict[str, str], feedback: list[dict[str, Any]]) -> Verdict:
     twice = [
         item
         for item, some in closing.items()
-        # Whoever decides an item again has seen the first decision, and names it.
+        # A later decision names the one before it; two that name none were made side by side.
         if len(some) - len({one.get("supersedes") for one in some} - {None}) > 1
     ]
     return Verdict(

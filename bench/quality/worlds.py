@@ -174,7 +174,7 @@ WORLDS: Final = (
     World(
         "scores far too low", 0.02, 4_000_000, 0.01, 0.7, 0.3, 0.1, spread=3, slope=0.7, shift=-1
     ),
-    World("nobody but the sample", 0.10, 200_000, 0.05, 0.7, 0.7, spread=2),
+    World("reviews of the sample alone", 0.10, 200_000, 0.05, 0.7, 0.7, spread=2),
     World("a third of the queue undone", 0.10, 500_000, 0.01, 0.8, 0.3, spread=2, answered=0.66),
     World("reviews only", 0.05, 500_000, 0.005, 1.1, 0.4),
     World("much removed, 1 % sampled", 0.20, 1_000_000, 0.01, 0.6, 0.5, spread=2),

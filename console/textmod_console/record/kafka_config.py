@@ -1,4 +1,8 @@
-"""The Kafka clients' configurations, from the settings. Pure; the why of each value is here."""
+"""The Kafka clients' configurations, from the settings. Pure; the why of each value is here.
+
+`client` is the model server's, copied since neither package imports the other; the contract test
+(`tests/test_contract.py`) compares the two.
+"""
 
 from pathlib import Path
 
