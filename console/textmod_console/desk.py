@@ -1,4 +1,4 @@
-"""What the pages ask of the core, and the values that pass between them.
+"""The operations of the core that the pages call, and their values.
 
 Everything is synchronous and may be called from several threads; pages call it off the event loop.
 Errors are `textmod_console.errors`.
@@ -20,7 +20,7 @@ UNDO: Final = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a reviewer decided of a card, and what the reviewer was shown before."""
+    """A reviewer's decision about a card, and what the card showed before it."""
 
     decision: DecisionName
     note: str | None = None
@@ -114,7 +114,7 @@ class Histogram:
 
 
 class Desk(Protocol):
-    """Everything the pages ask of the core."""
+    """The operations of the core that the pages call."""
 
     def next_card(self, reviewer: str, skip: frozenset[str] = frozenset()) -> Card | None:
         """Claim the next item for the reviewer; an open claim of the reviewer comes first.

@@ -1,6 +1,6 @@
 """The events of both topics: JSON values, described by CloudEvents headers. Pure.
 
-Readers take unknown fields and unknown types for what a newer version writes: they pass over them.
+Readers ignore unknown fields and types: a newer version may write them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -45,14 +45,14 @@ class Reason(_Event):
     """One reason why an item is in the queue."""
 
     kind: str
-    """Policy, Random or Uncertain; others are of a newer version."""
+    """Policy, Random or Uncertain; a newer version may write others."""
     policy: str | None = None
     action: str | None = None
     score: float | None = None
 
 
 class Acted(_Event):
-    """A policy that acts on an item; told also of an item that no policy asked to be reviewed."""
+    """A policy that acts on an item; listed also where no policy asked for a review."""
 
     name: str
     action: str
@@ -66,7 +66,7 @@ class Selection(_Event):
 
 
 class Seen(_Event):
-    """What a reviewer was shown before the decision."""
+    """Whether score and explanation were visible before the decision."""
 
     score: bool
     explanation: bool
@@ -80,9 +80,9 @@ class Tool(_Event):
 
 
 class ReviewRequested(_Event, extra="allow"):
-    """`review.requested.v1`: a text that somebody should look at.
+    """`review.requested.v1`: a text to review.
 
-    What a newer version adds is kept with it.
+    Unknown fields are kept: a newer version may have added them.
     """
 
     item: Name = Field(max_length=1024)
@@ -108,7 +108,7 @@ class ReviewRequested(_Event, extra="allow"):
 
 
 class Decision(_Event):
-    """`decision.v1`: what somebody decided of an item. Never edited, only superseded."""
+    """`decision.v1`: a decision about an item. Never edited, only superseded."""
 
     id: Name = Field(max_length=64)
     item: Name = Field(max_length=1024)
@@ -143,7 +143,7 @@ class Decision(_Event):
 
 
 class Appeal(_Event):
-    """`appeal.v1`: somebody asks to look at an item again."""
+    """`appeal.v1`: a request to review an item again."""
 
     appeal: Name = Field(max_length=64)
     item: Name = Field(max_length=1024)
@@ -188,7 +188,7 @@ def headers(ce_type: str, ce_id: str, source: str, at: datetime) -> Headers:
     Args:
         ce_type: the event's type.
         ce_id: unique with the source: a decision's own id.
-        source: who writes, such as `/textmoderation/NAMESPACE/NAME/console`.
+        source: the writer, such as `/textmoderation/NAMESPACE/NAME/console`.
         at: when it happened.
     """
     return [
@@ -202,7 +202,7 @@ def headers(ce_type: str, ce_id: str, source: str, at: datetime) -> Headers:
 
 
 def labels_of(decision: DecisionName, label: str) -> dict[str, float]:
-    """Return what a decision says of the label; one that says nothing has none."""
+    """Return the labels that a decision implies; Skip, Unsure and Escalate imply none."""
     if decision == "Approve":
         return {label: 0.0}
     return {label: 1.0} if decision == "Remove" else {}

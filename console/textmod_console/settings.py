@@ -1,4 +1,4 @@
-"""What the console reads from its environment, and nothing else does.
+"""The console's settings, read from environment variables.
 
 The operator writes these variables. An empty value counts as unset. The names of the Kafka
 connection are the model server's (`tests/test_contract.py`).
@@ -77,7 +77,7 @@ class Settings(BaseModel):
     label_delay_hours: float = Field(72, ge=0)
     minimum_labels: int = Field(50, ge=1)
     removes_unseen: bool = True
-    """Whether policies act on texts that nobody is asked to review."""
+    """Whether policies remove texts without asking for a review."""
 
     pod_name: str | None = None
     shutdown_seconds: float = Field(25.0, gt=0)
@@ -119,13 +119,13 @@ class Settings(BaseModel):
             self._require(because, TEXTMOD_CONSOLE_PROXY_SECRET=self.console_proxy_secret)
         if self.console_authentication == "Loopback" and not is_loopback(self.console_bind_address):
             message = (
-                f"{because} lets everybody in who can connect: set TEXTMOD_CONSOLE_BIND_ADDRESS to"
-                " a loopback address such as 127.0.0.1"
+                f"{because} admits everyone who can connect: set TEXTMOD_CONSOLE_BIND_ADDRESS to a"
+                " loopback address such as 127.0.0.1"
             )
             raise ValueError(message)
 
     def require_kafka(self) -> None:
-        """Raise ConfigurationError unless the topics can be reached, as all but tests need."""
+        """Raise ConfigurationError unless brokers, topics and group are set."""
         try:
             self._require(
                 "the console",
@@ -181,7 +181,7 @@ def is_loopback(address: str) -> bool:
 
 
 _NEVER_EMPTY = ("TEXTMOD_CONSOLE_PROXY_SECRET", "TEXTMOD_CONSOLE_SESSION_KEY")
-"""An emptied Secret must not admit everybody."""
+"""An empty Secret must not switch authentication off."""
 
 
 def load(environment: Mapping[str, str]) -> Settings:

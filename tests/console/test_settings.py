@@ -35,7 +35,7 @@ def test_an_empty_value_counts_as_unset() -> None:
         (
             LOOPBACK,
             (
-                "TEXTMOD_CONSOLE_AUTHENTICATION=Loopback lets everybody in who can connect: set"
+                "TEXTMOD_CONSOLE_AUTHENTICATION=Loopback admits everyone who can connect: set"
                 " TEXTMOD_CONSOLE_BIND_ADDRESS to a loopback address such as 127.0.0.1."
             ),
         ),

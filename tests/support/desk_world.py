@@ -53,7 +53,7 @@ class World:
 
     def __enter__(self) -> Self:
         self.database = Database(self.url)
-        if self.database.is_sqlite:  # nobody pulls the plug of a test
+        if self.database.is_sqlite:  # a test needs no durability
             event.listen(self.database.engine, "connect", _without_fsync)
         migrations.upgrade(self.database)
         self.desk: Desk = DatabaseDesk(self.database, lambda: self.now, lambda: self.luck)

@@ -1,1 +1,1 @@
-"""Who somebody is and what they may do: sign-in, sessions, Kubernetes RBAC."""
+"""Authentication and authorization: sign-in, sessions, Kubernetes RBAC."""

@@ -1,7 +1,7 @@
-"""The door to the API server: who owns a token, and whether a user may do something.
+"""The door to the API server: `TokenReview` and `SubjectAccessReview`.
 
-Two requests, `TokenReview` and `SubjectAccessReview`; the service account needs no other rights
-than to create them (the chart's ClusterRole `textmoderation-console`).
+The service account needs the right to create these two and no other (the chart's ClusterRole
+`textmoderation-console`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 
 
 class ApiServerError(ConsoleError):
-    """The API server did not answer, or not with what was asked."""
+    """The API server did not answer, or its answer can't be used."""
 
 
 class ApiServer:
@@ -36,7 +36,7 @@ class ApiServer:
         self._token = token
 
     def token_review(self, token: str) -> Person | None:
-        """Return who owns `token`, None when it is not valid. Raises ApiServerError."""
+        """Return the owner of `token`, None if it is not valid. Raises ApiServerError."""
         answer = self._create(
             "/apis/authentication.k8s.io/v1/tokenreviews",
             {
@@ -139,7 +139,7 @@ def connect(kubeconfig: Path | None) -> ApiServer:
     host = os.environ.get("KUBERNETES_SERVICE_HOST")
     if not host or not (_POD / "token").exists():
         message = (
-            "The console knows no API server to ask who somebody is: run it in a pod with a "
+            "The console has no API server to check tokens and rights at: run it in a pod with a "
             "service account, or set TEXTMOD_CONSOLE_KUBECONFIG."
         )
         raise ConfigurationError(message)

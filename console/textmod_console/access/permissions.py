@@ -1,4 +1,4 @@
-"""What a person may do: Kubernetes RBAC decides, an error denies."""
+"""Permissions of a person by Kubernetes RBAC; an error denies."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _log = logging.getLogger(__name__)
 
 
 class Permissions(Protocol):
-    """Answers whether a person may do something."""
+    """Decides whether a person has a permission."""
 
     def allow(self, person: Person, permission: Permission) -> bool:
-        """Whether `person` may; False too when nobody could be asked."""
+        """Whether `person` may; False also if the API server can't be reached."""
         ...
 
 
@@ -47,7 +47,7 @@ class RbacPermissions:
         self._answers: Remembered[bool] = Remembered(REMEMBERED_SECONDS, clock)
 
     def allow(self, person: Person, permission: Permission) -> bool:
-        """Whether RBAC allows it; an API server that can't be asked denies."""
+        """Whether RBAC allows it; False if the API server can't be reached."""
         key = (person.name, person.groups, tuple(sorted(person.extra.items())), permission)
         try:
             return self._answers.get(

@@ -1,4 +1,4 @@
-"""A person who is signed in, and what a person may be allowed to do."""
+"""The signed-in user, and the permissions that the console checks."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Who sends a request: the three ways of signing in.
+"""Authentication of requests, in one of three ways.
 
 Token     a bearer token, in a session or in the Authorization header (TokenReview)
-Proxy     headers of a trusted proxy, which proves itself by a shared secret
-Loopback  the one person at this machine
+Proxy     headers of a trusted proxy, which sends a shared secret with them
+Loopback  the single user of this machine
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Way(Protocol):
     """Whether people sign in on a page of the console."""
 
     def person(self, headers: Mapping[str, str], session: Session | None) -> Person | None:
-        """Return who sends a request. Raises ApiServerError if nobody can be asked."""
+        """Return the sender of a request. Raises ApiServerError."""
         ...
 
     def accepts_host(self, host: str) -> bool:
@@ -47,7 +47,7 @@ class TokenReviewer(Protocol):
     """The part of the API server that sign-in by token needs."""
 
     def token_review(self, token: str) -> Person | None:
-        """Return who owns a token, None if it is not valid."""
+        """Return the owner of a token, None if it is not valid."""
         ...
 
 
@@ -67,14 +67,14 @@ class ByToken:
         return self.owner(token) if token else None
 
     def owner(self, token: str) -> Person | None:
-        """Return who owns a token. Raises ApiServerError."""
+        """Return the owner of a token, None if it is not valid. Raises ApiServerError."""
         if len(token) > MAX_TOKEN or not token.isascii() or not token.isprintable():
             return None
         digest = hashlib.sha256(token.encode()).digest()  # no table of tokens in memory
         return self._answers.get(digest, lambda: self._ask(token))
 
     def _ask(self, token: str) -> Person | None:
-        """Ask the API server; made-up tokens cost it no more than a few requests a second."""
+        """Send a TokenReview, at a limited rate: made-up tokens must not load the API server."""
         if self._questions.wait("all") > 0:
             message = "too many tokens at once that the console does not know"
             raise ApiServerError(message)
@@ -105,12 +105,12 @@ class ByProxy:
         headers: Mapping[str, str],
         session: Session | None,  # noqa: ARG002
     ) -> Person | None:
-        """Return whom the proxy names; without its secret nobody is believed."""
+        """Return the user that the proxy names; None without its secret."""
         if not same(headers.get(PROXY_SECRET_HEADER.lower(), ""), self._secret):
             return None
         name = headers.get(self._user_header.lower(), "").strip()
         if not name or len(name) > _MAX_NAME or name.startswith("system:"):
-            return None  # a proxy vouches for people, never for parts of the cluster
+            return None  # a proxy may name people, never parts of the cluster
         groups = (g.strip() for g in headers.get(self._groups_header.lower(), "").split(","))
         believed = (g for g in groups if g and not g.startswith("system:"))
         return Person(name, (*believed, "system:authenticated"))
@@ -121,14 +121,14 @@ class ByProxy:
 
 
 class ByLoopback:
-    """Everybody who can connect, which on a loopback address is who sits at this machine."""
+    """The single user of this machine: only local processes reach a loopback address."""
 
     has_form = False
 
     def __init__(self, bind_address: str, name: str = "local") -> None:
         if not is_loopback(bind_address):
             message = (
-                f"TEXTMOD_CONSOLE_AUTHENTICATION=Loopback serves no other than a loopback address: "
+                f"TEXTMOD_CONSOLE_AUTHENTICATION=Loopback serves on a loopback address only: "
                 f"set TEXTMOD_CONSOLE_BIND_ADDRESS to 127.0.0.1 instead of {bind_address}."
             )
             raise ConfigurationError(message)
@@ -139,7 +139,7 @@ class ByLoopback:
         headers: Mapping[str, str],
         session: Session | None,  # noqa: ARG002
     ) -> Person | None:
-        """Return the one user, unless a proxy forwards somebody from elsewhere."""
+        """Return the single user; None for a request that a proxy forwarded."""
         forwarded = any(h in headers for h in ("forwarded", "x-forwarded-for"))
         return None if forwarded else self._person
 

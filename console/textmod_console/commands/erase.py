@@ -25,7 +25,7 @@ def add(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "erase",
         help="erase texts from the database now, and mark them in the review topic",
-        description="What was decided of the texts stays. The review topic keeps its messages "
+        description="Decisions about the texts stay. The review topic keeps its messages "
         "until its retention ends; a tombstone for each makes every later rebuild erase them too.",
     )
     which = parser.add_mutually_exclusive_group(required=True)
@@ -59,7 +59,7 @@ def erase_texts(
 ) -> int:
     """Erase an author's texts, or else those of the named items. Returns how many.
 
-    The topic comes first: killed in between, the command is given again and finds them still.
+    The topic comes first: after a crash in between, the same command finds the texts again.
     """
     which = items.c.author == author if author else items.c.item.in_(names)
     with database.read() as connection:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textmod_console.commands import Subparsers
 
 BATCH = 200
-"""Rows of one transaction: reviewers wait for it on SQLite."""
+"""Rows in one transaction; on SQLite reviewers wait while it runs."""
 
 
 def add(subparsers: "Subparsers") -> None:

@@ -1,4 +1,4 @@
-"""What every command begins with: settings, the database at this program's version, exit codes."""
+"""The frame of every command: settings, the migrated database, exit codes."""
 
 import argparse
 import getpass
@@ -16,7 +16,7 @@ from textmod_console.store import migrations
 from textmod_console.store.engine import Database
 
 PATIENCE_SECONDS: Final = 60.0
-"""How long a database may take to come up beside us."""
+"""How long to wait for a database that starts at the same time."""
 
 
 def command(
@@ -41,7 +41,7 @@ def command(
 
 
 def _leave_message(error: ConsoleError) -> None:
-    """Leave the sentence where Kubernetes looks for it."""
+    """Write the sentence to the container's termination message."""
     path = os.environ.get("TEXTMOD_TERMINATION_LOG")
     if path:
         try:
@@ -57,7 +57,7 @@ def add_actor(parser: argparse.ArgumentParser) -> None:
 
 
 def actor(arguments: argparse.Namespace) -> str:
-    """Return who gives the command, for the audit."""
+    """Return the name that the audit records for the command."""
     if arguments.actor:
         return str(arguments.actor)
     try:

@@ -1,4 +1,4 @@
-"""`textmod-console rebuild`: the database from the topics, as if it had been lost."""
+"""`textmod-console rebuild`: read the database from the topics, as if it had been lost."""
 
 import argparse
 import sys
@@ -23,8 +23,8 @@ def add(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "rebuild",
         help="read both topics into the database again (stop the console first)",
-        description="Remove what the topics can tell, and read both from their beginning. What is "
-        "accepted and not written yet stays; open claims end.",
+        description="Delete everything that the topics hold, and read both from their beginning. "
+        "Decisions that are not written yet stay; open claims end.",
     )
     parser.set_defaults(run=opening.command(_run))
 

@@ -97,13 +97,13 @@ def _serve_pages(
 
 
 def ask(database: Database) -> None:
-    """Ask the database something. Raises RecordError."""
+    """Send the database a query. Raises RecordError."""
     with database.read() as connection:
         connection.execute(text("SELECT 1"))
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """Open a listening socket. Raises ConfigurationError if somebody else has the port.
+    """Open a listening socket. Raises ConfigurationError if the port is taken.
 
     asyncio sets TCP_NODELAY only where the protocol is named; without it the second small write of
     an answer waits 40 ms.
@@ -133,7 +133,7 @@ class Server:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=10,
-            proxy_headers=False,  # who is believed is the pages' matter
+            proxy_headers=False,  # `access.sign_in` decides about headers
         )
         self._server: uvicorn.Server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -145,6 +145,6 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the requests that are being answered, and end."""
+        """Finish the requests in progress, and end."""
         self._server.should_exit = True
         self._thread.join()

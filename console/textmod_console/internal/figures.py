@@ -1,4 +1,4 @@
-"""`/quality` and `/evidence`: what was measured, as the operator reads it. Figures only."""
+"""`/quality` and `/evidence`: the measured figures, as the operator reads them."""
 
 from __future__ import annotations
 

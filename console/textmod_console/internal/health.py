@@ -1,4 +1,4 @@
-"""Is this process alive, is it ready? One sentence each."""
+"""The answers to the liveness and readiness probes."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ STALL_SECONDS: Final = 120.0
 
 
 class Answer(NamedTuple):
-    """What a probe is told."""
+    """The answer to a probe."""
 
     ok: bool
     sentence: str
@@ -24,7 +24,7 @@ class Health:
         asked: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take how to see that the record's loop turns, and how to ask the database something.
+        """Take the sources of both answers.
 
         Args:
             last_turn: when the loop last turned, by `clock`; None before its first turn.

@@ -39,14 +39,14 @@ class Chosen:
     score: float | None = None
     """The probability of the label that decided."""
     label: float | None = None
-    """Of the decision that counts, `opinions.label_of`; None: nobody has said one."""
+    """Of the decision that counts, `opinions.label_of`; None: there is none."""
     times: int = 1
     """How many these are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of all texts of the window, where somebody counts them."""
+    """Totals of all texts of the window, where they are counted."""
 
     flagged: Total
     passed: Total
@@ -54,7 +54,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a window is judged by.
+    """The bounds of a window, and the minimum of its labels.
 
     Args:
         since: the first moment of the window.
@@ -135,7 +135,7 @@ def _weighted(items: Sequence[Chosen]) -> list[_Text]:
     """The items with weights that make up for those without a label.
 
     Within a class, items of about one probability and one verdict, those with a label stand for
-    those without: whether somebody came to look does not depend on what the text says.
+    those without: whether a text was decided in time does not depend on its content.
     """
     chosen: defaultdict[tuple[int, bool], float] = defaultdict(float)
     done: defaultdict[tuple[int, bool], float] = defaultdict(float)

@@ -47,12 +47,12 @@ HEADERS: Final = {
 
 @dataclass(frozen=True)
 class Entry:
-    """How people get in: the way, and what they may do then."""
+    """How people sign in, and their permissions."""
 
     way: Way
     permissions: Permissions
     close: Callable[[], None] = lambda: None
-    """Ends the connections to whom is asked."""
+    """Closes the connections to the API server."""
 
 
 def entry(settings: Settings) -> Entry:
@@ -87,7 +87,7 @@ def create_app(
     """Return the application that `textmod-console serve` runs on the console's port.
 
     Raises:
-        ConfigurationError: nobody could sign in with these settings, or sessions have no key.
+        ConfigurationError: these settings allow no sign-in, or sessions have no key.
     """
     key = settings.console_session_key
     configured = None if key is None else key.get_secret_value()

@@ -1,7 +1,7 @@
 """Count the texts that one reviewer has read, and say when a break is due.
 
-Pure. The count is the reviewer's own: it is kept in a cookie of that browser and shown to nobody
-else.
+Pure. The count is the reviewer's own: it is kept in a cookie of that browser and shown
+nowhere else.
 """
 
 from __future__ import annotations

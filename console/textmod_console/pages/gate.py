@@ -1,9 +1,9 @@
-"""What every request passes, in this order: limits, who, may they, is it their own form, the act.
+"""The checks that every request passes, in this order.
 
     body ≤ 64 KiB → host → session → person → rate → permissions → origin and form token → handler
 
-An error is one sentence; one that nobody expected also has an id, which the log has too. Neither
-repeats a text, a note or a token: the log names the type and the place of an error, not its words.
+An error is one sentence; an unexpected one has an id that is logged too. Neither holds a text, a
+note or a token: the log has the type and the place of an error, not its message.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Ask:
-    """One request, read: no part of it is awaited any more."""
+    """One request, read to its end."""
 
     target: str
     headers: Mapping[str, str]
@@ -75,7 +75,7 @@ async def read(request: Request) -> Ask:
 
 
 def _once(request: Request) -> dict[str, str]:
-    """Return the headers; one that is sent twice is believed in neither form."""
+    """Return the headers; one that was sent twice is empty."""
     found: dict[str, str] = {}
     for name, value in request.headers.items():
         found[name] = "" if name in found else value
@@ -155,7 +155,7 @@ class Gate:
     def _sign_in_first(self, ask: Ask, page: Page) -> Response | None:
         if page.program or not self._console.way.has_form:
             raise RefusedError(
-                401, "Nobody is signed in: send a bearer token.", {"WWW-Authenticate": "Bearer"}
+                401, "Not signed in: send a bearer token.", {"WWW-Authenticate": "Bearer"}
             )
         to = f"?next={quote(ask.target, safe='')}" if page.method == "GET" else ""
         return RedirectResponse(f"/sign-in{to}", 303)
@@ -185,7 +185,7 @@ class Gate:
         return response
 
     def _stranger(self, ask: Ask | None) -> Visit:
-        """Return a visit of nobody, for the page of an error that came before anybody was known."""
+        """Return a visit without a user, for an error before authentication."""
         cookies, secure = (ask.cookies, ask.secure) if ask else ({}, False)
         settings = cookies.get(cookie_name(SETTINGS, secure=secure))
         return Visit(
@@ -265,7 +265,7 @@ def _content(ask: Ask, page: Page) -> tuple[dict[str, list[str]], dict[str, obje
 
 
 def _own_form(ask: Ask, page: Page, visit: Visit) -> None:
-    """Refuse what another site, or another session, made this browser send."""
+    """Refuse a request that another site or another session made this browser send."""
     host = ask.headers.get("host", "")
     origin, site = ask.headers.get("origin"), ask.headers.get("sec-fetch-site")
     foreign = origin is not None and urlsplit(origin).netloc != host

@@ -48,19 +48,19 @@ def local_path(path: str | None) -> str:
 
 
 def sign_in(visit: Visit) -> Response:
-    """Show the form, or why nobody signs in here."""
+    """Show the sign-in form, or why there is none."""
     if visit.person is not None:
         return RedirectResponse(local_path(visit.asked("next")), 303)
     if not visit.console.way.has_form:
         raise RefusedError(
             401,
-            "The proxy before this console did not say who you are: open its address instead.",
+            "The proxy in front of this console named no user: open its address instead.",
         )
     return render(visit, "sign_in.html", next=local_path(visit.asked("next")), sentence=None)
 
 
 def enter(visit: Visit) -> Response:
-    """Sign in with a token; the session begins anew, so that none set before it is worth anything.
+    """Sign in with a token, in a new session: one that was set before is worthless.
 
     The token is never shown again, written to a log, or repeated in an error.
     """

@@ -1,4 +1,4 @@
-"""The same acts for programs, in JSON: bots, importers, simulated reviewers.
+"""The JSON API, for programs such as bots, importers and simulated reviewers.
 
 GET  /api/next?skip=ITEM…           the next card, claimed; 204 when there is none
 GET  /api/counts                    how much there is to do
@@ -31,7 +31,7 @@ _HIDDEN = frozenset({"scores", "action", "flagged", "explanation"})
 
 
 class DecisionBody(BaseModel):
-    """What a program says of an item."""
+    """The body of a decision."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -46,7 +46,7 @@ class DecisionBody(BaseModel):
 
 
 class UndoBody(BaseModel):
-    """Which decision to take back."""
+    """The body of an undo."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -79,12 +79,12 @@ def item(visit: Visit) -> Response:
 
 def _entry(entry: Entry, *, concealed: bool) -> dict[str, Any]:
     """Return one line of a history; a blind item's score is in none of them."""
-    told: dict[str, Any] = _json(entry)
-    return told | {"detail": _open(told["detail"]) if concealed else told["detail"]}
+    line: dict[str, Any] = _json(entry)
+    return line | {"detail": _open(line["detail"]) if concealed else line["detail"]}
 
 
 def _open(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event without what a blind item hides until somebody has judged it."""
+    """Return an event without the fields that a concealed item hides."""
     return {name: value for name, value in event.items() if name not in _HIDDEN}
 
 
@@ -117,13 +117,13 @@ def release(visit: Visit) -> Response:
 
 
 def card_json(card: Card) -> dict[str, Any]:
-    """Return a card as JSON's own values; names as in the events. A blind one says no score."""
-    told: dict[str, Any] = _json(card)
+    """Return a card as JSON values, named as in the events; a concealed one has no score."""
+    values: dict[str, Any] = _json(card)
     if not concealed(card):
-        return told
+        return values
     kinds = [{"kind": reason.kind} for reason in card.reasons]
-    decided = [_open(decision) for decision in told["decided"]]
-    return _open(told) | {"reasons": kinds, "policies": [], "decided": decided}
+    decided = [_open(decision) for decision in values["decided"]]
+    return _open(values) | {"reasons": kinds, "policies": [], "decided": decided}
 
 
 def _body(visit: Visit, kind: type[Body]) -> Body:

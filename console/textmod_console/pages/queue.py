@@ -21,7 +21,7 @@ _JUDGED = frozenset({"Approve", "Remove"})
 _LONGEST_MILLISECONDS = 3_600_000
 _UNDO_SECONDS = int(UNDO.total_seconds())
 _NOTICE = ("decided", "done", "of", "until")
-"""What travels along so that a decision can be undone: its id, name, item and time."""
+"""The parameters by which a page offers an undo: the decision's id, name, item and time."""
 
 
 def show(visit: Visit) -> Response:
@@ -81,7 +81,7 @@ def _wanted(visit: Visit, passed: tuple[str, ...]) -> Card | None:
 
 
 def _notice(visit: Visit) -> dict[str, str] | None:
-    """Return what the last decision was, with what its undo needs; None once it is too late."""
+    """Return the parameters of the last decision's undo; None once it is too late."""
     found = {name: (visit.asked(name) or "")[:MAX_ITEM] for name in _NOTICE}
     left = (whole_number(found["until"]) or 0) - visit.now
     if found["done"] not in DECISIONS or not 0 < left <= _UNDO_SECONDS:

@@ -1,4 +1,4 @@
-"""One request, as a page's function sees it: who, with what settings, asking what."""
+"""One request as handlers see it: the user, the settings, the parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_ITEM = 1024
 
 
 class RefusedError(Exception):
-    """A request that is not answered: a status and one sentence."""
+    """A refusal of a request: a status and one sentence."""
 
     def __init__(
         self, status: int, sentence: str, headers: Mapping[str, str] | None = None
@@ -42,7 +42,7 @@ def whole_number(given: str | None) -> int | None:
 
 @dataclass(frozen=True)
 class Console:
-    """What all requests share."""
+    """The objects that all requests share."""
 
     desk: Desk
     way: Way
@@ -65,7 +65,7 @@ class Visit:
     query: Mapping[str, list[str]]
     form: Mapping[str, list[str]]
     secure: bool = False
-    """Whether the browser speaks https, to the console or to what stands before it."""
+    """Whether the browser speaks https, to the console or to a proxy in front of it."""
     document: Mapping[str, object] = field(default_factory=dict)
     """The JSON body of a program's request."""
 
@@ -76,7 +76,7 @@ class Visit:
 
     @property
     def name(self) -> str:
-        """Return the user's name; empty for nobody."""
+        """Return the user's name; empty without a user."""
         return self.person.name if self.person is not None else ""
 
     @property
@@ -115,11 +115,11 @@ class Visit:
 
     @property
     def form_token(self) -> str:
-        """Return what proves that a form came from a page of this session."""
+        """Return the token that ties a form to this session."""
         return self.console.sessions.mark(self.session, self.name, "form")
 
     def shown_token(self, item: str) -> str:
-        """Return what proves that this person asked to see this text."""
+        """Return the token of a text that this person asked to see."""
         return self.console.sessions.mark(self.session, self.name, f"shown {item}")
 
     def is_shown(self, item: str, token: str | None) -> bool:

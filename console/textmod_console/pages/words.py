@@ -31,8 +31,8 @@ def why(card: Card) -> str:
         return (
             "Chosen at random to measure the model; score and policy stay hidden until you decide."
         )
-    told = list(dict.fromkeys(_reason(reason) for reason in card.reasons))
-    sentence = " ".join(told) or "Somebody asked for a review."
+    reasons = list(dict.fromkeys(_reason(reason) for reason in card.reasons))
+    sentence = " ".join(reasons) or "Somebody asked for a review."
     waits = card.hold and not any(d.labels for d in card.decided)
     return f"{sentence} {'It is held back until you decide.' if waits else ''}".strip()
 
@@ -54,7 +54,7 @@ def decided(decision: str) -> str:
 
 
 def share(value: float | None) -> str:
-    """Return a share as a percentage; what is not known is called so."""
+    """Return a share as a percentage, or Unknown."""
     return "Unknown" if value is None else f"{value * 100:.1f} %"
 
 
@@ -90,12 +90,12 @@ def waiting(counts: QueueCounts) -> str:
     return f"{count(counts.open, 'text')} waiting{held}."
 
 
-_TOLD = ("reason", "note", "policy", "seen", "milliseconds", "outcome", "actorKind", "selection")
+_SHOWN = ("reason", "note", "policy", "seen", "milliseconds", "outcome", "actorKind", "selection")
 
 
 def entry_details(detail: Mapping[str, object]) -> str:
-    """Return what a reader of a history needs; scores stay out of it, for some items are blind."""
-    return details({name: detail[name] for name in _TOLD if name in detail})
+    """Return the details for a history; scores are left out, since some items are blind."""
+    return details({name: detail[name] for name in _SHOWN if name in detail})
 
 
 def sentence(words: str) -> str:

@@ -19,7 +19,7 @@ __all__ = ["Consumer", "Producer", "TopicPartition"]
 
 log = logging.getLogger(__name__)
 REQUEST_SECONDS = 15.0
-"""How long one question to the cluster may take."""
+"""Timeout of one request to the cluster."""
 
 
 def open_consumer(settings: Settings) -> Consumer:
@@ -30,7 +30,7 @@ def open_consumer(settings: Settings) -> Consumer:
 def open_producer(settings: Settings) -> Producer:
     """Open a transactional producer that has fenced its predecessor. Raises RecordError."""
     producer = Producer(_complete(settings, kafka_config.producer(settings)))
-    with told("open the feedback topic's producer"):
+    with as_record_error("open the feedback topic's producer"):
         producer.init_transactions(REQUEST_SECONDS)
     return producer
 
@@ -52,8 +52,8 @@ def _error(error: KafkaError) -> None:
 
 
 @contextmanager
-def told(act: str) -> Iterator[None]:
-    """Turn what the client raises into RecordError."""
+def as_record_error(act: str) -> Iterator[None]:
+    """Raise RecordError for a KafkaException; `act` names what failed."""
     try:
         yield
     except KafkaException as raised:
@@ -64,7 +64,7 @@ def told(act: str) -> Iterator[None]:
 
 def partitions(consumer: Consumer, topic: str) -> list[int]:
     """Return the topic's partitions. Raises RecordError if there is no such topic."""
-    with told(f"look up topic {topic}"):
+    with as_record_error(f"look up topic {topic}"):
         found = consumer.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
         if found.error is not None:
             raise KafkaException(found.error)
@@ -73,7 +73,7 @@ def partitions(consumer: Consumer, topic: str) -> list[int]:
 
 def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """Return the first offset that the partition has and the one behind its last."""
-    with told(f"ask for the offsets of topic {topic}"):
+    with as_record_error(f"ask for the offsets of topic {topic}"):
         low, high = consumer.get_watermark_offsets(
             TopicPartition(topic, partition), timeout=REQUEST_SECONDS
         )

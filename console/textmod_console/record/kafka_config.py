@@ -35,7 +35,7 @@ def client(settings: Settings) -> Configuration:
 
 
 def _login(settings: Settings) -> dict[str, str | Path | None]:
-    """Who we are. AWS_MSK_IAM is OAUTHBEARER with a token that `aws` signs."""
+    """The login. AWS_MSK_IAM is OAUTHBEARER with a token that `aws` signs."""
     mechanism = settings.kafka_sasl_mechanism
     if mechanism == "AWS_MSK_IAM":
         return {
@@ -64,8 +64,8 @@ def _secret(value: SecretStr | None) -> str | None:
 
 
 def consumer(settings: Settings) -> Configuration:
-    """The reader's configuration. Partitions are assigned by us and offsets are in the database:
-    the group's name is asked for by the client, and nothing is ever committed to it."""
+    """The reader's configuration. Partitions are assigned explicitly and offsets are in the
+    database: the client requires a group's name, but nothing is committed to the group."""
     return client(settings) | {
         "group.id": settings.consumer_group,
         "enable.auto.commit": False,
@@ -94,7 +94,7 @@ def producer(settings: Settings) -> Configuration:
         "enable.idempotence": True,
         "partitioner": "murmur2_random",  # Java's, so that a key finds the partition it always had
         "linger.ms": 5,
-        # One id for all replicas: who opens a producer fences the one before.
+        # One id for all replicas: a new producer fences its predecessor.
         "transactional.id": f"{settings.consumer_group}.feedback",
         "transaction.timeout.ms": 30_000,
         "message.timeout.ms": 20_000,

@@ -31,7 +31,7 @@ BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 
 class Leader:
-    """A thread's work: become the leader, and do the leader's work until told to stop."""
+    """The work of the leader's thread: acquire leadership, then read and publish."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Leader:
         reader = Reader(self._settings, self._database)
         try:
             reader.assign()
-            publisher = Publisher(self._settings, self._database)  # from here on nobody else writes
+            publisher = Publisher(self._settings, self._database)  # fences others
             catch_up(reader, self._stopping.is_set, self._beat)
             if self._stopping.is_set():
                 return
@@ -121,12 +121,12 @@ def catch_up(
 
 
 def mark_caught_up(database: Database) -> None:
-    """Note that the database holds the whole record: from now on it may be worked with."""
+    """Record that the database has caught up with both topics, so that pages may be served."""
     with database.write() as connection:
         connection.execute(update(head).where(head.c.id == 1).values(caught_up=True))
 
 
 def is_caught_up(database: Database) -> bool:
-    """Tell whether the database holds the record, or was just made and knows nothing of it."""
+    """Tell whether the database has caught up with both topics since it was created."""
     with database.read() as connection:
         return bool(connection.execute(select(head.c.caught_up)).scalar_one())

@@ -33,8 +33,8 @@ class Publisher:
         """Write what is due. Returns the number of events.
 
         Raises:
-            RecordError: nobody knows what was written: a new publisher, and reading to the topic's
-                end, will tell.
+            RecordError: it is unknown what was written; the next term finds out, since it reads the
+                topic to its end before it writes.
         """
         with self._database.write() as connection:
             due = outbox.take(connection, now, BATCH, self._term)
@@ -44,7 +44,7 @@ class Publisher:
         return len(due)
 
     def _write(self, due: list[outbox.Waiting]) -> None:
-        with kafka.told(f"write to topic {self._topic}"):
+        with kafka.as_record_error(f"write to topic {self._topic}"):
             self._producer.begin_transaction()
             for one in due:
                 self._producer.produce(

@@ -10,7 +10,7 @@ from textmod_console.store.engine import Database
 from textmod_console.store.intake import Message, Role, take_in
 
 BATCH = 500
-"""Messages of one transaction: reviewers wait for it on SQLite."""
+"""Messages in one transaction; on SQLite reviewers wait while it runs."""
 
 Ends = Mapping[tuple[str, int], int]
 
@@ -25,7 +25,7 @@ class Reader:
         self._at: dict[tuple[str, int], int] = {}
 
     def assign(self) -> bool:
-        """Read every partition there is, from where the database says; False if nothing changed.
+        """Assign every partition, each from its stored offset; return False if nothing changed.
 
         Raises RecordError.
         """
@@ -41,7 +41,7 @@ class Reader:
             stored = {topic: projection.next_offsets(connection, topic) for topic in self.roles}
         starts = {one: self._start(*one, stored[one[0]].get(one[1])) for one in sorted(added)}
         self._at = {one: self._at[one] for one in found - added} | starts
-        with kafka.told("read the topics"):
+        with kafka.as_record_error("read the topics"):
             self._consumer.assign(
                 [kafka.TopicPartition(*one, offset) for one, offset in self._at.items()]
             )
@@ -57,7 +57,7 @@ class Reader:
             return low
         if stored <= high:
             return stored
-        # The topic was deleted and made again. Ids tell what is known; offsets don't any more.
+        # The topic was deleted and created again: stored offsets are void, ids still hold.
         with self._database.write() as connection:
             projection.move_to(connection, topic, {partition: low})
         return low
@@ -71,8 +71,8 @@ class Reader:
         return all(self._at.get(one, -1) >= end for one, end in ends.items())
 
     def turn(self, seconds: float) -> int:
-        """Take in what has come. Returns the number of messages; raises RecordError."""
-        with kafka.told("read the topics"):
+        """Store the next messages. Returns their number; raises RecordError."""
+        with kafka.as_record_error("read the topics"):
             received = self._consumer.consume(BATCH, seconds)
         messages, ends = kafka.split(received)
         by_topic: dict[str, list[Message]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Writes tombstones to the review topic: whoever reads it later erases these texts, too."""
+"""Write tombstones to the review topic, so that a rebuild erases these texts too."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def write_tombstones(settings: Settings, partitions: Mapping[str, int]) -> None:
     """
     producer = kafka.open_plain_producer(settings)
     failed: list[str] = []
-    with kafka.told(f"write to topic {settings.review_topic}"):
+    with kafka.as_record_error(f"write to topic {settings.review_topic}"):
         for item, partition in partitions.items():
             producer.produce(
                 settings.review_topic,

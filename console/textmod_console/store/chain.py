@@ -11,7 +11,7 @@ from textmod_console.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One act of somebody. `detail` is JSON with sorted keys; it holds no text of a user."""
+    """One recorded act. `detail` is JSON with sorted keys; it holds no text of a user."""
 
     number: int
     at: int

@@ -1,4 +1,4 @@
-"""Accepting a decision and taking it back: each is one transaction with its outbox row."""
+"""Accept a decision and undo it, each in one transaction with its outbox row."""
 
 import uuid
 from collections.abc import Callable
@@ -144,12 +144,12 @@ def _decision(
 
 @cache
 def tool() -> Tool:
-    """Return what this program calls itself in a decision."""
+    """Return the name and version of this program for a decision."""
     return Tool(name=TOOL, version=installed_version("textmoderation"))
 
 
 def copied(request: ReviewRequested, text_sha256: str) -> dict[str, Any]:
-    """Return what a decision copies of the request that it answers."""
+    """Return the fields that a decision copies from its request."""
     return {
         "selection": request.selection,
         "action": request.action,
@@ -163,7 +163,7 @@ def copied(request: ReviewRequested, text_sha256: str) -> dict[str, Any]:
 
 
 def undo(connection: Connection, decision_id: str, reviewer: str, now: datetime) -> Decision:
-    """Take a reviewer's own decision back, as if it had never been; returns it.
+    """Delete a reviewer's own decision within `UNDO`; returns it.
 
     Raises:
         NotFoundError: the reviewer made no such decision.

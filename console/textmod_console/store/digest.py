@@ -1,7 +1,7 @@
-"""A digest of the state that the topics amount to, and emptying the projection for a rebuild.
+"""The digest of the projected state, and emptying the projection for a rebuild.
 
-Left out is what the topics don't hold: claims, decisions that are not read back yet, and items
-whose text is erased, since the review topic may not have them any more.
+The digest leaves out what the topics don't hold: claims, decisions that are not read back yet, and
+items whose text was erased, since the review topic may not have them any more.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def digest(connection: Connection) -> str:
 
 
 def forget(connection: Connection) -> None:
-    """Remove all that the topics can tell again; what they don't hold yet stays in the outbox."""
+    """Delete everything that can be read from the topics; unpublished events stay in the outbox."""
     for table in (items, appeals, score_bins, positions, claims, absences):
         connection.execute(delete(table))
     connection.execute(delete(decisions).where(decisions.c.offset.is_not(None)))

@@ -1,7 +1,7 @@
 """Connections: what differs between SQLite and Postgres when one is opened, and nothing else.
 
 A write on SQLite begins with BEGIN IMMEDIATE, so that two never deadlock over a lock that both read
-under; within a process they wait in a line of our own, because SQLite's busy handler is not fair.
+under; within a process writers wait for a lock of ours, because SQLite's busy handler is not fair.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ from textmod_console.errors import ConfigurationError, RecordError
 
 _POSTGRES: Final = "postgresql+psycopg"
 _POOL: Final = 8
-"""Connections of one process; with the writers in a line more are not used."""
+"""Connections of one process; writers are serialized, so that more are not used."""
 
 
 class Database:
@@ -28,20 +28,20 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._line = threading.Lock()
+        self._writers = threading.Lock()
         self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Read from one snapshot. Raises RecordError."""
-        with _told(), self.engine.connect() as connection, connection.begin():
+        with _as_record_error(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Write all or nothing; committed when the block ends. Raises RecordError."""
-        line: Any = self._line if self.is_sqlite else nullcontext()
-        with _told(), line, self.engine.connect() as connection:
+        lock: Any = self._writers if self.is_sqlite else nullcontext()
+        with _as_record_error(), lock, self.engine.connect() as connection:
             connection.execution_options(textmod_write=True)
             with connection.begin():
                 yield connection
@@ -73,8 +73,8 @@ def _parse(url: str) -> URL:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn what the driver raises into a sentence; parameters are left out: they hold texts."""
+def _as_record_error() -> Iterator[None]:
+    """Raise RecordError for an error of the driver, without parameters: they hold texts."""
     try:
         yield
     except DBAPIError as error:
@@ -96,7 +96,7 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _open(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # the driver begins no transaction; we do
+        connection.isolation_level = None  # transactions are begun below, not by the driver
         for pragma in (
             "journal_mode = WAL",
             # A decision that a reviewer saw accepted outlasts a loss of power, too.
@@ -104,7 +104,7 @@ def _sqlite(url: URL) -> Engine:
             "foreign_keys = ON",
             "cache_size = -8192",  # KiB for each connection
             "journal_size_limit = 67108864",
-            "secure_delete = ON",  # what is erased does not stay in free pages
+            "secure_delete = ON",  # erased texts must not stay in free pages
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -1,7 +1,6 @@
-"""Messages of a topic into the database: one transaction with the offsets behind them.
+"""Store messages of a topic in the database, in one transaction with the offsets behind them.
 
-So each message counts once, whoever is killed when: what is stored is never read again, and what is
-read again was never stored.
+So each message counts once, even if the process is killed at any moment.
 """
 
 import logging
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Role(StrEnum):
-    """What a topic is for."""
+    """The purpose of a topic."""
 
     REVIEW = "review"
     FEEDBACK = "feedback"
@@ -31,7 +30,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One Kafka message, as far as it matters here."""
+    """The parts of a Kafka message that are stored."""
 
     place: Place
     key: bytes | None
@@ -47,12 +46,12 @@ def take_in(
     messages: Sequence[Message],
     next_offsets: Mapping[int, int],
 ) -> int:
-    """Take in messages of one topic, in order, and store from where to read on.
+    """Store messages of one topic, in order, and the offsets to continue from.
 
     Args:
-        connection: of a write; it commits both or neither.
-        topic: its name, as offsets are stored under.
-        role: what it is for.
+        connection: of a write; both are committed or neither.
+        topic: the name under which offsets are stored.
+        role: the topic's purpose.
         messages: in order within each partition.
         next_offsets: by partition, behind the messages and the control records that follow them.
 
@@ -131,7 +130,7 @@ def _audit(message: Message) -> list[tuple[Record, str]]:
 
 
 def _parsed(message: Message, role: Role) -> ReviewRequested | Decision | Appeal | None:
-    """Return the event; None for one that can't be read, which stops nothing."""
+    """Return the event; None, with a warning, if it can't be read."""
     try:
         return parse(message.ce_type, message.value or b"")
     except DataError as error:

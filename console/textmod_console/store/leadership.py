@@ -83,6 +83,6 @@ class Leadership:
                 return True
             session.close()
         except SQLAlchemyError as error:
-            message = f"the database can't be asked who leads ({type(error).__name__})."
+            message = f"can't request the leader's lock from the database ({type(error).__name__})."
             raise RecordError(message) from None
         return False

@@ -1,4 +1,4 @@
-"""Read what measurement needs: the items of four weeks with their decisions, alike ones as one.
+"""Read the items of four weeks with their decisions, and count those that are alike.
 
 A scan of a million items takes seconds of a core that reviewers wait for too: it pauses between
 rows, and its figures are kept (`kept.Kept`).
@@ -45,7 +45,7 @@ _PAUSE_SECONDS: Final = 0.002
 
 
 class Kind(NamedTuple):
-    """What items have in common that are counted together."""
+    """The properties by which items are counted together."""
 
     is_inside: bool
     """In the window, not in the weeks before it."""
@@ -61,7 +61,7 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one scan found."""
+    """The result of one scan."""
 
     quality: Quality
     model: str | None
@@ -144,8 +144,8 @@ def _chosen(kind: Kind, times: int) -> Chosen:
 def _scarcest(counts: Iterable[Kind], *, unseen: bool) -> dict[Group, float]:
     """By policy and action, None for all: the heaviest weight of a flagged item.
 
-    Where policies remove texts that nobody is asked to review, these weigh as much as any other of
-    the random sample, whether one was seen or not.
+    Where policies remove texts without a review, such texts weigh as much as any other of the
+    random sample, whether the sample held one or not.
     """
     found: dict[Group, float] = {}
     heaviest = max((1 / kind.probability for kind in counts), default=0.0)

@@ -1,6 +1,7 @@
-"""Events that are accepted here and not yet seen in the feedback topic.
+"""Events that were accepted here and not yet read back from the feedback topic.
 
-A row is added in the transaction of what it tells of, and removed when its event is read back.
+A row is added in the transaction of the act that it reports, and removed when its event is read
+back.
 """
 
 from collections.abc import Sequence
@@ -49,14 +50,14 @@ def add(
 
 
 def take(connection: Connection, now: datetime, limit: int, term: int) -> list[Waiting]:
-    """Return what this term is to write now, in order; from here on it can't be undone.
+    """Return the events to write now, in order; they can't be withdrawn any more.
 
     Args:
         connection: of a write.
         now: the moment.
         limit: the most events.
-        term: a number of this leader alone, not 0. What an earlier leader took and never saw in the
-            topic is taken once more.
+        term: a number of this leader alone, not 0. Events that an earlier leader took and did not
+            read back are taken again.
     """
     due = (
         select(outbox)
@@ -75,7 +76,7 @@ def take(connection: Connection, now: datetime, limit: int, term: int) -> list[W
 
 
 def withdraw(connection: Connection, ce_id: str) -> bool:
-    """Remove an event that is not on its way yet; False if it is, or was."""
+    """Remove an event that was not taken yet; False if it was."""
     query = delete(outbox).where(outbox.c.ce_id == ce_id, outbox.c.taken == 0)
     return connection.execute(query).rowcount == 1
 

@@ -1,7 +1,7 @@
-"""Taking in what was read from the topics, in one transaction with the offsets.
+"""Store the events of both topics, in one transaction with their offsets.
 
 An item counts once by its name, a decision and an appeal once by their ids, however often they were
-written; what an item amounts to does not depend on the order (`standing`).
+written; an item's state does not depend on the order (`standing`).
 """
 
 import hashlib
@@ -147,7 +147,7 @@ def take_decisions(
 ) -> int:
     """Add decisions with their bodies, read (with their place) or accepted here.
 
-    Those whose id is known are not added again; what was accepted here gets its place.
+    Those whose id is known are not added again; a decision accepted here gets its place.
 
     Returns:
         how many were new.
@@ -222,8 +222,8 @@ def take_appeal(connection: Connection, appeal: Appeal, body: str) -> bool:
 
 
 def restand(connection: Connection, names: Collection[str]) -> None:
-    """Bring the items' rows up to what their decisions and appeals amount to."""
-    # Locked first: what another transaction decides meanwhile is read, not written over.
+    """Recompute the state of these items from their decisions and appeals."""
+    # Lock first, so that decisions of a concurrent transaction are read, not overwritten.
     query = select(items.c.id, items.c.item).where(items.c.item.in_(names)).order_by(items.c.id)
     rows = connection.execute(query.with_for_update()).all()
     if not rows:
@@ -279,7 +279,7 @@ def appeals_of(connection: Connection, names: Collection[str]) -> dict[str, list
 
 
 def erase(connection: Connection, names: Sequence[str]) -> int:
-    """Erase the texts of these items; what was decided of them stays. Returns how many."""
+    """Erase the texts of these items; their decisions stay. Returns how many."""
     return _erase(connection, items.c.item.in_(names)) if names else 0
 
 
@@ -301,7 +301,7 @@ def _erase(connection: Connection, which: object) -> int:
             .where(items.c.id.in_(ids))
             .values(text=None, author=None, context=None, version=items.c.version + 1)
         )
-        # Nobody can decide of a text that is gone; what was decided stays decided.
+        # An item without a text can't be decided any more; a decided item stays decided.
         connection.execute(
             update(items)
             .where(items.c.id.in_(ids), items.c.state != State.DECIDED)
@@ -314,13 +314,13 @@ def _erase(connection: Connection, which: object) -> int:
 
 
 def next_offsets(connection: Connection, topic: str) -> dict[int, int]:
-    """Return from where each partition is to be read on."""
+    """Return the offset to continue from, by partition."""
     query = select(positions.c.partition, positions.c.next_offset).where(positions.c.topic == topic)
     return {row.partition: row.next_offset for row in connection.execute(query)}
 
 
 def move_to(connection: Connection, topic: str, offsets: Mapping[int, int]) -> None:
-    """Store from where each partition is to be read on."""
+    """Store the offset to continue from, by partition."""
     rows = [
         {"topic": topic, "partition": partition, "next_offset": offset}
         for partition, offset in offsets.items()

@@ -1,4 +1,4 @@
-"""Who works on what: the order of the queue, and claims with a lease.
+"""The order of the queue, and claims with a lease.
 
 An item is one reviewer's as long as its claim lasts. The claim's primary key is the item, so two
 transactions that pick the same one can't both keep it; on Postgres a locked row is passed over.
@@ -16,7 +16,7 @@ from textmod_console.store.schema import Lane, State, absences, claims, items, m
 
 RANDOM_SHARE = 0.125
 """One card in eight is of the random sample while both lanes have some: held items come first, but
-a sample that nobody reviews measures nothing."""
+a sample that is not reviewed measures nothing."""
 
 
 def own(
@@ -119,7 +119,7 @@ def release(connection: Connection, item: str, reviewer: str) -> bool:
 
 
 def expire(connection: Connection, now: datetime) -> int:
-    """Remove leases and absences that have ended; they bind nobody, and only take room."""
+    """Delete expired claims and absences, which have no effect any more."""
     gone = connection.execute(delete(claims).where(claims.c.until <= micros(now))).rowcount
     connection.execute(delete(absences).where(absences.c.until <= micros(now)))
     return gone

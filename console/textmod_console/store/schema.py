@@ -1,8 +1,8 @@
 """The tables. Moments are whole microseconds since 1970 in UTC, the same in both databases.
 
 `items`, `decisions`, `appeals` and `score_bins` are a projection of the topics, with the offsets up
-to which they are one in `positions`. `claims` and `absences` are of the moment. `outbox` holds what
-is accepted here and not yet seen in the feedback topic; `audit` is a chain of its own.
+to which they were read in `positions`. `claims` and `absences` expire. `outbox` holds events that
+were accepted here and not yet read back from the feedback topic; `audit` is a chain of its own.
 
 A change of a table needs a migration (`migrations/versions`); a test compares the two.
 """
@@ -42,17 +42,17 @@ _BIG: Final = BigInteger().with_variant(Integer, "sqlite")
 
 
 class State(IntEnum):
-    """Where an item stands."""
+    """The state of an item."""
 
     OPEN = 0
     DECIDED = 1
     ESCALATED = 2
     ERASED = 3
-    """The text is gone, so nobody can decide it any more."""
+    """The text was erased; the item can't be decided any more."""
 
 
 class Lane(IntEnum):
-    """The two queues: what a policy asked for, and what was chosen at random alone."""
+    """The two queues: items that a policy asked for, and items chosen at random alone."""
 
     ASKED = 0
     RANDOM = 1
@@ -151,7 +151,7 @@ claims: Final = Table(
     Index("ix_claims_reviewer", "reviewer"),
 )
 
-absences: Final = Table(  # who skipped an item, or was unsure, is not given it again at once
+absences: Final = Table(  # a reviewer who skipped an item is not given it again at once
     "absences",
     metadata,
     Column("item", Text, primary_key=True),

@@ -1,7 +1,7 @@
-"""What an item's decisions amount to. Pure, and the same in whatever order they were read.
+"""An item's state from its decisions and appeals. Pure, and independent of the order of reading.
 
-Both partitions' interleaving and our own delay of ten seconds change the order in which decisions
-arrive, never what they say; so the order is that of their own moments, then of their ids.
+Decisions arrive in another order than they were made: topics have partitions, and a decision is
+published ten seconds late. So they are ordered by their own moments, then by their ids.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _CLOSING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an item stands after its decisions and appeals."""
+    """The state of an item after its decisions and appeals."""
 
     state: State
     decision: str | None
@@ -41,9 +41,9 @@ def in_order(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 def standing(decisions: Iterable[Decision], appeals: Iterable[Appeal] = ()) -> Standing:
-    """Return where the item stands: its latest decision counts, unless another replaced it.
+    """Return the item's state: its latest decision counts, unless another replaced it.
 
-    Automation decides nothing here: an item is in the queue so that a person looks at it.
+    Decisions of automation do not count: an item is in the queue for a person to decide.
     """
     known = in_order(decisions)
     replaced = {one.supersedes for one in known} | {one.retracts for one in known}

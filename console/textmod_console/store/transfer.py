@@ -1,4 +1,4 @@
-"""Decisions out of the database and into it, as the commands `export` and `import` do."""
+"""Read decisions from the database and add them to it, for the commands `export` and `import`."""
 
 import json
 import uuid
@@ -41,13 +41,13 @@ class Imported:
 
     added: int = 0
     known: int = 0
-    """Decisions that were here already, from an import before or from the console itself."""
+    """Decisions that the database had already, from an earlier import or from its own console."""
     refused: list[str] = field(default_factory=list)
-    """A sentence for each that could not be taken."""
+    """A sentence for each decision that could not be added."""
 
 
 def take(connection: Connection, given: Iterable[Given], now: datetime, found: Imported) -> None:
-    """Add the decisions that a file tells of; each once, however often it is imported."""
+    """Add the decisions of a file; each once, however often it is imported."""
     for one in given:
         row = connection.execute(select(items).where(items.c.item == one.item)).first()
         if row is None and not one.labels and one.decision in {"Approve", "Remove"}:
@@ -85,5 +85,13 @@ def _decision(one: Given, row: Any, now: datetime) -> Decision:  # noqa: ANN401 
 def _id(one: Given) -> str:
     """Return an id that the same line has at every import."""
     at = one.at.isoformat() if one.at else None
-    told = [one.item, one.decision, sorted(one.labels.items()), one.actor, at, one.note, one.reason]
-    return str(uuid.uuid5(_NAMESPACE, json.dumps(told)))
+    parts = [
+        one.item,
+        one.decision,
+        sorted(one.labels.items()),
+        one.actor,
+        at,
+        one.note,
+        one.reason,
+    ]
+    return str(uuid.uuid5(_NAMESPACE, json.dumps(parts)))
