@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 from desk_world import START, World, request
+from sqlalchemy import func, select
 
-from textmod_console.desk import LEASE, Answer
+from textmod_console.desk import LEASE, UNDO, Answer
 from textmod_console.errors import (
     ClaimedByAnotherError,
     InvalidAnswerError,
@@ -16,7 +17,8 @@ from textmod_console.errors import (
     OutdatedError,
     TooLateError,
 )
-from textmod_console.store import outbox
+from textmod_console.store import outbox, queue
+from textmod_console.store.schema import absences, claims
 
 
 def take(world: World, reviewer: str) -> str | None:
@@ -200,6 +202,32 @@ def test_undo_is_as_if_it_had_never_been(world: World) -> None:
         world.desk.undo(decision.id, "ann")
 
 
+def test_a_decision_that_another_followed_is_not_undone(world: World) -> None:
+    world.ask(request("i"))
+    first = world.desk.decide("i", "ann", Answer("Remove"), 0)
+    world.wait(seconds=1)
+    world.desk.decide("i", "lead", Answer("Approve"), 1)
+    with pytest.raises(TooLateError, match="decided again"):
+        world.desk.undo(first.id, "ann")
+    assert [one.decision for one in world.desk.card("i", None).decided] == ["Remove", "Approve"]
+    with world.database.write() as connection:  # the refusal kept its event
+        due = outbox.take(connection, world.now + UNDO, 10, term=7)
+    assert first.id in {one.ce_id for one in due}
+
+
+def test_claims_and_absences_that_have_ended_are_deleted(world: World) -> None:
+    world.ask(request("i"), request("j"))
+    version = world.desk.claim("i", "ann").version
+    world.desk.decide("i", "ann", Answer("Skip"), version)
+    take(world, "bob")
+    for hours, left in ((0, (1, 1)), (2, (0, 0))):
+        world.wait(hours=hours)
+        with world.database.write() as connection:
+            queue.expire(connection, world.now)
+            rows = (select(func.count()).select_from(table) for table in (claims, absences))
+            assert tuple(connection.scalar(query) for query in rows) == left
+
+
 def test_a_decision_waits_ten_seconds_for_an_undo(world: World) -> None:
     world.ask(request("i"))
     decision = world.desk.decide("i", "ann", Answer("Remove"), 0)
@@ -246,6 +274,7 @@ def test_an_answer_that_makes_no_sense_changes_nothing(world: World, answer: Ans
 def test_counts_and_scores(world: World) -> None:
     world.ask(request("a", hold=True), request("b", blind=True), request("c"))
     take(world, "ann")
+    world.desk.decide("b", "bob", Answer("Skip"), 0)
     world.desk.decide("c", "bob", Answer("Remove"), 0)
     found = world.desk.counts()
     assert (found.open, found.held, found.claimed, found.decided_today) == (2, 1, 1, 1)

@@ -115,6 +115,17 @@ def test_a_file_that_cannot_be_read_names_the_place(name: str, content: str, sen
     assert str(raised.value).startswith(sentence)
 
 
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_character_begins_a_formula(world: World, first: str) -> None:
+    world.ask(request("a", text=f"{first}1"))
+    world.desk.decide("a", "ann", Answer("Remove", note=f"{first}1"), 0)
+    file = io.StringIO(newline="")
+    with world.database.read() as connection:
+        FORMATS["csv"].write(file, transfer.rows(connection, None, texts=True))
+    (row,) = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
+    assert (row["text"], row["note"]) == (f"'{first}1", f"'{first}1")
+
+
 def test_no_cell_is_a_formula(world: World) -> None:
     decided(world)
     rows = list(csv.DictReader(io.StringIO(exported(world, "csv", texts=True), newline="")))

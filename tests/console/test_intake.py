@@ -1,5 +1,6 @@
 """What comes from the topics: redelivered, unreadable, hostile, gone."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +76,15 @@ def test_a_tombstone_erases_the_text_and_keeps_the_decisions(world: World) -> No
     assert world.desk.next_card("bob") is None
     with pytest.raises(NotFoundError):
         world.desk.decide("i1", "bob", Answer("Remove"), world.desk.card("i1", None).version)
+
+
+def test_an_erased_text_is_not_in_the_file_of_the_database(tmp_path: Path) -> None:
+    file = tmp_path / "console.db"
+    with World(f"sqlite:///{file}") as world:
+        world.ask(request("i", text="a very private text" * 1000), request("j"))
+        take(world, Role.REVIEW, review(9, "i", None))
+    assert b"text of j" in file.read_bytes()
+    assert b"a very private text" not in file.read_bytes()
 
 
 def test_retention_erases_what_the_topic_no_longer_holds(world: World) -> None:

@@ -115,6 +115,17 @@ def test_without_labels_everything_is_unknown_and_says_why(world: World) -> None
     assert found["policies"] == []
 
 
+def test_only_decisions_of_people_are_counted_as_reviews(reviewed: World) -> None:
+    before = measuring(reviewed).quality().reviewed_per_day
+    reviewed.ask(request("other", at=OLD))
+    decide(reviewed, "other", "Remove", "bot", actor_kind="Automation")
+    decide(reviewed, "other", "Remove", "file", actor_kind="Import")
+    decide(reviewed, "other", "Skip", "bob")
+    assert measuring(reviewed).quality().reviewed_per_day == before
+    decide(reviewed, "other", "Unsure", "eve")
+    assert measuring(reviewed).quality().reviewed_per_day > before
+
+
 def test_verdicts_that_still_wait_for_their_labels_are_not_judged(world: World) -> None:
     world.ask(*(request(f"new/{n}", at=START - timedelta(hours=71)) for n in range(30)))
     for n in range(30):

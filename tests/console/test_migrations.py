@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -24,6 +25,13 @@ def test_several_that_start_at_once_make_the_declared_tables(new_url: Callable[[
         assert compare_metadata(context, metadata) == []
     for database in databases:
         database.close()
+
+
+def test_a_commit_outlasts_a_loss_of_power(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/console.db")
+    with database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+    database.close()
 
 
 def test_one_process_leads_until_it_ends(new_url: Callable[[], str]) -> None:

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_desk import card
 
-from textmod_console.access.limits import RateLimit
+from textmod_console.access.limits import MAX_BUCKETS, RateLimit
+from textmod_console.access.memory import MAX_ANSWERS, Remembered
 from textmod_console.events import Reason
 from textmod_console.measurement import Estimate
 from textmod_console.pages import words
 from textmod_console.pages.exposure import PAUSE_SECONDS, Exposure
 from textmod_console.pages.forecast import forecast, reached
 from textmod_console.pages.personal import local_path
-from textmod_console.pages.preferences import Preferences
+from textmod_console.pages.preferences import BREAKS, THEMES, Preferences
 
 
 def test_the_first_sentence_says_why_and_what_happens_meanwhile() -> None:
@@ -71,9 +72,17 @@ def test_exposure_counts_until_a_pause() -> None:
     assert Exposure.decode(count.encode()) == count
 
 
-@given(st.text())
+NEAR_COOKIES = st.from_regex(
+    r"[01x]{2,4}\\.(auto|light|dark|evil)\\.(0|25|50|100|7|-1)", fullmatch=True
+)
+
+
+@given(st.text() | NEAR_COOKIES)
 def test_a_cookie_of_anybody_is_the_default_or_ours(value: str) -> None:
-    assert Preferences.decode(value) in {Preferences(), Preferences.decode(value)}
+    found = Preferences.decode(value)
+    assert found.theme in THEMES
+    assert found.break_every in BREAKS
+    assert found == Preferences() or found.encode() == value
     assert Preferences.decode(Preferences.decode(value).encode()) == Preferences.decode(value)
     assert Exposure.decode(value).texts >= 0
 
@@ -95,6 +104,27 @@ def test_a_rate_limit_fills_up_again() -> None:
     assert limit.wait("bob") == 0
     now[0] = 0.5
     assert limit.wait("ada") == 0
+
+
+def test_the_rates_of_a_bounded_number_of_names_are_kept() -> None:
+    limit = RateLimit(1.0, 1, lambda: 0.0)
+    limit.wait("ada")
+    for number in range(MAX_BUCKETS - 1):
+        limit.wait(str(number))
+    assert limit.wait("ada") == 1
+    for number in range(MAX_BUCKETS):
+        limit.wait(str(number))
+    assert limit.wait("ada") == 0  # forgotten, and so filled up
+
+
+def test_a_bounded_number_of_answers_is_kept() -> None:
+    answers: Remembered[int] = Remembered(30.0, lambda: 0.0)
+    fresh = iter(range(MAX_ANSWERS + 2))
+    for number in range(MAX_ANSWERS):
+        answers.get(number, lambda: next(fresh))
+    assert answers.get(0, lambda: next(fresh)) == 0
+    answers.get("one more", lambda: next(fresh))
+    assert answers.get(0, lambda: next(fresh)) == MAX_ANSWERS + 1
 
 
 @pytest.mark.parametrize(
