@@ -1,7 +1,9 @@
 """The migrations make the tables that the code declares, and several processes may run them."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from alembic.migration import MigrationContext
 
 from textmod_console.errors import ConfigurationError, RecordError
 from textmod_console.store import migrations
-from textmod_console.store.engine import Database
+from textmod_console.store.engine import Database, set_pragma
 from textmod_console.store.leadership import Leadership
 from textmod_console.store.schema import metadata
 
@@ -25,6 +27,45 @@ def test_several_that_start_at_once_make_the_declared_tables(new_url: Callable[[
         assert compare_metadata(context, metadata) == []
     for database in databases:
         database.close()
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
+    """A new file: one connection writes, and the other is refused without waiting for it."""
+    with (
+        closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as writer,
+        closing(sqlite3.connect(tmp_path / "x.db")) as other,
+    ):
+        writer.execute("BEGIN IMMEDIATE")
+        yield writer, other
+
+
+def test_a_new_file_becomes_a_wal_while_another_connection_writes(
+    locked: tuple[sqlite3.Connection, sqlite3.Connection],
+) -> None:
+    writer, other = locked
+    set_pragma(other, "journal_mode = WAL", lambda _: writer.rollback())
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_stays_locked_is_an_error_in_the_end(
+    locked: tuple[sqlite3.Connection, sqlite3.Connection],
+) -> None:
+    pauses: list[float] = []
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        set_pragma(locked[1], "journal_mode = WAL", pauses.append)
+    assert sum(pauses) == pytest.approx(9.98)
+
+
+def test_another_error_of_a_pragma_is_not_retried(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"no database at all" * 100)
+    pauses: list[float] = []
+    with (
+        closing(sqlite3.connect(tmp_path / "x.db")) as connection,
+        pytest.raises(sqlite3.DatabaseError, match="not a database"),
+    ):
+        set_pragma(connection, "journal_mode = WAL", pauses.append)
+    assert pauses == []
 
 
 def test_a_commit_outlasts_a_loss_of_power(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ under; within a process writers wait for a lock of ours, because SQLite's busy h
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,19 @@ from textmod_console.errors import ConfigurationError, RecordError
 _POSTGRES: Final = "postgresql+psycopg"
 _POOL: Final = 8
 """Connections of one process; writers are serialized, so that more are not used."""
+
+
+_PRAGMAS: Final = (
+    "journal_mode = WAL",
+    # A decision that a reviewer saw accepted outlasts a loss of power, too.
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "cache_size = -8192",  # KiB for each connection
+    "journal_size_limit = 67108864",
+    "secure_delete = ON",  # erased texts must not stay in free pages
+)
+_BUSY_TRIES: Final = 500
+_BUSY_PAUSE_SECONDS: Final = 0.02
 
 
 class Database:
@@ -97,16 +111,8 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _open(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in (
-            "journal_mode = WAL",
-            # A decision that a reviewer saw accepted outlasts a loss of power, too.
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "cache_size = -8192",  # KiB for each connection
-            "journal_size_limit = 67108864",
-            "secure_delete = ON",  # erased texts must not stay in free pages
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        for pragma in _PRAGMAS:
+            set_pragma(connection, pragma)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -114,6 +120,28 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def set_pragma(
+    connection: sqlite3.Connection, pragma: str, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Set a pragma, retrying while the file is locked for up to 10 s.
+
+    SQLite refuses to switch a new file to WAL at once, without its busy handler, while another
+    connection writes to it: several that start together do.
+
+    Raises:
+        sqlite3.OperationalError: the file stayed locked, or another error.
+    """
+    for left in reversed(range(_BUSY_TRIES)):
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:
+            if left == 0 or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            sleep(_BUSY_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _postgres(url: URL) -> Engine:
