@@ -26,6 +26,7 @@ from textmod_operator.conditions import (
     refused_status,
     status,
 )
+from textmod_operator.controller.ownership import owned
 from textmod_operator.desired import desired
 from textmod_operator.errors import NotAccepted, Problem, TopicsNotReady
 from textmod_operator.state import (
@@ -244,6 +245,20 @@ def test_topics_that_were_created_once_stay_known_as_such() -> None:
     assert [topic["created"] for topic in again["topics"]] == [False, False]
     unseen = told(before=first, topics=())
     assert unseen["topics"] == first["topics"]
+
+
+def test_created_topics_that_left_the_spec_stay_on_record() -> None:
+    first = told()
+    made, *others = topics_seen()
+    without = told(before=first, topics=tuple(others))
+    assert [topic["name"] for topic in without["topics"]] == [one.name for one in others]
+    assert [one["name"] for one in without["formerTopics"]] == [made.name]
+    assert owned({"status": without}).keys() == {made.name}
+    unseen = told(before=without, topics=())
+    assert unseen["formerTopics"] == without["formerTopics"]
+    back = told(before=without, topics=topics_seen())
+    assert "formerTopics" not in back
+    assert [topic["created"] for topic in back["topics"]] == [True, False, False]
 
 
 def test_events_tell_of_transitions_only() -> None:

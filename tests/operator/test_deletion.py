@@ -99,3 +99,13 @@ def test_brokers_that_were_not_asked_yet_are_asked_first() -> None:
     with pytest.raises(KafkaPending):
         world.finalize()
     assert not world.released
+
+
+def test_topics_that_left_the_spec_are_deleted_too() -> None:
+    world = World()
+    world.kafka.create("science-review")
+    assert world.cluster.body is not None
+    former = {"name": "science-review", "topicId": "id-3"}
+    world.cluster.body["status"]["formerTopics"] = [former]
+    world.finalize()
+    assert set(world.kafka.topics) == {"science-input"}

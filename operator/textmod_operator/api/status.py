@@ -5,7 +5,7 @@ All of it is optional: what is not known is left out, never written as 0.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,14 @@ class TopicStatus(Strict):
         description="Kafka's id of the topic. A topic of this name with another id was created by "
         "somebody else. Left out while it is not known, and by brokers before Kafka 2.8.",
     )
+
+
+MOST_FORMER_TOPICS: Final = 64
+
+
+class FormerTopicStatus(Strict):
+    name: str = Field(description="Name of the topic.")
+    topic_id: str | None = Field(default=None, description="Kafka's id of the topic, if known.")
 
 
 class WorkloadStatus(Strict):
@@ -278,6 +286,13 @@ class Status(Strict):
         default=None,
         description="The topics, as they are; partitions 0: about to be created.",
         json_schema_extra={"maxItems": 16},
+    )
+    former_topics: list[FormerTopicStatus] | None = Field(
+        default=None,
+        description="Topics that this object created and that its spec no longer names. They hold "
+        "data and stay; with topics.deletionPolicy Delete they are deleted with the object. The "
+        "latest 64.",
+        json_schema_extra={"maxItems": MOST_FORMER_TOPICS},
     )
     workload: WorkloadStatus | None = Field(
         default=None, description="The SeldonDeployment or Deployment."

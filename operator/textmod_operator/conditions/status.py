@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from textmod_operator import naming
+from textmod_operator.api.status import MOST_FORMER_TOPICS
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions.autoscaling import autoscaling_state
 from textmod_operator.conditions.figures import FIGURES, figures
@@ -155,6 +156,7 @@ def status(
         "consumerGroupSessionSeconds": seen.session_seconds,
         "endpoint": naming.endpoint(tm),
         "topics": _topics(body, seen),
+        "formerTopics": _former_topics(body, seen),
         **(_replicas(want, seen.workload) or _known(body)),
         **policies_status(policies, body.get("status") or {}),
         **console_status(seen.console, want.console_url, body.get("status") or {}),
@@ -196,6 +198,24 @@ def _topics(body: Manifest, seen: Observed) -> list[Manifest] | None:
         }
         for topic in seen.topics
     ]
+
+
+def _former_topics(body: Manifest, seen: Observed) -> list[Manifest] | None:
+    """The topics that this object created and that its spec no longer names.
+
+    They stay on record for `topics.deletionPolicy: Delete`.
+    """
+    status = body.get("status") or {}
+    former: list[Manifest] = list(status.get("formerTopics") or [])
+    if seen.topics:
+        there = {topic.name for topic in seen.topics}
+        left = [one for one in status.get("topics") or [] if one.get("created")]
+        by_name = {one["name"]: one for one in [*former, *left] if one["name"] not in there}
+        former = [
+            {"name": name, **({"topicId": one["topicId"]} if one.get("topicId") else {})}
+            for name, one in by_name.items()
+        ]
+    return former[-MOST_FORMER_TOPICS:] or None
 
 
 def _replicas(want: Desired, seen: WorkloadSeen | None) -> Manifest:

@@ -17,11 +17,13 @@ Write = Callable[[ObjectKey, Manifest], None]
 
 def owned(body: Manifest) -> dict[str, str]:
     """Return the topics that an object has on record as created by it: name → topic id, which is
-    empty where it was about to create the topic, or the brokers have no ids."""
+    empty where it was about to create the topic, or the brokers have no ids. Topics that its spec
+    no longer names are among them."""
+    status = body.get("status") or {}
+    created = [topic for topic in status.get("topics") or () if topic.get("created")]
     return {
         topic["name"]: topic.get("topicId") or ""
-        for topic in (body.get("status") or {}).get("topics") or ()
-        if topic.get("created")
+        for topic in [*(status.get("formerTopics") or ()), *created]
     }
 
 
