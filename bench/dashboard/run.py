@@ -27,7 +27,7 @@ from confluent_kafka import Producer
 from textmod_dev import chart
 from textmod_dev.control_plane import AutoscalerTimes
 from textmod_dev.local_cluster import LocalCluster
-from textmod_dev.model_image import add_image, trained_model, training_data
+from textmod_dev.model_image import add_image, text_column, trained_model, training_data
 from textmod_dev.paths import repository_root
 from textmod_dev.processes import free_port, wait_until
 from textmod_dev.progress import Progress
@@ -38,12 +38,14 @@ import matplotlib.pyplot as plt
 
 PICTURE = repository_root() / "docs" / "stream-dashboard.png"
 SCRAPE_SECONDS = 2
-QUIET, BURST = 60, 2500
+QUIET, BURST = 400, 8000
 """Comments a second before and after the burst, and in it."""
 BEFORE, DURING, AFTER = 40, 45, 110
 """Seconds of each."""
 NOT_TEXTS = (b"\xff\xfe", b"{not json", b"", b'{"body": ""}')
 COLUMNS = 3
+CPU = "200m"
+"""Of one replica: four keep up with the burst, one does not."""
 
 
 def main() -> None:
@@ -139,6 +141,8 @@ def apply(cluster: LocalCluster) -> None:
     spec["kafka"]["bootstrapServers"] = cluster.bootstrap_servers
     spec["serving"] = {"platform": "Deployment"}
     spec["autoscaling"]["lag"] = {"maxSecondsBehind": 30}
+    spec["model"]["resources"]["requests"]["cpu"] = CPU
+    spec["model"]["resources"]["limits"]["cpu"] = CPU
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     cluster.kubectl("wait", "--for=condition=Ready", "tm/science", "--timeout=150s")
 
@@ -154,6 +158,7 @@ def send(cluster: LocalCluster, data: Path, state: Path) -> None:
             f"--bootstrap-servers={cluster.bootstrap_servers}",
             "--topic=science-input",
             f"--file={data}",
+            f"--column={text_column(data)}",
             f"--rate={QUIET}",
             f"--burst={BURST}x{DURING}@{BEFORE}",
             f"--limit={comments}",
@@ -170,11 +175,19 @@ def send(cluster: LocalCluster, data: Path, state: Path) -> None:
             tell_pods(cluster, state)
         time.sleep(0.5)  # the stream's own pace, not a wait for anything
     producer.flush(10)
+    if process.exit_code() != 0:
+        sys.exit(f"picture: the producer ended with {process.exit_code()}: {process.last_words()}")
 
 
 NOT_DRAWN = {
     "Synchronous calls",  # none are made here
     *("Actions by policy", "Replicas by version of the policies", "Over the budget"),
+    *("Texts to review", "Review requests refused"),
+    *(
+        "Precision of what is flagged",
+        "Recall",
+        "Promised precision, and the most that was measured",
+    ),
 }
 """The picture is of a stream and its autoscaler."""
 
@@ -188,11 +201,14 @@ def drawn_panels() -> list[dict[str, Any]]:
 def ask(prometheus: str, query: str, began: float) -> list[dict[str, Any]]:
     """The series of a panel's query since then."""
     for variable, value in (
+        ("$cluster", ".*"),
         ("$namespace", "default"),
         ("$name", "science"),
         ("$__rate_interval", "10s"),
     ):
         query = query.replace(variable, value)
+    if "$" in query:
+        sys.exit(f"picture: a variable of the dashboard has no value here: {query}")
     answer = httpx.get(
         f"{prometheus}/api/v1/query_range",
         params={"query": query, "start": began, "end": time.time(), "step": SCRAPE_SECONDS},
