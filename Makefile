@@ -72,8 +72,8 @@ built: setup
 e2e: setup ## the chart and the images on a real kind cluster (a Docker engine, or root to start one)
 	$(PYTEST) e2e --exitfirst --capture=no -v
 
-faults: setup ## break what a cluster breaks and count every message (FAULTS="--scenario storm --seeds 1-20")
-	$(BIN)/python -m faults $(FAULTS)
+faults: setup ## break what a cluster breaks and count every message (RUNS=300 SEED=1, or FAULTS="--scenario storm --runs 40")
+	$(BIN)/python -m faults --seed $(or $(SEED),1) $(if $(RUNS),--runs $(RUNS) --pairs 16 --lanes 4 4 --compare) $(FAULTS)
 
 # Coverage-guided fuzzing needs a wheel that nothing else does, so it has a folder of its own.
 ATHERIS = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/atheris-3.0.0

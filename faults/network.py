@@ -36,6 +36,26 @@ class Way(Enum):
 BOTH: Final = frozenset(Way)
 
 
+class Commit(Enum):
+    """When a commit's connection is dropped."""
+
+    BEFORE = "the broker never receives the request"
+    AFTER = "the broker carries it out, and the client never receives the answer"
+
+
+_COMMITS: Final = frozenset(
+    {
+        8,  # OffsetCommit
+        24,  # AddPartitionsToTxn
+        25,  # AddOffsetsToTxn
+        26,  # EndTxn
+        28,  # TxnOffsetCommit
+    }
+)
+"""Kafka's API keys. A request begins with four bytes of length, then two of its key."""
+_CARRIED_OUT_SECONDS: Final = 0.1
+
+
 @dataclass(eq=False, slots=True)
 class _Connection:
     """A client's connection and the one to its broker."""
@@ -66,6 +86,10 @@ class _Weather:
     """Seconds that each piece waits, at least and at most."""
     loss: float = 0.0
     """The share of pieces that are lost once and come with TCP's retransmission."""
+    cut: Commit | None = None
+    """Connections are dropped at commits."""
+    cut_share: float = 0.0
+    """At this share of them."""
 
 
 class Network:
@@ -154,6 +178,20 @@ class Network:
         finally:
             self._on_loop(lambda: change((0.0, 0.0), 0.0))
 
+    @contextlib.contextmanager
+    def commits_cut(self, broker: int, when: Commit, share: float) -> Iterator[None]:
+        """Connections are dropped in the middle of a share of the commits."""
+        weather = self._weather[broker]
+
+        def change(what: Commit | None) -> None:
+            weather.cut, weather.cut_share = what, share
+
+        self._on_loop(lambda: change(when))
+        try:
+            yield
+        finally:
+            self._on_loop(lambda: change(None))
+
     # --- the proxy --------------------------------------------------------------------------------
 
     def _on_loop(self, change: Callable[[], object]) -> None:
@@ -225,12 +263,24 @@ class Network:
                 await asyncio.sleep(self._random.choice((0.2, 0.4, 0.8, 1.6)))
             while way in weather.stalled:
                 await self._changed.wait()
+            if way is Way.REQUESTS and self._is_cut(weather, piece):
+                if weather.cut is Commit.AFTER:
+                    connection.dead.add(Way.ANSWERS)
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(_CARRIED_OUT_SECONDS)
+                raise EOFError
             if way not in connection.dead:
                 writer.write(piece)
                 await writer.drain()
         if connection.dead:  # the end is lost as well
             await asyncio.sleep(_MINUTE)
         raise EOFError
+
+    def _is_cut(self, weather: _Weather, piece: bytes) -> bool:
+        if weather.cut is None or int.from_bytes(piece[4:6]) not in _COMMITS:
+            return False
+        return self._random.random() < weather.cut_share
 
     async def _close(self) -> None:
         for server in self._servers:

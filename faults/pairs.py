@@ -18,6 +18,12 @@ def some_pairs(seed: int, count: int) -> list[Scenario]:
     return [_pair(*both) for both in random.sample(pairs, min(count, len(pairs)))]
 
 
+def pair_named(name: str) -> Scenario:
+    """Return a pair by its name. Raises KeyError if one of the two is unknown."""
+    one, _, other = name.partition("&")
+    return _pair(SCENARIOS[one], SCENARIOS[other])
+
+
 def _go_together(one: Scenario, other: Scenario) -> bool:
     several = max(one.brokers, other.brokers) > 1
     return one.kind != other.kind and not (several and PERMISSION in (one.kind, other.kind))

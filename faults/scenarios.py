@@ -35,6 +35,15 @@ class Scenario:
     kind: str = ""
     """The kind of thing that it breaks; two faults of different kinds may run together. Empty: this
     one runs alone."""
+    compared: bool = False
+    """Whether a consumer and a producer alone go through the same: no model, no dead letters."""
+    classic: bool = False
+    """Whether the brokers know only the classic group protocol."""
+
+    @property
+    def cluster(self) -> tuple[int, bool]:
+        """Return what brokers it needs: how many, and if classic; runs with the same share them."""
+        return self.brokers, self.classic
 
 
 PERMISSION = "permission"
@@ -52,11 +61,15 @@ def scenario(
     proxied: bool = False,
     policies: bool = False,
     kind: str = "",
+    compared: bool = False,
+    classic: bool = False,
 ) -> Callable[[Fault], Fault]:
     """Register a fault under a name."""
 
     def register(fault: Fault) -> Fault:
-        SCENARIOS[name] = Scenario(name, fault, brokers, poison, bare, proxied, policies, kind)
+        SCENARIOS[name] = Scenario(
+            name, fault, brokers, poison, bare, proxied, policies, kind, compared, classic
+        )
         return fault
 
     return register
@@ -71,7 +84,7 @@ def nothing(world: World) -> None:
     world.pause(2, 4)
 
 
-@scenario("worker-sigkill", kind="worker")
+@scenario("worker-sigkill", kind="worker", compared=True)
 def worker_sigkill(world: World) -> None:
     """Kill a worker and start another, a few times."""
     for _ in range(3):
@@ -79,7 +92,7 @@ def worker_sigkill(world: World) -> None:
         replace_worker(world, signal.SIGKILL)
 
 
-@scenario("worker-sigterm", kind="worker")
+@scenario("worker-sigterm", kind="worker", compared=True)
 def worker_sigterm(world: World) -> None:
     """Roll the workers, some within their first second."""
     for _ in range(4):
@@ -87,17 +100,17 @@ def worker_sigterm(world: World) -> None:
         replace_worker(world, signal.SIGTERM)
 
 
-@scenario("worker-freeze", kind="worker")
+@scenario("worker-freeze", kind="worker", compared=True)
 def worker_freeze(world: World) -> None:
     """Freeze a worker, below the group's session and above it."""
     for low, high in ((1, 4), (9, 14)):
         worker = world.random.choice(world.workers)
-        with _frozen(worker.pid):
+        with frozen(worker.pid):
             world.pause(low, high)
         world.pause(1, 3)
 
 
-@scenario("storm", kind="worker")
+@scenario("storm", kind="worker", compared=True)
 def storm(world: World) -> None:
     """Members join and leave without a pause, half of them by SIGKILL."""
     for _ in range(8):
@@ -107,7 +120,7 @@ def storm(world: World) -> None:
         world.end_worker(world.random.choice(world.workers), how)
 
 
-@scenario("partitions-added", kind="topic")
+@scenario("partitions-added", kind="topic", compared=True)
 def partitions_added(world: World) -> None:
     """Grow the topics while members come and go."""
     world.pause(1, 2)
@@ -119,7 +132,7 @@ def partitions_added(world: World) -> None:
 # --- brokers --------------------------------------------------------------------------------------
 
 
-@scenario("broker-sigkill", brokers=3, kind="broker")
+@scenario("broker-sigkill", brokers=3, kind="broker", compared=True)
 def broker_sigkill(world: World) -> None:
     """Kill one broker after another and start it again."""
     for _ in range(2):
@@ -131,16 +144,16 @@ def broker_sigkill(world: World) -> None:
         world.brokers.wait()
 
 
-@scenario("broker-freeze", brokers=3, kind="broker")
+@scenario("broker-freeze", brokers=3, kind="broker", compared=True)
 def broker_freeze(world: World) -> None:
     """Freeze a broker for twenty seconds."""
     world.pause(0.5, 2)
-    with _frozen(world.brokers.pid(some_broker(world))):
+    with frozen(world.brokers.pid(some_broker(world))):
         time.sleep(20)
     world.brokers.wait()
 
 
-@scenario("brokers-rolled", brokers=3, kind="broker")
+@scenario("brokers-rolled", brokers=3, kind="broker", compared=True)
 def brokers_rolled(world: World) -> None:
     """Restart every broker in turn, cleanly."""
     for number in range(3):
@@ -150,12 +163,12 @@ def brokers_rolled(world: World) -> None:
         world.brokers.wait()
 
 
-@scenario("brokers-down", brokers=3)
+@scenario("brokers-down", brokers=3, compared=True)
 def brokers_down(world: World) -> None:
     """Freeze all brokers for ten to thirty seconds."""
     with contextlib.ExitStack() as stack:
         for number in range(3):
-            stack.enter_context(_frozen(world.brokers.pid(number)))
+            stack.enter_context(frozen(world.brokers.pid(number)))
         world.pause(10, 30)
     world.brokers.wait()
 
@@ -175,7 +188,7 @@ def letters_refused(world: World) -> None:
     _shrink(world, world.letters, 100)
 
 
-@scenario("insync-lost", brokers=3)
+@scenario("insync-lost", brokers=3, compared=True)
 def insync_lost(world: World) -> None:
     """Ask for more replicas in sync than there are, then restore it."""
     for topic in (world.output, world.letters):
@@ -199,7 +212,7 @@ def poison(world: World) -> None:
 # --- network ----------------------------------------------------------------------------------
 
 
-@scenario("net-reset", proxied=True, kind="network")
+@scenario("net-reset", proxied=True, kind="network", compared=True)
 def net_reset(world: World) -> None:
     """Close connections again and again, all or some."""
     for _ in range(12):
@@ -207,7 +220,7 @@ def net_reset(world: World) -> None:
         world.network.reset(0, world.random.choice([0.3, 0.6, 1.0]))
 
 
-@scenario("net-cut", brokers=3, proxied=True)
+@scenario("net-cut", brokers=3, proxied=True, compared=True)
 def net_cut(world: World) -> None:
     """Cut the workers off from one broker, then from two others at once."""
     first, *others = _brokers_in_turn(world)
@@ -218,7 +231,7 @@ def net_cut(world: World) -> None:
         world.pause(3, 15)
 
 
-@scenario("net-half-open", brokers=3, proxied=True, kind="network")
+@scenario("net-half-open", brokers=3, proxied=True, kind="network", compared=True)
 def net_half_open(world: World) -> None:
     """Leave connections half-open: neither side notices, and nothing arrives."""
     for broker in _brokers_in_turn(world):
@@ -226,7 +239,7 @@ def net_half_open(world: World) -> None:
         world.network.half_open(broker, world.random.choice([0.3, 0.6, 1.0]))
 
 
-@scenario("net-answers-lost", proxied=True, kind="network")
+@scenario("net-answers-lost", proxied=True, kind="network", compared=True)
 def net_answers_lost(world: World) -> None:
     """Requests are carried out, and their answers never come."""
     for _ in range(3):
@@ -235,7 +248,7 @@ def net_answers_lost(world: World) -> None:
         world.pause(2, 12)
 
 
-@scenario("net-stall", proxied=True, kind="network")
+@scenario("net-stall", proxied=True, kind="network", compared=True)
 def net_stall(world: World) -> None:
     """Everything is held back, below the session's time and above it, then arrives at once."""
     for low, high in ((1, 4), (8, 25)):
@@ -245,7 +258,7 @@ def net_stall(world: World) -> None:
             world.pause(low, high)
 
 
-@scenario("net-slow", brokers=3, proxied=True, kind="network")
+@scenario("net-slow", brokers=3, proxied=True, kind="network", compared=True)
 def net_slow(world: World) -> None:
     """One broker is slow and loses packets, then all are."""
     broker = some_broker(world)
@@ -260,7 +273,7 @@ def net_slow(world: World) -> None:
 # --- pairs ----------------------------------------------------------------------------------------
 
 
-@scenario("storm+broker-sigkill", brokers=3)
+@scenario("storm+broker-sigkill", brokers=3, compared=True)
 def storm_and_broker(world: World) -> None:
     """A storm of members while a broker, perhaps the coordinator, dies and comes back."""
     number = some_broker(world)
@@ -271,15 +284,15 @@ def storm_and_broker(world: World) -> None:
     world.brokers.wait()
 
 
-@scenario("storm+broker-freeze", brokers=3)
+@scenario("storm+broker-freeze", brokers=3, compared=True)
 def storm_and_freeze(world: World) -> None:
     """A storm of members while writes to one broker are stalled."""
-    with _frozen(world.brokers.pid(some_broker(world))):
+    with frozen(world.brokers.pid(some_broker(world))):
         storm(world)
     world.brokers.wait()
 
 
-@scenario("storm+net-stall", proxied=True)
+@scenario("storm+net-stall", proxied=True, compared=True)
 def storm_and_stall(world: World) -> None:
     """A storm of members whose writes and commits are held back now and then."""
     for _ in range(5):
@@ -291,7 +304,7 @@ def storm_and_stall(world: World) -> None:
         world.pause(0.1, 1)
 
 
-@scenario("storm+net-answers-lost", proxied=True)
+@scenario("storm+net-answers-lost", proxied=True, compared=True)
 def storm_and_answers_lost(world: World) -> None:
     """A storm of members that never receive the answers to their commits."""
     for _ in range(5):
@@ -302,7 +315,7 @@ def storm_and_answers_lost(world: World) -> None:
         world.end_worker(world.random.choice(world.workers), how)
 
 
-@scenario("broker-sigkill+net-half-open", brokers=3, proxied=True)
+@scenario("broker-sigkill+net-half-open", brokers=3, proxied=True, compared=True)
 def broker_and_half_open(world: World) -> None:
     """Connections are half-open while another broker dies and comes back."""
     first, second, _ = _brokers_in_turn(world)
@@ -339,7 +352,8 @@ def _brokers_in_turn(world: World) -> list[int]:
 
 
 @contextlib.contextmanager
-def _frozen(pid: int) -> Iterator[None]:
+def frozen(pid: int) -> Iterator[None]:
+    """Stop a process for a while. One that has ended is left alone."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
     try:

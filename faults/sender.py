@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from random import Random
@@ -13,6 +14,12 @@ from faults.history import Sent
 from faults.poison import payload
 
 KEYS = 29
+BODIES = 64
+"""Different texts. Few, so that scoring them costs little: what is tested is where they go."""
+TAIL_SECONDS = 1.0
+"""Messages go on for so long after the last fault, so that a recovery can be seen."""
+TAIL_RATE = 100.0
+"""Messages a second, once the wanted number is sent."""
 
 
 class Sender(threading.Thread):
@@ -34,21 +41,32 @@ class Sender(threading.Thread):
         self._acknowledged: list[Sent] = []
         self._count, self._rate, self._poison = 0, 0.0, 0.0
         self._stopped = False
+        self._until = math.inf
+        bodies = [f"comment {n}: lovely paper, you stupid idiot" for n in range(BODIES)]
+        self._values = [json.dumps({"id": 0, "body": body}).encode() for body in bodies]
 
     def begin(self, count: int, rate: float, poison: float) -> None:
-        """Send `count` messages at `rate` a second, a share of them hostile."""
+        """Send `count` messages at `rate` a second, then some until the last fault is over.
+
+        A share of them is hostile.
+        """
         self._count, self._rate, self._poison = count, rate, poison
         self.start()
 
     def run(self) -> None:
-        begun = time.monotonic()
-        for number in range(self._count):
-            if self._stopped:
-                return
-            early = number / self._rate - (time.monotonic() - begun)
+        due = time.monotonic()
+        number = 0
+        while not self._stopped and (number < self._count or due < self._until):
+            early = due - time.monotonic()
             if early > 0.01:
                 self._producer.poll(early)
             self._send(number)
+            number += 1
+            due += 1 / (self._rate if number < self._count else TAIL_RATE)
+
+    def fault_is_over(self) -> None:
+        """Send for a moment longer."""
+        self._until = time.monotonic() + TAIL_SECONDS
 
     def finish(self) -> list[Sent]:
         """Wait for the last acknowledgement; return what was acknowledged."""
@@ -70,8 +88,7 @@ class Sender(threading.Thread):
         if self._random.random() < self._poison:
             value, headers = payload(self._random)
         else:
-            body = f"comment {number}: lovely paper, you stupid idiot {self._random.random()}"
-            value, headers = json.dumps({"id": number, "body": body}).encode(), []
+            value, headers = self._values[number % BODIES], []
 
         def acknowledged(error: KafkaError | None, message: Message) -> None:
             if error is None:

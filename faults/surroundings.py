@@ -12,7 +12,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AclOperation, ResourceType
 
-from faults.scenarios import PERMISSION, replace_worker, scenario, some_broker
+from faults.scenarios import PERMISSION, frozen, replace_worker, scenario, some_broker
 from faults.world import PARTITIONS, World
 from textmod_dev.guardian import runs
 from textmod_dev.processes import wait_until
@@ -24,20 +24,20 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 # --- permissions ----------------------------------------------------------------------------------
 
 
-@scenario("acl-input", kind=PERMISSION)
+@scenario("acl-input", kind=PERMISSION, compared=True)
 def acl_input(world: World) -> None:
     """Take the right to read the input, and give it back."""
     _revoke(world, ResourceType.TOPIC, world.input, AclOperation.READ)
 
 
-@scenario("acl-output", poison=0.02, kind=PERMISSION)
+@scenario("acl-output", poison=0.02, kind=PERMISSION, compared=True)
 def acl_output(world: World) -> None:
     """Take the right to write verdicts, then the one to write dead letters, and give them back."""
     _revoke(world, ResourceType.TOPIC, world.output, AclOperation.WRITE)
     _revoke(world, ResourceType.TOPIC, world.letters, AclOperation.WRITE)
 
 
-@scenario("acl-group", kind=PERMISSION)
+@scenario("acl-group", kind=PERMISSION, compared=True)
 def acl_group(world: World) -> None:
     """Take the right to be a member of the group, and give it back."""
     _revoke(world, ResourceType.GROUP, world.group, AclOperation.READ)
@@ -83,7 +83,7 @@ def retention(world: World) -> None:
 # --- machines -------------------------------------------------------------------------------------
 
 
-@scenario("broker-disk-full", brokers=3, kind="broker")
+@scenario("broker-disk-full", brokers=3, kind="broker", compared=True)
 def broker_disk_full(world: World) -> None:
     """Deny a broker further writes to its disk, which ends it; then restart it without a limit."""
     number = some_broker(world)
@@ -96,6 +96,27 @@ def broker_disk_full(world: World) -> None:
     world.brokers.stop_broker(number, kill=True)
     world.pause(0.5, 3)
     world.brokers.start_broker(number)
+    world.brokers.wait()
+
+
+@scenario("broker-slow", brokers=3, kind="broker", compared=True)
+def broker_slow(world: World) -> None:
+    """Let one broker run for a twentieth of the time: slow for clients and for other brokers."""
+    world.pause(0.5, 1)
+    pid = world.brokers.pid(some_broker(world))
+    until = time.monotonic() + world.random.uniform(8, 15)
+    while time.monotonic() < until:
+        with frozen(pid):
+            time.sleep(0.4)
+        time.sleep(0.02)
+
+
+@scenario("broker-freeze-long", brokers=3, compared=True)
+def broker_freeze_long(world: World) -> None:
+    """Freeze a broker for ninety seconds, above every time-out of the clients."""
+    world.pause(0.5, 2)
+    with frozen(world.brokers.pid(some_broker(world))):
+        time.sleep(90)
     world.brokers.wait()
 
 

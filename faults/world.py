@@ -115,17 +115,17 @@ class World:
 
     # --- what a scenario may do -------------------------------------------------------------------
 
-    def start_worker(self) -> ManagedProcess:
-        """Start one more member of the group."""
+    def start_worker(self, pod: str = "") -> ManagedProcess:
+        """Start one more member of the group; as the pod of that name, or as a new one."""
         with self._changing_workers:
             name = f"{self.group}-{len(self._logs) + 1}"
             self._logs.append(self._keeper.log_dir / f"{name}.log")
         names = ("HTTP", "GRPC", "METRICS")
         ports = {f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(free_port()) for name in names}
-        pod = {"TEXTMOD_POD_NAME": name}
+        own = {"TEXTMOD_POD_NAME": pod or name}
         if self.policies.exists():
-            pod["TEXTMOD_POLICIES_FILE"] = str(self.policies)
-        worker = self._keeper.start(name, list(self._command), env=self._environment | ports | pod)
+            own["TEXTMOD_POLICIES_FILE"] = str(self.policies)
+        worker = self._keeper.start(name, list(self._command), env=self._environment | ports | own)
         self.workers.append(worker)
         return worker
 
@@ -182,6 +182,7 @@ class World:
     def fault_is_over(self) -> None:
         """Note that from here on the stream has to go on."""
         self.history.last_fault = self._now()
+        self._sender.fault_is_over()
 
     # --- the run around it ------------------------------------------------------------------------
 

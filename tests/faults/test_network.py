@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from faults.network import Network, Way
+from faults.network import Commit, Network, Way
 from textmod_dev.processes import wait_until
 
 LONG_ENOUGH = 0.2
@@ -113,3 +113,27 @@ def test_a_half_open_connection_carries_nothing_and_another_one_does(
     with socket.create_connection(("127.0.0.1", network.ports[0]), timeout=5) as other:
         assert _asked(other, b"heard") == b"heard"
     assert b"lost" not in echo[1]
+
+
+def _request(key: int) -> bytes:
+    """A frame of Kafka's: its length, its API key and the rest."""
+    rest = key.to_bytes(2) + b"the rest"
+    return len(rest).to_bytes(4) + rest
+
+
+END_TXN, FETCH = 26, 1
+
+
+@pytest.mark.parametrize(("when", "arrives"), [(Commit.BEFORE, False), (Commit.AFTER, True)])
+def test_a_commit_loses_its_connection(
+    network: Network,
+    client: socket.socket,
+    echo: tuple[int, list[bytes]],
+    when: Commit,
+    arrives: bool,
+) -> None:
+    with network.commits_cut(0, when, 1.0):
+        assert _asked(client, _request(FETCH)) == _request(FETCH)
+        client.sendall(_request(END_TXN))
+        assert _ended(client)
+    assert (_request(END_TXN) in echo[1]) == arrives

@@ -32,6 +32,6 @@ def test_nothing_is_lost_and_every_stream_goes_on(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["runs"] == 2 * len(SCENARIOS)
-    assert results["messages"] == 2000 * results["runs"]
+    assert results["messages"] >= 2000 * results["runs"]
     counts = ("lost", "duplicated_exactly_once", "order_breaks", "stalls")
     assert {name: results[name] for name in counts} == dict.fromkeys(counts, 0)
