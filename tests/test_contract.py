@@ -21,6 +21,7 @@ from textmod_console import events, measurement
 from textmod_console import settings as console_settings
 from textmod_console.internal.figures import evidence_document, quality_document
 from textmod_console.measurement.sums import Labelled
+from textmod_console.policies import InForce
 from textmod_console.record import kafka_config as console_kafka
 from textmod_model.artifact import Attribute
 from textmod_model.formats import catalog
@@ -42,8 +43,10 @@ from textmod_model.stream.review_requests import ReviewRequests
 from textmod_operator import policies
 from textmod_operator.api import policies as api
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
+from textmod_operator.api.status import PolicyRuleStatus, PolicyStatus
 from textmod_operator.conditions import measured_of
 from textmod_operator.desired import desired
+from textmod_operator.desired.console_policies import with_policies
 from textmod_operator.naming import ENV_REVISION
 from textmod_operator.state import Capabilities, KafkaConnection
 
@@ -423,6 +426,41 @@ def test_the_console_reaches_kafka_as_the_model_server_does(login: dict[str, str
     assert console == model_kafka.client(load(environment))
     for value in login.values():
         assert value in console.values() or value == "AWS_MSK_IAM"
+
+
+STATEMENT = {
+    "ground": "DECISION_GROUND_ILLEGAL_CONTENT",
+    "category": "STATEMENT_CATEGORY_SCAMS_AND_FRAUD",
+}
+
+
+def test_the_console_reads_the_policies_that_the_operator_hands_it() -> None:
+    spec = {
+        "review": {},
+        "policies": [
+            {
+                "name": "spam",
+                "statementOfReasons": STATEMENT,
+                "rules": [{"action": "Review", "hold": True, "atLeast": 0.5}],
+            }
+        ],
+    }
+    rule = PolicyRuleStatus(
+        action="Review", hold=True, threshold=0.5, source="Feedback",
+        expectedPrecision=0.9, expectedRecall=0.25,
+    )  # fmt: skip
+    one = PolicyStatus(name="spam", label="removed", mode="Observe", rules=[rule])
+    known = one.model_dump(by_alias=True, exclude_none=True)
+    tm = moderation(spec)
+    want = with_policies(
+        tm, desired(tm, PLAIN, Capabilities()), {"policyVersion": "sha256:1", "policies": [known]}
+    )
+    (config_map,) = [one for one in want.console if one["kind"] == "ConfigMap"]
+    read = InForce.model_validate_json(config_map["data"]["policies.json"])
+    written = json.loads(read.model_dump_json(by_alias=True, exclude_none=True))
+    assert written == json.loads(config_map["data"]["policies.json"])
+    assert read.statement("spam") is not None
+    assert read.threshold("removed") == 0.5
 
 
 # --- what consoles measure ------------------------------------------------------------------------

@@ -72,6 +72,21 @@ class Seen(_Event):
     explanation: bool
 
 
+class Statement(_Event):
+    """A statement of reasons, by the names and values of the DSA Transparency Database."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    decision_ground: str | None = None
+    category: str | None = None
+    automated_detection: Literal["Yes", "No"]
+    automated_decision: Literal[
+        "AUTOMATED_DECISION_FULLY",
+        "AUTOMATED_DECISION_PARTIALLY",
+        "AUTOMATED_DECISION_NOT_AUTOMATED",
+    ]
+
+
 class Tool(_Event):
     """The program that a decision was made with."""
 
@@ -135,6 +150,7 @@ class Decision(_Event):
     scores: dict[Name, float] = {}
     appeal: str | None = None
     outcome: Outcome | None = None
+    statement_of_reasons: Statement | None = None
 
     @property
     def judges(self) -> bool:

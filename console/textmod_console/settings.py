@@ -57,6 +57,8 @@ class Settings(BaseModel):
     object_namespace: str = "default"
     object_name: str = "console"
 
+    console_policies_file: Path | None = None
+    """The policies in force, written by the operator. None: the object has none."""
     console_data: Path = Path("/data")
     console_database_url: SecretStr | None = None
     """A SQLAlchemy URL of SQLite or Postgres. None: SQLite in `console_data`."""

@@ -172,7 +172,7 @@ def test_the_slider_answers_while_it_moves(browser: Browser, origin: str) -> Non
     page.locator("#then").focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    expect(page.locator("#outcome")).to_contain_text("0.50 → 0.75")
+    expect(page.locator("#outcome")).to_contain_text("0.93 → 0.98")
     expect(page.locator("#then")).to_be_focused()
     assert seen == support.Seen()
     context.close()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from console_client import Clock, form_token, hidden_fields, loopback
-from memory_desk import MemoryDesk, card, some_quality, some_scores
+from memory_desk import MemoryDesk, card, some_policies, some_quality, some_scores
 from starlette.testclient import TestClient
 
 from textmod_console.events import Reason
@@ -264,6 +264,23 @@ def test_policies_answer_what_would_change() -> None:
     assert "0.50 → 0.90" in page
     assert client.get("/policies?then=nan").status_code == 422
     assert client.get("/policies?then=2").status_code == 422
+
+
+def test_policies_show_the_thresholds_in_force() -> None:
+    desk = MemoryDesk()
+    desk.day = some_scores()
+    assert "has handed over no thresholds" in loopback(desk).get("/policies").text
+    page = loopback(desk, policies=some_policies).get("/policies").text
+    for said in (
+        "0.9712", "people&#39;s decisions", "95.1 %", "40.0 %", "the object itself", "held back",
+        "(Observe)", "never", "Version <code>sha256:0123456789ab</code>",
+        'href="/policies?label=removed&amp;now=0.9712&amp;then=0.9712"',
+    ):  # fmt: skip
+        assert said in page, said
+    assert "Threshold now, in force" in page
+    assert "0.93 → 0.93" in page, "the slider begins where the label's lowest threshold is"
+    page = loopback(desk, policies=some_policies).get("/policies?now=0.9712&then=0.8").text
+    assert "0.9712 → 0.80" in page
 
 
 def test_the_audit_is_paged() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -354,6 +355,44 @@ def test_removing_review_removes_the_console_and_its_permission() -> None:
     assert "ReviewReady" not in it.told
     assert "console" not in status_of(it)
     assert it.told["Ready"] == ("True", "Ready")
+
+
+ASKED = [{"name": "spam", "rules": [{"action": "Remove", "atLeast": 0.9}]}]
+
+
+def thresholds(it: World) -> Manifest | None:
+    """What the console is handed of the policies."""
+    found = [body for ref, body in it.cluster.live.items() if ref.kind == "ConfigMap"]
+    one = next((body for body in found if body["metadata"]["name"] == "science-console"), None)
+    return None if one is None else json.loads(one["data"]["policies.json"])
+
+
+def test_the_console_is_handed_the_thresholds_of_the_status() -> None:
+    it = world()
+    it.run(asked(policies=ASKED))
+    handed = thresholds(it)
+    assert handed is not None
+    assert handed["version"] == status_of(it)["policyVersion"]
+    assert handed["policies"] == status_of(it)["policies"]
+    (volume,) = [v for v in pod_of(made(policies=ASKED))["volumes"] if "configMap" in v]
+    assert volume["configMap"] == {"name": "science-console", "optional": True}
+    assert environment(made(policies=ASKED))["TEXTMOD_CONSOLE_POLICIES_FILE"].startswith("/etc/")
+    assert "TEXTMOD_CONSOLE_POLICIES_FILE" not in environment(made())
+    reasons = {"ground": "DECISION_GROUND_ILLEGAL_CONTENT"}
+    it.run(asked(policies=[{**ASKED[0], "statementOfReasons": reasons}]))
+    handed = thresholds(it)
+    assert handed is not None
+    assert handed["policies"][0]["statementOfReasons"] == reasons
+    it.run(asked())
+    assert thresholds(it) is None
+
+
+def test_the_consoles_thresholds_go_with_it_while_policies_are_read_on() -> None:
+    it = world()
+    it.run(asked(policies=ASKED))
+    it.cluster.pods_of = (pod(name="science-0", ready=True, policies="sha256:1"),)
+    it.run({**DEPLOYMENT, "policies": ASKED})
+    assert thresholds(it) is None
 
 
 def test_a_database_takes_the_place_of_the_volume() -> None:

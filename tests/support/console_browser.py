@@ -14,7 +14,7 @@ import uvicorn
 from console_client import settings
 from desk_world import START, World
 from desk_world import request as review_request
-from memory_desk import some_quality, some_scores
+from memory_desk import some_policies, some_quality, some_scores
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from textmod_console.access.permissions import AllPermissions
@@ -75,9 +75,8 @@ def texts(number: int = 12) -> list[ReviewRequested]:
 @contextmanager
 def served(desk: Desk) -> Iterator[str]:
     """Serve the pages for the single user on a free port; yields the address."""
-    app = create_app(
-        desk, settings(), enter=Entry(ByLoopback("127.0.0.1", "ada"), AllPermissions())
-    )
+    entry = Entry(ByLoopback("127.0.0.1", "ada"), AllPermissions())
+    app = create_app(desk, settings(), enter=entry, policies=some_policies)
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
     )

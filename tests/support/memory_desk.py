@@ -29,6 +29,7 @@ from textmod_console.errors import (
 )
 from textmod_console.events import Decision, Reason, Seen, Tool, labels_of
 from textmod_console.measurement import Estimate, Quality
+from textmod_console.policies import InForce
 
 START = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
@@ -222,3 +223,39 @@ def some_scores() -> Histogram:
     """Return a day of scores: most are low."""
     counts = tuple(round(4000 * 0.86**i + (120 if i > 40 else 0)) for i in range(50))
     return Histogram(START - timedelta(days=1), {"removed": counts, "toxic": counts[::-1]})
+
+
+def some_policies() -> InForce:
+    """Return policies in force: one threshold corrected, one asked for, one that never holds."""
+    return InForce.model_validate(
+        {
+            "version": "sha256:0123456789abcdef",
+            "policies": [
+                {
+                    "name": "off-topic",
+                    "label": "removed",
+                    "mode": "Enforce",
+                    "statementOfReasons": {
+                        "ground": "DECISION_GROUND_INCOMPATIBLE_CONTENT",
+                        "category": "STATEMENT_CATEGORY_OTHER_VIOLATION_TC",
+                    },
+                    "rules": [
+                        {
+                            "action": "Remove",
+                            "hold": False,
+                            "threshold": 0.97125,
+                            "source": "Feedback",
+                            "expectedPrecision": 0.951,
+                            "expectedRecall": 0.4,
+                        },
+                        {"action": "Review", "hold": True, "threshold": 0.93, "source": "Asked"},
+                    ],
+                },
+                {
+                    "name": "spam",
+                    "mode": "Observe",
+                    "rules": [{"action": "Remove", "hold": False, "source": "Artifact"}],
+                },
+            ],
+        }
+    )

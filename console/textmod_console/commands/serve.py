@@ -16,6 +16,7 @@ from textmod_console.internal.app import create_app
 from textmod_console.internal.figures import documents
 from textmod_console.internal.health import Health
 from textmod_console.pages.app import create_app as create_pages
+from textmod_console.policies import PolicyFile
 from textmod_console.record.leader import Leader, is_caught_up
 from textmod_console.settings import Settings
 from textmod_console.store.database_desk import DatabaseDesk, now_utc
@@ -49,7 +50,8 @@ def serve(settings: Settings, enter: "Entry | None" = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     database = opening.database(settings)
-    leader = Leader(settings, database, now_utc, stopping)
+    policies = PolicyFile(settings.console_policies_file).read
+    leader = Leader(settings, database, now_utc, stopping, policies)
     health = Health(lambda: leader.last_turn, lambda: ask(database))
     measuring = Measuring(
         database,
@@ -58,14 +60,14 @@ def serve(settings: Settings, enter: "Entry | None" = None) -> int:
         now_utc,
         unseen=settings.removes_unseen,
     )
-    desk = DatabaseDesk(database, quality=measuring.quality)
+    desk = DatabaseDesk(database, quality=measuring.quality, policies=policies)
     figures = documents(measuring.figures)
     internal = Server(create_app(health.live, health.ready, figures), internal_socket, "internal")
     internal.start()
     record = threading.Thread(target=leader.run, name="record")
     record.start()
     try:
-        app = create_pages(desk, settings, enter=enter)
+        app = create_pages(desk, settings, enter=enter, policies=policies)
         _serve_pages(settings, app, database, health, stopping)
     finally:
         stopping.set()

@@ -26,6 +26,7 @@ from textmod_console.pages.gate import Gate
 from textmod_console.pages.rendering import assets
 from textmod_console.pages.routes import PAGES, Page
 from textmod_console.pages.visit import Console, RefusedError
+from textmod_console.policies import ReadPolicies, no_policies
 from textmod_console.settings import Settings
 
 PER_SECOND: Final = 50.0
@@ -83,6 +84,7 @@ def create_app(
     enter: Entry | None = None,
     now: Callable[[], float] = time.time,
     limit: RateLimit | None = None,
+    policies: ReadPolicies = no_policies,
 ) -> Starlette:
     """Return the application that `textmod-console serve` runs on the console's port.
 
@@ -99,6 +101,7 @@ def create_app(
         sessions=Sessions(session_key(configured, settings.console_data)),
         title=f"{settings.object_namespace}/{settings.object_name}",
         now=now,
+        policies=policies,
     )
     gate = Gate(console, limit or RateLimit(PER_SECOND, BURST, time.monotonic))
     # A longer path first: /api/items/ITEM/decision before /api/items/ITEM.

@@ -58,6 +58,12 @@ def queue_url(**parameters: str | tuple[str, ...] | None) -> str:
     return f"/queue?{urlencode(given, doseq=True)}" if given else "/queue"
 
 
+def policies_url(label: str, threshold: float) -> str:
+    """Return the address of the policies' page for another threshold than this one."""
+    at = f"{threshold:.4f}"
+    return f"/policies?{urlencode({'label': label, 'now': at, 'then': at})}"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -68,7 +74,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        words=words, assets=assets(), item_url=item_url, queue_url=queue_url, Permission=Permission
+        words=words,
+        assets=assets(),
+        item_url=item_url,
+        policies_url=policies_url,
+        queue_url=queue_url,
+        Permission=Permission,
     )
     return environment
 

@@ -38,12 +38,15 @@ def quality(visit: Visit) -> Response:
 
 
 def policies(visit: Visit) -> Response:
-    """Show what another threshold would have changed over the last day."""
+    """Show the thresholds in force, and what another would have changed over the last day."""
+    in_force = visit.console.policies()
     day = visit.desk.scores_of_the_day()
     labels = sorted(day.counts)
     asked = visit.asked("label")
     label = asked if asked is not None and asked in day.counts else (labels[0] if labels else "")
-    now, then = _threshold(visit, "now", 0.5), _threshold(visit, "then", 0.7)
+    known = in_force.threshold(label) if in_force is not None else None
+    now = _threshold(visit, "now", 0.5 if known is None else round(known, 4))
+    then = _threshold(visit, "then", now if known is not None else 0.7)
     counts = day.counts.get(label, ())
     return render(
         visit,
@@ -53,6 +56,8 @@ def policies(visit: Visit) -> Response:
         now_at=now,
         then_at=then,
         since=day.since,
+        in_force=in_force,
+        is_in_force=visit.asked("now") is None and known is not None,
         forecast=forecast(counts, now, then),
         bars=bars(counts, then),
     )

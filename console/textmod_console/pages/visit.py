@@ -12,6 +12,7 @@ from textmod_console.access.sign_in import Way
 from textmod_console.desk import Desk
 from textmod_console.pages.exposure import Exposure
 from textmod_console.pages.preferences import Preferences
+from textmod_console.policies import ReadPolicies, no_policies
 
 MAX_PASSED = 20
 MAX_ITEM = 1024
@@ -50,6 +51,7 @@ class Console:
     sessions: Sessions
     title: str
     now: Callable[[], float]
+    policies: ReadPolicies = no_policies
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,23 @@ def share(value: float | None) -> str:
     return "Unknown" if value is None else f"{value * 100:.1f} %"
 
 
+_SOURCES = {
+    "Artifact": "the model's training",
+    "Feedback": "people's decisions",
+    "Asked": "the object itself",
+}
+
+
+def source(name: str) -> str:
+    """Return where a threshold comes from."""
+    return _SOURCES.get(name, name)
+
+
+def threshold(value: float) -> str:
+    """Return a threshold with two digits, or four where it needs them."""
+    return f"{value:.2f}" if round(value, 2) == round(value, 4) else f"{value:.4f}"
+
+
 def estimate(given: Estimate) -> str:
     """Return a value with its interval in words."""
     if given.value is None or given.low is None or given.high is None:

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 
 from textmod_console import metrics
 from textmod_console.errors import ConsoleError
+from textmod_console.policies import ReadPolicies, no_policies
 from textmod_console.record.publisher import Publisher
 from textmod_console.record.reader import Reader
 from textmod_console.settings import Settings
@@ -21,6 +22,7 @@ from textmod_console.store import outbox, queue, reading
 from textmod_console.store.engine import Database
 from textmod_console.store.leadership import Leadership
 from textmod_console.store.schema import head
+from textmod_console.store.thresholds import ThresholdAudit
 
 log = logging.getLogger(__name__)
 READ_SECONDS = 0.2
@@ -39,12 +41,14 @@ class Leader:
         database: Database,
         clock: Callable[[], datetime],
         stopping: threading.Event,
+        policies: ReadPolicies = no_policies,
     ) -> None:
         self._settings = settings
         self._database = database
         self._clock = clock
         self._stopping = stopping
         self._leadership = Leadership(database)
+        self._policies = policies
         self.last_turn: float | None = None
         """`time.monotonic()` of the last turn of the loop, for liveness; None before the first."""
 
@@ -83,6 +87,7 @@ class Leader:
 
     def _turns(self, reader: Reader, publisher: Publisher) -> None:
         next_housekeeping = next_count = 0.0
+        thresholds = ThresholdAudit(self._database)
         while not self._stopping.is_set():
             self._beat()
             reader.turn(READ_SECONDS)
@@ -96,6 +101,7 @@ class Leader:
                 with self._database.write() as connection:
                     queue.expire(connection, self._clock())
                     metrics.OUTBOX.set(outbox.size(connection))
+                thresholds.note(self._policies(), self._clock())
             if time.monotonic() >= next_count:
                 next_count = time.monotonic() + COUNTING_SECONDS
                 self._count()

@@ -12,6 +12,7 @@ from textmod_console import metrics
 from textmod_console.desk import Answer, AuditEntry, Card, Entry, Histogram, QueueCounts
 from textmod_console.events import Decision
 from textmod_console.measurement import Quality
+from textmod_console.policies import ReadPolicies, no_policies
 from textmod_console.store import auditing, deciding, queue, reading
 from textmod_console.store.engine import Database
 from textmod_console.store.kept import Kept
@@ -36,11 +37,13 @@ class DatabaseDesk:
         clock: Callable[[], datetime] = now_utc,
         draw: Callable[[], float] = random.random,
         quality: Callable[[], Quality | None] = lambda: None,
+        policies: ReadPolicies = no_policies,
     ) -> None:
         self._database = database
         self._now = clock
         self._draw = draw
         self._quality = quality
+        self._policies = policies
         self._counts = Kept(COUNTS_SECONDS, self._count)
         self._scores = Kept(SCORES_SECONDS, self._read_scores)
 
@@ -85,9 +88,12 @@ class DatabaseDesk:
 
     def decide(self, item: str, reviewer: str, answer: Answer, version: int) -> Decision:
         """Accept a decision: once this returns it is never lost."""
+        in_force = self._policies()
         with _timed("decide"), self._database.write() as connection:
             now = self._now()
-            decision = deciding.decide(connection, item, reviewer, answer, version=version, now=now)
+            decision = deciding.decide(
+                connection, item, reviewer, answer, version=version, now=now, policies=in_force
+            )
             detail = {"decision": decision.decision, "id": decision.id}
             auditing.append(connection, now, reviewer, "decide", item=item, detail=detail)
         metrics.DECISIONS.labels(decision.decision).inc()

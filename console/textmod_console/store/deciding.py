@@ -24,8 +24,10 @@ from textmod_console.events import (
     Tool,
     labels_of,
 )
+from textmod_console.policies import InForce
 from textmod_console.store import outbox, projection, queue
 from textmod_console.store.schema import State, decisions, items, moment
+from textmod_console.store.statements import statement
 
 TOOL: Final = "textmod-console"
 MAX_NOTE: Final = 2_000
@@ -54,6 +56,7 @@ def decide(
     version: int,
     now: datetime,
     make_id: Callable[[], str] = new_id,
+    policies: InForce | None = None,
 ) -> Decision:
     """Accept a reviewer's decision.
 
@@ -62,6 +65,9 @@ def decide(
         ClaimedByAnotherError: somebody else holds the item.
         OutdatedError: the item has changed since version `version`.
         InvalidAnswerError: the answer makes no sense for this item.
+
+    Args:
+        policies: those in force, for statements of reasons; None: not known.
     """
     row = locked(connection, item)
     if row.state == State.ERASED:
@@ -72,7 +78,7 @@ def decide(
         raise OutdatedError(message)
     _check(answer, row)
     at = _after_the_last(connection, item, now)
-    decision = _decision(row, reviewer, answer, at, make_id())
+    decision = _decision(row, reviewer, answer, now=at, made=make_id(), policies=policies)
     keep(connection, decision, now + UNDO)
     queue.release(connection, item, reviewer)
     return decision
@@ -117,16 +123,23 @@ def _check(answer: Answer, row: Row[Any]) -> None:
 
 
 def _decision(
-    row: Row[Any], reviewer: str, answer: Answer, now: datetime, decision_id: str
+    row: Row[Any],
+    reviewer: str,
+    answer: Answer,
+    *,
+    now: datetime,
+    made: str,
+    policies: InForce | None,
 ) -> Decision:
     request = ReviewRequested.model_validate_json(row.request)
-    policies = [reason.policy for reason in request.reasons if reason.policy]
+    asking = [reason.policy for reason in request.reasons if reason.policy]
+    policy = answer.policy or (asking[0] if asking else None)
     return Decision(
-        id=decision_id,
+        id=made,
         item=row.item,
         decision=answer.decision,
         labels=labels_of(answer.decision, request.label),
-        policy=answer.policy or (policies[0] if policies else None),
+        policy=policy,
         reason=answer.reason or None,
         note=answer.note or None,
         actor=reviewer,
@@ -138,6 +151,7 @@ def _decision(
         at=now,
         appeal=answer.appeal,
         outcome=answer.outcome,
+        statement_of_reasons=statement(request, answer.decision, policy, policies),
         **copied(request, row.text_sha256),
     )
 

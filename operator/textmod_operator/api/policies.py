@@ -75,6 +75,51 @@ class PolicyRule(Strict):
         return sum(way is not None for way in ways) == 1
 
 
+Ground = Literal["DECISION_GROUND_ILLEGAL_CONTENT", "DECISION_GROUND_INCOMPATIBLE_CONTENT"]
+Category = Literal[
+    "STATEMENT_CATEGORY_ANIMAL_WELFARE",
+    "STATEMENT_CATEGORY_CONSUMER_INFORMATION",
+    "STATEMENT_CATEGORY_CYBER_VIOLENCE",
+    "STATEMENT_CATEGORY_CYBER_VIOLENCE_AGAINST_WOMEN",
+    "STATEMENT_CATEGORY_DATA_PROTECTION_AND_PRIVACY_VIOLATIONS",
+    "STATEMENT_CATEGORY_ILLEGAL_OR_HARMFUL_SPEECH",
+    "STATEMENT_CATEGORY_INTELLECTUAL_PROPERTY_INFRINGEMENTS",
+    "STATEMENT_CATEGORY_NEGATIVE_EFFECTS_ON_CIVIC_DISCOURSE_OR_ELECTIONS",
+    "STATEMENT_CATEGORY_NOT_SPECIFIED_NOTICE",
+    "STATEMENT_CATEGORY_OTHER_VIOLATION_TC",
+    "STATEMENT_CATEGORY_PROTECTION_OF_MINORS",
+    "STATEMENT_CATEGORY_RISK_FOR_PUBLIC_SECURITY",
+    "STATEMENT_CATEGORY_SCAMS_AND_FRAUD",
+    "STATEMENT_CATEGORY_SELF_HARM",
+    "STATEMENT_CATEGORY_UNSAFE_AND_PROHIBITED_PRODUCTS",
+    "STATEMENT_CATEGORY_VIOLENCE",
+]
+
+
+class StatementOfReasons(Strict):
+    """What a statement of reasons under the EU's Digital Services Act says of a policy."""
+
+    rules = (
+        Rule(
+            "has(self.ground) || has(self.category)",
+            "statementOfReasons needs ground, category or both: leave it out where neither is "
+            "known",
+            lambda reasons: reasons.ground is not None or reasons.category is not None,
+        ),
+    )
+
+    ground: Ground | None = Field(
+        default=None,
+        description="Why a text is restricted, as decision_ground of the DSA Transparency "
+        "Database has it: against the law, or against the terms and conditions. Default: none.",
+    )
+    category: Category | None = Field(
+        default=None,
+        description="What a restricted text is, as category of the DSA Transparency Database has "
+        "it. Default: none.",
+    )
+
+
 class Policy(Strict):
     """One label and what is done about it."""
 
@@ -102,6 +147,12 @@ class Policy(Strict):
         default="Enforce",
         description="Enforce: the policy's action counts. Observe: it is named in the verdict "
         "beside the others and changes nothing. Default: Enforce.",
+    )
+    statement_of_reasons: StatementOfReasons | None = Field(
+        default=None,
+        description="What statements of reasons (Digital Services Act, article 17) say of this "
+        "policy. The console writes it into decisions that remove a text, with "
+        "automated_detection and automated_decision. Default: none.",
     )
 
 

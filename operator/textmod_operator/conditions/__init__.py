@@ -15,7 +15,7 @@ The rules of conditions, all in one place:
 
 from textmod_operator.conditions.events import Notice, notices
 from textmod_operator.conditions.figures import FIGURES, figures
-from textmod_operator.conditions.policies import differ_in_rates_alone
+from textmod_operator.conditions.policies import differ_in_rates_alone, policies_status
 from textmod_operator.conditions.published import published, unknown
 from textmod_operator.conditions.quality import (
     Promise,
@@ -46,6 +46,7 @@ __all__ = [
     "held_status",
     "measured_of",
     "notices",
+    "policies_status",
     "promises",
     "published",
     "refused_status",

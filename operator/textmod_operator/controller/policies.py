@@ -8,7 +8,9 @@ from typing import Final
 
 from textmod_operator import metrics, naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.conditions import policies_status
 from textmod_operator.controller.model_pods import ModelPods
+from textmod_operator.desired.console_policies import with_policies
 from textmod_operator.desired.policies import config_map, config_map_ref
 from textmod_operator.kube.cluster import Cluster
 from textmod_operator.policies import (
@@ -95,9 +97,14 @@ def settle(
     return Policies(seen, wanted, any(pod.address is not None for pod in here))
 
 
-def with_config_map(want: Desired, policies: Policies | None) -> Desired:
-    """The same, and the ConfigMap first: a pod that starts finds it."""
-    if policies is None or policies.config_map is None:
+def with_config_maps(
+    tm: TextModeration, body: Manifest, want: Desired, policies: Policies | None
+) -> Desired:
+    """The same, and the ConfigMaps before the pods that read them: one that starts finds it."""
+    if policies is None:
+        return want
+    want = with_policies(tm, want, policies_status(policies.seen, body.get("status") or {}))
+    if policies.config_map is None:
         return want
     return replace(want, objects=(policies.config_map, *want.objects))
 

@@ -27,7 +27,7 @@ from textmod_operator.controller.console_figures import ConsoleFigures
 from textmod_operator.controller.gather import autoscaler_seen, connect_to_kafka, workload_seen
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.pod_health import AskPod, why_not_ready, with_answers
-from textmod_operator.controller.policies import Policies, hand_out, settle, with_config_map
+from textmod_operator.controller.policies import Policies, hand_out, settle, with_config_maps
 from textmod_operator.controller.quality import Heard, heard
 from textmod_operator.controller.restart import restart, restart_due
 from textmod_operator.controller.review import console_secrets, run_console
@@ -135,7 +135,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         now=now,
         feedback=quality.feedback,
     )
-    want = with_config_map(want, policies)
+    want = with_config_maps(tm, body, want, policies)
     review: WorkloadSeen | None = None
     topics: tuple[TopicSeen, ...] = ()
     live: dict[Ref, Manifest] = {}
