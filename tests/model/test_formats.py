@@ -246,3 +246,40 @@ def test_formats_without_a_registry_load_none_of_its_client():
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"
+
+
+BARE_EVENT = {"specversion": "1.0", "id": "7", "source": "/forum", "type": "comment"}
+
+
+@pytest.mark.parametrize("message_format", ["Auto", "Json"])
+@pytest.mark.parametrize("headers", [None, [("content-type", b"application/json")]])
+def test_a_cloudevent_without_its_content_type_is_opened(message_format, headers):
+    value = dumps(BARE_EVENT | {"data": {"body": "hi"}})
+    assert decode(value, message_format, headers=headers) == Decoded(("hi",), id="7")
+
+
+def test_a_text_field_beside_the_attributes_of_a_cloudevent_is_the_text():
+    assert decode(dumps(BARE_EVENT | {"body": "hi", "data": {"body": "no"}})).texts == ("hi",)
+    assert decode(dumps(BARE_EVENT | {"data": "a comment"})).texts == ("a comment",)
+    assert decode(dumps(BARE_EVENT)) == Refused("NoTextField", "the CloudEvent has no data.")
+    assert decode(dumps({"specversion": "1.0", "type": "x"})).reason == "NoTextField"
+
+
+@pytest.mark.parametrize("message_format", ["Auto", "Json", "Seldon", "Text"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"application/cloudevents-batch+json",
+        b"application/CloudEvents-Batch+JSON; charset=utf-8",
+        b"application/cloudevents+avro",
+        b"application/cloudevents+protobuf",
+    ],
+)
+def test_envelopes_that_are_not_one_event_in_json_are_not_scored_as_text(
+    message_format, content_type
+):
+    value = dumps([BARE_EVENT | {"data": {"body": "hi"}}])
+    refused = decode(value, message_format, headers=[("Content-Type", content_type)])
+    assert isinstance(refused, Refused)
+    assert refused.reason == "WrongSchema"
+    assert "one event a message" in refused.message

@@ -338,3 +338,69 @@ def assert_sentence(error: DatasetError) -> None:
     text = str(error)
     assert text.endswith((".", "--text-column.", "--label.")), text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("sep=;\ntext;label\nhello, there;0\nyou;1\n", id="Excel's first line"),
+        pytest.param("\ufeffSEP=;\r\ntext;label\r\nhello, there;0\r\nyou;1\r\n", id="with a mark"),
+        pytest.param("sep=\t\ntext\tlabel\nhello, there\t0\nyou\t1\n", id="tab"),
+        pytest.param('"sep=,"\ntext,label\n"hello, there",0\nyou,1\n', id="quoted"),
+        pytest.param("text|label\nhello, there|0\nyou|1\n", id="bars"),
+        pytest.param('Text,LABEL\n"hello, there",0\nyou,1\n', id="another case of the names"),
+        pytest.param('text,label\n"hello, there",No\nyou,YES\n', id="no and yes"),
+        pytest.param('text,label\n"hello, there",F\nyou,t\n', id="f and t"),
+    ],
+)
+def test_dialects_of_csv(tmp_path: Path, text: str) -> None:
+    data = read(write(tmp_path, text))
+    assert (data.texts, data.labels) == (["hello, there", "you"], [0, 1])
+
+
+def test_lines_are_counted_from_the_one_that_names_the_delimiter(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="line 4: the label 'x'"):
+        read(write(tmp_path, "sep=;\ntext;label\na;0\nb;x\n"))
+    with pytest.raises(DatasetError, match="line 3: a quotation mark opens a field"):
+        read(write(tmp_path, 'sep=;\ntext;label\n"a;0\nb;1\n'))
+
+
+ROWS = [{"text": "hello", "label": 0}, {"label": 1, "text": "you"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("data.json", json.dumps(ROWS), id="an array on one line"),
+        pytest.param("data.json", json.dumps(ROWS, indent=1), id="an array"),
+        pytest.param("data.jsonl", "".join(f"{json.dumps(row)}\n" for row in ROWS), id="lines"),
+        pytest.param("data.txt", "".join(f"{json.dumps(row)}\n" for row in ROWS), id="called txt"),
+        pytest.param("data", "\n\ufeff".lstrip() + json.dumps(ROWS[0]) + "\r\n"
+                     + json.dumps(ROWS[1]), id="without a suffix"),
+    ],
+)  # fmt: skip
+def test_dialects_of_json(tmp_path: Path, name: str, text: str) -> None:
+    data = read(write(tmp_path, text, name))
+    assert (data.texts, data.labels) == (["hello", "you"], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param('[{"text": "a"},\n 5]', "row 2: not a JSON object: 5", id="a number"),
+        pytest.param('[{"text": "a"},\n', "line 2: not JSON", id="cut"),
+        pytest.param("[]", "is empty", id="nothing"),
+        pytest.param("[" * 100_000, "not JSON", id="deep"),
+        pytest.param('[{"text":"a","label":0},{"text":"b"}]', "row 2: the label ''", id="no label"),
+        pytest.param('{"text":"a"}\n{"text":"b","label":1}', "line 1: the label ''", id="first"),
+    ],
+)
+def test_what_is_damaged_in_json_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read(write(tmp_path, text, "data.json"))
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 254])
+def test_a_column_whose_name_no_policy_can_call_is_no_label(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetError, match="cannot be a label's name"):
+        read(write(tmp_path, f'text,"{name}"\na,0\nb,1\n'), label_columns=[name])

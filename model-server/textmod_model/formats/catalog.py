@@ -6,6 +6,7 @@ import sys
 from types import ModuleType
 
 from textmod_model.formats import cloudevents, decoders, encoders
+from textmod_model.formats.framing import framed
 from textmod_model.formats.message import (
     Decoded,
     Decoder,
@@ -13,11 +14,15 @@ from textmod_model.formats.message import (
     Headers,
     InputFormat,
     OutputFormat,
+    Parse,
     Reading,
     Refused,
     RefusedError,
     Writing,
 )
+
+_UNFOUND = frozenset({"NoTextField", "WrongSchema"})
+"""Reasons of a document that is not of the format, or has its text elsewhere."""
 
 
 def input_formats() -> dict[str, InputFormat]:
@@ -39,10 +44,11 @@ def decoder(name: str, reading: Reading) -> Decoder:
     """Return the function that turns a message's value and headers into texts.
 
     It raises nothing but RegistryUnavailable. A CloudEvent in structured mode is opened first,
-    whatever the format: its header says that the value is an envelope.
+    whatever the format: its header says that the value is an envelope. One that lost the header is
+    opened if the format finds no text in it.
     """
     input_format = input_formats()[name]
-    parse = input_format.parser(reading)
+    opened = _with_envelopes(input_format, input_format.parser(reading))
     largest = reading.largest or sys.maxsize
 
     def decode(value: bytes | None, headers: Headers | None = None) -> Decoded | Refused:
@@ -55,10 +61,7 @@ def decoder(name: str, reading: Reading) -> Decoder:
                 " within the container's memory limit.",
             )
         try:
-            if headers and cloudevents.is_structured(headers):
-                decoded = cloudevents.parse(value, headers, parse, input_format)
-            else:
-                decoded = parse(value, headers)
+            decoded = opened(value, headers)
         except RefusedError as error:
             return error.refused
         for text in decoded.texts:
@@ -67,6 +70,24 @@ def decoder(name: str, reading: Reading) -> Decoder:
         return decoded
 
     return decode
+
+
+def _with_envelopes(input_format: InputFormat, parse: Parse) -> Parse:
+    """Return a parser that opens CloudEvents in structured mode before `parse` reads their data."""
+
+    def opened(value: bytes, headers: Headers | None) -> Decoded:
+        if headers and cloudevents.is_structured(headers):
+            return cloudevents.parse(value, headers, parse, input_format)
+        if headers and not framed(value, headers):
+            cloudevents.refuse_other(headers)
+        try:
+            return parse(value, headers)
+        except RefusedError as error:
+            if error.refused.reason not in _UNFOUND or not cloudevents.without_header(value):
+                raise
+        return cloudevents.parse(value, headers or [], parse, input_format)
+
+    return opened
 
 
 def encoder(name: str, writing: Writing) -> Encoder:

@@ -10,6 +10,8 @@ from textmod_model.formats.message import Decoded, Headers, InputFormat, Parse, 
 from textmod_model.formats.payload import dumps, parse_json
 
 STRUCTURED = b"application/cloudevents+json"
+_ENVELOPES = b"application/cloudevents"
+_REQUIRED = ("specversion", "id", "source", "type")
 
 
 def is_structured(headers: Headers) -> bool:
@@ -18,6 +20,32 @@ def is_structured(headers: Headers) -> bool:
         len(name) == 12 and name.lower() == "content-type" and _media_type(value) == STRUCTURED
         for name, value in headers
     )
+
+
+def refuse_other(headers: Headers) -> None:
+    """Raise RefusedError if the headers announce an envelope that is not one event in JSON.
+
+    Kafka has no batched mode, and what is in another format would be scored with its envelope.
+    """
+    for name, value in headers:
+        if len(name) != 12 or name.lower() != "content-type":
+            continue
+        kind = _media_type(value)
+        if kind.startswith(_ENVELOPES) and kind != STRUCTURED:
+            raise RefusedError(
+                "WrongSchema",
+                "the content type is a CloudEvents batch, or an envelope that is not JSON; only "
+                f"{STRUCTURED.decode()}, one event a message, is read.",
+            )
+
+
+def without_header(raw: bytes) -> bool:
+    """Tell whether a value is an envelope in JSON all the same, by the attributes it must have."""
+    try:
+        event = parse_json(raw)
+    except RefusedError:
+        return False
+    return isinstance(event, dict) and all(isinstance(event.get(name), str) for name in _REQUIRED)
 
 
 def parse(raw: bytes, headers: Headers, parse_data: Parse, inside: InputFormat) -> Decoded:

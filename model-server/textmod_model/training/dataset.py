@@ -18,9 +18,11 @@ __all__ = ["Dataset", "DatasetError", "digest", "read"]
 _TEXT_COLUMNS: Final = ("BODY", "body", "text", "comment")
 _LABEL_COLUMNS: Final = ("REMOVED", "removed", "label")
 _LABELS: Final = {
-    "0": 0.0, "kept": 0.0, "false": 0.0, "0.0": 0.0,
-    "1": 1.0, "removed": 1.0, "true": 1.0, "1.0": 1.0,
+    "0": 0.0, "kept": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0, "0.0": 0.0,
+    "1": 1.0, "removed": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0, "1.0": 1.0,
 }  # fmt: skip
+LONGEST_NAME: Final = 253
+"""Characters of a label's name, as many as a policy's `label` takes."""
 CLASSES: Final = ("kept", "removed")
 """What the two sides of the one label are called that a file has without saying more."""
 _WORD: Final = re.compile(r"\w+")
@@ -76,9 +78,10 @@ def read(
 ) -> Dataset:
     """Read a CSV, JSON Lines or Parquet file.
 
-    A label is 0 or 1 (``kept`` or ``removed``, ``false`` or ``true``) or a share from 0 to 1. With
-    `votes_column`, how many judged the row, a label column with a value above 1 holds counts of
-    those who said yes. Several `label_columns` are several labels.
+    A label is 0 or 1 (``kept`` or ``removed``, ``false`` or ``true``, ``no`` or ``yes``, whatever
+    the case) or a share from 0 to 1. With `votes_column`, how many judged the row, a label column
+    with a value above 1 holds counts of those who said yes. Several `label_columns` are several
+    labels.
 
     Rows that say nothing are skipped. Rows without a text (or with ``NA``, as pandas takes it) are
     left out, and `Dataset.notes` says how many. Raises DatasetError for all else that is not as it
@@ -195,6 +198,7 @@ class _Columns:
         self._table = table
         self.text = self._find(text, _TEXT_COLUMNS, "--text-column")
         if labels:
+            self._refuse_unnamable(labels)
             self.labels = [self._find(name, (), "--label") for name in labels]
             self.names = tuple(labels)
         else:
@@ -208,9 +212,20 @@ class _Columns:
                 "what it is to find."
             )
 
+    def _refuse_unnamable(self, labels: Sequence[str]) -> None:
+        """Raise DatasetError for a name that no policy, metric or header could call."""
+        for name in labels:
+            if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+                raise DatasetError(
+                    f"{self._path}: '{printable(name, 40)}' cannot be a label's name: rename the "
+                    f"column with 1 to {LONGEST_NAME} printable characters."
+                )
+
     def _find(self, wanted: str | None, known: Sequence[str], flag: str) -> int:
         columns = self._table.columns
-        for name in [wanted] if wanted is not None else known:
+        cases = {name.casefold(): name for name in reversed(columns)}
+        also = [cases[name.casefold()] for name in known if name.casefold() in cases]
+        for name in [wanted] if wanted is not None else [*known, *also]:
             if columns.count(name) > 1:
                 raise DatasetError(f"{self._path} has {columns.count(name)} columns named {name}.")
             if name in columns:

@@ -34,6 +34,10 @@ _OTHER_FILES: Final = {
     b"SQLite format 3": "a database: export the table as CSV in UTF-8",
 }
 _NAMED: Final = 3  # lines that a note names
+# Excel reads the delimiter of a CSV file from its first line, and writes none of it in a cell.
+_EXCEL_DELIMITER: Final = re.compile(r'"?sep=(?P<mark>[,;|\t])"?\r?\n', re.IGNORECASE)
+_JSON_BEGINS: Final = re.compile(r'\s*\{\s*"')  # and no header of a CSV file
+_FIRST_OBJECTS: Final = 100  # of a JSON file, that name its columns
 # One character in UTF-8 that is not ASCII, and any byte that ASCII lacks.
 _UTF8_CHARACTER: Final = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
@@ -85,7 +89,7 @@ def read(path: Path) -> Table:
             raise DatasetError(f"{path} is {what}.")
     notes: list[str] = []
     text = _decoded(path, data, notes)
-    if path.suffix.lower() in _JSON_SUFFIXES:
+    if path.suffix.lower() in _JSON_SUFFIXES or _JSON_BEGINS.match(text):
         return _json_lines(path, text, notes)
     return _csv(path, text, notes)
 
@@ -176,8 +180,12 @@ class _Lines(Iterator[str]):
 
 def _csv(path: Path, text: str, notes: list[str]) -> Table:
     csv.field_size_limit(MAX_FIELD)
-    delimiter = _delimiter(text)
-    records = _records(path, _Lines(text), delimiter)
+    lines = _Lines(text)
+    said = _EXCEL_DELIMITER.match(text)
+    if said:
+        next(lines)
+    delimiter = said["mark"] if said else _delimiter(text)
+    records = _records(path, lines, delimiter, 1 if said else 0)
     header = next(records, None)
     if header is None:
         raise DatasetError(f"{path} is empty: give a CSV file with a header row.")
@@ -188,25 +196,27 @@ def _csv(path: Path, text: str, notes: list[str]) -> Table:
 def _delimiter(text: str) -> str:
     """Return what separates the columns of a file's first line that says something."""
     header = next((line for line in io.StringIO(text) if line.strip()), "")
-    counts = {mark: header.count(mark) for mark in ",\t;"}
+    counts = {mark: header.count(mark) for mark in ",\t;|"}
     return max(counts, key=lambda mark: counts[mark])
 
 
 def _records(
-    path: Path, lines: _Lines, delimiter: str
+    path: Path, lines: _Lines, delimiter: str, before: int
 ) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Yield the line on which each record begins, its values and its lines; blank lines skipped."""
+    """Yield the line on which each record begins, its values and its lines; blank lines skipped.
+
+    `before`: how many lines of the file were read already.
+    """
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    begins = 1
     while True:
         lines.record = []
-        begins = reader.line_num + 1
+        begins = before + reader.line_num + 1
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise DatasetError(_told(path, begins, reader.line_num, error)) from error
+            raise DatasetError(_told(path, begins, before + reader.line_num, error)) from error
         if any(value.strip() for value in values):
             yield begins, values, lines.record
 
@@ -275,16 +285,18 @@ def apart(row: Row, delimiter: str) -> list[list[str]]:
 
 
 def _json_lines(path: Path, text: str, notes: list[str]) -> Table:
-    objects = _objects(path, text)
-    first = next(objects, None)
-    if first is None:
+    array = text.lstrip().startswith("[")
+    objects = _elements(path, text) if array else _objects(path, text)
+    first = list(itertools.islice(objects, _FIRST_OBJECTS))
+    if not first:
         raise DatasetError(f"{path} is empty: give JSON Lines, one object a line.")
-    columns = list(first[1])
+    columns = list(dict.fromkeys(name for _, found in first for name in found))
+    unit = "row" if array else "line"
 
     def rows() -> Iterator[Row]:
-        for line, found in itertools.chain([first], objects):
+        for number, found in itertools.chain(first, objects):
             values = [found.get(name) for name in columns]
-            yield Row(values, _always(f"line {line}"))
+            yield Row(values, _always(f"{unit} {number}"))
 
     return Table(columns, rows(), notes)
 
@@ -307,6 +319,20 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
                 f"{path}, line {number}: not a JSON object: {line[:40]!r}: give one object a line."
             )
         yield number, found
+
+
+def _elements(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the number and the object of each element of a JSON array."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"{path}, line {error.lineno}: not JSON: {error.msg}.") from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path}: not JSON: {error}.") from error
+    for number, element in enumerate(found, start=1):
+        if not isinstance(element, dict):
+            raise DatasetError(f"{path}, row {number}: not a JSON object: {element!r:.40}.")
+        yield number, element
 
 
 def _parquet(path: Path) -> Table:
