@@ -31,6 +31,7 @@ from textmod_model.policies.evaluate import Evaluator
 from textmod_model.policies.solved import MOST_POLICIES, MOST_RULES, MOST_SPANS, parse
 from textmod_model.review.event import RequestHeaders
 from textmod_model.review.selection import Sample
+from textmod_model.review.suggestion import Origin, Suggestion, event, judged
 from textmod_model.serving.cli import describe_model
 from textmod_model.serving.policies import PolicyFile
 from textmod_model.serving.predictor import ModelInfo, Predictor
@@ -499,3 +500,23 @@ def test_the_model_reads_as_many_policies_as_an_object_may_have():
     spans = api.Explanation.model_json_schema()["properties"]["maxSpans"]
     assert (MOST_POLICIES, MOST_RULES) == (api.MOST_POLICIES, api.MOST_RULES)
     assert spans["maximum"] == MOST_SPANS
+
+
+def test_the_console_reads_the_decisions_that_the_model_server_writes() -> None:
+    origin = Origin(
+        "/textmoderation/group", "science-input", "sha256:ab", {"TOXICITY": "removed"}, ""
+    )
+    given = Suggestion("an ünkind text \ud83d", {"TOXICITY": 0.75}, "comment:1", "Coral:site")
+    found = judged(given, origin)
+    assert found is not None
+    key, value, headers = event(given, found, origin, 1_795_780_800.25)
+    read = events.parse(events.header(headers, "ce_type"), value)
+    assert isinstance(read, events.Decision)
+    assert key.decode() == read.item
+    assert read.labels == {"removed": 0.75}
+    written = json.loads(value)
+    known = events.plain(read)
+    assert datetime.fromisoformat(known["at"]) == datetime.fromisoformat(written["at"])
+    assert {**written, "at": known["at"]} == {name: known[name] for name in written}
+    assert set(written) <= {f.alias for f in events.Decision.model_fields.values()}
+    assert not read.selection, "it counts in no estimate"

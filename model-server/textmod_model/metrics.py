@@ -83,7 +83,13 @@ class Metrics:
         )
         self.suggestions = Counter(
             "textmod_suggestions_total",
-            "Scores suggested through Perspective's comments:suggestscore; they are not stored.",
+            "Scores suggested through Perspective's comments:suggestscore.",
+            registry=self.registry,
+        )
+        self.suggested_decisions = Counter(
+            "textmod_suggested_decisions_total",
+            "Suggested scores as decisions of the feedback topic, by outcome; with review.",
+            ["outcome"],
             registry=self.registry,
         )
         self.blocked = Gauge(

@@ -66,6 +66,8 @@ class Settings(BaseModel):
 
     review_topic: str = ""
     """Where review requests are written; empty: none are."""
+    feedback_topic: str = ""
+    """Where decisions are written that callers suggest; empty: none are."""
     review_sample: float = Field(0.0, ge=0, le=1)
     """Share of all texts that is reviewed at random."""
     review_salt: str = ""

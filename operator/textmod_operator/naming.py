@@ -134,7 +134,7 @@ ENV_PARAMETERS: Final = "PREDICTIVE_UNIT_PARAMETERS"
 """Seldon injects it from the graph; on platform Deployment we set it ourselves."""
 
 # --- environment of the console's image ----------------------------------------------------------
-CONSOLE_ENV_FEEDBACK_TOPIC: Final = "TEXTMOD_FEEDBACK_TOPIC"
+ENV_FEEDBACK_TOPIC: Final = "TEXTMOD_FEEDBACK_TOPIC"
 CONSOLE_ENV_OBJECT_NAMESPACE: Final = "TEXTMOD_OBJECT_NAMESPACE"
 CONSOLE_ENV_OBJECT_NAME: Final = "TEXTMOD_OBJECT_NAME"
 CONSOLE_ENV_LABEL_DELAY_HOURS: Final = "TEXTMOD_LABEL_DELAY_HOURS"

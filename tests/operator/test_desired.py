@@ -83,6 +83,7 @@ def test_only_review_changes_what_the_pods_are_made_of(platform: str) -> None:
     assert changed.pop("TEXTMOD_REVISION")
     assert changed == {
         "TEXTMOD_REVIEW_TOPIC": "science-review",
+        "TEXTMOD_FEEDBACK_TOPIC": "science-feedback",
         "TEXTMOD_REVIEW_SAMPLE": "0.25",
         "TEXTMOD_REVIEW_SALT": "reddit/science",
     }

@@ -4,14 +4,16 @@ A drop-in for clients of Perspective, which ends on 31 December 2026: they chang
 the rest. The scores are this model's.
 """
 
-import logging
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from textmod_model.review.suggestion import Origin
 from textmod_model.serving import perspective_discovery
 from textmod_model.serving.calls import AnswerError, Calls, json_response
 from textmod_model.serving.dropins import DropIns
@@ -28,9 +30,9 @@ from textmod_model.serving.perspective_request import (
     wrong_key,
 )
 from textmod_model.serving.predictor import Predictor
+from textmod_model.serving.suggestions import Suggestions
 from textmod_model.serving.turns import TooLargeError
-
-log = logging.getLogger(__name__)
+from textmod_model.stream.feedback import Feedback
 
 MOST_SPANS = 100
 """Of a comment; the last one holds the rest of the text."""
@@ -41,8 +43,27 @@ Span = tuple[int, int]
 """Where a part of the text begins and ends, in code points of the text as sent."""
 
 
-def routes(calls: Calls, dropins: DropIns) -> list[Route]:
-    """Return the routes; with the version in the path and without it, as clients join them."""
+@dataclass(frozen=True)
+class Source:
+    """The stream beside the calls, as decisions name it."""
+
+    events: str
+    """The `ce_source` of its events."""
+    input_topic: str
+
+
+NOWHERE: Final = Source("/textmoderation", "")
+
+
+def routes(
+    calls: Calls, dropins: DropIns, feedback: Feedback | None = None, source: Source = NOWHERE
+) -> list[Route]:
+    """Return the routes; with the version in the path and without it, as clients join them.
+
+    Args:
+        feedback: where suggested scores are written; None: they are only counted.
+        source: of the stream beside it.
+    """
 
     async def analyze(request: Request) -> Response:
         def work(body: bytes) -> object:
@@ -54,7 +75,9 @@ def routes(calls: Calls, dropins: DropIns) -> list[Route]:
     async def suggestscore(request: Request) -> Response:
         def work(body: bytes) -> object:
             _admit(request, dropins)
-            return suggestions.take(parse(SuggestRequest, body))
+            suggested = parse(SuggestRequest, body)
+            suggestions.take(suggested)
+            return _echo(suggested)
 
         return await calls.answer(request, "perspective_suggest", work, failure)
 
@@ -68,7 +91,7 @@ def routes(calls: Calls, dropins: DropIns) -> list[Route]:
         response.headers["Cache-Control"] = "private, no-store"  # it names the caller's own URL
         return response
 
-    suggestions = Suggestions(calls)
+    suggestions = Suggestions(calls.metrics, _origin(calls, dropins, source), feedback)
     return [
         *(
             Route(f"{version}/comments:{method.__name__}", method, methods=["POST"])
@@ -80,23 +103,17 @@ def routes(calls: Calls, dropins: DropIns) -> list[Route]:
     ]
 
 
-class Suggestions:
-    """Scores that clients suggest: counted, and not stored anywhere."""
-
-    def __init__(self, calls: Calls) -> None:
-        self._counter = calls.metrics.suggestions
-        self._said = False
-
-    def take(self, request: SuggestRequest) -> object:
-        """Answer as Perspective does. Raises AnswerError for a request that it refuses."""
-        request.comment.checked()
-        if not request.attribute_scores:
-            raise refused("INVALID_REQUEST", "Missing attribute_scores")
-        self._counter.inc()
-        if not self._said:
-            self._said = True
-            log.warning("comments:suggestscore: suggestions are counted, but not stored")
-        return _echo(request)
+def _origin(calls: Calls, dropins: DropIns, source: Source) -> Origin:
+    info = calls.predictor.info
+    labels = list(info.operating_points)
+    return Origin(
+        source=source.events,
+        input_topic=source.input_topic,
+        model=info.digest,
+        attributes=dropins.attributes,
+        first_label=labels[0] if labels else "",
+        trusted=bool(dropins.perspective_keys),
+    )
 
 
 def answer(request: AnalyzeRequest, predictor: Predictor, dropins: DropIns) -> object:

@@ -23,6 +23,7 @@ from textmod_model.serving import openai, perspective
 from textmod_model.serving.calls import Calls, json_response
 from textmod_model.serving.dropins import DropIns
 from textmod_model.serving.predictor import Predictor
+from textmod_model.stream.feedback import Feedback
 
 _REASONS = {
     400: "MICROSERVICE_BAD_DATA",
@@ -33,8 +34,19 @@ _REASONS = {
 }
 
 
-def seldon_app(predictor: Predictor, metrics: Metrics, dropins: DropIns | None = None) -> Starlette:
-    """Return the application for port 9000: Seldon's protocol, and the drop-in ones beside it."""
+def seldon_app(
+    predictor: Predictor,
+    metrics: Metrics,
+    dropins: DropIns | None = None,
+    feedback: Feedback | None = None,
+    source: perspective.Source = perspective.NOWHERE,
+) -> Starlette:
+    """Return the application for port 9000: Seldon's protocol, and the drop-in ones beside it.
+
+    Args:
+        feedback: where scores are written that callers suggest; None: they are only counted.
+        source: of the stream beside it.
+    """
     calls = Calls(predictor, metrics)
     dropins = dropins or DropIns.of(predictor.info)
 
@@ -63,7 +75,7 @@ def seldon_app(predictor: Predictor, metrics: Metrics, dropins: DropIns | None =
             Route("/api/v1.0/health/status", status),
             Route("/metadata", metadata),
             Route("/api/v1.0/metadata", metadata),
-            *perspective.routes(calls, dropins),
+            *perspective.routes(calls, dropins, feedback, source),
             *openai.routes(calls, dropins),
         ]
     )

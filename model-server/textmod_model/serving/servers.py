@@ -21,6 +21,7 @@ from textmod_model.settings import Settings
 if TYPE_CHECKING:
     import grpc
     import uvicorn
+    from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class Servers:
 
         apps = [rest.operations_app(self.health, self.metrics, self.refresh, self.model)]
         if self.synchronous:
-            apps.append(rest.seldon_app(self.predictor, self.metrics, self.dropins))
+            apps.append(self._calls())
         self._http = [_uvicorn(app) for app in apps]
         serving = [
             asyncio.ensure_future(server.serve(sockets=[sock]))
@@ -113,6 +114,17 @@ class Servers:
         if self.synchronous:
             await asyncio.to_thread(self._start_grpc)
         await asyncio.gather(*serving)
+
+    def _calls(self) -> "Starlette":
+        from textmod_model.serving import perspective, rest
+        from textmod_model.serving.stream_parts import event_source
+        from textmod_model.stream.feedback import feedback
+
+        settings = self.settings
+        source = perspective.Source(event_source(settings), settings.input_topic)
+        return rest.seldon_app(
+            self.predictor, self.metrics, self.dropins, feedback(settings), source
+        )
 
     def _start_grpc(self) -> None:
         from textmod_model.serving import grpc_server

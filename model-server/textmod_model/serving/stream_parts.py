@@ -78,7 +78,7 @@ def make_judge(
         score=predictor.score,
         encode=output.encoder(Writing(verdicts, schemas, settings.policies_file is not None)),
         headers=VerdictHeaders(
-            _event_source(settings),
+            event_source(settings),
             info.version,
             info.digest,
             output.content_type,
@@ -100,7 +100,7 @@ def _verdicts(predictor: "Predictor") -> "Verdicts":
     return Verdicts(info.labels, info.threshold, info.label, info.names)
 
 
-def _event_source(settings: Settings) -> str:
+def event_source(settings: Settings) -> str:
     """Return the `ce_source` of all events of the stream."""
     return f"/textmoderation/{settings.consumer_group}"
 
@@ -116,7 +116,7 @@ def make_review(settings: Settings, predictor: "Predictor") -> "ReviewRequests |
 
     return ReviewRequests(
         Sample(settings.review_sample, settings.review_salt),
-        RequestHeaders(_event_source(settings)),
+        RequestHeaders(event_source(settings)),
         _verdicts(predictor),
         predictor.info.digest,
         Explanations(predictor.briefs),

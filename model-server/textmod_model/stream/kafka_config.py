@@ -144,6 +144,23 @@ def producer(settings: Settings, batch_bytes: int = PRODUCER_BATCH_BYTES) -> Con
     return client(settings) | options
 
 
+def single_records(settings: Settings, seconds: float) -> Configuration:
+    """Return the configuration of a producer of few records, whose callers wait for each.
+
+    `seconds` is how long a record may take.
+    """
+    milliseconds = int(seconds * 1000)
+    return client(settings) | {
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "linger.ms": 0,
+        "message.timeout.ms": milliseconds,
+        "topic.metadata.propagation.max.ms": milliseconds,
+        "queue.buffering.max.messages": 1_000,
+    }
+
+
 def transactional_id(settings: Settings) -> str:
     """One id per pod, so that a restarted container fences what is left of its predecessor.
 

@@ -104,7 +104,7 @@ def _environment(
         **kafka_access.brokers(connection),
         **console_policies.environment(tm),
         naming.ENV_REVIEW_TOPIC: tm.review_topic,
-        naming.CONSOLE_ENV_FEEDBACK_TOPIC: tm.feedback_topic,
+        naming.ENV_FEEDBACK_TOPIC: tm.feedback_topic,
         naming.ENV_CONSUMER_GROUP: naming.console_group(tm),
         naming.CONSOLE_ENV_OBJECT_NAMESPACE: tm.metadata.namespace,
         naming.CONSOLE_ENV_OBJECT_NAME: tm.metadata.name,

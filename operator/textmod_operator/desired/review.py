@@ -14,6 +14,7 @@ def environment(tm: TextModeration) -> list[Manifest]:
         return []
     values = {
         naming.ENV_REVIEW_TOPIC: tm.review_topic,
+        naming.ENV_FEEDBACK_TOPIC: tm.feedback_topic,
         naming.ENV_REVIEW_SAMPLE: repr(review.sample),
         naming.ENV_REVIEW_SALT: naming.review_salt(tm),
     }
