@@ -10,8 +10,10 @@ from textmod_console.store import queue
 from textmod_console.store.schema import Lane
 
 
-def plan(connection: Connection, query: Any) -> str:
-    compiled = query.compile(connection.engine, compile_kwargs={"literal_binds": True})
+def plan(connection: Connection, query: Any, **given: Any) -> str:
+    compiled = query.params(**given).compile(
+        connection.engine, compile_kwargs={"literal_binds": True}
+    )
     word = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
     return "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(f"{word} {compiled}"))
 
@@ -23,7 +25,9 @@ def test_the_next_item_is_the_first_of_an_index(world: World, lane: Lane, skip: 
     with world.database.write() as connection:
         connection.execute(text("ANALYZE"))
     with world.database.read() as connection:
-        found = plan(connection, queue._first("ann", world.now, lane, skip))
+        found = plan(
+            connection, queue._first(lane, bool(skip)), **queue._given("ann", world.now, skip)
+        )
     assert "ix_items_queue" in found
     assert "TEMP B-TREE" not in found
     assert "Sort" not in found

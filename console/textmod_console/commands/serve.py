@@ -135,6 +135,8 @@ class Server:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=10,
+            # Longer than proxies keep idle connections (nginx: 60 s): none sends into a closed one.
+            timeout_keep_alive=75,
             proxy_headers=False,  # `access.sign_in` decides about headers
         )
         self._server: uvicorn.Server = uvicorn.Server(config)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from textmod_console.desk import AuditEntry
 from textmod_console.errors import DataError
@@ -18,6 +18,14 @@ from textmod_console.store.schema import audit, head, micros, moment
 AUDIT: Final = f"{PREFIX}audit.v1"
 KEY: Final = "audit"
 """One key, so that the records of a console stay in order in one partition."""
+# Statements of every request are made once: making one costs more than running it.
+_HEAD: Final = select(head.c.number, head.c.digest).where(head.c.id == 1).with_for_update()
+_APPEND: Final = insert(audit)
+_MOVE_HEAD: Final = (
+    update(head)
+    .where(head.c.id == 1, head.c.number < bindparam("to_number"))
+    .values(number=bindparam("to_number"), digest=bindparam("to_digest"))
+)
 
 
 def append(
@@ -30,12 +38,10 @@ def append(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Append a record, as the last step of a transaction: until its end no other can append."""
-    number, before = connection.execute(
-        select(head.c.number, head.c.digest).where(head.c.id == 1).with_for_update()
-    ).one()
+    number, before = connection.execute(_HEAD).one()
     record = Record(number + 1, micros(now), actor, act, item, chain.written(detail))
     digest = record.digest(before)
-    connection.execute(insert(audit).values(**_plain(record), digest=digest))
+    connection.execute(_APPEND, _plain(record) | {"digest": digest})
     _move_head(connection, record, digest)
     value = orjson.dumps({**_plain(record), "digest": digest}).decode()
     outbox.add(
@@ -88,11 +94,7 @@ def _plain(record: Record) -> dict[str, Any]:
 
 
 def _move_head(connection: Connection, record: Record, digest: str) -> None:
-    connection.execute(
-        update(head)
-        .where(head.c.id == 1, head.c.number < record.number)
-        .values(number=record.number, digest=digest)
-    )
+    connection.execute(_MOVE_HEAD, {"to_number": record.number, "to_digest": digest})
 
 
 def page(connection: Connection, before: int | None, limit: int) -> list[AuditEntry]:

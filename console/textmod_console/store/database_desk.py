@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from textmod_console import metrics
 from textmod_console.desk import Answer, AuditEntry, Card, Entry, Histogram, QueueCounts
@@ -49,19 +49,19 @@ class DatabaseDesk:
 
     def next_card(self, reviewer: str, skip: frozenset[str] = frozenset()) -> Card | None:
         """Claim the next item for the reviewer; an open claim of the reviewer comes first."""
-        with _timed("next_card"), self._database.write() as connection:
+        with _timed("next_card"), self._database.write(grouped=True) as connection:
             now = self._now()
             item = queue.own(connection, reviewer, now, skip)
             if item is not None:
-                _hold(connection, item, reviewer, now)
-                return reading.card(connection, item, now)
+                row = _hold(connection, item, reviewer, now)
+                return reading.claimed(connection, row, reviewer, now)
             lanes = [Lane.ASKED, Lane.RANDOM]
             if self._draw() < queue.RANDOM_SHARE:
                 lanes.reverse()
             for lane in lanes:
-                item = queue.pick(connection, reviewer, now, lane, skip)
-                if item is not None:
-                    return _newly_claimed(connection, item, reviewer, now)
+                picked = queue.pick(connection, reviewer, now, lane, skip)
+                if picked is not None:
+                    return _newly_claimed(connection, picked, reviewer, now)
             return None
 
     def card(self, item: str, reviewer: str | None) -> Card:
@@ -72,24 +72,24 @@ class DatabaseDesk:
 
     def claim(self, item: str, reviewer: str) -> Card:
         """Claim this item, or renew the claim. Raises NotFoundError, ClaimedByAnotherError."""
-        with _timed("claim"), self._database.write() as connection:
+        with _timed("claim"), self._database.write(grouped=True) as connection:
             now = self._now()
             renewed = queue.holds(connection, item, reviewer, now)
-            _hold(connection, item, reviewer, now)
+            row = _hold(connection, item, reviewer, now)
             if renewed:
-                return reading.card(connection, item, now)
-            return _newly_claimed(connection, item, reviewer, now)
+                return reading.claimed(connection, row, reviewer, now)
+            return _newly_claimed(connection, row, reviewer, now)
 
     def release(self, item: str, reviewer: str) -> None:
         """Give a claim back; nothing happens if the reviewer holds none."""
-        with _timed("release"), self._database.write() as connection:
+        with _timed("release"), self._database.write(grouped=True) as connection:
             if queue.release(connection, item, reviewer):
                 auditing.append(connection, self._now(), reviewer, "release", item=item)
 
     def decide(self, item: str, reviewer: str, answer: Answer, version: int) -> Decision:
         """Accept a decision: once this returns it is never lost."""
         in_force = self._policies()
-        with _timed("decide"), self._database.write() as connection:
+        with _timed("decide"), self._database.write(grouped=True) as connection:
             now = self._now()
             decision = deciding.decide(
                 connection, item, reviewer, answer, version=version, now=now, policies=in_force
@@ -101,7 +101,7 @@ class DatabaseDesk:
 
     def undo(self, decision_id: str, reviewer: str) -> None:
         """Take a decision back within `UNDO`. Raises NotFoundError, TooLateError."""
-        with _timed("undo"), self._database.write() as connection:
+        with _timed("undo"), self._database.write(grouped=True) as connection:
             now = self._now()
             decision = deciding.undo(connection, decision_id, reviewer, now)
             auditing.append(
@@ -131,7 +131,7 @@ class DatabaseDesk:
         self, actor: str, act: str, item: str | None = None, detail: Mapping[str, Any] | None = None
     ) -> None:
         """Append to the audit chain: a reveal, an export, a change of a setting."""
-        with _timed("record"), self._database.write() as connection:
+        with _timed("record"), self._database.write(grouped=True) as connection:
             auditing.append(connection, self._now(), actor, act, item=item, detail=detail)
 
     def quality(self) -> Quality | None:
@@ -151,16 +151,17 @@ class DatabaseDesk:
             return reading.scores_since(connection, self._now() - timedelta(days=1))
 
 
-def _hold(connection: Connection, item: str, reviewer: str, now: datetime) -> None:
+def _hold(connection: Connection, item: str, reviewer: str, now: datetime) -> Row[Any]:
     """Claim the item or renew the claim. Raises NotFoundError, ClaimedByAnotherError."""
     row = deciding.locked(connection, item)
     queue.require(connection, row.id, reviewer, now)
+    return row
 
 
-def _newly_claimed(connection: Connection, item: str, reviewer: str, now: datetime) -> Card:
+def _newly_claimed(connection: Connection, row: Row[Any], reviewer: str, now: datetime) -> Card:
     """Return the card of an item that was claimed just now, and append the claim to the audit."""
-    card = reading.card(connection, item, now)
-    auditing.append(connection, now, reviewer, "claim", item=item)
+    card = reading.claimed(connection, row, reviewer, now)
+    auditing.append(connection, now, reviewer, "claim", item=row.item)
     return card
 
 

@@ -1,13 +1,13 @@
 """Accept a decision and undo it, each in one transaction with its outbox row."""
 
 import uuid
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import version as installed_version
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, bindparam, delete, select
 
 from textmod_console.desk import UNDO, Answer
 from textmod_console.errors import (
@@ -18,6 +18,7 @@ from textmod_console.errors import (
 )
 from textmod_console.events import (
     DECISION,
+    Appeal,
     Decision,
     ReviewRequested,
     Seen,
@@ -33,6 +34,8 @@ TOOL: Final = "textmod-console"
 MAX_NOTE: Final = 2_000
 """Characters of a note or a reason; more is refused."""
 
+_LOCKED: Final = select(items).where(items.c.item == bindparam("name")).with_for_update()
+
 
 def new_id() -> str:
     """Return a new decision's id."""
@@ -41,7 +44,7 @@ def new_id() -> str:
 
 def locked(connection: Connection, item: str) -> Row[Any]:
     """Return the item's row, locked until the transaction ends. Raises NotFoundError."""
-    row = connection.execute(select(items).where(items.c.item == item).with_for_update()).first()
+    row = connection.execute(_LOCKED, {"name": item}).first()
     if row is None:
         raise NotFoundError("there is no such item in the queue.")
     return row
@@ -72,23 +75,32 @@ def decide(
     row = locked(connection, item)
     if row.state == State.ERASED:
         raise NotFoundError("the item's text was erased, so it can't be decided any more.")
-    queue.require(connection, row.id, reviewer, now)
+    queue.give_up(connection, row.id, reviewer, now)
     if row.version != version:
         message = "the item has changed since it was shown: look at it again."
         raise OutdatedError(message)
     _check(answer, row)
-    at = _after_the_last(connection, item, now)
+    known, appealed = _history(connection, row)
+    at = _after_the_last(known, now)
     decision = _decision(row, reviewer, answer, now=at, made=make_id(), policies=policies)
-    keep(connection, decision, now + UNDO)
-    queue.release(connection, item, reviewer)
+    body = decision.value().decode()
+    projection.add_decision(connection, row, decision, body, known=known, appealed=appealed)
+    _publish(connection, decision, body, now + UNDO)
     return decision
 
 
-def _after_the_last(connection: Connection, item: str, now: datetime) -> datetime:
+def _history(connection: Connection, row: Row[Any]) -> tuple[list[Decision], list[Appeal]]:
+    """Return the decisions and appeals of an item whose row is locked."""
+    if row.version == 0:  # the first of either raises the version
+        return [], []
+    decided = projection.decisions_of(connection, [row.item])
+    return decided[row.item], projection.appeals_of(connection, [row.item])[row.item]
+
+
+def _after_the_last(known: Iterable[Decision], now: datetime) -> datetime:
     """Return the moment, after the item's latest decision even where the clock was set back."""
-    query = select(func.max(decisions.c.at)).where(decisions.c.item == item)
-    last = connection.execute(query).scalar()
-    return now if last is None else max(now, moment(last + 1))
+    last = max((one.at for one in known), default=None)
+    return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
 def keep(connection: Connection, decision: Decision, not_before: datetime) -> bool:
@@ -96,6 +108,11 @@ def keep(connection: Connection, decision: Decision, not_before: datetime) -> bo
     body = decision.value().decode()
     if not projection.take_decisions(connection, [(decision, body, None)]):
         return False
+    _publish(connection, decision, body, not_before)
+    return True
+
+
+def _publish(connection: Connection, decision: Decision, body: str, not_before: datetime) -> None:
     outbox.add(
         connection,
         ce_type=DECISION,
@@ -105,7 +122,6 @@ def keep(connection: Connection, decision: Decision, not_before: datetime) -> bo
         at=decision.at,
         not_before=not_before,
     )
-    return True
 
 
 def _check(answer: Answer, row: Row[Any]) -> None:

@@ -1,22 +1,23 @@
 """Connections: what differs between SQLite and Postgres when one is opened, and nothing else.
 
 A write on SQLite begins with BEGIN IMMEDIATE, so that two never deadlock over a lock that both read
-under; within a process writers wait for a lock of ours, because SQLite's busy handler is not fair.
+under; within a process writers wait for a lock of ours, because SQLite's busy handler is not fair,
+and those that wait share one commit (`group_commit`).
 """
 
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from textmod_console.errors import ConfigurationError, RecordError
+from textmod_console.store.group_commit import GroupCommit
 
 _POSTGRES: Final = "postgresql+psycopg"
 _POOL: Final = 8
@@ -42,8 +43,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._writers = threading.Lock()
         self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url)
+        self._writes = GroupCommit(self._connect_to_write)
+        """Not used on Postgres: locks held for others' writes could deadlock between replicas."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -52,13 +54,22 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Write all or nothing; committed when the block ends. Raises RecordError."""
-        lock: Any = self._writers if self.is_sqlite else nullcontext()
-        with _as_record_error(), lock, self.engine.connect() as connection:
-            connection.execution_options(textmod_write=True)
-            with connection.begin():
-                yield connection
+    def write(self, *, grouped: bool = False) -> Iterator[Connection]:
+        """Write all or nothing; committed when the block ends. Raises RecordError.
+
+        Args:
+            grouped: a short write, which may share its commit with others that wait.
+        """
+        with _as_record_error():
+            if not self.is_sqlite:
+                with self._connect_to_write() as connection, connection.begin():
+                    yield connection
+            else:
+                with self._writes.grouped() if grouped else self._writes.alone() as connection:
+                    yield connection
+
+    def _connect_to_write(self) -> Connection:
+        return self.engine.connect().execution_options(textmod_write=True)
 
     def close(self) -> None:
         """Close every connection."""

@@ -7,10 +7,13 @@ back.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from textmod_console.store.schema import micros, moment, outbox
+
+_ADD: Final = insert(outbox).inline()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +39,16 @@ def add(
     not_before: datetime,
 ) -> None:
     """Add an event to be written at `not_before` or later."""
-    connection.execute(
-        insert(outbox).values(
-            ce_id=ce_id,
-            ce_type=ce_type,
-            key=key,
-            value=value,
-            at=micros(at),
-            not_before=micros(not_before),
-            taken=0,
-        )
-    )
+    row = {
+        "ce_id": ce_id,
+        "ce_type": ce_type,
+        "key": key,
+        "value": value,
+        "at": micros(at),
+        "not_before": micros(not_before),
+        "taken": 0,
+    }
+    connection.execute(_ADD, row)
 
 
 def take(connection: Connection, now: datetime, limit: int, term: int) -> list[Waiting]:

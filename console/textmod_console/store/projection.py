@@ -8,8 +8,9 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.dml import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite.dml import Insert as SqliteInsert
@@ -34,6 +35,24 @@ from textmod_console.store.standing import absent_until, standing
 
 BINS = 64
 """Of a score between 0 and 1."""
+# Statements of every request are made once: making one costs more than running it.
+_ADD_DECISION: Final = insert(decisions)
+_RESTAND: Final = (
+    update(items)
+    .where(items.c.id == bindparam("of_id"), items.c.state != State.ERASED)
+    .values(
+        state=bindparam("new_state"),
+        standing=bindparam("new_standing"),
+        appeal=bindparam("new_appeal"),
+        version=items.c.version + 1,
+    )
+)
+_DECISIONS_OF: Final = select(decisions.c.item, decisions.c.body).where(
+    decisions.c.item.in_(bindparam("names", expanding=True))
+)
+_APPEALS_OF: Final = select(appeals.c.item, appeals.c.body).where(
+    appeals.c.item.in_(bindparam("names", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +64,13 @@ class Place:
 
 
 def insert_into(connection: Connection, table: Table) -> "PostgresInsert | SqliteInsert":
+    """Return the INSERT of the connection's dialect, which has an ON CONFLICT."""
+    return insert_for(connection.dialect.name, table)
+
+
+def insert_for(dialect: str, table: Table) -> "PostgresInsert | SqliteInsert":
     """Return the dialect's INSERT, which has an ON CONFLICT."""
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
 
@@ -171,6 +195,21 @@ def take_decisions(
     return len(fresh)
 
 
+def add_decision(
+    connection: Connection,
+    row: Row[Any],
+    decision: Decision,
+    body: str,
+    *,
+    known: Sequence[Decision],
+    appealed: Sequence[Appeal],
+) -> None:
+    """Add one new decision on the item of a locked row, with all of its others given."""
+    connection.execute(_ADD_DECISION, _decision_row(decision, body, None))
+    connection.execute(_RESTAND, _standing_row(row.id, [*known, decision], appealed))
+    _note_absences(connection, [decision])
+
+
 def _decision_row(decision: Decision, body: str, place: Place | None) -> dict[str, object]:
     return {
         "id": decision.id,
@@ -230,38 +269,31 @@ def restand(connection: Connection, names: Collection[str]) -> None:
         return
     decided = decisions_of(connection, [row.item for row in rows])
     appealed = appeals_of(connection, [row.item for row in rows])
-    changed = []
-    for row in rows:
-        found = standing(decided.get(row.item, ()), appealed.get(row.item, ()))
-        changed.append(
-            {
-                "of_id": row.id,
-                "new_state": found.state,
-                "new_standing": found.decision,
-                "new_appeal": found.appeal,
-            }
-        )
-    connection.execute(
-        update(items)
-        .where(items.c.id == bindparam("of_id"), items.c.state != State.ERASED)
-        .values(
-            state=bindparam("new_state"),
-            standing=bindparam("new_standing"),
-            appeal=bindparam("new_appeal"),
-            version=items.c.version + 1,
-        ),
-        changed,
-    )
+    changed = [
+        _standing_row(row.id, decided.get(row.item, ()), appealed.get(row.item, ())) for row in rows
+    ]
+    connection.execute(_RESTAND, changed)
     closed = [one["of_id"] for one in changed if one["new_state"] is not State.OPEN]
     if closed:
         connection.execute(delete(claims).where(claims.c.item_id.in_(closed)))
 
 
+def _standing_row(
+    item_id: int, decided: Iterable[Decision], appealed: Iterable[Appeal]
+) -> dict[str, object]:
+    found = standing(decided, appealed)
+    return {
+        "of_id": item_id,
+        "new_state": found.state,
+        "new_standing": found.decision,
+        "new_appeal": found.appeal,
+    }
+
+
 def decisions_of(connection: Connection, names: Collection[str]) -> dict[str, list[Decision]]:
     """Return the items' decisions, in no order."""
     found: dict[str, list[Decision]] = defaultdict(list)
-    query = select(decisions.c.item, decisions.c.body).where(decisions.c.item.in_(names))
-    for row in connection.execute(query):
+    for row in connection.execute(_DECISIONS_OF, {"names": list(names)}):
         found[row.item].append(Decision.model_validate_json(row.body))
     return found
 
@@ -269,8 +301,7 @@ def decisions_of(connection: Connection, names: Collection[str]) -> dict[str, li
 def appeals_of(connection: Connection, names: Collection[str]) -> dict[str, list[Appeal]]:
     """Return the items' appeals, in no order."""
     found: dict[str, list[Appeal]] = defaultdict(list)
-    query = select(appeals.c.item, appeals.c.body).where(appeals.c.item.in_(names))
-    for row in connection.execute(query):
+    for row in connection.execute(_APPEALS_OF, {"names": list(names)}):
         found[row.item].append(Appeal.model_validate_json(row.body))
     return found
 

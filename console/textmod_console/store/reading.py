@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 
-from textmod_console.desk import Card, Entry, Histogram, QueueCounts
+from textmod_console.desk import LEASE, Card, Entry, Histogram, QueueCounts
 from textmod_console.errors import NotFoundError
 from textmod_console.events import Decision, ReviewRequested, plain
 from textmod_console.store import projection
@@ -24,21 +24,36 @@ from textmod_console.store.schema import (
 )
 from textmod_console.store.standing import in_order
 
+_CARD: Final = (
+    select(items, claims.c.reviewer, claims.c.until)
+    .outerjoin(claims, (claims.c.item_id == items.c.id) & (claims.c.until > bindparam("now")))
+    .where(items.c.item == bindparam("name"))
+)
+
 
 def card(connection: Connection, item: str, now: datetime) -> Card:
     """Return one item. Raises NotFoundError."""
-    query = (
-        select(items, claims.c.reviewer, claims.c.until)
-        .outerjoin(claims, (claims.c.item_id == items.c.id) & (claims.c.until > micros(now)))
-        .where(items.c.item == item)
-    )
-    row = connection.execute(query).first()
+    row = connection.execute(_CARD, {"name": item, "now": micros(now)}).first()
     if row is None:
         raise NotFoundError("there is no such item in the queue.")
-    return _card(row, in_order(projection.decisions_of(connection, [item])[item]))
+    until = None if row.until is None else moment(row.until)
+    return _card(row, _decided(connection, row), row.reviewer, until)
 
 
-def _card(row: Row[Any], decided: list[Decision]) -> Card:
+def claimed(connection: Connection, row: Row[Any], reviewer: str, now: datetime) -> Card:
+    """Return the card of an item's row that the reviewer has just claimed."""
+    return _card(row, _decided(connection, row), reviewer, now + LEASE)
+
+
+def _decided(connection: Connection, row: Row[Any]) -> list[Decision]:
+    if row.version == 0:  # the first decision raises the version
+        return []
+    return in_order(projection.decisions_of(connection, [row.item])[row.item])
+
+
+def _card(
+    row: Row[Any], decided: list[Decision], reviewer: str | None, until: datetime | None
+) -> Card:
     request = ReviewRequested.model_validate_json(row.request)
     hidden = request.blind and not any(one.judges for one in decided)
     return Card(
@@ -56,8 +71,8 @@ def _card(row: Row[Any], decided: list[Decision]) -> Card:
         action=None if hidden else request.action,
         policies=tuple(dict.fromkeys(one.policy for one in request.reasons if one.policy)),
         version=row.version,
-        claimed_until=None if row.until is None else moment(row.until),
-        claimed_by=row.reviewer,
+        claimed_until=until,
+        claimed_by=reviewer,
         decided=tuple(decided),
         requested_at=request.at,
         appeal=row.appeal,
