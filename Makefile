@@ -147,9 +147,8 @@ bench-quality: setup ## precision and recall in simulated months of known truth 
 bench-training: setup ## a training by the number of rows, up to 200,000 (RECORD=1 keeps the figures)
 	$(BIN)/python -m bench.training --json $(if $(filter 1,$(RECORD)),bench/results,.state)/training.json
 
-bench-console: setup ## kills of console, database and brokers; a million items on both databases (an hour; needs Postgres)
-	$(BIN)/python -m bench.console.kills
-	$(BIN)/python -m bench.console.speed
+bench-console: setup ## the console in parts: kills, a million items on both databases, quality, the stream's cost (resumes; PARTS="--part kills-1"; SCALE=0.01; RECORD=1)
+	$(BIN)/python -m bench.console --scale $(or $(SCALE),1) $(PARTS)
 
 bench-operator: setup ## 10, 100 and 1,000 objects, and 100 wide ones on three brokers (half an hour)
 	$(BIN)/python bench/operator/run.py
@@ -157,7 +156,7 @@ bench-operator: setup ## 10, 100 and 1,000 objects, and 100 wide ones on three b
 bench-operator-10000: setup ## 10,000 objects (hours; 16 GiB)
 	$(BIN)/python bench/operator/run.py --sizes 10000 --wide 0 --no-single
 
-bench-isolation: setup ## 25 of 30 objects on dead Kafka clusters; leadership; 1,000 specs (an hour; needs libfaketime)
+bench-isolation: setup ## 25 of 30 objects on dead Kafka clusters; leadership; 1,000 specs (needs libfaketime)
 	$(BIN)/python bench/isolation/unreachable.py
 	$(BIN)/python bench/isolation/leadership.py
 	$(BIN)/python bench/isolation/specs.py

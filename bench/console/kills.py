@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.console.crowd import Crowd
+from bench.console.parts import of_kills
 from bench.console.stage import Console, judge, make_topics, produce, read_feedback, requests
 from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.kafka_broker import KafkaBroker
@@ -55,7 +56,8 @@ def run(decisions: int, reviewers: int, kills: int, seed: int, pace: float) -> d
             done[victim] += 1
         wait_until(crowd.done, "all decisions came", timeout=3600)
         crowd.stop()
-        return _figures(crowd, console, kafka.bootstrap_servers) | {"kills_of": done}
+        found = _figures(crowd, console, kafka.bootstrap_servers)
+        return found | {"kills": kills, "kills_of": done}
 
 
 def _kill(
@@ -104,8 +106,7 @@ def main() -> None:
     given = parser.parse_args()
     found = run(given.decisions, given.reviewers, given.kills, given.seed, given.pace)
     print(json.dumps(found))
-    figures = {name: found[name] for name in ("decisions", "decisions_lost", "decided_twice")}
-    merge_figures(RESULTS / "console.json", figures | {"kills": given.kills, "kill_run": found})
+    merge_figures(RESULTS / "console.json", of_kills([found]))
 
 
 if __name__ == "__main__":
