@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     _flag(
         run, "keda-url", None, "this operator's Service for KEDA, as http://NAME.NAMESPACE.svc:8080"
     )
+    _flag(run, "strimzi", "off", "on: make KafkaTopics for topics.management Strimzi")
+    _flag(run, "strimzi-namespaces", "", "where to make them (default: as --namespaces)")
     _flag(run, "lease-namespace", None, "namespace of the leader's Lease (default: no election)")
     _flag(run, "console-image", ConsoleSettings.image, "image of consoles whose object names none")
     _flag(run, "console-metrics-from", "[]", "NetworkPolicy peers that scrape consoles, as JSON")
@@ -225,7 +227,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> Settings:
     return Settings(
-        namespaces=tuple(filter(None, args.namespaces.split(","))),
+        namespaces=_names(args.namespaces),
         metrics_port=args.metrics_port,
         metrics_address=args.metrics_address,
         certificate_folder=Path(args.certificate_dir) if args.certificate_dir else None,
@@ -234,6 +236,9 @@ def _settings(args: argparse.Namespace) -> Settings:
         workers=args.workers,
         lag_interval=args.lag_interval,
         keda_url=args.keda_url or None,
+        strimzi_namespaces=_names(args.strimzi_namespaces or args.namespaces)
+        if args.strimzi == "on"
+        else None,
         lease_namespace=args.lease_namespace or None,
         console=ConsoleSettings(
             image=args.console_image,
@@ -244,6 +249,10 @@ def _settings(args: argparse.Namespace) -> Settings:
         # A container that is restarted has the same name and process id.
         identity=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
 
 
 def _peers(text: str) -> tuple[dict[str, Any], ...]:
@@ -289,7 +298,7 @@ def _run(args: argparse.Namespace) -> int:
         )
     if args.kubeconfig:
         os.environ["KUBECONFIG"] = args.kubeconfig  # kopf's own login reads it
-    cluster = Cluster(connect(args.kubeconfig), settings.identity)
+    cluster = Cluster(connect(args.kubeconfig), settings.identity, settings.strimzi_namespaces)
     controller = Controller(cluster, settings)
 
     async def background() -> None:

@@ -81,13 +81,21 @@ def wanted_in(tm: TextModeration, capabilities: Capabilities, cluster: Cluster) 
     return desired(tm, connection, capabilities, secrets_digest, console_secrets(tm, cluster))
 
 
+_MAKER: Final = {
+    "Managed": "",
+    "Existing": " (checked, not made)",
+    "Strimzi": " (made by Strimzi from a KafkaTopic)",
+}
+"""Who makes a topic, by topics.management."""
+
+
 def rendered(want: Desired) -> str:
     """Topics as comments, objects as YAML that `kubectl` reads."""
     topics = [
         f"# topic {topic.name}: {topic.partitions} partitions"
         + (f", {topic.replication_factor} copies" if topic.replication_factor else "")
         + "".join(f", {key}={value}" for key, value in sorted(topic.config.items()))
-        + ("" if topic.create else " (checked, not made)")
+        + _MAKER[topic.management]
         for topic in want.topics.values()
     ]
     objects = [_yaml(manifest) for manifest in (*want.objects, *want.console)]

@@ -50,6 +50,12 @@ REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
         "OwnedByAnother",
         "PodsRunning",
         "MessagesExpired",
+        "Creating",
+        "NotReady",
+        "StrimziUnavailable",
+        "ApplyFailed",
+        "QuotaExceeded",
+        "PodRefused",
     ),
     "WorkloadReady": (
         "SeldonNotInstalled",
@@ -138,7 +144,8 @@ class NotAccepted(Problem):
 class TopicsNotReady(Problem):
     """KafkaUnreachable, AuthenticationFailed, AuthorizationFailed, TopicMissing,
     PartitionsCannotShrink, ReplicationFactorTooHigh, MinInsyncReplicasTooHigh, ConfigDrift,
-    OwnedByAnother, PodsRunning, MessagesExpired."""
+    OwnedByAnother, PodsRunning, MessagesExpired; of KafkaTopics Creating, NotReady,
+    StrimziUnavailable, ApplyFailed, QuotaExceeded, PodRefused."""
 
     condition = "TopicsReady"
 

@@ -6,11 +6,15 @@ container), to the HPA (metric), and to whoever looks for our objects by label.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Final
 
 from textmod_operator.api.v1alpha1 import GROUP, TextModeration
 
 FIELD_MANAGER: Final = "textmod-operator"
+_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""What Kubernetes takes as the name of an object; a topic's name is not longer."""
 
 # --- labels and annotations -------------------------------------------------------------------
 NAME_LABEL: Final = f"{GROUP}/name"
@@ -24,6 +28,13 @@ LEARNED_ANNOTATION: Final = f"{GROUP}/learned"
 """On the TextModeration: what the scaling law learned, kept over restarts of the operator."""
 RESTARTED_ANNOTATION: Final = f"{GROUP}/restarted"
 """On the TextModeration: when its pods were last restarted. A part of their revision."""
+OWNER_LABEL: Final = f"{GROUP}/owner"
+"""On a KafkaTopic: the uid of the TextModeration that it was made for. An ownerReference would have
+the topic deleted with the object whatever its deletionPolicy, and can't leave the namespace."""
+NAMESPACE_LABEL: Final = f"{GROUP}/namespace"
+"""On a KafkaTopic: the namespace of the TextModeration that it was made for."""
+STRIMZI_CLUSTER_LABEL: Final = "strimzi.io/cluster"
+"""On a KafkaTopic: the Kafka object whose Topic Operator takes it."""
 FINALIZER: Final = f"{GROUP}/delete-topics"
 """Only on objects with deletionPolicy Delete."""
 OFFSETS_ANNOTATION: Final = f"{GROUP}/offsets"
@@ -217,6 +228,17 @@ def labels(tm: TextModeration) -> dict[str, str]:
 def pod_labels(tm: TextModeration) -> dict[str, str]:
     """Labels that the model pods are selected by."""
     return {NAME_LABEL: tm.metadata.name}
+
+
+def kafka_topic(topic: str) -> str:
+    """Name of the KafkaTopic of a topic: the topic's own where Kubernetes takes it, else one made
+    of it with a digest. (Kafka allows capitals and underscores.)"""
+    if _OBJECT_NAME.fullmatch(topic):
+        return topic
+    readable = re.sub(r"[^a-z0-9.]+", "-", topic.lower())[:200]
+    readable = re.sub(r"[-.]*[.][-.]*", ".", readable).strip("-.")
+    digest = hashlib.sha256(topic.encode()).hexdigest()[:10]
+    return f"{readable}-{digest}" if readable else f"topic-{digest}"
 
 
 def selector(tm: TextModeration) -> str:

@@ -59,6 +59,9 @@ class Settings:
     keda_url: str | None = None
     """URL of this operator's Service on the health port, as KEDA reaches it, such as
     http://textmod-operator.moderation.svc:8080; None: metricsProvider Keda is refused."""
+    strimzi_namespaces: tuple[str, ...] | None = None
+    """Where KafkaTopics may be made, for topics.management Strimzi; empty means everywhere, None:
+    nowhere. It takes permissions that the chart grants with strimzi.enabled."""
     lease_namespace: str | None = None
     """Namespace of the leader's Lease; None: this process is the only one."""
     identity: str = "textmod-operator"

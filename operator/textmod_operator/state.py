@@ -52,8 +52,7 @@ class OAuthClient:
 class KafkaConnection:
     """How to reach one Kafka cluster; equal values share one client.
 
-    PEM texts and the password come from Secrets; they are left out of `repr`, so that no log line
-    or traceback can show them.
+    PEM texts and the password come from Secrets; `repr` leaves them out, and so does any log line.
     """
 
     bootstrap_servers: str
@@ -216,6 +215,7 @@ class Topic:
     """False: somebody else manages it; it is only checked."""
     creation_config: Mapping[str, str] = field(default_factory=dict)
     """Settings that it gets when it is created; later changes by others stay."""
+    management: Literal["Managed", "Existing", "Strimzi"] = "Managed"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ RULES = {file.name: yaml.safe_load(file.read_text()) for file in CHART.glob("fil
 EVERYTHING = (
     "--set=serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true",
     "--set=dashboards.enabled=true,networkPolicy.modelPods.enabled=true",
-    "--set=watchNamespaces={reddit,forum}",
+    "--set=watchNamespaces={reddit,forum},strimzi.enabled=true",
 )
 CERT_MANAGER = "--set=metricsApi.certificate.source=CertManager"
 
@@ -164,6 +164,33 @@ def test_without_certificates_of_its_own_only_the_consoles_binding_is_cluster_wi
         found = bound(rendered(helm4, "--set=watchNamespaces={reddit}", option))
         assert [name for name, namespace in found if namespace == ""] == [GRANT]
         assert (f"Role {NAME}-certificate", "textmod") not in found
+
+
+@pytest.mark.parametrize(
+    ("options", "namespaces", "where"),
+    [
+        ((), (), [""]),
+        (("--set=watchNamespaces={reddit}",), ("reddit",), ["reddit"]),
+        (("--set=strimzi.namespaces={kafka,other}",), ("kafka", "other"), ["kafka", "other"]),
+    ],
+    ids=["everywhere", "where it watches", "where it is told"],
+)
+def test_kafka_topics_are_made_where_the_operator_may(
+    helm4: Helm, options: tuple[str, ...], namespaces: tuple[str, ...], where: list[str]
+) -> None:
+    from textmod_operator.__main__ import _parser, _settings
+
+    def strimzi(*more: str) -> tuple[list[str], tuple[str, ...] | None]:
+        objects = rendered(helm4, *options, *more)
+        roles = {
+            at: rules for (name, at), rules in bound(objects).items() if name.endswith("-strimzi")
+        }
+        assert all(rules == RULES["strimzi-rules.yaml"] for rules in roles.values())
+        settings = _settings(_parser().parse_args(arguments(objects)))
+        return sorted(roles), settings.strimzi_namespaces
+
+    assert strimzi("--set=strimzi.enabled=true") == (where, namespaces)
+    assert strimzi() == ([], None)
 
 
 def test_people_get_what_the_files_say(helm4: Helm) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import strimzi_world
+from strimzi_world import StrimziWorld
 from whole import PATH, Killed, Strike, StruckGroups, Whole
 
 from textmod_operator.kafka import handover
@@ -66,6 +68,8 @@ CHANGES: dict[str, tuple[Step, Step]] = {
     "deleted with its topics": (stands(DELETE), deletes),
     "deleted, its topics stay": (stands(PLAIN), deletes),
     "read by another group": (stands(PLAIN), moves_to_seldons_executor),
+    "topics by Strimzi": (nothing, asks(strimzi_world.SPEC)),
+    "topics by Strimzi, deleted": (stands(strimzi_world.SPEC), deletes),
     "refused": (stands(PLAIN), asks({"topics": {"input": {"partitions": 1}}})),
 }
 """What is there before, and what then changes."""
@@ -87,7 +91,7 @@ class here:  # noqa: N801 - the world at hand
 
 def changed(name: str) -> Whole:
     before, change = CHANGES[name]
-    world = here.world = Whole()
+    world = here.world = StrimziWorld() if "Strimzi" in name else Whole()
     world.kafka.create("somebody-elses")
     before(world)
     change(world)

@@ -32,6 +32,22 @@ OAUTH: dict[str, Any] = {
 SECRET = {"name": "s"}
 
 BAD_SPECS = (
+    Bad(
+        "Strimzi without its cluster",
+        {"topics": {"management": "Strimzi"}},
+        "topics.management Strimzi and topics.strimzi go together",
+    ),
+    Bad(
+        "a cluster of Strimzi's that is not used",
+        {"topics": {"strimzi": {"cluster": "events"}}},
+        "topics.management Strimzi and topics.strimzi go together",
+    ),
+    Bad(
+        "a cluster that is no label",
+        {"topics": {"management": "Strimzi", "strimzi": {"cluster": "My_Cluster"}}},
+        "cluster",
+        "pattern",
+    ),
     Bad("no servers", {"kafka": {"bootstrapServers": ""}}, "bootstrapServers", "at least 1"),
     Bad(
         "spaces in the servers",

@@ -198,7 +198,11 @@ class FakeAdminClient:
                 config = GROUP_DEFAULTS | self.kafka.group_configs.get(name, {})
             else:
                 config = {**DEFAULTS, **self._topic(name).config}
-            return {key: SimpleNamespace(value=value) for key, value in config.items()}
+            dynamic = {} if name not in self.kafka.topics else self.kafka.topics[name].config
+            return {
+                key: SimpleNamespace(value=value, source=1 if key in dynamic else 5)
+                for key, value in config.items()
+            }
 
         answers = self._each("describe_configs", by_name, described)
         return {by_name[name]: future for name, future in answers.items()}

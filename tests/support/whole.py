@@ -155,15 +155,17 @@ def _unanswered() -> Future[Any]:
 class Whole:
     """A cluster, its brokers, and one operator after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, strimzi: tuple[str, ...] | None = None) -> None:
         self.server, self.kafka = StruckServer(), StruckKafka()
+        self.strimzi = strimzi
+        self.controllers: list[Callable[[], None]] = [self._controllers]
         self.server.documents["/version"] = {"major": "1", "minor": "36"}
         self.start()
 
     def start(self, strike: Strike | None = None) -> None:
         """A new process: it knows nothing but what it reads."""
         self.strike(strike or Strike())
-        self._cluster = Cluster(self.server, "operator-1")
+        self._cluster = Cluster(self.server, "operator-1", self.strimzi)
         self._watches = self._cluster.list_watches(())
         self._inventory, self._claims = Inventory(), Claims()
         self._kafka = self.kafka.clusters()
@@ -198,7 +200,8 @@ class Whole:
 
     def run(self) -> None:
         """One pass; a failure that the controller would back off from is no end of it."""
-        self._controllers()
+        for controller in self.controllers:
+            controller()
         self.kafka.seconds += PASS_SECONDS
         for list_watch in self._watches:
             list_watch.step()
@@ -212,6 +215,12 @@ class Whole:
         self._kafka.to(PLAINTEXT).breaker.succeeded()
         with contextlib.suppress(ClusterError, Problem):
             self._passes.run(SCIENCE)
+
+    @property
+    def told(self) -> dict[str, tuple[str, str]]:
+        """Condition → its reason and message."""
+        found = (self.server.read(PATH) or {}).get("status", {}).get("conditions", ())
+        return {one["type"]: (one["reason"], one["message"]) for one in found}
 
     def _controllers(self) -> None:
         """Kubernetes' own controllers: what is asked for serves at once."""

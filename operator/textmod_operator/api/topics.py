@@ -70,8 +70,43 @@ class DeadLetterTopic(DataTopic):
     )
 
 
+class StrimziTopics(Strict):
+    """Where Strimzi's Topic Operator looks for the KafkaTopics of this object."""
+
+    cluster: str = Field(
+        max_length=63,
+        pattern=r"^([a-z0-9][-a-z0-9.]*)?[a-z0-9]$",
+        description="Name of Strimzi's Kafka object: the label strimzi.io/cluster of the "
+        "KafkaTopics. It has to be the Kafka cluster of kafka.bootstrapServers. No default.",
+    )
+    namespace: str | None = Field(
+        default=None,
+        max_length=63,
+        pattern=r"^([a-z0-9][-a-z0-9]*)?[a-z0-9]$",
+        description="Namespace of the KafkaTopics: the one that the Topic Operator watches, mostly "
+        "that of the Kafka object. Default: the namespace of this object.",
+    )
+
+
 class Topics(Strict):
     """The three topics of the stream."""
+
+    rules = (
+        Rule(
+            "has(self.strimzi) == (self.management == 'Strimzi')",
+            "topics.management Strimzi and topics.strimzi go together: topics.strimzi.cluster "
+            "names the Kafka object that the KafkaTopics belong to",
+            lambda topics: (topics.strimzi is not None) == (topics.management == "Strimzi"),
+        ),
+        Rule(
+            "oldSelf.management != 'Strimzi' || (self.management == 'Strimzi' && "
+            "self.strimzi == oldSelf.strimzi)",
+            "topics.management Strimzi and topics.strimzi can't be changed: the topics would have "
+            "two owners. Delete the object with topics.deletionPolicy Retain, delete its "
+            "KafkaTopics without their topics (annotation strimzi.io/managed=false), and create "
+            "it again",
+        ),
+    )
 
     input: DataTopic = part(DataTopic(), "Texts to score are read from here.")
     output: DataTopic = part(DataTopic(), "Verdicts are written here.")
@@ -80,10 +115,15 @@ class Topics(Strict):
         "Messages that can't be scored are written here, unchanged, with the reason "
         "in their headers.",
     )
-    management: Literal["Managed", "Existing"] = Field(
+    management: Literal["Managed", "Existing", "Strimzi"] = Field(
         default="Managed",
         description="Managed: the operator creates the topics, grows them and keeps the named "
-        "config. Existing: it only checks that they are as asked. Default: Managed.",
+        "config. Existing: it only checks that they are as asked. Strimzi: it makes KafkaTopic "
+        "objects, from which Strimzi's Topic Operator makes the topics. Default: Managed.",
+    )
+    strimzi: StrimziTopics | None = Field(
+        default=None,
+        description="For management Strimzi: which KafkaTopics are made. Default: none.",
     )
     deletion_policy: Literal["Retain", "Delete"] = Field(
         default="Retain",

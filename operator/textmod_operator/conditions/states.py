@@ -38,6 +38,8 @@ NEEDS_A_PERSON: Final = frozenset(
         "MinInsyncReplicasTooHigh",
         "ConfigDrift",
         "OwnedByAnother",
+        "NotReady",
+        "StrimziUnavailable",
         "SeldonNotInstalled",
         "Conflict",
         "OffsetsNotCarried",

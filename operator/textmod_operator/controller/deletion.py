@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.controller import ownership
+from textmod_operator.controller import kafka_topics, ownership
 from textmod_operator.controller.gather import connect_to_kafka
 from textmod_operator.controller.inventory import key_of
 from textmod_operator.controller.reconcile import Edges
+from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
 from textmod_operator.errors import NotAccepted, TopicsNotReady
 from textmod_operator.state import Manifest, ObjectKey
 
@@ -20,13 +21,19 @@ def finalize(body: Manifest, edges: Edges) -> None:
 
     Raises:
         ClusterError: it is not known yet which workloads there are.
-        TopicsNotReady: pods still run, or the brokers can't be reached; the object is held and
-            tried again.
+        TopicsNotReady: pods still run, the brokers can't be reached, or Strimzi has not deleted the
+            topics yet; the object is held and tried again.
         KafkaPending: the brokers have not been asked yet.
     """
     try:
         tm = TextModeration.parse(body)
-        if tm.spec.topics.deletion_policy == "Delete" and (owned := ownership.owned(body)):
+        if tm.spec.topics.deletion_policy == "Retain":
+            pass
+        elif tm.spec.topics.management == "Strimzi":
+            _stop_pods(tm, edges)
+            edges.cluster.check_leading()
+            kafka_topics.delete(tm, edges.claims, edges.cluster)
+        elif owned := ownership.owned(body):
             _stop_pods(tm, edges)
             connection, _ = connect_to_kafka(tm, edges.cluster)
             edges.cluster.check_leading()
@@ -42,7 +49,8 @@ def _stop_pods(tm: TextModeration, edges: Edges) -> None:
     namespace = tm.metadata.namespace
     edges.cluster.require_workloads(namespace)  # one that is not seen would go on making pods
     for ref in edges.cluster.owned(tm.metadata.uid, namespace):
-        edges.cluster.delete(ref)
+        if ref.kind != KAFKA_TOPIC:
+            edges.cluster.delete(ref)
     pods = edges.cluster.pods_running(ObjectKey(namespace, tm.metadata.name))
     if pods:
         raise TopicsNotReady(

@@ -12,7 +12,7 @@ from datetime import datetime
 from textmod_operator import metrics
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions import refused_status, status
-from textmod_operator.controller import ownership
+from textmod_operator.controller import kafka_topics, ownership
 from textmod_operator.controller.apply import (
     apply_all,
     hold_or_release,
@@ -142,7 +142,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
 
     session = ownership.session_seconds(body)
     with noted(problems):
-        topics = ensure_topics(want, body, connection, edges)
+        topics = ensure_topics(want, body, tm, connection, edges)
         session = ensure_session(want, session, connection, edges)
     if move is not None and topics:
         with noted(problems):
@@ -202,14 +202,17 @@ def _again(
 
 @metrics.STEPS.labels("topics").time()
 def ensure_topics(
-    want: Desired, body: Manifest, connection: KafkaConnection, edges: Edges
+    want: Desired, body: Manifest, tm: TextModeration, connection: KafkaConnection, edges: Edges
 ) -> tuple[TopicSeen, ...]:
     """Make the topics as asked.
 
     Raises:
-        KafkaPending, TopicsNotReady: see `KafkaCluster.ensure`.
+        KafkaPending, TopicsNotReady: see `KafkaCluster.ensure`, and `kafka_topics.ensure`.
     """
     edges.cluster.check_leading()
+    if tm.spec.topics.management == "Strimzi":
+        kafka = edges.kafka.to(connection)
+        return kafka_topics.ensure(tm, want.topics.values(), body, kafka, edges.cluster)
     return edges.kafka.to(connection).ensure(
         want.topics.values(),
         ownership.owned(body),

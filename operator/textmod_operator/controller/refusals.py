@@ -14,6 +14,7 @@ from textmod_operator.errors import (
     ClusterError,
     NotAccepted,
     Problem,
+    TopicsNotReady,
     WorkloadNotReady,
 )
 
@@ -31,7 +32,12 @@ _OF_THE_SPEC: Final = (
     "json:",
 )
 """Words of the API server about a value that it can't read."""
-_FIRST_WORKLOADS: Final = ("HorizontalPodAutoscaler", "ScaledObject")
+_PARTS: Final[dict[str, type[Problem]]] = {
+    "HorizontalPodAutoscaler": AutoscalingNotReady,
+    "ScaledObject": AutoscalingNotReady,
+    "KafkaTopic": TopicsNotReady,
+}
+"""The part that an object of a kind belongs to, if it is not the workload."""
 
 
 def problem_of(kind: str, name: str, error: ClusterError) -> Problem:
@@ -46,7 +52,7 @@ def problem_of(kind: str, name: str, error: ClusterError) -> Problem:
     said = f"the API server refuses {kind} {name}: {error.message}"
     if _is_of_the_spec(error):
         return NotAccepted("InvalidSpec", said, retry=False)
-    part = AutoscalingNotReady if kind in _FIRST_WORKLOADS else WorkloadNotReady
+    part = _PARTS.get(kind, WorkloadNotReady)
     if error.status == 403 and "exceeded quota" in error.message:
         return part("QuotaExceeded", f"{said}; raise the quota, or delete what uses it up")
     if "admission webhook" in error.message and "denied the request" in error.message:

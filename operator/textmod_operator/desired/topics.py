@@ -63,6 +63,7 @@ def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitio
         replication_factor=asked.replication_factor,
         config=dict(asked.config),
         create=tm.spec.topics.management == "Managed",
+        management=tm.spec.topics.management,
         creation_config={} if role == "input" else _OWN_TIME | _lifetime(role),
     )
 

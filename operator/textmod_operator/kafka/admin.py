@@ -115,6 +115,12 @@ class KafkaAdmin:
             for topic in asked
         )
 
+    def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of the topics that exist, each with its id (empty: the brokers have none)."""
+        wanted = list(names)
+        shapes = self._describe(wanted) if wanted else {}
+        return {name: shape.topic_id for name, shape in shapes.items()}
+
     def partitions(self) -> dict[str, int]:
         """Number of partitions of every topic that we may see, in one request for all of them.
 
@@ -290,6 +296,12 @@ def _grows(topic: Topic, seen: Shape | None) -> bool:
 
 def _refuse_unmanaged(missing: list[Topic]) -> None:
     for topic in missing:
+        if topic.management == "Strimzi":
+            raise TopicsNotReady(
+                "TopicMissing",
+                f"topic {topic.name} does not exist although its KafkaTopic is ready: make "
+                "topics.strimzi.cluster the Kafka cluster that kafka.bootstrapServers leads to",
+            )
         if not topic.create:
             raise TopicsNotReady(
                 "TopicMissing",

@@ -95,6 +95,12 @@ class KafkaCluster:
         with self._client() as client:
             return client.ensure(topics, owned, record)
 
+    def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the topics that exist; see `KafkaAdmin.topic_ids`. Raises as `ensure` does."""
+        self._require_proven()
+        with self._client() as client:
+            return client.topic_ids(names)
+
     def ensure_group(
         self, group: str, session_seconds: int | None, before: int | None
     ) -> int | None:

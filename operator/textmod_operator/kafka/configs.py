@@ -57,7 +57,7 @@ class TopicConfigs:
                 raise TopicsNotReady(
                     "ConfigDrift",
                     f"topic {name} has another {', '.join(sorted(drifted))} than asked and "
-                    "topics.management is Existing: change the topic, or the object",
+                    f"topics.management is {topic.management}: change the topic, or the object",
                 )
             if drifted:
                 changes[name] = drifted

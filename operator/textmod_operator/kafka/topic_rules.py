@@ -29,7 +29,8 @@ def check_shape(topic: Topic, partitions: int, replication_factor: int) -> None:
         raise TopicsNotReady(
             "ConfigDrift",
             f"topic {topic.name} has {partitions} partitions and {topic.partitions} are asked, and "
-            "topics.management is Existing: add partitions to the topic, or change the object",
+            f"topics.management is {topic.management}: add partitions to the topic, or change the "
+            "object",
         )
     if topic.replication_factor is not None and replication_factor != topic.replication_factor:
         raise TopicsNotReady(

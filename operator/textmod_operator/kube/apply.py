@@ -17,12 +17,14 @@ from typing import Final
 
 from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
+from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
 from textmod_operator.errors import (
     AutoscalingNotReady,
     ClusterError,
     NotAccepted,
     Problem,
+    TopicsNotReady,
     WorkloadNotReady,
 )
 from textmod_operator.kube.cache import OwnedObjects
@@ -71,6 +73,7 @@ class Applier:
                 somebody else keeps changing it; SeldonNotInstalled, when the cluster does not have
                 SeldonDeployments.
             AutoscalingNotReady: MetricsUnavailable, when it does not have ScaledObjects.
+            TopicsNotReady: StrimziUnavailable, when it does not have KafkaTopics.
             NotAccepted: InvalidSpec, when the API server calls a field invalid.
             ClusterError: the API server refused for another reason.
         """
@@ -246,8 +249,18 @@ def _keda_not_installed() -> AutoscalingNotReady:
     )
 
 
+def strimzi_not_installed() -> TopicsNotReady:
+    """The cluster has no KafkaTopics."""
+    return TopicsNotReady(
+        "StrimziUnavailable",
+        "this cluster has no KafkaTopics: install Strimzi, which is noticed without further help; "
+        "topics.management Managed or Existing does without",
+    )
+
+
 _NOT_INSTALLED: Final[dict[str, Callable[[], Problem]]] = {
     "SeldonDeployment": _seldon_not_installed,
     SCALED_OBJECT: _keda_not_installed,
+    KAFKA_TOPIC: strimzi_not_installed,
 }
 """The kinds that a cluster may not have, and the problem that this is."""

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from typing import Any, Final
 
+from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
 from textmod_operator.kube.resources import owner_key, owner_uid, version_of
 from textmod_operator.state import Manifest, ObjectKey, Ref
@@ -206,6 +207,8 @@ def _relevant(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only com
             (condition["type"], condition["status"], condition.get("reason"))
             for condition in status.get("conditions") or ()
         ]
+    if body["kind"] == KAFKA_TOPIC:
+        reported = (status.get("observedGeneration"), status.get("conditions"))
     return (
         metadata.get("labels"),
         metadata.get("ownerReferences"),

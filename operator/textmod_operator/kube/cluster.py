@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
-from textmod_operator.errors import ClusterError
-from textmod_operator.kube.apply import Applier
+from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
+from textmod_operator.errors import ClusterError, TopicsNotReady
+from textmod_operator.kube.apply import Applier, strimzi_not_installed
 from textmod_operator.kube.cache import OwnedObjects
 from textmod_operator.kube.client import Api, connect, patch
 from textmod_operator.kube.discovery import FRONT_PROXY, Discovery, front_proxy_in
@@ -15,9 +16,9 @@ from textmod_operator.kube.events import post_event
 from textmod_operator.kube.grants import Grants
 from textmod_operator.kube.lease import LEASE_SECONDS, Election, Guarded, campaign, dead_man
 from textmod_operator.kube.moderations import Moderations
-from textmod_operator.kube.resources import PLURALS, WORKLOAD_KINDS
+from textmod_operator.kube.resources import PLURALS, WORKLOAD_KINDS, prefix
 from textmod_operator.kube.secrets import Secrets
-from textmod_operator.kube.watch import ListWatch, Watches
+from textmod_operator.kube.watch import KafkaTopics, ListWatch, Watches
 from textmod_operator.pods import PodTable
 from textmod_operator.state import (
     Capabilities,
@@ -38,9 +39,10 @@ class Cluster:
     Args:
         client: the API server.
         identity: this process, named in events and in the Lease; unique to it.
+        strimzi: namespaces in which KafkaTopics may be made; empty means all, None: none.
     """
 
-    def __init__(self, client: Api, identity: str) -> None:
+    def __init__(self, client: Api, identity: str, strimzi: tuple[str, ...] | None = None) -> None:
         self._client = client
         self._identity = identity
         self._election = Election(client, identity, dead_man=dead_man)
@@ -50,13 +52,15 @@ class Cluster:
         self._pods = PodTable()
         self._console_pods = PodTable(naming.CONSOLE_LABEL, naming.CONSOLE_CONTAINER)
         tables = {naming.NAME_LABEL: self._pods, naming.CONSOLE_LABEL: self._console_pods}
-        self._watches = Watches(client, self._cache, tables)
+        self._discovery = Discovery(client)
+        self._strimzi = strimzi
+        kafka_topics = None if strimzi is None else KafkaTopics(strimzi, self._watched_version)
+        self._watches = Watches(client, self._cache, tables, kafka_topics)
         self._applier = Applier(guarded, self._cache)
         self._moderations = Moderations(guarded)
         # Every replica serves the certificate, and so each of them may renew it.
         self._secrets = Secrets(client)
         self._grants = Grants(guarded, self._is_gone)
-        self._discovery = Discovery(client)
         self._lease_namespace: str | None = None
 
     # --- what the watches report --------------------------------------------------------------
@@ -152,6 +156,59 @@ class Cluster:
         except ClusterError as error:
             if error.status != 404:
                 raise
+
+    # --- KafkaTopics ------------------------------------------------------------------------------
+
+    def kafka_topics_version(self, namespace: str) -> str:
+        """The apiVersion with which to make KafkaTopics in a namespace.
+
+        Raises:
+            TopicsNotReady: StrimziUnavailable: the operator may not, or the cluster has none.
+            ClusterError: the API server could not be asked.
+        """
+        self._check_strimzi(namespace)
+        if (found := self._discovery.kafka_topics_version()) is None:
+            raise strimzi_not_installed()
+        return found
+
+    def _check_strimzi(self, namespace: str) -> None:
+        if self._strimzi is None or (self._strimzi and namespace not in self._strimzi):
+            raise TopicsNotReady(
+                "StrimziUnavailable",
+                f"this operator may not make KafkaTopics in namespace {namespace}: set "
+                f"strimzi.enabled of its chart to true, with {namespace} in strimzi.namespaces "
+                "unless that is empty",
+            )
+
+    def apply_kafka_topic(self, manifest: Manifest, owner: api.TextModeration) -> Manifest:
+        """Bring a KafkaTopic to what the manifest says; see `apply`."""
+        try:
+            return self.apply(manifest, owner)
+        except TopicsNotReady:
+            self._discovery.forget_kafka_topics()
+            raise
+
+    def kafka_topics_of(self, owner_uid: str, namespace: str) -> list[Manifest]:
+        """The KafkaTopics that were made for an owner, as the API server has them now.
+
+        Raises:
+            TopicsNotReady: StrimziUnavailable: the operator may not look.
+            ClusterError: the API server refused, or has another version by now.
+        """
+        self._check_strimzi(namespace)
+        if (version := self._discovery.kafka_topics_version()) is None:
+            return []
+        path = f"{prefix(version)}/namespaces/{namespace}/{PLURALS[KAFKA_TOPIC]}"
+        query = [("labelSelector", f"{naming.OWNER_LABEL}={owner_uid}")]
+        body = self._client.request("GET", path, KAFKA_TOPIC, query=query)
+        group = {"apiVersion": version, "kind": KAFKA_TOPIC}
+        return [{**group, **item} for item in body["items"]] if body else []
+
+    def _watched_version(self) -> str:
+        self._discovery.forget_kafka_topics()
+        if (found := self._discovery.kafka_topics_version()) is None:
+            raise ClusterError(404, "the cluster has no KafkaTopics")
+        return found
 
     # --- TextModerations --------------------------------------------------------------------------
 

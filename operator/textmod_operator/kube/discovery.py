@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from textmod_operator import naming
+from textmod_operator.desired.kafka_topics import KAFKA_TOPIC_VERSIONS
 from textmod_operator.errors import ClusterError
 from textmod_operator.kube.client import Api
 from textmod_operator.state import Capabilities, FrontProxy, Manifest
@@ -36,6 +37,7 @@ class Discovery:
         self._lock = threading.Lock()
         self._capabilities: tuple[float, Capabilities | None] = (-math.inf, None)
         self._metrics_offered: tuple[float, tuple[str, ...]] = (-math.inf, ())
+        self._kafka_topics: str | None = None
 
     def capabilities(self) -> Capabilities:
         """What this cluster offers, by its version; requested every five minutes at most.
@@ -69,6 +71,21 @@ class Discovery:
         if body is None:
             return None
         return tuple(resource["name"] for resource in body.get("resources") or ())
+
+    def kafka_topics_version(self) -> str | None:
+        """The apiVersion of KafkaTopics, the newest of those that the operator knows; None when the
+        cluster has none. Kept once found, until `forget_kafka_topics`."""
+        if self._kafka_topics is None:
+            found = (one for one in KAFKA_TOPIC_VERSIONS if self._has_kafka_topics(one))
+            self._kafka_topics = next(found, None)
+        return self._kafka_topics
+
+    def forget_kafka_topics(self) -> None:
+        """Look for KafkaTopics again: Strimzi may have been upgraded or removed."""
+        self._kafka_topics = None
+
+    def _has_kafka_topics(self, group_version: str) -> bool:
+        return "kafkatopics" in (self.resources(group_version) or ())
 
     def foreign_metrics(self) -> tuple[str, ...]:
         """What external.metrics.k8s.io offers when another adapter serves it; empty when the

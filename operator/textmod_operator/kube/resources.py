@@ -7,6 +7,7 @@ from typing import Final
 
 from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
+from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
 from textmod_operator.desired.scaled_object import SCALED_OBJECT, SCALED_OBJECT_API_VERSION
 from textmod_operator.state import Manifest, ObjectKey, Ref
 
@@ -23,6 +24,7 @@ PLURALS: Final = {
     "ServiceAccount": "serviceaccounts",
     "NetworkPolicy": "networkpolicies",
     "Ingress": "ingresses",
+    KAFKA_TOPIC: "kafkatopics",
     "Pod": "pods",
 }
 """The resource of every kind that the operator writes."""
@@ -68,18 +70,28 @@ def version_of(body: Manifest) -> int:
 def owner_key(body: Manifest) -> ObjectKey | None:
     """The TextModeration that an object was made for, by its label."""
     metadata = body["metadata"]
-    name = (metadata.get("labels") or {}).get(naming.NAME_LABEL)
-    return ObjectKey(metadata["namespace"], name) if name else None
+    labels = metadata.get("labels") or {}
+    name = labels.get(naming.NAME_LABEL)
+    namespace = labels.get(naming.NAMESPACE_LABEL) or metadata["namespace"]
+    return ObjectKey(namespace, name) if name else None
 
 
 def owner_uid(body: Manifest) -> str | None:
-    """The uid of the TextModeration in the ownerReferences, or None."""
+    """The uid of the TextModeration in the ownerReferences, or None. A KafkaTopic has it in a
+    label: see `naming.OWNER_LABEL`."""
+    if body["kind"] == KAFKA_TOPIC:
+        return (body["metadata"].get("labels") or {}).get(naming.OWNER_LABEL)
     references: Iterable[Manifest] = body["metadata"].get("ownerReferences") or ()
     return next((ref["uid"] for ref in references if ref.get("kind") == api.KIND), None)
 
 
 def with_owner(manifest: Manifest, owner: api.TextModeration) -> Manifest:
-    """The manifest with `owner` as its controller, so that garbage collection deletes it."""
+    """The manifest with `owner` as its controller, so that garbage collection deletes it.
+
+    A KafkaTopic keeps its label instead, and is deleted by `deletion` alone.
+    """
+    if manifest["kind"] == KAFKA_TOPIC:
+        return manifest
     reference = {
         "apiVersion": api.API_VERSION,
         "kind": api.KIND,

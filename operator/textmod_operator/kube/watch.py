@@ -17,6 +17,7 @@ from functools import partial
 from typing import Final
 
 from textmod_operator import naming
+from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
 from textmod_operator.errors import ClusterError
 from textmod_operator.kube.cache import OwnedObjects
 from textmod_operator.kube.client import Api
@@ -62,6 +63,8 @@ class ListWatch:
         selector: labelSelector or fieldSelector, and its value.
         clock: monotonic seconds.
         jitter: a factor for each back-off, about 1.
+        find: returns the path before each list, for a kind whose version depends on the cluster;
+            raises ClusterError 404 when the cluster does not have the kind.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class ListWatch:
         *,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.5),  # noqa: S311
+        find: Callable[[], str] | None = None,
     ) -> None:
         self._api = api
+        self._find = find
         self._path = path
         self._kind = kind
         self._query = [selector]
@@ -103,6 +108,8 @@ class ListWatch:
             return self._backoff()
 
     def _list(self) -> None:
+        if self._find is not None:
+            self._path = self._find()
         listed = self._api.request("GET", self._path, self._kind, query=self._query) or {}
         version = int(listed["metadata"]["resourceVersion"])
         group = {"apiVersion": listed.get("apiVersion"), "kind": self._kind}
@@ -155,6 +162,16 @@ class ListWatch:
         return delay * self._jitter()
 
 
+@dataclass(frozen=True)
+class KafkaTopics:
+    """Where to watch KafkaTopics, whose version depends on the cluster."""
+
+    namespaces: tuple[str, ...]
+    """Empty means all."""
+    api_version: Callable[[], str]
+    """Raises ClusterError 404 when the cluster has none."""
+
+
 class Watches:
     """The watches of one process, each in a thread.
 
@@ -162,9 +179,20 @@ class Watches:
     neither.
     """
 
-    def __init__(self, api: Api, owned: OwnedObjects, pods: Mapping[str, PodTable]) -> None:
-        """`pods`: label by which pods are selected → where they are kept."""
+    def __init__(
+        self,
+        api: Api,
+        owned: OwnedObjects,
+        pods: Mapping[str, PodTable],
+        kafka_topics: KafkaTopics | None = None,
+    ) -> None:
+        """
+        Args:
+            pods: label by which pods are selected → where they are kept.
+            kafka_topics: None: they are not watched.
+        """
         self._api = api
+        self._kafka_topics = kafka_topics
         self._owned = owned
         self._pods = pods
         self._applied = {kind: threading.Event() for kind in PLURALS}
@@ -219,7 +247,23 @@ class Watches:
                     partial(self._owned.listed, kind, scope), self._owned.on_event, enqueue
                 )
                 found.append((kind, ListWatch(self._api, path, kind, managed, handler)))
+        if (topics := self._kafka_topics) is not None:
+            found += [
+                (KAFKA_TOPIC, self._of_kafka_topics(topics, scope, enqueue))
+                for scope in scopes(topics.namespaces)
+            ]
         return found
+
+    def _of_kafka_topics(
+        self, topics: KafkaTopics, scope: str, enqueue: Callable[[ObjectKey], None]
+    ) -> ListWatch:
+        def find() -> str:
+            return f"{prefix(topics.api_version())}{scope}/{PLURALS[KAFKA_TOPIC]}"
+
+        ours = ("labelSelector", f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}")
+        listed = partial(self._owned.listed, KAFKA_TOPIC, scope)
+        handler = Handler(listed, self._owned.on_event, enqueue)
+        return ListWatch(self._api, PLURALS[KAFKA_TOPIC], KAFKA_TOPIC, ours, handler, find=find)
 
     def follow_config_map(
         self, namespace: str, name: str, published: Callable[[Manifest], None]

@@ -1,0 +1,164 @@
+"""The step of a pass that has Strimzi make the topics: `topics.management: Strimzi`.
+
+A topic has one owner. The operator writes KafkaTopics that it made itself and no others, and makes
+one only for a topic that does not exist yet, or that it has on record as created by it. Strimzi
+makes, grows and configures the topic of a KafkaTopic. What exists otherwise is checked, as with
+`topics.management: Existing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textmod_operator import naming
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.controller import ownership
+from textmod_operator.controller.claims import Claims
+from textmod_operator.controller.refusals import problem_of
+from textmod_operator.desired.kafka_topics import (
+    KAFKA_TOPIC,
+    kafka_topic,
+    kafka_topics_namespace,
+    topic_of,
+)
+from textmod_operator.errors import ClusterError, Problem, TopicsNotReady, WorkloadNotReady
+from textmod_operator.kafka.clusters import KafkaCluster
+from textmod_operator.kube.cluster import Cluster
+from textmod_operator.kube.resources import owner_uid
+from textmod_operator.state import Manifest, Ref, Topic, TopicSeen
+
+
+def ensure(
+    tm: TextModeration,
+    topics: Iterable[Topic],
+    body: Manifest,
+    kafka: KafkaCluster,
+    cluster: Cluster,
+) -> tuple[TopicSeen, ...]:
+    """Bring the KafkaTopics to what is asked, and return the topics once Strimzi has made them.
+
+    Raises:
+        KafkaPending: the brokers have not been asked yet.
+        TopicsNotReady: StrimziUnavailable; Creating, while Strimzi has not answered; NotReady, with
+            its answer; OwnedByAnother, when somebody keeps changing a KafkaTopic; what the brokers
+            say of the topics, see `KafkaCluster.ensure`.
+        NotAccepted: the API server calls a KafkaTopic invalid.
+        ClusterError: the API server could not be reached.
+    """
+    asked = tuple(topics)
+    live = _read(tm, asked, cluster)
+    missing = [name for name, found in live.items() if found is None]
+    there = kafka.topic_ids(missing)
+    new = set(missing) - there.keys()
+    own = {name for name, one in ownership.owned(body).items() if one in ("", there.get(name))}
+    for topic in asked:
+        found = live[topic.name]
+        if _is_ours(found, tm) or (found is None and topic.name in own | new):
+            live[topic.name] = _apply(tm, topic, found, cluster)
+    for name, found in live.items():
+        if found is not None:
+            check_ready(name, found)
+    ours = {name: "" for name, found in live.items() if _is_ours(found, tm)}
+    return kafka.ensure(asked, ours, lambda _: None)
+
+
+def delete(tm: TextModeration, claims: Claims, cluster: Cluster) -> None:
+    """Delete the KafkaTopics that were made for an object, and with them their topics.
+
+    A topic that another object uses stays, with its KafkaTopic.
+
+    Raises:
+        TopicsNotReady: StrimziUnavailable; NotReady, while Strimzi has not deleted them.
+        ClusterError: the API server refused.
+    """
+    namespace = kafka_topics_namespace(tm)
+    left = [
+        found
+        for found in cluster.kafka_topics_of(tm.metadata.uid, namespace)
+        if not claims.also_used(tm, topic_of(found))
+    ]
+    for found in left:
+        if not found["metadata"].get("deletionTimestamp"):
+            cluster.delete(Ref.of(found))
+    held = [one for one in left if one["metadata"].get("finalizers")]
+    if held:
+        names = ", ".join(one["metadata"]["name"] for one in held)
+        raise TopicsNotReady(
+            "NotReady",
+            f"Strimzi has not deleted the topics of KafkaTopics {names} in namespace {namespace} "
+            "yet: check that its Topic Operator runs, and what the KafkaTopics' conditions say",
+        )
+
+
+def check_ready(name: str, found: Manifest) -> None:
+    """Raise unless Strimzi has made a topic as the KafkaTopic asks now.
+
+    Raises:
+        TopicsNotReady: Creating, while it has not answered; NotReady, with what it answered.
+    """
+    metadata, status = found["metadata"], found.get("status") or {}
+    where = f"KafkaTopic {metadata['name']} in namespace {metadata['namespace']}"
+    if metadata.get("deletionTimestamp"):
+        raise TopicsNotReady(
+            "Creating", f"{where} is being deleted, and its topic {name} is made again after that"
+        )
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    if conditions.get("ReconciliationPaused", {}).get("status") == "True":
+        raise TopicsNotReady(
+            "NotReady",
+            f"Strimzi does not reconcile {where}: remove its annotation "
+            "strimzi.io/pause-reconciliation",
+        )
+    ready = conditions.get("Ready")
+    if ready is None or status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        cluster = (metadata.get("labels") or {}).get(naming.STRIMZI_CLUSTER_LABEL, "none")
+        raise TopicsNotReady(
+            "Creating",
+            f"Strimzi has not answered {where} yet; if that lasts, check that the Topic Operator "
+            f"of Kafka {cluster} runs and watches that namespace",
+        )
+    if ready.get("status") != "True":
+        reason, message = ready.get("reason", "no reason"), ready.get("message", "no message")
+        raise TopicsNotReady("NotReady", f"Strimzi says of {where}: {reason}: {message}")
+
+
+def _read(
+    tm: TextModeration, topics: tuple[Topic, ...], cluster: Cluster
+) -> dict[str, Manifest | None]:
+    """The KafkaTopics that there are, by topic."""
+    found = {}
+    for topic in topics:
+        manifest = _manifest(tm, topic, None, cluster)
+        try:
+            found[topic.name] = cluster.known(Ref.of(manifest))
+        except ClusterError as error:
+            raise problem_of(KAFKA_TOPIC, manifest["metadata"]["name"], error) from error
+    return found
+
+
+def _apply(
+    tm: TextModeration, topic: Topic, found: Manifest | None, cluster: Cluster
+) -> Manifest | None:
+    """The KafkaTopic as asked; one that is being deleted is left alone."""
+    if found is not None and found["metadata"].get("deletionTimestamp"):
+        return found
+    manifest = _manifest(tm, topic, found, cluster)
+    try:
+        return cluster.apply_kafka_topic(manifest, tm)
+    except WorkloadNotReady as conflict:
+        raise TopicsNotReady("OwnedByAnother", conflict.message) from conflict
+    except ClusterError as error:
+        problem: Problem = problem_of(KAFKA_TOPIC, manifest["metadata"]["name"], error)
+        raise problem from error
+
+
+def _manifest(
+    tm: TextModeration, topic: Topic, found: Manifest | None, cluster: Cluster
+) -> Manifest:
+    version = cluster.kafka_topics_version(kafka_topics_namespace(tm))
+    grown_to = ((found or {}).get("spec") or {}).get("partitions") or 0
+    return kafka_topic(tm, topic, version, grown_to)
+
+
+def _is_ours(found: Manifest | None, tm: TextModeration) -> bool:
+    return found is not None and owner_uid(found) == tm.metadata.uid

@@ -1,0 +1,308 @@
+"""Topics that Strimzi makes from KafkaTopics: a table of (object, world, fault) → (KafkaTopics,
+topics, conditions)."""
+
+from __future__ import annotations
+
+import pytest
+from objects import merged
+from strimzi_world import CLUSTER, FINALIZER, SPEC, StrimziWorld, path
+from whole import PATH
+
+from textmod_operator import naming
+
+TOPICS = {"science-input", "science-output", "science-dead-letter"}
+RETAIN = merged(SPEC, {"topics": {"deletionPolicy": "Retain"}})
+READY = ("AsAsked", "the topics are as requested")
+
+
+def settled(world: StrimziWorld | None = None, spec: dict | None = None) -> StrimziWorld:  # type: ignore[type-arg]
+    world = world or StrimziWorld()
+    world.asks(spec or SPEC)
+    world.settle()
+    return world
+
+
+def test_strimzi_makes_the_topics_that_the_operator_asks_it_for() -> None:
+    world = StrimziWorld()
+    world.asks(SPEC)
+    world.run()
+    assert set(world.kafka_topics) == TOPICS
+    assert world.kafka.topics == {}, "the operator makes none itself"
+    assert world.told["TopicsReady"][0] == world.told["Reconciling"][0] == "Creating"
+    assert "create_topics" not in world.kafka.requests
+    assert world.server.read("/apis/apps/v1/namespaces/reddit/deployments/science") is None
+
+    world.settle()
+    assert set(world.kafka.topics) == TOPICS
+    assert world.told["TopicsReady"] == READY
+    assert len(world.kafka.topics["science-input"].records) == 12
+    assert world.kafka.topics["science-output"].config["message.timestamp.type"] == "LogAppendTime"
+    made = world.kafka_topics["science-input"]
+    assert made["apiVersion"] == "kafka.strimzi.io/v1"
+    assert made["metadata"]["labels"]["strimzi.io/cluster"] == CLUSTER
+    assert "ownerReferences" not in made["metadata"], "they do not go with the object by themselves"
+    assert all(one["created"] for one in world.server.read(PATH)["status"]["topics"])  # type: ignore[index]
+
+
+def test_an_older_strimzi_is_asked_in_its_own_version_and_an_upgrade_is_followed() -> None:
+    world = settled(StrimziWorld(versions=("v1beta2",)))
+    assert world.told["TopicsReady"] == READY
+    assert {one["apiVersion"] for one in world.kafka_topics.values()} == {
+        "kafka.strimzi.io/v1beta2"
+    }
+    world.install("v1")
+    world.start()
+    world.asks(merged(SPEC, {"topics": {"input": {"partitions": 24}}}))
+    world.settle()
+    assert world.told["TopicsReady"] == READY
+    assert len(world.kafka.topics["science-input"].records) == 24
+
+
+@pytest.mark.parametrize(
+    ("world", "says"),
+    [
+        (StrimziWorld(allowed=None), "strimzi.enabled of its chart"),
+        (StrimziWorld(allowed=("elsewhere",)), "may not make KafkaTopics in namespace kafka"),
+        (StrimziWorld(versions=()), "this cluster has no KafkaTopics: install Strimzi"),
+    ],
+    ids=["not enabled", "another namespace", "no CRD"],
+)
+def test_a_cluster_without_strimzi_is_a_condition(world: StrimziWorld, says: str) -> None:
+    settled(world)
+    reason, message = world.told["TopicsReady"]
+    assert reason == world.told["Stalled"][0] == "StrimziUnavailable"
+    assert says in message
+    assert world.kafka.topics == {}
+
+
+def test_strimzi_that_is_installed_later_is_noticed() -> None:
+    world = settled(StrimziWorld(versions=()))
+    world.install("v1")
+    world.settle()
+    assert world.told["TopicsReady"] == READY
+
+
+def test_what_strimzi_says_is_the_conditions_message() -> None:
+    world = settled(spec=merged(SPEC, {"topics": {"input": {"replicationFactor": 9}}}))
+    reason, message = world.told["TopicsReady"]
+    assert reason == "NotReady"
+    assert "Strimzi says of KafkaTopic science-input in namespace kafka: KafkaError: " in message
+    assert world.told["Stalled"][0] == "NotReady"
+    world.asks(SPEC)
+    world.settle()
+    assert world.told["TopicsReady"] == READY, "the topic is made once it can be"
+
+
+def test_topics_grow_and_take_other_settings_through_strimzi() -> None:
+    world = settled()
+    world.running = False
+    grown = {"partitions": 24, "config": {"retention.ms": "1000"}}
+    world.asks(merged(SPEC, {"topics": {"input": grown}}))
+    world.run()
+    world.run()
+    reason, message = world.told["TopicsReady"]
+    assert reason == "Creating", "the answer that is there is of an older generation"
+    assert f"the Topic Operator of Kafka {CLUSTER} runs" in message
+    world.running = True
+    world.settle()
+    assert world.told["TopicsReady"] == READY
+    assert len(world.kafka.topics["science-input"].records) == 24
+    assert world.kafka.topics["science-input"].config == {"retention.ms": "1000"}
+    assert "create_partitions" in world.kafka.requests
+
+
+def test_a_kafka_topic_that_somebody_grew_is_as_good() -> None:
+    world = settled()
+    world.server.edit(path(), {"spec": {"partitions": 30}})
+    world.settle()
+    assert len(world.kafka.topics["science-input"].records) == 30
+    assert world.told["TopicsReady"] == READY
+
+
+def test_an_edit_of_a_kafka_topic_is_undone() -> None:
+    world = settled()
+    world.server.edit(path("science-output"), {"spec": {"config": None}})
+    world.settle()
+    wanted = {"message.timestamp.type": "LogAppendTime"}
+    assert world.kafka_topics["science-output"]["spec"]["config"] == wanted
+    assert world.kafka.topics["science-output"].config == wanted
+
+
+def test_a_kafka_topic_that_is_deleted_is_made_again() -> None:
+    world = settled()
+    world.server.remove(path())
+    world.run()
+    world.settle()
+    assert set(world.kafka_topics) == set(world.kafka.topics) == TOPICS
+    assert world.told["TopicsReady"] == READY
+
+
+def test_a_kafka_topic_that_is_being_deleted_is_left_alone() -> None:
+    world = settled()
+    world.running = False
+    world.server.remove(path())
+    before = world.kafka_topics["science-input"]
+    world.settle()
+    assert world.kafka_topics["science-input"] == before
+    assert world.told["TopicsReady"][0] == "Creating"
+    assert "is being deleted" in world.told["TopicsReady"][1]
+
+
+def test_a_paused_kafka_topic_is_told() -> None:
+    world = settled()
+    world.server.edit(
+        path(), {"metadata": {"annotations": {"strimzi.io/pause-reconciliation": "true"}}}
+    )
+    world.settle()
+    assert world.told["TopicsReady"][0] == "NotReady"
+    assert "strimzi.io/pause-reconciliation" in world.told["TopicsReady"][1]
+
+
+# --- one owner ------------------------------------------------------------------------------------
+
+
+FOREIGN = {
+    "apiVersion": "kafka.strimzi.io/v1",
+    "kind": "KafkaTopic",
+    "metadata": {"name": "science-input", "labels": {"strimzi.io/cluster": CLUSTER}},
+    "spec": {"partitions": 12},
+}
+
+
+def test_a_kafka_topic_of_somebody_else_is_used_and_neither_changed_nor_deleted() -> None:
+    world = StrimziWorld()
+    world.server.put(path(), FOREIGN)
+    settled(world)
+    assert world.told["TopicsReady"] == READY
+    assert world.kafka_topics["science-input"]["spec"] == FOREIGN["spec"]
+    world.asks(merged(SPEC, {"topics": {"input": {"partitions": 24}}}))
+    world.settle()
+    assert world.told["TopicsReady"][0] == "ConfigDrift"
+    assert world.kafka_topics["science-input"]["spec"] == FOREIGN["spec"]
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert set(world.kafka_topics) == set(world.kafka.topics) == {"science-input"}
+
+
+def test_a_topic_without_a_kafka_topic_is_used_and_gets_none() -> None:
+    world = StrimziWorld()
+    world.kafka.create("science-input", 12, config={"retention.ms": "1000"})
+    settled(world)
+    assert world.told["TopicsReady"] == READY
+    assert set(world.kafka_topics) == TOPICS - {"science-input"}
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert set(world.kafka.topics) == {"science-input"}
+    assert world.kafka.topics["science-input"].config == {"retention.ms": "1000"}
+
+
+def test_topics_that_the_operator_made_itself_are_given_to_strimzi() -> None:
+    world = StrimziWorld()
+    plain = {"serving": {"platform": "Deployment"}, "topics": {"deletionPolicy": "Delete"}}
+    settled(world, plain)
+    ids = world.topic_ids
+    assert world.kafka_topics == {}
+    settled(world, SPEC)
+    assert set(world.kafka_topics) == TOPICS
+    assert world.topic_ids == ids
+    assert world.told["TopicsReady"] == READY
+    world.deletes()
+    world.settle()
+    assert world.kafka.topics == {}
+
+
+def test_somebody_who_keeps_changing_a_kafka_topic_is_not_fought() -> None:
+    world = settled()
+    for _ in range(20):
+        world.server.edit(path(), {"metadata": {"labels": {naming.NAMESPACE_LABEL: "other"}}})
+        world.run()
+    reason, message = world.told["TopicsReady"]
+    assert reason == "OwnedByAnother"
+    assert "managedFields" in message
+
+
+# --- deletion -------------------------------------------------------------------------------------
+
+
+def test_the_object_is_held_until_strimzi_has_deleted_the_topics() -> None:
+    world = settled()
+    world.running = False
+    world.deletes()
+    world.settle()
+    reason, message = world.told["TopicsReady"]
+    assert reason == "NotReady"
+    assert "Strimzi has not deleted the topics of KafkaTopics" in message
+    assert "Retain" in message
+    assert set(world.kafka.topics) == TOPICS
+    assert all(FINALIZER in one["metadata"]["finalizers"] for one in world.kafka_topics.values())
+    world.running = True
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert world.kafka.topics == world.kafka_topics == {}
+
+
+def test_topics_and_their_kafka_topics_outlive_an_object_that_retains() -> None:
+    world = settled(spec=RETAIN)
+    world.server.remove(PATH)
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert set(world.kafka_topics) == set(world.kafka.topics) == TOPICS
+
+
+def test_an_object_that_is_made_again_uses_what_the_first_one_left() -> None:
+    world = settled(spec=RETAIN)
+    world.server.remove(PATH)
+    world.settle()
+    world.asks(SPEC)
+    world.settle()
+    assert world.told["TopicsReady"] == READY
+    world.deletes()
+    world.settle()
+    assert set(world.kafka_topics) == TOPICS, "they are not of the second object"
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("topic", "name"),
+    [
+        ("science-input", "science-input"),
+        ("reddit.science.input", "reddit.science.input"),
+        ("Science_Input", "science-input-"),
+        ("a_", "a-"),
+        ("__", "topic-"),
+        ("A" * 249, "a" * 200 + "-"),
+        ("x.-_.y", "x.y-"),
+    ],
+)
+def test_every_topic_has_a_kafka_topic_of_a_legal_name(topic: str, name: str) -> None:
+    made = naming.kafka_topic(topic)
+    assert made.startswith(name)
+    assert (made == topic) == (name == topic)
+    assert naming._OBJECT_NAME.fullmatch(made)
+    assert len(made) <= 253
+    assert made != naming.kafka_topic(topic + "_")
+
+
+def test_a_topic_of_another_name_is_named_in_the_kafka_topic() -> None:
+    world = settled(spec=merged(SPEC, {"topics": {"input": {"name": "Science_Input"}}}))
+    (made,) = (one for one in world.kafka_topics.values() if "topicName" in one["spec"])
+    assert made["spec"]["topicName"] == "Science_Input"
+    assert "Science_Input" in world.kafka.topics
+    assert world.told["TopicsReady"] == READY
+
+
+def test_the_cluster_of_the_topics_has_to_be_that_of_the_brokers() -> None:
+    world = StrimziWorld()
+    world.asks(SPEC)
+    world.run()
+    for name in TOPICS:
+        answer = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}
+        world.server.edit(path(name), {"status": answer})
+    world.running = False  # it made them in another Kafka cluster
+    world.run()
+    assert world.told["TopicsReady"][0] == "TopicMissing"
+    assert "topics.strimzi.cluster" in world.told["TopicsReady"][1]
