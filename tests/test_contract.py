@@ -13,6 +13,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from messages import FakeMessage
 from objects import moderation
 from pydantic import BaseModel
@@ -44,6 +46,7 @@ from textmod_model.stream.review_requests import ReviewRequests
 from textmod_operator import policies
 from textmod_operator.api import policies as api
 from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
+from textmod_operator.api.quantity import PATTERN
 from textmod_operator.api.status import PolicyRuleStatus, PolicyStatus
 from textmod_operator.conditions import measured_of
 from textmod_operator.desired import desired
@@ -520,3 +523,9 @@ def test_the_console_reads_the_decisions_that_the_model_server_writes() -> None:
     assert {**written, "at": known["at"]} == {name: known[name] for name in written}
     assert set(written) <= {f.alias for f in events.Decision.model_fields.values()}
     assert not read.selection, "it counts in no estimate"
+
+
+@given(quantity=st.from_regex(PATTERN, fullmatch=True).filter(lambda text: len(text) <= 64))
+def test_every_quantity_of_the_schema_is_a_memory_limit(quantity: str) -> None:
+    limit = load({"TEXTMOD_MEMORY_LIMIT": quantity}).memory_limit
+    assert limit is None or 0 < limit < 2**63

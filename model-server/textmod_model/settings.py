@@ -6,8 +6,10 @@ start to the first verdict.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -91,7 +93,8 @@ class Settings(BaseModel):
     """The solved policies; None: verdicts have no action."""
 
     memory_limit: int | None = Field(None, gt=0)
-    """Bytes; a Kubernetes quantity such as 512Mi is taken too. None: the control group's."""
+    """Bytes; a Kubernetes quantity such as 512Mi is taken too, 0 being no limit. None: the control
+    group's."""
 
     perspective_attributes: dict[str, str] = {}
     """Perspective's attributes to labels; empty: each label under its upper-case name."""
@@ -163,13 +166,13 @@ class Settings(BaseModel):
     def _read_quantity(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(m|[kMGTPE]|[KMGTPE]i)?", value)
+        found = _QUANTITY.fullmatch(value)
         if found is None:
             return value
-        number, unit = float(found[1]), found[2] or ""
-        base = 1024 if unit.endswith("i") else 1000
-        power = -1 if unit == "m" else " kMGTPE".index(unit[:1].replace("K", "k") or " ")
-        return int(number * base**power)
+        exponent = found["exponent"]
+        factor = _UNITS[found["unit"] or ""] if exponent is None else _tenfold(int(exponent))
+        # Kubernetes rounds up, ends at 63 bits, and takes 0 for no limit.
+        return min(math.ceil(Fraction(found["number"]) * factor), 2**63 - 1) or None
 
     @field_validator("message_text_field")
     @classmethod
@@ -259,6 +262,23 @@ class Settings(BaseModel):
                 f"{because} needs {', '.join(missing)}: set {'it' if len(missing) == 1 else 'them'}"
             )
             raise ValueError(message)
+
+
+_QUANTITY = re.compile(
+    r"\+?(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+    r"(?:(?P<unit>[numkMGTPE]|[KMGTPE]i)|[eE](?P<exponent>[+-]?[0-9]+))?"
+)
+_UNITS = {
+    "": Fraction(1),
+    **{unit: Fraction(1000) ** power for power, unit in enumerate("num", -3)},
+    **{unit: Fraction(1000) ** power for power, unit in enumerate("kMGTPE", 1)},
+    **{f"{unit}i": Fraction(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
+}
+
+
+def _tenfold(exponent: int) -> Fraction:
+    """Return a power of ten; beyond 63 bits it makes no difference which."""
+    return Fraction(10) ** max(-99, min(exponent, 99))
 
 
 _NEVER_EMPTY = ("TEXTMOD_PERSPECTIVE_KEY", "TEXTMOD_OPENAI_KEY")

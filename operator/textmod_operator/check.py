@@ -7,7 +7,7 @@ the API server enforces are held against the file here, but for those about a ch
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +35,25 @@ def read(path: Path) -> list[TextModeration]:
         OSError: the file can't be read.
         yaml.YAMLError: it is no YAML.
     """
-    documents = yaml.safe_load_all(path.read_text())
-    bodies = [body for body in documents if isinstance(body, dict) and body.get("kind") == KIND]
+    try:
+        documents = list(yaml.safe_load_all(path.read_bytes()))
+    except RecursionError as error:
+        raise NotAccepted("InvalidSpec", f"{path} is nested too deeply", retry=False) from error
+    bodies = [body for body in _items(documents) if body.get("kind") == KIND]
     if not bodies:
         raise NotAccepted("InvalidSpec", f"{path} holds no {KIND}", retry=False)
     return [_parsed(path, body) for body in bodies]
+
+
+def _items(documents: Iterable[object]) -> Iterator[Manifest]:
+    """Yield the objects of documents, and those of Lists, as `kubectl get -o yaml` writes them."""
+    for body in documents:
+        if not isinstance(body, dict):
+            continue
+        if body.get("kind") in {"List", f"{KIND}List"} and isinstance(body.get("items"), list):
+            yield from (item for item in body["items"] if isinstance(item, dict))
+        else:
+            yield body
 
 
 def _parsed(path: Path, body: Manifest) -> TextModeration:

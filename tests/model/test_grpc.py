@@ -139,3 +139,19 @@ def test_generated_code_is_what_the_proto_generates(tmp_path):
     for name in ("seldon_pb2.py", "seldon_pb2.pyi"):
         fresh = tmp_path / "textmod_model" / "protos" / name
         assert fresh.read_text() == (folder / "protos" / name).read_text()
+
+
+@pytest.mark.parametrize("service", ["Model", "Seldon"])
+def test_feedback_is_answered_as_seldons_wrapper_does(channel, service):
+    request = pb.Feedback(reward=0.5)
+    request.request.data.ndarray.extend(["a"])
+    request.request.meta.puid = "p"
+    request.request.meta.tags["t"].number_value = 1
+    answer = call(channel, f"{service}/SendFeedback", request)
+    assert (answer.data.WhichOneof("data_oneof"), len(answer.data.ndarray)) == ("ndarray", 0)
+    assert answer.meta == pb.Meta(puid="p")
+    answer = call(channel, f"{service}/SendFeedback", pb.Feedback())
+    assert list(answer.data.tensor.shape) == [0]
+    with pytest.raises(grpc.RpcError) as refused:
+        call(channel, f"{service}/SendFeedback", pb.Feedback(reward=float("nan")))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT

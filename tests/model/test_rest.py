@@ -244,3 +244,43 @@ def test_prometheus_and_metrics_are_the_same_and_up_to_date():
         answer = operations.get(path)
         assert "textmod_stream_blocked 1.0" in answer.text
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize("path", ["/send-feedback", "/api/v1.0/feedback", "/api/v0.1/feedback"])
+def test_feedback_is_answered_as_seldons_wrapper_does(seldon, path):
+    request = {"data": {"ndarray": ["a"]}, "meta": {"puid": "p", "tags": {"t": 1}}}
+    answer = seldon.post(path, json={"request": request, "reward": 0.5, "truth": {"strData": "x"}})
+    assert answer.status_code == 200
+    assert answer.json() == {"data": {"ndarray": []}, "meta": {"puid": "p"}}
+    answer = seldon.post(path, json={"request": {"strData": "a"}})
+    assert answer.json() == {"data": {"tensor": {"shape": [0]}}, "meta": {}}
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", "{", '{"foo":1}', '{"reward":"x"}', '{"reward":true}', '{"request":[1]}']
+)
+def test_feedback_that_is_none_is_refused(seldon, body):
+    answer = seldon.post("/send-feedback", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["status"]["reason"] == "MICROSERVICE_BAD_DATA"
+
+
+@pytest.mark.parametrize("code", [404, 405])
+def test_an_unknown_call_has_its_protocols_error_shape(seldon, code):
+    extra = "/unknown" if code == 404 else ""
+
+    def error(path):
+        answer = seldon.get(path + extra)
+        assert answer.status_code == code
+        return answer.json()
+
+    assert error("/api/v1.0/predictions")["status"]["status"] == 1
+    assert error("/v1/moderations")["error"]["type"] == "invalid_request_error"
+    assert error("/v1alpha1/comments:analyze")["error"]["code"] == code
+
+
+def test_a_body_that_is_announced_too_large_is_not_waited_for():
+    answer = client(largest=100)[0].post(
+        "/predict", content=b"{}", headers={"content-length": "99999999999999999999999"}
+    )
+    assert answer.status_code == 413

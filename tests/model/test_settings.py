@@ -84,3 +84,16 @@ def test_a_complaint_never_repeats_a_value():
     with pytest.raises(ConfigurationError) as raised:
         settings.load(STREAM | {"TEXTMOD_MODEL_DIGEST": "hunter2", "TEXTMOD_LOG_LEVEL": "hunter2"})
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "size"),
+    [
+        ("512Mi", 2**29), ("1e9", 10**9), ("1E9", 10**9), ("5.e8", 5 * 10**8), (".5Gi", 2**29),
+        ("1e+06", 10**6), ("536870912.0", 2**29), ("1m", 1), ("1n", 1), ("2000000u", 2),
+        ("1E", 10**18), ("10Ei", 2**63 - 1), ("1e400", 2**63 - 1),
+        ("0", None), ("0Mi", None), ("+1k", 1000),
+    ],
+)  # fmt: skip
+def test_the_memory_limit_is_any_quantity_of_kubernetes(quantity, size):
+    assert settings.load({"TEXTMOD_MEMORY_LIMIT": quantity}).memory_limit == size

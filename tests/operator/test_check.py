@@ -159,3 +159,35 @@ def test_an_artifact_that_is_none_is_refused(
         assert "is not the manifest of a model" in capsys.readouterr().err
     assert main(["check", written(tmp_path, body()), "--artifact", str(artifact)]) == 2
     assert "holds no policies" in capsys.readouterr().err
+
+
+def test_the_list_that_kubectl_writes_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = [{"kind": "Service"}, None, body()]
+    for kind in ("List", "TextModerationList"):
+        assert main(["check", written(tmp_path, {"kind": kind, "items": items})]) == 0
+        assert "kind: SeldonDeployment" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        pytest.param(b"kind: \xe9\n", "unacceptable character", id="Latin-1"),
+        pytest.param(b"[" * 5_000, "nested too deeply", id="deep"),
+    ],
+)
+def test_a_file_that_is_damaged_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes, says: str
+) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_bytes(data)
+    assert main(["check", str(path)]) == 2
+    assert says in capsys.readouterr().err.lower()
+
+
+def test_a_file_in_utf16_is_yaml_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_bytes(yaml.safe_dump(body()).encode("utf-16"))
+    assert main(["check", str(path)]) == 0
+    assert "kind: SeldonDeployment" in capsys.readouterr().out

@@ -89,6 +89,9 @@ def _of(error: Exception) -> tuple[int, str]:
 
 async def _body(request: Request, largest: int) -> bytes:
     """Return the body; stop reading once it is too large."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > 18 or int(announced) > largest):
+        raise TooLargeError(f"the body exceeds {largest} bytes.")
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

@@ -13,6 +13,7 @@ from textmod_model.errors import ServingError
 from textmod_model.formats.message import RefusedError
 from textmod_model.metrics import Metrics
 from textmod_model.protos import seldon_pb2
+from textmod_model.serving import seldon_feedback
 from textmod_model.serving.predictor import Predictor
 from textmod_model.serving.turns import BusyError, TooLargeError
 
@@ -41,9 +42,14 @@ class Service:
             self.metadata,
             response_serializer=seldon_pb2.SeldonModelMetadata.SerializeToString,
         )
+        send_feedback = grpc.unary_unary_rpc_method_handler(
+            self.send_feedback,
+            response_serializer=seldon_pb2.SeldonMessage.SerializeToString,
+        )
+        both = {"Predict": predict, "SendFeedback": send_feedback}
         services = {
-            "Model": {"Predict": predict, "Metadata": metadata},
-            "Seldon": {"Predict": predict, "ModelMetadata": metadata},
+            "Model": {**both, "Metadata": metadata},
+            "Seldon": {**both, "ModelMetadata": metadata},
         }
         return [
             grpc.method_handlers_generic_handler(f"seldon.protos.{name}", methods)
@@ -69,6 +75,20 @@ class Service:
         finally:
             self._metrics.predictions.labels("grpc", outcome).inc()
         return answer
+
+    def send_feedback(
+        self, request: bytes, context: grpc.ServicerContext
+    ) -> seldon_pb2.SeldonMessage:
+        """Answer feedback; INVALID_ARGUMENT if it can't be read."""
+        outcome = "answered"
+        try:
+            found = seldon_feedback.answer(_json_form(seldon_pb2.Feedback, request))
+        except RefusedError as error:
+            outcome = "refused"
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.refused.message)
+        finally:
+            self._metrics.predictions.labels("feedback", outcome).inc()
+        return _message(found)
 
     def metadata(
         self, _request: bytes, _context: grpc.ServicerContext
@@ -96,15 +116,28 @@ def _document(raw: bytes) -> dict[str, Any]:
     JSON has no NaN, and an Any of a type that is not known here has no form at all. customData is
     such an Any; it holds no text that we could read, so it is left out.
     """
+    return _json_form(seldon_pb2.SeldonMessage, raw)
+
+
+def _json_form(
+    kind: type[seldon_pb2.SeldonMessage | seldon_pb2.Feedback], raw: bytes
+) -> dict[str, Any]:
     try:
-        request = seldon_pb2.SeldonMessage.FromString(raw)
-        request.ClearField("customData")
+        request = kind.FromString(raw)
+        messages = (
+            (request.request, request.response, request.truth)
+            if isinstance(request, seldon_pb2.Feedback)
+            else (request,)
+        )
+        for message in messages:
+            if message.HasField("customData"):
+                message.ClearField("customData")
         document: dict[str, Any] = MessageToDict(request)
     except DecodeError:
-        raise RefusedError("WrongSchema", "the request is not a SeldonMessage.") from None
+        raise RefusedError("WrongSchema", f"the request is not a {kind.__name__}.") from None
     except (JsonFormatError, TypeError, ValueError, RecursionError):
-        message = "the request holds values that JSON has no form for, such as NaN."
-        raise RefusedError("WrongSchema", message) from None
+        sentence = "the request holds values that JSON has no form for, such as NaN."
+        raise RefusedError("WrongSchema", sentence) from None
     return document
 
 

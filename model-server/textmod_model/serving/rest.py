@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -19,19 +20,27 @@ from textmod_model.formats.message import RefusedError
 from textmod_model.formats.payload import utf8
 from textmod_model.health import Answer, Health
 from textmod_model.metrics import CONTENT_TYPE, Metrics
-from textmod_model.serving import openai, perspective
-from textmod_model.serving.calls import Calls, json_response
+from textmod_model.serving import openai, perspective, perspective_request, seldon_feedback
+from textmod_model.serving.calls import Calls, Failure, json_response
 from textmod_model.serving.dropins import DropIns
 from textmod_model.serving.predictor import Predictor
 from textmod_model.stream.feedback import Feedback
 
 _REASONS = {
     400: "MICROSERVICE_BAD_DATA",
+    404: "MICROSERVICE_BAD_DATA",
+    405: "MICROSERVICE_BAD_DATA",
     408: "MICROSERVICE_BAD_DATA",
     413: "MICROSERVICE_OVERLOADED",
     500: "MICROSERVICE_INTERNAL_ERROR",
     503: "MICROSERVICE_OVERLOADED",
 }
+
+_SHAPES: tuple[tuple[str, Failure], ...] = (
+    ("/v1alpha1/", perspective_request.failure),
+    ("/v1/", openai.failure),
+)
+"""Error documents by how a path begins; all others have Seldon's."""
 
 
 def seldon_app(
@@ -56,6 +65,12 @@ def seldon_app(
 
         return await calls.answer(request, "rest", work, _failure)
 
+    async def send_feedback(request: Request) -> Response:
+        def work(body: bytes) -> object:
+            return seldon_feedback.answer(_document(request, body))
+
+        return await calls.answer(request, "feedback", work, _failure)
+
     async def ping(_request: Request) -> Response:
         return PlainTextResponse("pong")
 
@@ -70,6 +85,9 @@ def seldon_app(
             Route("/predict", predict, methods=["GET", "POST"]),
             Route("/api/v1.0/predictions", predict, methods=["POST"]),
             Route("/api/v0.1/predictions", predict, methods=["POST"]),
+            Route("/send-feedback", send_feedback, methods=["GET", "POST"]),
+            Route("/api/v1.0/feedback", send_feedback, methods=["POST"]),
+            Route("/api/v0.1/feedback", send_feedback, methods=["POST"]),
             Route("/health/ping", ping),
             Route("/health/status", status),
             Route("/api/v1.0/health/status", status),
@@ -77,8 +95,19 @@ def seldon_app(
             Route("/api/v1.0/metadata", metadata),
             *perspective.routes(calls, dropins, feedback, source),
             *openai.routes(calls, dropins),
-        ]
+        ],
+        exception_handlers={HTTPException: _no_such_call},
     )
+
+
+async def _no_such_call(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or method in the error shape of the protocol that the path is of."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # for the type checker
+    sentence = f"{error.detail}."
+    shape = next((shape for path, shape in _SHAPES if request.url.path.startswith(path)), _failure)
+    answer = json_response(shape(error.status_code, sentence), error.status_code)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def operations_app(
