@@ -9,7 +9,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
@@ -39,6 +39,7 @@ from textmod_model.serving.policies import PolicyFile
 from textmod_model.serving.predictor import ModelInfo, Predictor
 from textmod_model.settings import Settings, load
 from textmod_model.stream import kafka_config as model_kafka
+from textmod_model.stream.counting import EVENT_TYPE, Counting
 from textmod_model.stream.explanations import Explanations
 from textmod_model.stream.judge import Judge
 from textmod_model.stream.letters import DeadLetters
@@ -218,6 +219,7 @@ def test_the_console_reads_the_requests_that_the_model_server_writes() -> None:
         letters=DeadLetters("m:1"),
         policies=lambda: evaluator,
         review=review,
+        counting=Counting(RequestHeaders("/textmoderation/g", EVENT_TYPE), verdicts, "sha256:0"),
     )
     sent = [
         b'{"body": "bad \\ud800 \\u0000", "author": "ann", "parent": "why?"}',
@@ -245,6 +247,20 @@ def test_the_console_reads_the_requests_that_the_model_server_writes() -> None:
     assert event.at.timestamp() == 0.005
     other = events.parse(events.REVIEW_REQUESTED, good.value or b"")
     assert isinstance(other, events.ReviewRequested)
+    rest = judge.rest(None)
+    assert rest is not None
+    [counts] = rest.records
+    kind = events.header(cast("Any", counts.headers), "ce_type")
+    counted = events.parse(kind, counts.value or b"")
+    assert isinstance(counted, events.Counted)
+    assert (counted.source, counted.begin, counted.until) == ("in/0", 0, 2)
+    by_flag = {one.flagged: one for one in counted.counts}
+    assert (by_flag[True].texts, by_flag[True].scores) == (1, 0.95)
+    assert [(said.name, said.action) for said in by_flag[True].policies] == [
+        ("off-topic", "Review")
+    ]
+    assert (by_flag[False].scores, by_flag[False].policies) == (0.1, ())
+    assert by_flag[True].policy_version == found.version
     assert (other.action, other.flagged, other.blind) == ("Allow", False, True)
     written = json.loads(bad.value or b"")
     known = {str(field.alias) for field in events.ReviewRequested.model_fields.values()}

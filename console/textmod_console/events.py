@@ -3,11 +3,21 @@
 Readers ignore unknown fields and types: a newer version may write them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from textmod_console.errors import DataError, sentences
@@ -16,6 +26,7 @@ PREFIX: Final = "dev.textmoderation."
 REVIEW_REQUESTED: Final = f"{PREFIX}review.requested.v1"
 DECISION: Final = f"{PREFIX}decision.v1"
 APPEAL: Final = f"{PREFIX}appeal.v1"
+COUNTED: Final = f"{PREFIX}verdicts.counted.v1"
 
 Verdict = Literal["Allow", "Review", "Remove"]
 DecisionName = Literal["Approve", "Remove", "Escalate", "Skip", "Unsure"]
@@ -56,6 +67,13 @@ class Acted(_Event):
 
     name: str
     action: str
+
+
+class ActedBriefly(_Event):
+    """The same, of a length that a database's key takes."""
+
+    name: Name = Field(max_length=63)
+    action: Name = Field(max_length=10)
 
 
 class Selection(_Event):
@@ -168,11 +186,43 @@ class Appeal(_Event):
     at: AwareDatetime
 
 
-Event = ReviewRequested | Decision | Appeal
+class Count(_Event):
+    """Texts with a verdict that are alike."""
+
+    at: AwareDatetime
+    """The beginning of the ten minutes of their messages' time."""
+    flagged: bool
+    policies: tuple[ActedBriefly, ...] = Field((), max_length=16)
+    policy_version: str | None = Field(None, max_length=100, pattern=r"^[^\x00]*$")
+    texts: int = Field(ge=1, le=10**12)
+    scores: float = Field(ge=0, le=10**12, allow_inf_nan=False)
+    """The sum of the scores that decided."""
+
+
+class Counted(_Event):
+    """`verdicts.counted.v1`: all texts with a verdict in a range of offsets of the input."""
+
+    source: Name = Field(max_length=300)
+    """Topic, a slash, partition."""
+    begin: int = Field(alias="from", ge=0, lt=2**63)
+    until: int = Field(ge=1, lt=2**63)
+    """The first offset behind the range."""
+    model: Name = Field(max_length=200)
+    counts: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _has_offsets(self) -> Counted:
+        if self.until <= self.begin:
+            raise ValueError("until must be greater than from")
+        return self
+
+
+Event = ReviewRequested | Decision | Appeal | Counted
 _TYPES: Final[Mapping[str, type[Event]]] = {
     REVIEW_REQUESTED: ReviewRequested,
     DECISION: Decision,
     APPEAL: Appeal,
+    COUNTED: Counted,
 }
 
 

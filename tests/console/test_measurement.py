@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.quality.__main__ import counted, summary
 from bench.quality.simulate import simulate
 from bench.quality.worlds import WORLDS
-from textmod_console.measurement import Asked, Chosen, Known, Opinion, Total, quality, window
+from textmod_console.measurement import AllTexts, Asked, Chosen, Opinion, Total, quality, window
 from textmod_console.measurement.estimates import precision, recall
 from textmod_console.measurement.evidence import evidence
 from textmod_console.measurement.intervals import count, wilson
@@ -128,7 +128,7 @@ def test_the_scores_of_all_texts_correct_the_luck_of_the_sample() -> None:
 
 def test_totals_reach_the_window() -> None:
     items = [Chosen(0.01, n < 100, (), 0.6, float(n % 2)) for n in range(200)]
-    known = Known(Total(10_000, 5_000.0), Total(10_000, 6_000.0))
+    known = [AllTexts(True, (), 10_000, 5_000.0), AllTexts(False, (), 10_000, 6_000.0)]
     found = quality(items, Asked(SINCE, UNTIL, 50), 0, None, known)
     assert found.precision.value == pytest.approx(0.5 + 0.5 - 0.6)
 

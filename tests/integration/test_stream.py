@@ -912,7 +912,8 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
             worker = one.start("pod-a")
     until(lambda: one.committed() == 0, "all are judged", 120)
     verdicts = {dict(message.headers())["ce_id"]: message for message in one.read(one.output)}
-    requests = one.read(topic)
+    kind = ("ce_type", b"dev.textmoderation.review.requested.v1")
+    requests = [message for message in one.read(topic) if kind in message.headers()]
     asked = collections.Counter(message.key() for message in requests)
     items = [item.decode() for item in verdicts]
     drawn = {items[place].encode() for place in Sample(share, salt).chosen(items)}

@@ -390,6 +390,24 @@ def test_a_review_topic_that_cannot_be_written_blocks_the_stream_until_it_can(pa
     assert parts.written() == [b"verdict", b"b"]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_counts_go_to_the_review_topic_and_cost_no_verdict_where_it_takes_none(parts, known):
+    def counted(value, start):
+        message = FakeMessage(0, start)
+        counts = Record(None, message, b"in/0", value, [], None, counts=True)
+        verdict = Record(None, message, b"k", b"verdict", [], None)
+        return Batch([verdict, counts], {0: start + 1}, np.zeros(1), counts=1)
+
+    if known:
+        parts.know(review=2_000)
+    parts.brokers.topics["review"].max_bytes = 2_000
+    batches = parts.submit(counted(b"small", 0), counted(b"x" * 3_000, 1), counted(b"again", 2))
+    assert parts.run() == batches
+    assert parts.written("review") == [b"small", b"again"]
+    assert parts.written() == [b"verdict"] * 3
+    assert (parts.written("dead"), parts.delivery.blocked) == ([], None)
+
+
 def test_nobody_is_asked_about_a_verdict_that_became_a_dead_letter(parts):
     parts.know(out=2_000)
     one = requested("a", "b")

@@ -1,5 +1,6 @@
 """The loop on a fake cluster: what it holds, gives up, reports, and how it ends."""
 
+import json
 from threading import Event
 
 import numpy as np
@@ -14,8 +15,10 @@ from textmod_model.formats.message import Reading, RegistryUnavailable, Verdicts
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
+from textmod_model.review.event import RequestHeaders
 from textmod_model.stream import worker as worker_module
 from textmod_model.stream.consumer import GroupConsumer
+from textmod_model.stream.counting import Counting
 from textmod_model.stream.delivery.at_least_once import AtLeastOnce
 from textmod_model.stream.delivery.exactly_once import ExactlyOnce
 from textmod_model.stream.delivery.writer import Writer
@@ -46,12 +49,14 @@ class NoRules:
 class Stream:
     """A whole worker between a fake input and fake outputs."""
 
-    def __init__(self, delivery):
+    def __init__(self, delivery, counts=False):
         self.cluster = FakeCluster(2)
-        self.brokers = FakeBrokers("out", "dead")
+        self.brokers = FakeBrokers("out", "dead", "review")
+        self.counts = counts
         self.health = Health(streaming=True, model="science:1")
         self.broken = None
-        configuration = settings.load(STREAM | {"TEXTMOD_DELIVERY": delivery})
+        review = {"TEXTMOD_REVIEW_TOPIC": "review", "TEXTMOD_REVIEW_SALT": "salt"} if counts else {}
+        configuration = settings.load(STREAM | {"TEXTMOD_DELIVERY": delivery} | review)
         self.clients = []
 
         def connect(options):
@@ -86,7 +91,16 @@ class Stream:
             encode=catalog.encoder("Verdict", Writing(verdicts)),
             headers=VerdictHeaders("/source", "1", "sha256:00"),
             letters=letters,
+            counting=Counting(RequestHeaders("/source"), verdicts, "sha256:00")
+            if self.counts
+            else None,
         )
+
+    def counted(self):
+        """Return the ranges of the events in the review topic, and how many texts they count."""
+        events = [json.loads(one["value"]) for one in self.brokers.topics["review"].records]
+        texts = sum(count["texts"] for event in events for count in event["counts"])
+        return [(event["source"], event["from"], event["until"]) for event in events], texts
 
     def score(self, texts):
         if self.broken is not None:
@@ -169,6 +183,42 @@ def test_what_is_in_flight_is_finished_before_partitions_go(stream):
     stream.turn()
     assert stream.ids() == ["in/0/0"]
     assert {**stream.cluster.committed, **stream.brokers.offsets} == {0: 1}
+
+
+@pytest.fixture(params=["AtLeastOnce", "ExactlyOnce"])
+def counted(request, monkeypatch):
+    monkeypatch.setattr(worker_module, "STEP_SECONDS", 0.01)
+    monkeypatch.setattr(worker_module, "IDLE_SECONDS", 0)
+    return Stream(request.param, counts=True)
+
+
+def test_what_is_counted_is_written_before_partitions_go(counted):
+    counted.client.rebalance(assigned=[0, 1])
+    counted.cluster.append(0, b"a", b"b")
+    counted.cluster.append(1, b"c")
+    counted.turn(3)
+    assert counted.counted() == ([], 0)
+    counted.client.rebalance(revoked=[0])
+    counted.turn(2)
+    assert counted.counted() == ([("in/0", 0, 2)], 2)
+    counted.cluster.append(1, b"d")
+    counted.turn(2)
+    counted.stop.set()
+    assert counted.worker.run(counted.stop)
+    assert counted.counted() == ([("in/0", 0, 2), ("in/1", 0, 2)], 4)
+    assert counted.ids() == ["in/0/0", "in/0/1", "in/1/0", "in/1/1"]
+
+
+def test_what_is_read_by_another_is_not_counted(counted, monkeypatch):
+    monkeypatch.setattr(worker_module, "REVOKE_SECONDS", 0)
+    counted.client.rebalance(assigned=[0])
+    counted.cluster.append(0, b"a")
+    counted.brokers.topics["out"].error = KafkaError.NOT_ENOUGH_REPLICAS
+    counted.turn()
+    counted.client.rebalance(revoked=[0])
+    counted.consumer.fetch(1, 0, revocation=counted.worker)
+    assert counted.worker._judge.rest(None) is None
+    assert counted.counted() == ([], 0)
 
 
 def test_what_cannot_be_finished_before_partitions_go_is_given_up(stream, monkeypatch):

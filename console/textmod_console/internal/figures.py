@@ -33,6 +33,17 @@ def quality_document(found: Quality) -> dict[str, Any]:
             "recall": _estimate(found.recall),
             "reviewedPerDay": round(found.reviewed_per_day, 1),
             "agreement": _share(found.agreement),
+            "estimator": found.estimator,
+            "model": found.model,
+            "policyVersions": found.policy_versions,
+            "earlierModels": [
+                {
+                    "model": model,
+                    "precision": _estimate(one.precision),
+                    "recall": _estimate(one.recall),
+                }
+                for model, one in found.earlier.items()
+            ],
             "policies": [
                 {
                     "name": name,

@@ -18,7 +18,7 @@ _HEAVIER: Final = 2.0
 class Total(NamedTuple):
     """What is known of all texts of a kind, labelled or not."""
 
-    texts: int
+    texts: float
     scores: float
     """The sum of their scores."""
 

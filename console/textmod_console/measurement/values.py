@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,11 @@ class Quality:
     policies: Mapping[str, "Quality"] = field(default_factory=dict)
     actions: Mapping[str, Estimate] = field(default_factory=dict)
     """Of a policy: the precision of each of its actions."""
+    estimator: Literal["Difference", "Hajek"] = "Hajek"
+    """Whether the scores of all texts are used, or those of the labelled texts' weights alone."""
+    model: str | None = None
+    """Digest of the model whose verdicts these are; None: there are none."""
+    policy_versions: int = 0
+    """Versions of the policies that the reviewed texts were decided by."""
+    earlier: Mapping[str, "Quality"] = field(default_factory=dict)
+    """The same of other models of the window, by their digests, the latest first."""

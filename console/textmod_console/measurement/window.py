@@ -45,11 +45,15 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Totals of all texts of the window, where they are counted."""
+class AllTexts:
+    """All texts of the window that are alike, reviewed or not."""
 
-    flagged: Total
-    passed: Total
+    flagged: bool
+    policies: tuple[tuple[str, str], ...]
+    """(name, action) of the policies that acted on them."""
+    texts: float
+    scores: float
+    """The sum of the scores that decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,9 @@ def quality(
     asked: Asked,
     decided: int,
     agreed: float | None = None,
-    known: Known | None = None,
+    counted: Sequence[AllTexts] = (),
 ) -> Quality:
-    """Return what is known of the window.
+    """Return what is known of the window: verdicts of one model.
 
     Args:
         items: all that were chosen for review among the verdicts of the window: a label belongs to
@@ -91,30 +95,37 @@ def quality(
         asked: the window, and what it is judged by.
         decided: decisions that people made in as much time as the window has, up to now.
         agreed: `opinions.agreement` of the items with several decisions.
-        known: of all texts; None: not counted.
+        counted: all texts; empty: they are not known.
     """
     texts = _weighted(items)
-    overall = _figures(texts, lambda one: one.flagged, None, asked, known)
+    overall = _figures(texts, lambda one: one.flagged, None, asked, counted)
     names = sorted({name for one in items for name, _ in one.policies})
-    policies = {name: _of_policy(texts, name, asked) for name in names}
+    policies = {name: _of_policy(texts, name, asked, counted) for name in names}
     days = (asked.until - asked.since) / timedelta(days=1)
-    return _quality(overall, asked, decided / days, agreed, policies)
+    found = _quality(overall, asked, decided / days, agreed, policies)
+    return replace(found, estimator="Difference" if counted else "Hajek")
 
 
-def _of_policy(texts: Sequence[_Text], name: str, asked: Asked) -> Quality:
+def _of_policy(
+    texts: Sequence[_Text], name: str, asked: Asked, counted: Sequence[AllTexts]
+) -> Quality:
     """The figures of all that a policy acts on, and the precision of each of its actions."""
     whole = _figures(
-        texts, lambda one: any(n == name for n, _ in one.policies), (name, None), asked
+        texts, lambda one: any(n == name for n, _ in one.policies), (name, None), asked, counted
     )
     actions = {action for one in texts for n, action in one.chosen.policies if n == name}
     by_action = {
-        action: _figures(texts, _has(name, action), (name, action), asked).precision
+        action: _figures(texts, _has(name, action), (name, action), asked, counted).precision
         for action in sorted(actions)
     }
     return replace(_quality(whole, asked, 0.0, None, {}), actions=by_action)
 
 
-def _has(name: str, action: str) -> Callable[[Chosen], bool]:
+Acted = Callable[[Chosen | AllTexts], bool]
+"""Whether a figure is of a text."""
+
+
+def _has(name: str, action: str) -> Acted:
     return lambda one: (name, action) in one.policies
 
 
@@ -166,10 +177,10 @@ class _Figures:
 
 def _figures(
     texts: Sequence[_Text],
-    acted: Callable[[Chosen], bool],
+    acted: Acted,
     group: Group,
     asked: Asked,
-    known: Known | None = None,
+    counted: Sequence[AllTexts],
 ) -> _Figures:
     """Precision of what `acted` says, and recall of it."""
     flagged = stratified(_sums(one for one in texts if acted(one.chosen)))
@@ -185,8 +196,8 @@ def _figures(
     )
     no_precision = enough_for_precision(flagged, scarcest, asked.minimum) or undone
     no_recall = enough_for_recall(flagged, passed, asked.minimum) or undone
-    totals = (known.flagged, known.passed) if known is not None else None
-    right = precision(flagged, scarcest, known.flagged if known else None)
+    totals = _totals(counted, acted) if counted else None
+    right = precision(flagged, scarcest, totals and totals[0])
     found = recall(flagged, passed, totals)
     reasons = [
         f"{what} is unknown: {why}"
@@ -198,6 +209,16 @@ def _figures(
         _estimate(found, no_recall is None),
         tuple(reasons),
     )
+
+
+def _totals(counted: Sequence[AllTexts], acted: Acted) -> tuple[Total, Total]:
+    """Return all texts that are acted on, and all others."""
+    found: list[Total] = []
+    for side in (True, False):
+        ones = [one for one in counted if acted(one) == side]
+        texts, scores = sum(one.texts for one in ones), sum(one.scores for one in ones)
+        found.append(Total(texts, scores))
+    return found[0], found[1]
 
 
 def _sums(texts: Iterable[_Text]) -> Iterable[Labelled]:

@@ -1,7 +1,7 @@
 """The digest of the projected state, and emptying the projection for a rebuild.
 
 The digest leaves out what the topics don't hold: claims, decisions that are not read back yet, and
-items whose text was erased, since the review topic may not have them any more.
+items whose text was erased and counts, since the review topic may not have them any more.
 """
 
 import hashlib
@@ -12,6 +12,8 @@ from textmod_console.store.schema import (
     absences,
     appeals,
     claims,
+    counted,
+    counted_ranges,
     decisions,
     head,
     items,
@@ -50,7 +52,8 @@ def digest(connection: Connection) -> str:
 
 def forget(connection: Connection) -> None:
     """Delete everything that can be read from the topics; unpublished events stay in the outbox."""
-    for table in (items, appeals, score_bins, positions, claims, absences):
+    read = (items, appeals, score_bins, counted, counted_ranges, positions, claims, absences)
+    for table in read:
         connection.execute(delete(table))
     connection.execute(delete(decisions).where(decisions.c.offset.is_not(None)))
     connection.execute(update(head).values(caught_up=False))

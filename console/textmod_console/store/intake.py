@@ -12,8 +12,8 @@ from sqlalchemy import Connection, select
 
 from textmod_console import metrics
 from textmod_console.errors import DataError
-from textmod_console.events import Appeal, Decision, ReviewRequested, parse
-from textmod_console.store import auditing, outbox, projection
+from textmod_console.events import Appeal, Counted, Decision, Event, ReviewRequested, parse
+from textmod_console.store import auditing, counting, outbox, projection
 from textmod_console.store.chain import Record
 from textmod_console.store.projection import Place
 from textmod_console.store.schema import positions
@@ -78,7 +78,7 @@ def _locked_offsets(connection: Connection, topic: str) -> dict[int, int]:
 
 
 def _requests(connection: Connection, messages: Sequence[Message]) -> int:
-    """Take in review requests; a tombstone erases the text whose item is its key."""
+    """Take in review requests and counts; a tombstone erases the text whose item is its key."""
     taken = 0
     waiting: list[tuple[ReviewRequested, Place]] = []
     for message in messages:
@@ -90,6 +90,8 @@ def _requests(connection: Connection, messages: Sequence[Message]) -> int:
         event = _parsed(message, Role.REVIEW)
         if isinstance(event, ReviewRequested):
             waiting.append((event, message.place))
+        elif isinstance(event, Counted):
+            taken += counting.take(connection, [event])
     return taken + len(projection.take_requests(connection, waiting))
 
 
@@ -116,7 +118,7 @@ def _feedback(connection: Connection, messages: Sequence[Message]) -> int:
 
 def _events(
     messages: Sequence[Message],
-) -> Iterator[tuple[Message, ReviewRequested | Decision | Appeal | None]]:
+) -> Iterator[tuple[Message, Event | None]]:
     for message in messages:
         yield message, None if message.value is None else _parsed(message, Role.FEEDBACK)
 
@@ -129,7 +131,7 @@ def _audit(message: Message) -> list[tuple[Record, str]]:
         return []
 
 
-def _parsed(message: Message, role: Role) -> ReviewRequested | Decision | Appeal | None:
+def _parsed(message: Message, role: Role) -> Event | None:
     """Return the event; None, with a warning, if it can't be read."""
     try:
         return parse(message.ce_type, message.value or b"")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from math import log10
@@ -35,11 +35,17 @@ from textmod_console.measurement import (
     quality,
     window,
 )
+from textmod_console.store import counting
 from textmod_console.store.engine import Database
 from textmod_console.store.kept import Kept, in_a_thread
 from textmod_console.store.schema import decisions, items, micros, moment
 
 KEPT_SECONDS: Final = 15.0
+COVERED: Final = 0.95
+"""The least share of a window's texts that is counted where the scores of all are used. Which are
+missing depends on crashes, not on scores, so a few do no harm."""
+MOST_EARLIER: Final = 4
+"""Models before the newest whose figures are given too."""
 _CHUNK: Final = 500
 _PAUSE_SECONDS: Final = 0.002
 
@@ -58,6 +64,10 @@ class Kind(NamedTuple):
     score: float | None
     label: float | None
 
+    def is_of(self, model: str) -> bool:
+        """Whether these are of the window and judged by this model."""
+        return self.is_inside and self.model == model
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -71,11 +81,29 @@ class Figures:
 
 
 @dataclass(slots=True)
+class _Alike:
+    """The items of one kind."""
+
+    times: int = 0
+    scores: float = 0.0
+    counted: int = 0
+    """How many of them are in the counts of all texts."""
+
+
+@dataclass(slots=True)
 class _Scan:
-    counts: Counter[Kind] = field(default_factory=Counter)
+    kinds: defaultdict[Kind, _Alike] = field(default_factory=lambda: defaultdict(_Alike))
     several: list[list[Opinion]] = field(default_factory=list)
     """The decisions of items in the window that have several."""
-    model: str | None = None
+    models: dict[str, None] = field(default_factory=dict)
+    """The digests of all models, in the order of their latest verdicts."""
+    versions: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Of the policies, in the window, by model."""
+
+    @property
+    def model(self) -> str | None:
+        """The model of the newest verdict."""
+        return next(reversed(self.models), None)
 
 
 class Measuring:
@@ -121,24 +149,45 @@ class Measuring:
         with self._database.read() as connection:
             found = _scan(connection, until - MEMORY * WINDOW, since, until)
             decided = _decided(connection, now - WINDOW)
-        asked = Asked(since, until, self._minimum, _scarcest(found.counts, unseen=self._unseen))
-        inside = [_chosen(kind, n) for kind, n in found.counts.items() if kind.is_inside]
-        judged = quality(inside, asked, decided, agreement(found.several))
+            counted = counting.totals(connection, since, until)
+        asked = Asked(since, until, self._minimum, _scarcest(found.kinds, unseen=self._unseen))
+        agreed = agreement(found.several)
+
+        def of_model(model: str) -> Quality:
+            alike = {kind: one for kind, one in found.kinds.items() if kind.is_of(model)}
+            items = [_chosen(kind, one) for kind, one in alike.items()]
+            all_texts = counted.get(model, []) if _covered(alike) >= COVERED else []
+            judged = quality(items, asked, decided, agreed, all_texts)
+            versions = len(found.versions[model])
+            return replace(judged, model=model or None, policy_versions=versions)
+
+        newest = found.model or ""
+        inside = {kind.model for kind in found.kinds if kind.is_inside} - {newest}
+        earlier = [one for one in reversed(found.models) if one in inside]
+        judged = replace(
+            of_model(newest), earlier={model: of_model(model) for model in earlier[:MOST_EARLIER]}
+        )
         return Figures(judged, found.model, _evidence(found))
+
+
+def _covered(alike: Mapping[Kind, _Alike]) -> float:
+    """Return the share of all texts that is counted, as the chosen items say it."""
+    weights = sum(one.times / kind.probability for kind, one in alike.items())
+    return sum(one.counted / kind.probability for kind, one in alike.items()) / (weights or 1.0)
 
 
 def _evidence(found: _Scan) -> dict[str, Evidence]:
     by_label: defaultdict[str, list[Chosen]] = defaultdict(list)
-    for kind, times in found.counts.items():
+    for kind, one in found.kinds.items():
         if kind.model == found.model:
-            by_label[kind.name].append(_chosen(kind, times))
+            by_label[kind.name].append(_chosen(kind, one))
     return {name: evidence(labelled(ones)) for name, ones in sorted(by_label.items())}
 
 
-def _chosen(kind: Kind, times: int) -> Chosen:
-    return Chosen(
-        kind.probability, kind.flagged, kind.policies, kind.score, kind.label, times=times
-    )
+def _chosen(kind: Kind, one: _Alike) -> Chosen:
+    # The mean of the scores themselves: the middle of their bin would differ from the totals.
+    score = None if kind.score is None else one.scores / one.times
+    return Chosen(kind.probability, kind.flagged, kind.policies, score, kind.label, times=one.times)
 
 
 def _scarcest(counts: Iterable[Kind], *, unseen: bool) -> dict[Group, float]:
@@ -181,6 +230,7 @@ def _scan(connection: Connection, first: datetime, since: datetime, until: datet
         .where(items.c.requested_at >= micros(first), items.c.requested_at < micros(until))
         .order_by(items.c.requested_at, items.c.id)
     )
+    covered = counting.coverage(connection)
     rows = connection.execution_options(yield_per=_CHUNK).execute(query)
     found, begin = _Scan(), micros(since)
     for _, same in groupby(_paused(rows), key=lambda row: row.id):
@@ -190,8 +240,16 @@ def _scan(connection: Connection, first: datetime, since: datetime, until: datet
         opinions = [_opinion(row, name) for row in of_item if row.body is not None]
         is_inside = of_item[0].requested_at >= begin
         kind = _kind(request, name, label_of(opinions), is_inside=is_inside)
-        found.counts[kind] += 1
-        found.model = kind.model or found.model
+        alike = found.kinds[kind]
+        alike.times += 1
+        alike.scores += request.get("scores", {}).get(name, 0.0)
+        if is_inside:
+            alike.counted += covered.includes(request["item"])
+            if version := request.get("policyVersion"):
+                found.versions[kind.model].add(version)
+        if kind.model:
+            found.models.pop(kind.model, None)  # to the end
+            found.models[kind.model] = None
         if is_inside and len(opinions) > 1:
             found.several.append(opinions)
     return found

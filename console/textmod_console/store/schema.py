@@ -1,8 +1,9 @@
 """The tables. Moments are whole microseconds since 1970 in UTC, the same in both databases.
 
-`items`, `decisions`, `appeals` and `score_bins` are a projection of the topics, with the offsets up
-to which they were read in `positions`. `claims` and `absences` expire. `outbox` holds events that
-were accepted here and not yet read back from the feedback topic; `audit` is a chain of its own.
+`items`, `decisions`, `appeals`, `score_bins`, `counted` and `counted_ranges` are a projection of
+the topics, with the offsets up to which they were read in `positions`. `claims` and `absences`
+expire. `outbox` holds events that were accepted here and not yet read back from the feedback topic;
+`audit` is a chain of its own.
 
 A change of a table needs a migration (`migrations/versions`); a test compares the two.
 """
@@ -132,6 +133,26 @@ score_bins: Final = Table(
     Column("label", Text, primary_key=True),
     Column("bin", SmallInteger, primary_key=True, autoincrement=False),
     Column("weight", Float, nullable=False),  # the sum of 1/p of the selection
+)
+
+counted: Final = Table(  # all texts with a verdict, by the ten minutes of their messages' time
+    "counted",
+    metadata,
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),
+    Column("version", Text, primary_key=True),  # of the policies; empty without any
+    Column("flagged", Boolean, primary_key=True),
+    Column("policies", Text, primary_key=True),  # (name, action) of those that act, as JSON
+    Column("texts", Float, nullable=False),
+    Column("scores", Float, nullable=False),  # the sum of the scores that decided
+)
+
+counted_ranges: Final = Table(  # of which offsets of the input; those that touch are one
+    "counted_ranges",
+    metadata,
+    Column("source", Text, primary_key=True),  # topic/partition
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("until", BigInteger, nullable=False),
 )
 
 positions: Final = Table(

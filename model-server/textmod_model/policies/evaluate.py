@@ -53,6 +53,18 @@ class Ruling:
     """Of the first policy that asks for this action: the score that decided. The model's first
     label where no policy in force speaks."""
 
+    @property
+    def acting(self) -> list[dict[str, str]]:
+        """Name and action of the policies in force that ask for more than Allow, as events say it.
+
+        Also of a text that chance alone chose: its policies' precision is measured by it.
+        """
+        return [
+            {"name": said.name, "action": said.action}
+            for said in self.said
+            if said.mode == "Enforce" and said.action != "Allow"
+        ]
+
 
 class Spoken(NamedTuple):
     """What one policy says of a text, and the score it said it of."""

@@ -69,23 +69,23 @@ _DISPENSABLE: Final = frozenset({"author", "context", "explanation"})
 
 
 class RequestHeaders:
-    """CloudEvents' headers of review requests; `source` is that of the verdicts."""
+    """CloudEvents' headers in the review topic; `source` is that of the verdicts."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, event_type: bytes = EVENT_TYPE) -> None:
         self._constant: Headers = [
             ("ce_specversion", b"1.0"),
-            ("ce_type", EVENT_TYPE),
+            ("ce_type", event_type),
             ("ce_source", source.encode()),
             ("content-type", b"application/json"),
         ]
 
     def for_batch(self, now: float) -> Headers:
-        """Return the headers that all requests of one moment share; `now` in epoch seconds."""
+        """Return the headers that all events of one moment share; `now` in epoch seconds."""
         return [*self._constant, ("ce_time", timestamp(now).encode())]
 
     @staticmethod
     def of(item: str, shared: Headers) -> Headers:
-        """Return all headers of one request."""
+        """Return all headers of one event."""
         return [("ce_id", item.encode()), *shared]
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from textmod_model.metrics import Metrics
     from textmod_model.serving.predictor import Predictor
     from textmod_model.stream.consumer import GroupConsumer
+    from textmod_model.stream.counting import Counting
     from textmod_model.stream.judge import Budgets, Judge
     from textmod_model.stream.review_requests import ReviewRequests
     from textmod_model.stream.worker import Worker
@@ -55,10 +56,11 @@ def make_judge(
     budgets: "Budgets",
     *,
     review: "ReviewRequests | None" = None,
+    counting: "Counting | None" = None,
 ) -> "Judge":
     """Make the judge from the settings, a model and the budgets that it may spend.
 
-    `review` makes the review requests; None: there are none.
+    `review` makes the review requests, `counting` the counts; None: there are none.
     """
     from textmod_model.formats import catalog
     from textmod_model.formats.message import Reading, Writing
@@ -89,6 +91,7 @@ def make_judge(
         budgets=budgets,
         explanations=Explanations(predictor.briefs) if output.explains else None,
         review=review,
+        counting=counting,
         forward_tombstones=settings.message_tombstones == "Forward",
     )
 
@@ -123,6 +126,17 @@ def make_review(settings: Settings, predictor: "Predictor") -> "ReviewRequests |
     )
 
 
+def make_counting(settings: Settings, predictor: "Predictor") -> "Counting | None":
+    """Make the part that counts all texts; None without a review topic."""
+    if not settings.review_topic:
+        return None
+    from textmod_model.review.event import RequestHeaders
+    from textmod_model.stream.counting import EVENT_TYPE, Counting
+
+    headers = RequestHeaders(event_source(settings), EVENT_TYPE)
+    return Counting(headers, _verdicts(predictor), predictor.info.digest)
+
+
 def make_worker(
     settings: Settings,
     source: "GroupConsumer",
@@ -141,7 +155,8 @@ def make_worker(
     from textmod_model.stream.worker import Worker
 
     review = make_review(settings, predictor)
-    judge = make_judge(settings, predictor, source.allowance, review=review)
+    counting = make_counting(settings, predictor)
+    judge = make_judge(settings, predictor, source.allowance, review=review, counting=counting)
     letters = DeadLetters(predictor.info.label)
     rules = TopicRulesLookup(settings)
     writer = Writer(settings, lambda size: open_producer(settings, size), letters, rules)

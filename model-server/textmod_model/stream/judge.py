@@ -1,6 +1,6 @@
 """A batch of Kafka messages in, a batch of records to write out: a verdict or a dead letter each.
 
-Verdicts of chosen texts are followed by requests to review them.
+Verdicts of chosen texts are followed by requests to review them, and now and then by counts of all.
 
 No I/O and no Kafka client here, so all outcomes of a message can be tested with plain objects.
 Reading is `consumer`'s, writing is `delivery`'s, the loop is `worker`'s.
@@ -8,7 +8,8 @@ Reading is `consumer`'s, writing is `delivery`'s, the loop is `worker`'s.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.policies.evaluate import Evaluator, Ruling, Take
 from textmod_model.policies.solved import PolicySet
 from textmod_model.stream.brake import Brake
+from textmod_model.stream.counting import Counting
 from textmod_model.stream.explanations import Explanations
 from textmod_model.stream.letters import DeadLetters
 from textmod_model.stream.records import (
@@ -67,7 +69,8 @@ class Judge:
 
     Only a broken model is an error: it would turn the whole stream into dead letters.
     `policies` returns those in force, None without any; `budgets` are their daily budgets, None if
-    rules have none; `explanations` is None if verdicts carry none, `review` if no text is reviewed.
+    rules have none; `explanations` is None if verdicts carry none, `review` and `counting` if no
+    text is reviewed.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Judge:
         budgets: Budgets | None = None,
         explanations: Explanations | None = None,
         review: ReviewRequests | None = None,
+        counting: Counting | None = None,
         forward_tombstones: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -96,6 +100,7 @@ class Judge:
         self._budgets = budgets
         self._explanations = explanations
         self._review = review
+        self._counting = counting
         self._brake = Brake()
         self._forward_tombstones = forward_tombstones
         self._clock = clock
@@ -129,11 +134,27 @@ class Judge:
                 rulings,
                 explained,
             )
-            return self._batch(judged, scores, offsets, self._clock())
+            now = self._clock()
+            batch = self._batch(judged, scores, offsets, now)
         except BaseException:  # the messages will be judged again
             if self._budgets is not None:
                 self._budgets.undo()
             raise
+        if self._counting is None or not (counts := self._counting.add(judged, now)):
+            return batch
+        return replace(batch, records=batch.records + counts, counts=len(counts))
+
+    def rest(self, partitions: Collection[int] | None) -> Batch | None:
+        """Return what is left to write before others read these partitions, None: all; or None."""
+        if self._counting is None:
+            return None
+        counts = self._counting.rest(partitions, self._clock())
+        return Batch(counts, {}, np.empty(0), counts=len(counts)) if counts else None
+
+    def forget(self, partitions: Collection[int]) -> None:
+        """Drop what is kept of partitions that other consumers read now."""
+        if self._counting is not None:
+            self._counting.forget(partitions)
 
     def _rulings(
         self,

@@ -24,6 +24,10 @@ class Observer:
     def _count(self, batch: Batch, now: float) -> None:
         metrics = self._metrics
         records = [r for r in batch.records if batch.holds(r)] if batch.lost else batch.records
+        if batch.counts:
+            records = [record for record in records if not record.counts]
+            if len(batch.records) == batch.counts:  # no message was read for it
+                return
         if batch.requests:
             metrics.count_review_requests(
                 (record.request.strategy, record.withdrawn)
@@ -33,7 +37,7 @@ class Observer:
             records = [record for record in records if record.request is None]
         letters = [record.refused for record in records if record.refused is not None]
         metrics.messages.labels("verdict").inc(len(records) - len(letters))
-        metrics.batch_size.observe([len(batch.records) - batch.requests])
+        metrics.batch_size.observe([len(batch.records) - batch.requests - batch.counts])
         metrics.score.observe(batch.scores)
         if letters:
             metrics.messages.labels("dead_letter").inc(len(letters))

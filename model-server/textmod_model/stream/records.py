@@ -69,7 +69,7 @@ class Record(NamedTuple):
     """Something to write because of `source`."""
 
     refused: Refused | None
-    """None for a verdict or a review request; the reason for a dead letter."""
+    """The reason for a dead letter; None for anything else."""
     source: Message
     key: bytes | None
     value: bytes | None
@@ -84,6 +84,13 @@ class Record(NamedTuple):
     """The event of a review request; None for a verdict or a dead letter."""
     withdrawn: bool = False
     """Not to be written: a review request whose topic refuses it, or whose verdict is none."""
+    counts: bool = False
+    """Counts of verdicts: an event of the review topic that belongs to no single message."""
+
+    @property
+    def for_review(self) -> bool:
+        """Whether it goes to the review topic."""
+        return self.counts or self.request is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,8 @@ class Batch:
     """Partitions that were taken away meanwhile: another consumer reads those sources again."""
     requests: int = 0
     """How many of the records are review requests."""
+    counts: int = 0
+    """How many of them, behind all others, are counts of verdicts."""
 
     def next_offsets(self) -> dict[int, int]:
         """Return the offsets of the partitions that are still ours."""

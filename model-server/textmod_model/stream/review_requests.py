@@ -129,12 +129,7 @@ class ReviewRequests:
             "hold": ruling.hold,
             "label": ruling.label,
             "policyVersion": ruling.version,
-            # Also of a text that chance alone chose: its policies' precision is measured by it.
-            "policies": [
-                {"name": said.name, "action": said.action}
-                for said in ruling.said
-                if said.mode == "Enforce" and said.action != "Allow"
-            ],
+            "policies": ruling.acting,
         }
 
     def _explained(

@@ -8,6 +8,7 @@ consumer through the judge to the delivery; the worker alone knows them all.
 import logging
 import math
 import time
+from collections.abc import Collection
 from threading import Event
 
 from textmod_model.errors import StreamError
@@ -89,6 +90,7 @@ class Worker:
         log.info("stopping: finish what is in flight")
         self._health.stopping = True
         self._deadline = time.monotonic() + self._settings.shutdown_seconds - LEAVE_SECONDS
+        self._write_rest(None)
         settled = self._settle_until(self._deadline) and not self._in_hand
         self._consumer.close(self)
         self._delivery.close()
@@ -127,14 +129,21 @@ class Worker:
 
     # --- revocation -------------------------------------------------------------------------------
 
-    def before_revoke(self, _partitions: set[int]) -> None:
+    def before_revoke(self, partitions: set[int]) -> None:
         """Finish what is in flight before partitions go to another consumer."""
+        self._write_rest(partitions)
         self._settle_until(min(self._deadline, time.monotonic() + REVOKE_SECONDS))
 
     def after_revoke(self, partitions: set[int]) -> None:
         """Give up what could not be finished."""
         self._delivery.forget(partitions)
+        self._judge.forget(partitions)
         self._in_hand = [one for one in self._in_hand if one.partition() not in partitions]
+
+    def _write_rest(self, partitions: Collection[int] | None) -> None:
+        rest = self._judge.rest(partitions)
+        if rest is not None:
+            self._delivery.submit(rest)
 
     # --- steps ------------------------------------------------------------------------------------
 

@@ -215,6 +215,16 @@ class PolicyQualityStatus(Strict):
     )
 
 
+class ModelQualityStatus(Strict):
+    model: str = Field(description="Digest of the model.")
+    precision: EstimateStatus | None = Field(
+        default=None, description="Share of the texts that it flagged rightly."
+    )
+    recall: EstimateStatus | None = Field(
+        default=None, description="Share of the texts to flag that it flagged."
+    )
+
+
 class QualityStatus(Strict):
     window: WindowStatus | None = Field(
         default=None, description="The verdicts that were measured, by their time."
@@ -235,6 +245,24 @@ class QualityStatus(Strict):
         ge=0,
         le=1,
         description="Share, from 0 to 1, of the texts with several decisions in which they agree.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="Digest of the model whose verdicts are measured: that of the window's newest.",
+    )
+    estimator: Literal["Difference", "Hajek"] | None = Field(
+        default=None,
+        description="Difference: the scores of all texts narrow the intervals. Hajek: the labels "
+        "alone, because less than 95 % of the window's texts are counted.",
+    )
+    policy_versions: Count | None = Field(
+        default=None,
+        description="Number of versions of the policies that decided about the reviewed texts.",
+    )
+    earlier_models: list[ModelQualityStatus] | None = Field(
+        default=None,
+        description="The same of other models of the window, the latest first; at most 4.",
+        json_schema_extra={"maxItems": 4},
     )
     policies: list[PolicyQualityStatus] | None = Field(
         default=None,

@@ -136,7 +136,7 @@ class Writer:
         """Put a smaller record in the place of a refused one; False if there is none smaller."""
         batch, index = failure.batch, failure.index
         record = batch.records[index]
-        if record.request is not None:
+        if record.for_review:
             batch.records[index] = self._smaller(record, failure.error)
             return True
         if record.bare:
@@ -154,7 +154,10 @@ class Writer:
         return True
 
     def _smaller(self, record: Record, error: KafkaError) -> Record:
-        """Return a review request with less of its text, or withdrawn: it blocks no verdict."""
+        """Return a review request with less of its text, or withdrawn: it blocks no verdict.
+
+        Counts are withdrawn: they have no text.
+        """
         value, request = record.value or b"", record.request
         rules = self._rules.get(self._settings.review_topic)
         size = len(value) // 2
@@ -277,7 +280,7 @@ class Writer:
 
     def _produce(self, record: Record, report: Report) -> None:
         partition = -1
-        if record.refused is None and record.request is None and self._same_partition:
+        if record.refused is None and not record.for_review and self._same_partition:
             partition = record.source.partition() or 0
         try:
             self._hand_over(record, partition, report)
@@ -300,7 +303,7 @@ class Writer:
         )
 
     def _topic(self, record: Record) -> str:
-        if record.request is not None:
+        if record.for_review:
             return self._settings.review_topic
         if record.refused is None:
             return self._settings.output_topic
