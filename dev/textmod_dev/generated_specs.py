@@ -38,7 +38,13 @@ _SMALL: Final = {
     "minReplicas": (0, 1, 1, 2),
     "maxReplicas": (1, 2, 3),
 }
-_RARE: Final = {"sasl": 0.04, "tls": 0.04, "schemaRegistry": 0.04, "management": 0.05}
+_RARE: Final = {
+    "sasl": 0.04,
+    "tls": 0.04,
+    "schemaRegistry": 0.04,
+    "management": 0.05,
+    "strimzi": 0.02,
+}
 """Fields with which a spec fails before most of it was looked at."""
 _QUANTITIES: Final = ("500m", "1", 1, 0.5, "64Mi", "1Gi", "0", 0, "1e3", "1E", "2n", ".5", "+1.")
 _ODD_QUANTITIES: Final[tuple[Any, ...]] = (
@@ -123,6 +129,10 @@ class SpecGenerator:
         """One spec. It may be one that the API server does not admit."""
         spec: Json = self._value("spec", self._schema)
         topics = spec.get("topics") or {}
+        if "strimzi" in topics:
+            topics["management"] = "Strimzi"
+        elif topics.get("management") == "Strimzi":
+            del topics["management"]
         small = {**(topics.get("input") or {})}
         small.setdefault("partitions", 1)
         spec["topics"] = {**topics, "input": small}
