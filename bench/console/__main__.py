@@ -79,7 +79,9 @@ def _parts() -> dict[str, Callable[[float], Found]]:
 def _merge(kept: parts.Kept, asked: Found) -> None:
     """Put what is known so far into the results."""
     for name in ("quality", "stream"):
-        merge_figures(RESULTS, kept.read(name, asked) or {})
+        found = kept.read(name, asked)
+        if found is not None:
+            merge_figures(RESULTS, found)
     killed = [kept.read(f"kills-{n}", asked) for n in range(1, KILL_RUNS + 1)]
     known = [one for one in killed if one is not None]
     if known:
