@@ -133,3 +133,56 @@ def test_no_cell_is_a_formula(world: World) -> None:
     assert rows[0]["note"].startswith("'-1")
     first = next(FORMATS["csv"].read(io.StringIO(exported(world, "csv"), newline="")))
     assert first.note == '-1, "quoted"\nand more'
+
+
+def read(name: str, content: str) -> list[tuple[str, str]]:
+    given = FORMATS[name].read(io.StringIO(content, newline=""))
+    return [(one.item, one.decision) for one in given]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("csv", "\ufeffitem,decision\r\na,Remove\r\n", id="byte order mark"),
+        pytest.param("csv", "item;decision\na;Remove\n", id="semicolons"),
+        pytest.param("csv", "sep=;\r\nitem;decision\r\na;Remove\r\n", id="Excel's first line"),
+        pytest.param("csv", "Item\tDecision\na\tREMOVE\n", id="tabs and capitals"),
+        pytest.param("csv", "\nitem,decision\n,\n\na,Remove\n , \n", id="rows that say nothing"),
+        pytest.param("jsonl", '\ufeff{"item":"a","decision":"Remove"}\r\n', id="mark, JSON"),
+    ],
+)
+def test_dialects_of_files(name: str, content: str) -> None:
+    assert read(name, content) == [("a", "Remove")]
+
+
+def task(*regions: object) -> str:
+    return json.dumps([{"data": {"item": "a"}, "annotations": [{"result": list(regions)}]}])
+
+
+CHOSEN = {"type": "choices", "from_name": "decision", "value": {"choices": ["Remove"]}}
+
+
+def test_the_decision_is_the_choice_of_its_own_control() -> None:
+    topic = {"type": "choices", "from_name": "topic", "value": {"choices": ["Sports"]}}
+    assert read("label-studio", "\ufeff" + task(topic, CHOSEN)) == [("a", "Remove")]
+    assert read("label-studio", task(CHOSEN | {"from_name": "x"})) == [("a", "Remove")]
+
+
+@pytest.mark.parametrize("value", [[1], "x", None, 5, {"choices": 5}, {"choices": "R"}, {}])
+def test_a_choice_that_is_none_is_refused_with_its_task(value: object) -> None:
+    with pytest.raises(DataError, match="task 1: the decision must be"):
+        read("label-studio", task(CHOSEN | {"value": value}))
+
+
+@pytest.mark.parametrize("field", ["item", "actor", "note", "reason", "id"])
+@pytest.mark.parametrize("character", ["\x00", "\ud800"])
+def test_a_field_that_no_database_holds_is_refused(field: str, character: str) -> None:
+    row = {"item": "a", "decision": "Remove"} | {field: f"x{character}"}
+    with pytest.raises(DataError, match="line 1: "):
+        read("jsonl", json.dumps(row))
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_moment_beyond_the_calendar_is_refused(at: str) -> None:
+    with pytest.raises(DataError, match="line 2: the moment must be like"):
+        read("csv", f"item,decision,at\na,Remove,{at}\n")

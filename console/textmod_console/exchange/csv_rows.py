@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final, TextIO
 
 from textmod_console.errors import DataError
@@ -16,12 +17,21 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 def read(file: TextIO) -> Iterator[Given]:
     """Yield what each row tells."""
-    rows = csv.DictReader(file, strict=True)
+    header = next((line for line in file if line.strip()), "")
+    header = header.removeprefix("\ufeff")
+    marked = header.strip().strip('"').casefold()
+    skipped = 0
+    if marked.startswith("sep="):  # Excel's way to name the delimiter
+        header, skipped = next(file, ""), 1
+    delimiter = max(",;\t", key=header.count)
+    rows = csv.DictReader(chain([header.casefold()], file), strict=True, delimiter=delimiter)
     try:
         if not {"item", "decision"} <= set(rows.fieldnames or ()):
             raise DataError("line 1: the header must name the columns item and decision.")
         for row in rows:
-            place = f"line {rows.line_num}"
+            place = f"line {skipped + rows.line_num}"
+            if not any(isinstance(value, str) and value.strip() for value in row.values()):
+                continue
             yield Given(
                 place=place,
                 item=required(_plain(row.get("item")), "item", place),
@@ -33,7 +43,7 @@ def read(file: TextIO) -> Iterator[Given]:
                 id=row.get("id") or None,
             )
     except csv.Error as error:
-        raise DataError(f"line {rows.line_num}: {error}.") from None
+        raise DataError(f"line {skipped + rows.line_num}: {error}.") from None
 
 
 def write(file: TextIO, rows: Iterable[Exported]) -> int:

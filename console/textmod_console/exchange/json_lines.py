@@ -13,7 +13,7 @@ def read(file: TextIO) -> Iterator[Given]:
     """Yield what each line tells; `item` and `decision` are needed."""
     for number, line in enumerate(file, start=1):
         if line.strip():
-            yield _given(line, f"line {number}")
+            yield _given(line.removeprefix("\ufeff"), f"line {number}")
 
 
 def _given(line: str, place: str) -> Given:

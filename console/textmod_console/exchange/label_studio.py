@@ -17,7 +17,7 @@ NAME: Final = "decision"
 def read(file: TextIO) -> Iterator[Given]:
     """Yield each annotation of each task; `data.item` names the item."""
     try:
-        tasks = json.load(file)
+        tasks = json.loads(file.read().removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         tasks = None
     if not isinstance(tasks, list):
@@ -47,11 +47,17 @@ def _given(annotation: dict[str, Any], item: str, place: str) -> Given:
 
 
 def _choice(result: object) -> object:
-    for region in result if isinstance(result, list) else []:
-        if isinstance(region, dict) and region.get("type") == "choices":
-            choices = (region.get("value") or {}).get("choices") or []
-            if len(choices) == 1:
-                return choices[0]
+    """Return what was chosen: of the control that is called decision, else of the first."""
+    regions = [
+        region
+        for region in (result if isinstance(result, list) else [])
+        if isinstance(region, dict) and region.get("type") == "choices"
+    ]
+    for region in sorted(regions, key=lambda region: region.get("from_name") != NAME):
+        value = region.get("value")
+        choices = value.get("choices") if isinstance(value, dict) else None
+        if isinstance(choices, list) and len(choices) == 1:
+            return choices[0]
     return None
 
 

@@ -27,6 +27,12 @@ class Given:
     reason: str | None = None
     id: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise DataError for a character that no database and no event can hold."""
+        for value in (self.item, self.actor, self.note, self.reason, self.id, *self.labels):
+            if value and any(one == "\x00" or "\ud800" <= one <= "\udfff" for one in value):
+                raise DataError(f"{self.place}: a field holds a NUL or half of a character.")
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -68,6 +74,12 @@ def moment_of(value: object, place: str) -> datetime | None:
         found = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         found = None
-    if found is None:
+    if found is not None and found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    try:
+        moved = None if found is None else found.astimezone(UTC)
+    except OverflowError:  # before the year 1 or after 9999, in UTC
+        moved = None
+    if moved is None:
         raise DataError(f"{place}: the moment must be like 2026-11-27T10:00:00Z.")
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moved
