@@ -72,6 +72,10 @@ def _pairs(targets: str, sources: str = _SMALL) -> dict[str, str]:
 _SMALL_CAPITALS: Final = _pairs("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘǫʀsᴛᴜᴠᴡxʏᴢ")
 _SUPERSCRIPTS: Final = _pairs("ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖqʳˢᵗᵘᵛʷˣʸᶻ")
 _TURNED: Final = _pairs("ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz")
+_CHEROKEE: Final = _pairs("ᎪᏏᏟᎠᎬᎰᎶᎻᎥᎫᏦᏞᎷᏁᎾᏢᏄᏒᏚᎢᏌᏙᏔᏡᎩᏃ")
+_ETHIOPIC: Final = _pairs("ልጌርዕቿቻኗዘጎጋጕረጠክዐየዒዪነፕሁሀሠሸሃጊ")
+_SYLLABICS: Final = _pairs("ᗩᗷᑕᗪEᖴGᕼIᒍKᒪᗰᑎOᑭᑫᖇᔕTᑌᐯᗯ᙭Yᘔ")
+_STROKES: Final = _pairs("Ⱥƀȼđɇꞙǥħɨɉꝁłɱꞥøᵽꝗɍꞩŧʉvwxɏƶ")
 _CYRILLIC: Final = _pairs("асеһіјорѕхуԁԛԝАВСЕНІЈКМОРЅТХУ", "acehijopsxydqwABCEHIJKMOPSTXY")
 _GREEK: Final = _pairs("αειονρυκτχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeiovpuktxABEZHIKMNOPTYX")
 _ARMENIAN_AND_OTHERS: Final = {
@@ -107,11 +111,16 @@ DISGUISES: Final = (
     Disguise("strike-through", "lossless", _behind("\u0336")),
     Disguise("acute accents", "lossless", _composed("\u0301")),
     Disguise("umlauts and hooks", "lossless", _composed("\u0308", "\u0309", "\u0323", "\u030c")),
+    Disguise("two accents", "lossless", _composed("\u0302\u0301")),
+    Disguise("strokes", "lossless", _table(_STROKES)),
     Disguise("case swapped", "lossless", lambda letter, _: letter.swapcase()),
     Disguise("upper case", "lossless", lambda letter, _: letter.upper()),
     Disguise("Cyrillic", "lookalike", _table(_CYRILLIC)),
     Disguise("Greek", "lookalike", _table(_GREEK)),
     Disguise("other scripts", "lookalike", _table(_ARMENIAN_AND_OTHERS)),
+    Disguise("Cherokee", "lookalike", _table(_CHEROKEE)),
+    Disguise("Ethiopic", "lookalike", _table(_ETHIOPIC)),
+    Disguise("Canadian syllabics", "lookalike", _table(_SYLLABICS)),
     Disguise("turned", "lookalike", _table(_TURNED)),
     Disguise("1337", "lookalike", _table(_LEET)),
     Disguise("signs for letters", "lookalike", _table(_LEET_SIGNS)),

@@ -27,6 +27,27 @@ FAUX = {
     "o": "оοσθфӨ", "p": "ρрþ", "q": "ԛ", "r": "яЯгѓґЯ", "s": "ѕς", "t": "τтҭ", "u": "υцџսμ",
     "v": "νѵ", "w": "ωшщѡԝѱψ", "x": "χхжҳ", "y": "γуүўчҮ", "z": "ζʐ", "I": "ΙІӀ",
 }  # fmt: skip
+# The letters a to z of fonts that generators of "fancy text" put together from other scripts, and
+# of phonetic alphabets; a space where a font has none of its own.
+ALPHABETS = (
+    "卂乃匚刀乇下厶卄工丁长乚从几口尸 尺丂丁凵リ山乂丫乙",
+    "ﾑ乃ᄃり乇ｷムんﾉﾌズﾚﾶ刀のｱゐ尺丂ｲひ√WﾒﾘZ",
+    "ค๒ς๔єŦﻮђเןкɭ๓ภ๏קợгรtยשฬאץz",
+    "α๖¢ ∂ﾓ   ว  ๅ  ຖ໐  ຣ  ຟ   ",
+    "ልጌርዕቿቻኗዘጎጋጕረጠክዐየዒዪነፕሁሀሠሸሃጊ",
+    "ል  ዕ  ፘዘ   ር ከወየ   ፐ ህ ሀ ጊ",
+    "ᗩᗷᑕᗪ ᖴ ᕼ ᒍ ᒪᗰᑎ ᑭᑫᖇᔕ ᑌᐯᗯ᙭ ᘔ",
+    "ᗅ ᑢᗞᗴ ᘜᑋ   ᒺᙢᘉ ᕵᕴ ᔑ ᑘᐻᘺ   ",
+    "ᎪᏏᏟᎠᎬᎰᎶᎻᎥᎫᏦᏞᎷᏁᎾᏢᎤᏒᏚᎢᏌᏙᏔ ᎩᏃ",
+    "ᏗᏰ ᎴᏋᎦ ᏂᎨᏠᏥ ᎷᏬᎧ Ꭴ ᏕᏖᏬᏉᏇ ᎽᏃ",
+    "ձҍçժҽƒցհíյҟӀʍղօքզɾʂէմѵա ყՀ",
+    "ա  ԺεƑՑիɨʝ լʍռօ ԳՐ ԵՄՎա×Վ ",
+    "ⲁⲃⲥⲇⲉ ⳓⲏⲓⳗⲕ𝓵ⲙⲛⲟⲣ ꞅ ⲧⲩⳳⲱⲭⲯⲍ",
+    "ɐɓɕɖəɸɠɦɪʝʞɭɱɳɵ ʠɽʂʈʉʋʍ ʏʐ",
+    "ɒʙɔ ɘ ɢʜɨʄ ʟɰɲɔ  ʁʃ ʊʌ   ʑ",
+    "ꍏꌃꉓꀸꍟꎇꁅꃅꀤꀭꀘ꒒ꂵꈤꂦꉣꆰꋪꌗ꓄ꀎꃴꅏꊼꌩꁴ",
+    "ꋫ ꏳꂠꏂꄙꍌ   ꀗ꒒ꎭꁹꄲꉣ ꌅꌚꋖꌈ  ꉧꐔꑓ",
+)
 
 
 def main(folder: Path) -> None:
@@ -54,6 +75,10 @@ def look_alikes() -> dict[str, set[str]]:
     from confusable_homoglyphs import confusables  # type: ignore[import-not-found]
 
     alike: dict[str, set[str]] = {letter: set(FAUX.get(letter, "")) for letter in LETTERS}
+    for alphabet in ALPHABETS:
+        for letter, character in zip(LETTERS, alphabet, strict=False):
+            if character.isalpha() and not character.isascii():
+                alike[letter].add(character)
     for letter in LETTERS:
         for entry in confusables.confusables_data.get(letter, ()):
             character = entry["c"]

@@ -5,13 +5,14 @@ that needs the fewest of them and gives the most frequent word.
 """
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice, product
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
-from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word, look_alikes
+from textmod_model.text.letters import SIGNS, TURNED, TURNED_ASCII, options
+from textmod_model.text.spellings import MOST, spellings
+from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word
 
 Kind = Literal["letters", "accents", "separators", "signs", "repeats", "capitals"]
 
@@ -40,7 +41,6 @@ class _Variant(NamedTuple):
 LONGEST: Final = 90
 """Characters of the longest chunk that is read."""
 _LONGEST_CORE: Final = LONGEST_WORD + 3  # with an ending
-_MOST_VARIANTS: Final = 16
 _NOTHING: Final[frozenset[Kind]] = frozenset()
 _REPEATED: Final = re.compile(r"([^\W\d_])\1\1+", re.IGNORECASE)
 # An ordinary word between marks: small, capital or capitalised, perhaps with an apostrophe.
@@ -53,34 +53,28 @@ _ADDRESS: Final = re.compile(
     r"|\.(?:com|org|net|gov|edu)\b",
     re.IGNORECASE,
 )
+_MARKS: Final = re.compile("[\u0300-\u036f]+")  # what `characters` leaves on letters
 _CORE: Final = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
-_SIGNED_CORE: Final = re.compile(r"([^\w$€|+@!(]*)(.*?)([^\w$€|+@!]*)", re.DOTALL)
+_SIGNED_CORE: Final = re.compile(
+    r"([^\w$€|+@!(\u20a1-\u20bf†]*)(.*?)([^\w$€|+@!\u20a1-\u20bf†]*)", re.DOTALL
+)
 _GROUP: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _BETWEEN: Final = re.compile(r"[^\w'’]+|_+|['’](?=['’])")
 _SUFFIX: Final = re.compile(r"(?:['’](?:s|t|re|ve|ll|d|m|em|all)|['’])$")
 _NEGATION: Final = re.compile(r"n['’]t$")
-_SIGNS: Final = {
-    "0": "o", "1": "il", "2": "z", "3": "e", "4": "a", "5": "s", "6": "g", "7": "t", "8": "b",
-    "9": "g", "@": "a", "$": "s", "!": "i", "|": "li", "+": "t", "(": "c", "€": "e", "£": "l",
-    "¢": "c", "¡": "i", "§": "s", "<": "c", "¥": "y", "^": "a", "{": "c", "[": "c", "%": "x",
-}  # fmt: skip
 # Two 1s may be four words: too many to try.
 _GROUPED: Final = re.compile(r"(?!.*1.*1)[#&,-/:;=>?\]\"_~]*+[A-Za-z0-9#&,-/:;=>?\]\"_~]++")
 _DIGITS_OR_LETTERS: Final = re.compile("[A-Za-z0-9]+")
 _DIGITS_AS_LETTERS: Final = str.maketrans(
-    {digit: letters for digit, letters in _SIGNS.items() if digit.isdigit() and len(letters) == 1}
+    {digit: letters for digit, letters in SIGNS.items() if digit.isdigit() and len(letters) == 1}
 )
-_SIGN: Final = re.compile("[0-9@$!|+(€£¢¡§<¥^{\\[%]")
+_SIGN: Final = re.compile(f"[{re.escape(''.join(SIGNS))}]")
+_STARS: Final = re.compile(r"(\*+)")
 _VOWELS: Final = "aeiou"
 # A number with its unit or ending, a word with its number, a mention: signs by right.
 _NUMBERED: Final = re.compile(
     r"[$€£+-]?\d[\d.,:]*[A-Za-z]{1,3}|[A-Za-z]+-?\d+|\d[A-Za-z]\d|@.*|\d+"
 )
-_TURNED: Final = dict(
-    zip("ɐɔǝɟƃɓɥᴉıɾſʞɯɹʇʌʍʎᗡƎℲ⅁Ǝ⅃ԀԳΛ⅄∀ꓘᴚ", "acefgghiijjkmrtvwydefgelptvyakr", strict=True)
-)
-_TURNED_ASCII: Final = dict(zip("bqdpnuwmae", "qbpdunmwea", strict=True)) | {"6": "9", "9": "6"}
-_LATIN_WITH: Final = re.compile(r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z])(?: WITH .*)?")
 
 
 def reading(chunk: str, *, eager: bool = False) -> Reading | None:
@@ -122,6 +116,8 @@ def _digits_read(text: str) -> Iterable[str]:
 
 @lru_cache(maxsize=1 << 14)
 def _reading(chunk: str, *, eager: bool) -> Reading | None:
+    if not chunk.isascii() and (plain := _MARKS.sub("", chunk)) != chunk:
+        return _without_marks(plain, eager=eager)
     if _ADDRESS.search(chunk):
         return _address(chunk) if eager else None
     if _is_ordinary(chunk) and not (chunk[0] == "(" and chunk[-1] != ")"):
@@ -139,6 +135,16 @@ def _reading(chunk: str, *, eager: bool) -> Reading | None:
         if best is not None and best.certainty == SURE:
             break
     return best
+
+
+def _without_marks(plain: str, *, eager: bool) -> Reading | None:
+    """Read a chunk from which combining marks were taken."""
+    found = _reading(plain, eager=eager)
+    if found is not None:
+        certainty = min(found.certainty, LIKELY)
+        return Reading(found.text, found.kinds | {"accents"}, certainty)
+    certainty = LIKELY if _is_word(_parts(_CORE, plain)[1]) else GUESS
+    return Reading(plain, frozenset({"accents"}), certainty)
 
 
 def _parts(shape: re.Pattern[str], chunk: str) -> tuple[str, str, str]:
@@ -202,7 +208,7 @@ def _read_groups(core: str) -> Reading | None:
 
 
 def _read_whole(core: str) -> Reading | None:
-    candidates = [v for v in islice(_variants(core), _MOST_VARIANTS * 3) if v.kinds]
+    candidates = [v for v in islice(_variants(core), MOST * 3) if v.kinds]
     words = [v for v in candidates if _is_word(v.text)]
     if words:
         best = min(words, key=lambda v: (len(v.kinds), cost(letters_of(v.text))))
@@ -306,42 +312,23 @@ def _variants(core: str) -> Iterator[_Variant]:
 def _as_letters(core: str) -> Iterable[_Variant]:
     if core.isascii():
         return [_Variant(core, _NOTHING)]
-    turned = any(character in _TURNED for character in core)
+    turned = any(character in TURNED for character in core)
     choices: list[list[str]] = []
     kinds: set[Kind] = set()
     for character in core:
-        options, kind = _options(character)
+        looks, kind = options(character)
         if kind:
             kinds.add(kind)
-        if turned and (other := _TURNED_ASCII.get(character)):
-            options = [*options, other]
-        choices.append(options)
+        if turned and (other := TURNED_ASCII.get(character)):
+            looks = [*looks, other]
+        choices.append(looks)
     if not kinds:
         return [_Variant(core, _NOTHING)]
-    texts = list(dict.fromkeys(map("".join, islice(product(*choices), _MOST_VARIANTS))))
-    if turned:
-        texts = [text for forward in texts for text in (forward, forward[::-1])]
+    texts = spellings(choices)
+    if turned:  # it may be read from its end, too
+        texts += spellings(choices[::-1])
     found = frozenset(kinds)
     return [_Variant(text, found) for text in texts]
-
-
-@lru_cache(maxsize=4096)
-def _options(character: str) -> tuple[list[str], Kind | None]:
-    """Return what ASCII letters a character may be read as; itself if as none."""
-    if unicodedata.combining(character):
-        return [""], "accents"
-    if character.isascii() or not (character.isalpha() or character in _TURNED):
-        return [character], None
-    letters = ""
-    kind: Kind = "letters"
-    base = unicodedata.normalize("NFD", character)[0]
-    named = _LATIN_WITH.fullmatch(unicodedata.name(character, ""))
-    if base.isascii() or named:
-        letters, kind = (base if base.isascii() else named[1] if named else ""), "accents"
-    letters += look_alikes().get(character, "") + look_alikes().get(base, "")
-    letters += _TURNED.get(character, "")
-    cased = str.upper if character.isupper() else str.lower
-    return list(dict.fromkeys(map(cased, letters))) or [character], kind if letters else None
 
 
 def _without_separators(variant: _Variant) -> Iterable[_Variant]:
@@ -351,9 +338,10 @@ def _without_separators(variant: _Variant) -> Iterable[_Variant]:
         return
     kinds |= {"separators"}
     yield _Variant(_BETWEEN.sub("", text), kinds)
-    if "*" in text:  # one letter left out
-        for vowel in _VOWELS:
-            yield _Variant(re.sub(r"\*+", vowel, text), kinds)
+    if "*" in text:  # letters left out, mostly vowels
+        parts = _STARS.split(text)
+        choices = [_VOWELS if part.startswith("*") else (part,) for part in parts]
+        yield from (_Variant(spelling, kinds) for spelling in spellings(choices))
 
 
 def _signs_as_letters(variant: _Variant) -> Iterable[_Variant]:
@@ -361,12 +349,11 @@ def _signs_as_letters(variant: _Variant) -> Iterable[_Variant]:
     if not _SIGN.search(text):
         yield variant
         return
-    choices = [_SIGNS.get(character, character) for character in text]
+    choices = [SIGNS.get(character, character) for character in text]
     kinds |= {"signs"}
     capitals = text.isupper()
-    for letters in islice(product(*choices), _MOST_VARIANTS):
-        joined = "".join(letters)
-        yield _Variant(joined.upper() if capitals else joined, kinds)
+    for letters in spellings(choices):
+        yield _Variant(letters.upper() if capitals else letters, kinds)
 
 
 def _without_repeats(variant: _Variant) -> Iterable[_Variant]:
@@ -374,16 +361,18 @@ def _without_repeats(variant: _Variant) -> Iterable[_Variant]:
     if not _REPEATED.search(text):
         yield variant
         return
-    runs = [(match.span(), len(match[0])) for match in _REPEATED.finditer(text)]
     kinds |= {"repeats"}
-    # Every letter written three times makes six of two: that comes first.
-    choices = [(2, 1) if size >= 6 else (1, 2) for _, size in runs]
-    for sizes in islice(product(*choices), _MOST_VARIANTS):
-        pieces, done = [], 0
-        for ((start, end), _), size in zip(runs, sizes, strict=True):
-            pieces.append(text[done : start + size])
-            done = end
-        yield _Variant("".join((*pieces, text[done:])), kinds)
+    choices: list[Sequence[str]] = []
+    done = 0
+    for match in _REPEATED.finditer(text):
+        # Every letter written three times makes six of two: that comes first.
+        choices += (*text[done : match.start()],)
+        once, twice = match[0][:1], match[0][:2]
+        choices.append((twice, once) if len(match[0]) >= 6 else (once, twice))
+        done = match.end()
+    choices += (*text[done:],)
+    for spelling in spellings(choices):
+        yield _Variant(spelling, kinds)
 
 
 def _with_usual_capitals(variant: _Variant) -> Iterable[_Variant]:

@@ -1,0 +1,47 @@
+"""Which ASCII letters a character may stand for: look-alikes, accented and turned ones, signs."""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final, Literal
+
+from textmod_model.text.vocabulary import look_alikes
+
+SIGNS: Final = {
+    "0": "o", "1": "il", "2": "z", "3": "e", "4": "a", "5": "s", "6": "g", "7": "t", "8": "b",
+    "9": "g", "@": "a", "$": "s", "!": "i", "|": "li", "+": "t", "(": "c", "€": "e", "£": "l",
+    "¢": "c", "¡": "i", "§": "s", "<": "c", "¥": "y", "^": "a", "{": "c", "[": "c", "%": "x",
+    "₡": "c", "₢": "c", "₣": "f", "₤": "l", "₥": "m", "₦": "n", "₩": "w", "₫": "d", "₭": "k",
+    "₮": "t", "₱": "p", "₲": "g", "₳": "a", "₴": "s", "₵": "c", "₸": "t", "₹": "r", "₿": "b",
+    "฿": "b", "†": "t", "×": "x",
+}  # fmt: skip
+TURNED: Final = dict(
+    zip("ɐɔǝɟƃɓɥᴉıɾſʞɯɹʇʌʍʎᗡƎℲ⅁Ǝ⅃ԀԳΛ⅄∀ꓘᴚ", "acefgghiijjkmrtvwydefgelptvyakr", strict=True)
+)
+TURNED_ASCII: Final = dict(zip("bqdpnuwmae", "qbpdunmwea", strict=True)) | {"6": "9", "9": "6"}
+_LATIN_WITH: Final = re.compile(
+    r"LATIN (?:SMALL|CAPITAL) LETTER"
+    r"(?: (?:DOTLESS|REVERSED|SCRIPT|INSULAR|OPEN|BARRED|TURNED|SIDEWAYS|TAILLESS|LONG))*"
+    r" ([A-Z])(?: WITH .*| BAR)?"
+)
+_CHEROKEE: Final = re.compile("[\u13a0-\u13ff]")  # its usual letters are capitals to Unicode
+
+
+@lru_cache(maxsize=4096)
+def options(character: str) -> tuple[list[str], Literal["letters", "accents"] | None]:
+    """Return what ASCII letters a character may be read as; itself if as none."""
+    if unicodedata.combining(character):
+        return [""], "accents"
+    if character.isascii() or not (character.isalpha() or character in TURNED):
+        return [character], None
+    letters = ""
+    kind: Literal["letters", "accents"] = "letters"
+    base = unicodedata.normalize("NFD", character)[0]
+    named = _LATIN_WITH.fullmatch(unicodedata.name(character, ""))
+    if base.isascii() or named:
+        letters, kind = (base if base.isascii() else named[1] if named else ""), "accents"
+    letters += look_alikes().get(character, "") + look_alikes().get(base, "")
+    if character in TURNED:
+        letters, kind = letters + TURNED[character], "letters"
+    cased = str.upper if character.isupper() and not _CHEROKEE.match(character) else str.lower
+    return list(dict.fromkeys(map(cased, letters))) or [character], kind if letters else None
