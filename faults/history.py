@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+UNKNOWN = -1
+"""An offset that the broker did not say."""
+
 
 class Sent(NamedTuple):
     """A message that the broker acknowledged."""
@@ -32,6 +35,20 @@ class Result(NamedTuple):
     """Partition and offset of the input that its headers name."""
     headers: frozenset[str]
     """Names of all headers."""
+
+
+def placed(sent: list[Sent], there: list[Result]) -> list[Sent]:
+    """Return what was sent with the offsets that the broker did not say, found in the topic.
+
+    `there` is what the input topic holds. What is not there keeps its unknown offset, and is lost.
+    """
+    offsets = {(one.number, one.partition): one.offset for one in there}
+    return [
+        one._replace(offset=offsets.get((one.number, one.partition), UNKNOWN))
+        if one.offset == UNKNOWN
+        else one
+        for one in sent
+    ]
 
 
 class Progress(NamedTuple):

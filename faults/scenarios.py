@@ -46,6 +46,8 @@ class Scenario:
         return self.brokers, self.classic
 
 
+BROKER_SECONDS = 180.0
+"""The longest wait for a broker that was started again, on a machine that does much else."""
 PERMISSION = "permission"
 """The kind of faults that need a cluster of one broker: see `RULES` of the campaign."""
 
@@ -141,7 +143,7 @@ def broker_sigkill(world: World) -> None:
         world.brokers.stop_broker(number, kill=True)
         world.pause(2, 10)
         world.brokers.start_broker(number)
-        world.brokers.wait()
+        world.brokers.wait(BROKER_SECONDS)
 
 
 @scenario("broker-freeze", brokers=3, kind="broker", compared=True)
@@ -150,7 +152,7 @@ def broker_freeze(world: World) -> None:
     world.pause(0.5, 2)
     with frozen(world.brokers.pid(some_broker(world))):
         time.sleep(20)
-    world.brokers.wait()
+    world.brokers.wait(BROKER_SECONDS)
 
 
 @scenario("brokers-rolled", brokers=3, kind="broker", compared=True)
@@ -160,7 +162,7 @@ def brokers_rolled(world: World) -> None:
         world.brokers.stop_broker(number)
         world.pause(0.5, 2)
         world.brokers.start_broker(number)
-        world.brokers.wait()
+        world.brokers.wait(BROKER_SECONDS)
 
 
 @scenario("brokers-down", brokers=3, compared=True)
@@ -170,7 +172,7 @@ def brokers_down(world: World) -> None:
         for number in range(3):
             stack.enter_context(frozen(world.brokers.pid(number)))
         world.pause(10, 30)
-    world.brokers.wait()
+    world.brokers.wait(BROKER_SECONDS)
 
 
 # --- topics ---------------------------------------------------------------------------------------
@@ -197,7 +199,7 @@ def insync_lost(world: World) -> None:
     world.brokers.stop_broker(number, kill=True)
     world.pause(10, 15)
     world.brokers.start_broker(number)
-    world.brokers.wait()
+    world.brokers.wait(BROKER_SECONDS)
     for topic in (world.output, world.letters):
         world.configure(topic, "min.insync.replicas", "2")
 
@@ -281,7 +283,7 @@ def storm_and_broker(world: World) -> None:
     world.brokers.stop_broker(number, kill=True)
     storm(world)
     world.brokers.start_broker(number)
-    world.brokers.wait()
+    world.brokers.wait(BROKER_SECONDS)
 
 
 @scenario("storm+broker-freeze", brokers=3, compared=True)
@@ -289,7 +291,7 @@ def storm_and_freeze(world: World) -> None:
     """A storm of members while writes to one broker are stalled."""
     with frozen(world.brokers.pid(some_broker(world))):
         storm(world)
-    world.brokers.wait()
+    world.brokers.wait(BROKER_SECONDS)
 
 
 @scenario("storm+net-stall", proxied=True, compared=True)
@@ -324,7 +326,7 @@ def broker_and_half_open(world: World) -> None:
     world.brokers.stop_broker(second, kill=True)
     world.pause(2, 10)
     world.brokers.start_broker(second)
-    world.brokers.wait()
+    world.brokers.wait(BROKER_SECONDS)
 
 
 def replace_worker(world: World, how: signal.Signals) -> ManagedProcess:
@@ -370,4 +372,4 @@ def restore(brokers: KafkaBroker, count: int) -> None:
             os.kill(brokers.pid(number), signal.SIGCONT)
             continue
         brokers.start_broker(number)
-    brokers.wait()
+    brokers.wait(BROKER_SECONDS)

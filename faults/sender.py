@@ -10,7 +10,7 @@ from random import Random
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from faults.history import Sent
+from faults.history import UNKNOWN, Sent
 from faults.poison import payload
 
 KEYS = 29
@@ -92,8 +92,9 @@ class Sender(threading.Thread):
 
         def acknowledged(error: KafkaError | None, message: Message) -> None:
             if error is None:
-                partition, offset = message.partition(), message.offset()
-                self._acknowledged.append(Sent(number, partition, offset, key, value))
+                # The answer to a repeated request does not say the offset.
+                offset = UNKNOWN if message.offset() is None else message.offset()
+                self._acknowledged.append(Sent(number, message.partition(), offset, key, value))
 
         self._producer.produce(
             self._topic,

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from confluent_kafka.admin import AclOperation, ResourceType
 
-from faults.scenarios import PERMISSION, frozen, replace_worker, scenario, some_broker
+from faults.scenarios import (
+    BROKER_SECONDS,
+    PERMISSION,
+    frozen,
+    replace_worker,
+    scenario,
+    some_broker,
+)
 from faults.world import PARTITIONS, World
 from textmod_dev.guardian import runs
 from textmod_dev.processes import wait_until
@@ -96,7 +103,7 @@ def broker_disk_full(world: World) -> None:
     world.brokers.stop_broker(number, kill=True)
     world.pause(0.5, 3)
     world.brokers.start_broker(number)
-    world.brokers.wait()
+    world.brokers.wait(BROKER_SECONDS)
 
 
 @scenario("broker-slow", brokers=3, kind="broker", compared=True)
@@ -117,7 +124,7 @@ def broker_freeze_long(world: World) -> None:
     world.pause(0.5, 2)
     with frozen(world.brokers.pid(some_broker(world))):
         time.sleep(90)
-    world.brokers.wait()
+    world.brokers.wait(BROKER_SECONDS)
 
 
 @scenario("worker-out-of-memory", poison=0.2, kind="worker")

@@ -24,7 +24,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import MemberAssignment
 
-from faults.history import History, Progress, Result
+from faults.history import UNKNOWN, History, Progress, Result, placed
 from faults.network import Network
 from faults.sender import Sender
 from faults.topics import ANSWER_SECONDS, Admin
@@ -218,6 +218,9 @@ class World:
         for worker in list(self.workers):
             self.end_worker(worker, signal.SIGTERM)
         self.history.committed = self._committed() or {}
+        if any(one.offset == UNKNOWN for one in self.history.sent):
+            there = self._read(self.input, dead=False)
+            self.history.sent = placed(self.history.sent, there)
         verdicts, letters = self._read(self.output, dead=False), self._read(self.letters, dead=True)
         # A letter without its original names the message by its source alone.
         self.history.expired = {

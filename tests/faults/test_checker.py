@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from faults.checker import check
-from faults.history import History, Progress, Result, Sent
+from faults.history import UNKNOWN, History, Progress, Result, Sent, placed
 
 BOTH = ["AtLeastOnce", "ExactlyOnce"]
 HEADERS = frozenset({"number", "ce_id"})
@@ -152,3 +152,23 @@ def test_a_stream_that_never_went_on() -> None:
     history.committed = {0: 1, 1: 1}
     history.progress = [Progress(0, 0), Progress(10, 2), Progress(60, 2)]
     assert broken(history) == ["lost", "stalled"]
+
+
+def test_an_offset_that_the_broker_did_not_say_is_found_in_the_topic() -> None:
+    history = well("ExactlyOnce")
+    whole = list(history.sent)
+    history.sent[2] = history.sent[2]._replace(offset=UNKNOWN)
+    there = [
+        Result(n, False, part, at, key, None, (-1, -1), HEADERS) for n, part, at, key, _ in whole
+    ]
+    history.sent = placed(history.sent, there)
+    assert history.sent == whole
+    assert broken(history) == []
+
+
+def test_a_message_without_an_offset_that_is_not_in_the_topic_is_lost() -> None:
+    history = well("ExactlyOnce")
+    history.sent[2] = history.sent[2]._replace(offset=UNKNOWN)
+    del history.results[2]
+    history.sent = placed(history.sent, [])
+    assert "lost" in broken(history)

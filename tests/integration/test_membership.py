@@ -1,6 +1,8 @@
 """The consumer on a real broker, where librdkafka alone stands still or reads twice."""
 
 import runpy
+import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -10,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.processes import free_port
 from textmod_model import settings
 from textmod_model.health import Health
 from textmod_model.stream import group_view, stall
@@ -45,6 +48,19 @@ def test_librdkafka_alone_still_has_the_fault(broker, name, capsys):
     """When this fails, librdkafka is mended: see whether `membership` can become simpler."""
     program = runpy.run_path(str(REPRODUCTIONS / f"{name}.py"))
     assert program["main"](broker.bootstrap_servers) == 1, capsys.readouterr().out
+
+
+def test_librdkafka_alone_still_assigns_partitions_that_another_member_has(tmp_path):
+    """When this fails, librdkafka is mended: members may join before they can take partitions."""
+    proxy = free_port()
+    properties = {"group.consumer.min.heartbeat.interval.ms": "500"}
+    properties["group.consumer.heartbeat.interval.ms"] = "1000"
+    program = REPRODUCTIONS / "unserved_assignment.py"
+    with KafkaBroker(tmp_path / "kafka", properties=properties, behind=[proxy]) as broker:
+        ports = (str(proxy), str(broker.own_ports[0]))
+        command = [sys.executable, str(program), broker.bootstrap_servers, *ports]
+        # A busy machine may miss the moment.
+        assert any(subprocess.run(command, check=False).returncode == 1 for _ in range(3))
 
 
 class Group:

@@ -14,6 +14,7 @@ from textmod_model.stream import kafka_config
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.group_view import DISAGREE_SECONDS, LOOK_SECONDS
 from textmod_model.stream.group_view import Member as GroupMember
+from textmod_model.stream.membership import OVERLAP_SECONDS
 from textmod_model.stream.speed import Speed
 from textmod_model.stream.stall import STALLED_SECONDS
 
@@ -486,3 +487,99 @@ def test_while_no_broker_says_how_large_the_topic_is_nothing_is_spent(member):
     assert not member.consumer.allowance.for_batch(REVIEWS)("off-topic", 0, 0)
     member.cluster.unreachable = False
     assert member.consumer.allowance.for_batch(REVIEWS)("off-topic", 0, 0)
+
+
+# --- two members with one partition ---------------------------------------------------------------
+
+
+class Downstream:
+    """What a revocation does, noted."""
+
+    def __init__(self):
+        self.gone = set()
+
+    def before_revoke(self, partitions):
+        raise AssertionError("what another member went on with must not be finished")
+
+    def after_revoke(self, partitions):
+        self.gone |= partitions
+
+
+@pytest.fixture
+def reading(member):
+    """A member that has read three messages of partition 0, and one of partition 1."""
+    for text in (b"a", b"b", b"c"):
+        member.cluster.append(0, text)
+    member.cluster.append(1, b"a")
+    member.client.rebalance(assigned=[0, 1])
+    member.downstream = Downstream()
+    member.consumer.fetch(100, wait=0, revocation=member.downstream)
+    return member
+
+
+def test_a_partition_that_another_member_went_on_with_is_read_on_from_there(reading):
+    reading.cluster.committed[0] = 2
+    assert reading.consumer.confirm({0, 1})
+    assert reading.downstream.gone == {0}
+    assert reading.turn_for(2) == {0: [2]}
+    assert reading.consumer.confirm({0, 1})
+    assert reading.downstream.gone == {0}
+
+
+def test_messages_of_it_that_wait_are_dropped(reading):
+    for text in (b"d", b"e"):
+        reading.cluster.append(0, text)
+    assert by_partition(reading.consumer.fetch(100, wait=0)) == {0: [3, 4]}
+    reading.consumer._carried = reading.client._read(0, 100)
+    reading.cluster.committed[0] = 4
+    assert reading.consumer.confirm({0})
+    assert reading.turn_for(2) == {0: [4]}
+
+
+def test_our_own_commits_are_no_other_members(reading):
+    reading.done({0: 3})
+    reading.cluster.append(0, b"d")
+    assert reading.turn_for(1) == {0: [3]}
+    assert reading.consumer.confirm({0, 1})
+    assert reading.downstream.gone == set()
+
+
+def test_nothing_is_confirmed_while_the_broker_has_no_stable_answer(reading):
+    reading.cluster.unstable = {0}
+    assert not reading.consumer.confirm({0, 1})
+    reading.cluster.unstable = set()
+    assert reading.consumer.confirm({0, 1})
+
+
+def test_partitions_that_start_one_after_another_repeat_nothing(member):
+    # Eager: each start assigns all partitions again, also those that were not read in between.
+    member.cluster.append(0, b"a")
+    member.cluster.unstable = {1, 2}
+    member.client.rebalance(assigned=[0, 1, 2])
+    assert member.turn_for(2) == {0: [0]}
+    member.cluster.unstable = {2}
+    member.turn_for(2)
+    member.cluster.unstable = set()
+    assert member.turn_for(2) == {}
+
+
+def test_a_partition_that_we_have_for_long_is_ours_alone(reading):
+    reading.turn_for(OVERLAP_SECONDS + 1)
+    before = reading.client.lookups
+    assert reading.consumer.confirm({0, 1})
+    assert reading.client.lookups == before
+
+
+def test_the_group_is_joined_when_messages_are_asked_for_and_not_before(member):
+    # An assignment that waits for a member which is still preparing its transactions goes to
+    # another one as well, if the coordinator's connection breaks meanwhile.
+    assert member.client._callbacks == {}
+    member.fetch()
+    assert set(member.client._callbacks) == {"assign", "revoke", "lost"}
+
+
+def test_a_member_that_never_joined_closes_at_once(member):
+    before = member.clock()
+    member.consumer.close()
+    assert member.client.closed
+    assert member.clock() == before

@@ -63,6 +63,7 @@ class Parts:
             topic_partitions=lambda offsets: [
                 SimpleNamespace(partition=p, offset=o) for p, o in offsets.items()
             ],
+            confirm=lambda _partitions: True,
             group_metadata=object,
         )
         exactly_once = kind == "ExactlyOnce"
@@ -588,3 +589,34 @@ def test_a_client_that_is_stuck_while_it_fences_ends_the_stream(monkeypatch):
     assert later.run() == ["open producer"]
     with pytest.raises(StreamError, match="stuck"):
         exact.run(2, wait=0)
+
+
+# --- two members with one partition ---------------------------------------------------------------
+
+
+def test_nothing_is_written_while_it_is_not_known_whether_another_member_went_on(exact):
+    answers = iter([False, False, True])
+    exact.claims.confirm = lambda _partitions: next(answers)
+    [one] = exact.submit(batch(b"a"))
+    exact.delivery.write()
+    exact.delivery.write()
+    assert exact.written() == []
+    assert exact.run() == [one]
+    assert exact.written() == [b"a"]
+
+
+def test_what_another_member_went_on_with_is_not_written(exact):
+    first, second = batch(b"a", partition=0), batch(b"b", partition=1)
+    asked = []
+
+    def confirm(partitions):
+        asked.append(partitions)
+        exact.delivery.forget({0})
+        return True
+
+    exact.claims.confirm = confirm
+    exact.submit(first, second)
+    exact.run()
+    assert asked == [{0, 1}]
+    assert exact.written() == [b"b"]
+    assert exact.brokers.offsets == {1: 1}

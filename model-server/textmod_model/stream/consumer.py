@@ -42,8 +42,6 @@ MESSAGE_BYTES = 256
 
 LEAVE_SECONDS = 2.0
 CHECK_SECONDS = 1.0
-LIST_SECONDS = 0.25
-"""The longest wait for the number of partitions; asked only where policies have budgets."""
 PENDING_SECONDS = 0.1
 """The longest wait for messages while a partition still waits for its start offset."""
 
@@ -66,7 +64,8 @@ class Revocation(Protocol):
 class GroupConsumer:
     """A consumer with its membership and offsets.
 
-    It connects and joins in the background from the moment it is made. Use from one thread.
+    It connects in the background once it is made, and joins when messages are first asked for: what
+    the group assigns must not wait for the application (see `membership`). Use from one thread.
 
     Args:
         settings: the server's settings.
@@ -99,12 +98,10 @@ class GroupConsumer:
         self._lost: set[int] = set()
         """Partitions given up during the running call of the consumer."""
         self._carried: list[Message] = []
-        self._joined = False
+        self._subscribed = self._joined = False
         self._settled: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         """Where our partitions end, as of the last statistics."""
-        self._topic_size: int | None = None
-        """How many partitions the topic has, as of the last statistics."""
         self.allowance = Allowance(self._lenders, self._partitions, wall)
         """Of the budgets of policies; what was spent is written beside every offset."""
         self._notes: dict[int, str] = {}
@@ -114,7 +111,7 @@ class GroupConsumer:
         self._group = group
         self._view = GroupView()
         self._check_at = 0.0
-        self._consumer = self._subscribe()
+        self._consumer = self._open()
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -191,11 +188,11 @@ class GroupConsumer:
     def store(self, offsets: dict[int, int]) -> None:
         """Mark offsets as done; they're committed soon, and before a partition is given up."""
         self._settled.update(offsets)
+        self._membership.committed(offsets)
         if self._settings.delivery == "ExactlyOnce":
             self.allowance.written(self._notes)
             return
-        owned = self.topic_partitions(offsets)
-        if owned:
+        if owned := self.topic_partitions(offsets):
             self._consumer.store_offsets(offsets=owned)
         if not self.allowance.lent:
             return
@@ -226,15 +223,15 @@ class GroupConsumer:
         return {p for p, offset in self._settled.items() if offset >= 0 and p in owned}
 
     def _partitions(self) -> int | None:
-        """Return how many partitions the topic has, None while no broker says it."""
-        if self._topic_size is None:
-            topic = self._settings.input_topic
-            try:
-                listed = self._consumer.list_topics(topic, timeout=LIST_SECONDS)
-            except KafkaException:
-                return None
-            self._topic_size = len(listed.topics[topic].partitions) or None
-        return self._topic_size
+        return self._membership.size(self._consumer)
+
+    def confirm(self, partitions: set[int]) -> bool:
+        """Give up what another member went on with; False if that is not known yet: retry."""
+        moved = self._membership.displaced(self._consumer, partitions)
+        if moved:
+            self._carried = [one for one in self._carried if one.partition() not in moved]
+            self._give_up(moved)
+        return moved is not None
 
     def group_metadata(self) -> object:
         """Return this member's identity in the group, for a transaction's offsets."""
@@ -262,7 +259,7 @@ class GroupConsumer:
         self._revocation = revocation
         deadline = self._clock() + LEAVE_SECONDS
         try:
-            while not self._joined and self._clock() < deadline:
+            while self._subscribed and not self._joined and self._clock() < deadline:
                 self._poll(0.05)
             self._consumer.unsubscribe()
             while self._membership.partitions and self._clock() < deadline:
@@ -274,13 +271,12 @@ class GroupConsumer:
     def _poll(self, wait: float) -> None:
         """Serve callbacks and events; messages read meanwhile are for the next member."""
         message = self._consumer.poll(wait)
-        if message is None:
-            return
-        error = message.error()
-        if error is not None:
+        if message is not None and (error := message.error()) is not None:
             self._event(message, error)
 
     def _consume(self, most: int, wait: float) -> list[Message]:
+        if not self._subscribed:
+            self._subscribe()
         good: list[Message] = []
         for message in self._consumer.consume(most, wait):
             error = message.error()
@@ -300,7 +296,7 @@ class GroupConsumer:
                 raise StreamError(f"The consumer group ended this member: {error.str()}.")
             log.info("the broker has no %s group protocol", self._protocols.pop(0))
             self._consumer.close()
-            self._consumer = self._subscribe()
+            self._consumer = self._open()
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
             self._membership.out_of_range(self._consumer, partition or 0)
         else:
@@ -308,7 +304,7 @@ class GroupConsumer:
 
     # --- membership -------------------------------------------------------------------------------
 
-    def _subscribe(self) -> Consumer:
+    def _open(self) -> Consumer:
         options = kafka_config.consumer(self._settings, self._protocols[0])
         self._membership = Membership(
             self._settings.input_topic,
@@ -318,14 +314,14 @@ class GroupConsumer:
         )
         self._spent = SpentNotes(self.allowance)
         callbacks = {"error_cb": self._error, "stats_cb": self._statistics}
-        consumer = self._connect(options | callbacks | {"on_commit": self._spent.committed})
-        consumer.subscribe(
-            [self._settings.input_topic],
-            on_assign=self._assigned,
-            on_revoke=self._revoked,
-            on_lost=self._gone,
-        )
-        return consumer
+        self._subscribed = self._joined = False
+        return self._connect(options | callbacks | {"on_commit": self._spent.committed})
+
+    def _subscribe(self) -> None:
+        topics = [self._settings.input_topic]
+        callbacks = {"on_assign": self._assigned, "on_revoke": self._revoked, "on_lost": self._gone}
+        self._consumer.subscribe(topics, **callbacks)
+        self._subscribed = True
 
     def _look_at_group(self, now: float) -> None:
         """Rejoin the group if the coordinator and this member differ for too long."""
@@ -345,8 +341,8 @@ class GroupConsumer:
                 sorted(issue) or "of all",
             )
             self.close(self._revocation)
-            self._carried, self._joined = [], False
-            self._consumer = self._subscribe()
+            self._carried = []
+            self._consumer = self._open()
 
     def _error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - says that, not why
@@ -378,13 +374,17 @@ class GroupConsumer:
 
     def _drop(self, consumer: Consumer, partitions: set[int]) -> None:
         self._membership.unassign(consumer, partitions)
+        self._give_up(partitions)
+        log.info("gave up partitions %s", sorted(partitions))
+
+    def _give_up(self, partitions: set[int]) -> None:
+        """Drop what was read of partitions and is not written."""
         self._lost |= partitions
         self.allowance.drop(partitions)
         for partition in partitions:
             self._settled.pop(partition, None)
         if self._revocation is not None:
             self._revocation.after_revoke(partitions)
-        log.info("gave up partitions %s", sorted(partitions))
 
     # --- statistics -------------------------------------------------------------------------------
 
@@ -396,4 +396,4 @@ class GroupConsumer:
         self._view.note(figures.troubles)
         owned = self._membership.partitions
         self._ends = {p: end for p, end in figures.ends.items() if p in owned}
-        self._topic_size = figures.partitions or self._topic_size
+        self._membership.topic_size = figures.partitions or self._membership.topic_size

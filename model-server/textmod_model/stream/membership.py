@@ -9,11 +9,19 @@ librdkafka would look up committed offsets by itself, with two faults:
 
 So the committed offset is read here, again and again until the broker has a stable answer, every
 partition is assigned with an explicit offset, and the pause state is set with every assignment.
-`tests/reproductions/` holds both faults as programs for librdkafka alone.
+`tests/reproductions/` holds these faults as programs for librdkafka alone.
+
+A third one cannot be avoided from here. If the connection to the coordinator breaks while an
+assignment waits for the application, librdkafka 2.16 (KIP-848) reports that it has no partitions.
+The coordinator gives some of them to another member, and then the application is called with the
+old assignment. Both members are valid, so the broker takes the offsets of both. So a member joins
+only when it can take what it is assigned (`GroupConsumer`). Exactly once, it also compares the
+committed offsets of partitions that it got a short while ago with those it knows before it commits
+others: `displaced`.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from textmod_model.stream.kafka import (
@@ -30,6 +38,13 @@ LOOKUP_SECONDS = 0.25
 
 RETRY_SECONDS = 1.0
 
+OVERLAP_SECONDS = 10.0
+"""How long after its assignment another member may still have a partition: more than a heartbeat's
+interval, in which a member learns what it has to give up."""
+
+LIST_SECONDS = 0.25
+"""The longest wait for the number of partitions; asked only where policies have budgets."""
+
 BEYOND_END_SECONDS = 10.0
 """After a change of leader a partition may seem shorter than it is, for a moment. If it stays
 shorter than our position, the topic was deleted and created again."""
@@ -43,6 +58,16 @@ class _Pending:
     position: int | None = None
     """None: start at the committed offset. Else the broker says this one is out of range."""
     error: str = "not asked yet"
+
+
+@dataclass(slots=True)
+class _Claim:
+    """What we know of a partition's committed offset."""
+
+    committed: int
+    """As we read or wrote it last; negative: none."""
+    since: float
+    """When it was assigned."""
 
 
 class Membership:
@@ -71,8 +96,11 @@ class Membership:
         self._started: dict[int, int] = {}
         """Partitions that are read, and the offset that reading began at."""
         self._pending: dict[int, _Pending] = {}
+        self._claims: dict[int, _Claim] = {}
         self._paused = False
         self._retry_at = 0.0
+        self.topic_size: int | None = None
+        """How many partitions the topic has, as it was said last."""
 
     @property
     def partitions(self) -> set[int]:
@@ -100,8 +128,7 @@ class Membership:
         now = self._clock()
         new = set(partitions)
         if not self._cooperative:
-            self._started.clear()
-            self._pending.clear()
+            self.forget(self.partitions)
         self._pending |= {p: _Pending(now) for p in new - self._started.keys()}
         self._start(consumer, self._look_up(consumer), always=True)
 
@@ -119,6 +146,65 @@ class Membership:
         for partition in partitions:
             self._started.pop(partition, None)
             self._pending.pop(partition, None)
+            self._claims.pop(partition, None)
+
+    # --- two members with one partition -----------------------------------------------------------
+
+    def committed(self, offsets: Mapping[int, int]) -> None:
+        """Take note of offsets that this member has committed."""
+        for partition in self._claims.keys() & offsets.keys():
+            self._claims[partition].committed = offsets[partition]
+
+    def displaced(self, consumer: Consumer, partitions: Iterable[int]) -> set[int] | None:
+        """Return partitions whose committed offset another member moved; they start again there.
+
+        Only those that were assigned in the last OVERLAP_SECONDS are asked about. None: the broker
+        does not say it, such as while a transaction of another member is open.
+        """
+        earliest = self._clock() - OVERLAP_SECONDS
+        recent = [p for p in partitions if p in self._claims and self._claims[p].since > earliest]
+        if not recent:
+            return set()
+        try:
+            answers = consumer.committed(self._where(recent), timeout=LOOKUP_SECONDS)
+        except KafkaException as exception:
+            log.info("compare committed offsets: %s; retrying", exception.args[0].str())
+            return None
+        if any(one.error is not None for one in answers):
+            return None
+        moved = {
+            one.partition
+            for one in answers
+            if max(-1, one.offset) != max(-1, self._claims[one.partition].committed)
+        }
+        self._start_again(consumer, moved)
+        return moved
+
+    def _start_again(self, consumer: Consumer, partitions: set[int]) -> None:
+        """Stop reading partitions that are ours, and read on at their committed offset."""
+        now = self._clock()
+        stopped = self._started.keys() & partitions
+        for partition in stopped:
+            log.warning("another member committed offsets of partition %d; reading on", partition)
+            del self._started[partition]
+            self._pending[partition] = _Pending(now)
+        if not stopped:
+            return
+        if self._cooperative:
+            self._stop(consumer, stopped)
+        else:
+            self._start(consumer, {}, always=True)
+        self._retry_at = 0.0
+
+    def size(self, consumer: Consumer) -> int | None:
+        """Return how many partitions the topic has, None while no broker says it."""
+        if self.topic_size is None:
+            try:
+                listed = consumer.list_topics(self._topic, timeout=LIST_SECONDS)
+            except KafkaException:
+                return None
+            self.topic_size = len(listed.topics[self._topic].partitions) or None
+        return self.topic_size
 
     # --- start offsets ----------------------------------------------------------------------------
 
@@ -186,6 +272,8 @@ class Membership:
             if one.error is not None:
                 self._failed([one.partition], one.error.str())
             else:
+                since = self._pending[one.partition].since
+                self._claims[one.partition] = _Claim(one.offset, since)
                 self._noted(one.partition, one.metadata or "")
         return {
             one.partition: one.offset if one.offset >= 0 else OFFSET_BEGINNING
@@ -233,8 +321,9 @@ class Membership:
             if self._cooperative:
                 consumer.incremental_assign(self._where(offsets, offsets))
             else:
-                whole = self.positions(consumer) | offsets
-                consumer.assign(self._where(whole, whole))
+                # Of what is not read before the next change, the client knows no position.
+                offsets = self.positions(consumer) | offsets
+                consumer.assign(self._where(offsets, offsets))
         except KafkaException as exception:
             self._postpone(consumer, offsets, exception.args[0].str())
             return

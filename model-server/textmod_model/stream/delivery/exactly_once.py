@@ -40,6 +40,10 @@ class Offsets(Protocol):
         """Return the offsets of partitions that are still ours, as the client takes them."""
         ...
 
+    def confirm(self, partitions: set[int]) -> bool:
+        """Give up what another member went on with meanwhile; False if that is not known yet."""
+        ...
+
     def group_metadata(self) -> object:
         """Return this member's identity in the group."""
         ...
@@ -110,6 +114,9 @@ class ExactlyOnce:
         if self._aborted or self._writer.outdated:
             self._reopen()
         if not self._ready(0):
+            return
+        if not self._offsets.confirm({p for batch in self._waiting for p in batch.next_offsets()}):
+            self._retry_at = time.monotonic() + REBALANCE_SECONDS
             return
         # One batch while it is not known which record is refused: the others need not wait for it.
         count = 1 if self._careful else len(self._waiting)
