@@ -88,7 +88,9 @@ def carry_out_all(
                             run = waiting.popleft()
                         except IndexError:
                             return
-                        finished(lane.carry_out(run))
+                        row = lane.carry_out(run)
+                        if not stopped.is_set():  # else it was cut short, and is run again
+                            finished(row)
 
             threads.append(threading.Thread(target=drain, daemon=True))
     try:

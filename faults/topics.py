@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
 )
 
 ANSWER_SECONDS = 10.0
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 EVERYBODY = "User:*"
 ALLOW, DENY = AclPermissionType.ALLOW, AclPermissionType.DENY
 
@@ -39,11 +39,11 @@ class Admin:
         """Create a topic that takes writes while all replicas but one are in sync."""
         config = {"min.insync.replicas": str(max(1, replicas - 1))}
         new = NewTopic(topic, partitions, replicas, config=config)
-        self._ask(lambda: self.client.create_topics([new]))
+        self._ask(lambda: self.client.create_topics([new]), KafkaError.TOPIC_ALREADY_EXISTS)
 
     def delete(self, topics: list[str]) -> None:
         """Delete topics."""
-        self._ask(lambda: self.client.delete_topics(topics))
+        self._ask(lambda: self.client.delete_topics(topics), KafkaError.UNKNOWN_TOPIC_OR_PART)
 
     def grow(self, topic: str, partitions: int) -> None:
         """Add partitions."""
@@ -75,19 +75,31 @@ class Admin:
         rules = AclBindingFilter(kind, name, literal, None, None, everything, AclPermissionType.ANY)
         self._ask(lambda: self.client.delete_acls([rules]))
 
-    def _ask(self, send: Callable[[], Mapping[Any, Future[Any]]]) -> None:
-        """Send a request; retry until the brokers have carried it out."""
+    def _ask(
+        self, send: Callable[[], Mapping[Any, Future[Any]]], done_before: int | None = None
+    ) -> None:
+        """Send a request; retry until the brokers have carried it out.
+
+        `done_before` is their answer to a repetition of a request that they had carried out.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
+        asked_before = False
         while True:
             try:
                 for future in send().values():
                     future.result(ANSWER_SECONDS)
             except KafkaException as error:
+                if asked_before and error.args[0].code() == done_before:
+                    return
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
-                time.sleep(0.5)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
             else:
                 return
+            asked_before = True
+            time.sleep(0.5)
 
 
 def _rule(

@@ -245,7 +245,7 @@ class World:
             self._watcher.join()
         for worker in list(self.workers):
             self.end_worker(worker, signal.SIGKILL)
-        with contextlib.suppress(KafkaException):
+        with contextlib.suppress(KafkaException, TimeoutError):
             self.admin.delete([self.input, self.output, self.letters])
         # Kafka's clients end here, by name, and not whenever the garbage collector comes by.
         self._offsets.close()
@@ -304,8 +304,8 @@ class World:
         [future] = self.admin.client.describe_consumer_groups([self.group]).values()
         try:
             group = future.result(ANSWER_SECONDS)
-        except KafkaException as error:
-            return [str(error)]
+        except (KafkaException, TimeoutError) as error:
+            return [repr(error)]
         return [f"{group.state}"] + [
             f"{member.client_id} {member.member_id}"
             f" has {_numbers(member.assignment)}, is to have {_numbers(member.target_assignment)}"
