@@ -96,7 +96,6 @@ def results(rows: Iterable[Row], commit: str) -> dict[str, Any]:
         "stalls": sum(bool(row["stalled"]) for row in whole),
         "slowest_recovery_seconds": _slowest(whole),
         "scenarios": _by_scenario(rows),
-        "rows": rows,
     }
 
 
