@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from autoscaling import plots, unseen
+from autoscaling import plots, tables, unseen
 from autoscaling.policies import Clairvoyant, Cpu, Fixed, Keda, Ours, OursPerfect, Prompt
 from autoscaling.simulator import Policy, Run, World, simulate, simulate_all
 from autoscaling.traces import ALL, trace
@@ -295,6 +295,9 @@ def main() -> None:
             answer |= unseen.report(workers)
             print(f"unseen streams, {time.monotonic() - begin:.0f} s", flush=True)
     _write(path, answer)
+    page = RESULTS.parent / "RESULTS.md"
+    if {"grid", "bounds", "unseen"} <= {*parts} and page.exists():  # only with RECORD=1
+        tables.write(page, answer)
     if "bounds" in parts:
         plots.draw(RESULTS, answer, {name: make() for name, make in POLICIES.items()})
     if "unseen" in parts:

@@ -13,8 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from autoscaling.policies import Clairvoyant, Ours
+from autoscaling.shapes import SHAPES
 from autoscaling.simulator import Policy, World, simulate
-from autoscaling.streams import SHAPE_PLACES, SHAPES, stream
+from autoscaling.streams import SHAPE_PLACES, stream
 from autoscaling.traces import NAMED, trace
 
 ONE_SIZE = ("ours, perfect information", "prompt", "clairvoyant, borrowing")

@@ -1,6 +1,6 @@
 """The streams of `streams`, under our law and its rivals.
 
-    python -m autoscaling.unseen train|test|shape [--seeds N] [--places N]
+    python -m autoscaling.unseen train|test|held-out|shape [--seeds N] [--places N]
 
 KEDA's best setting is chosen for each place, afterwards, over all of its streams: the one with the
 fewest seconds over the promise.
@@ -20,13 +20,14 @@ from typing import Any
 
 from autoscaling.bound import fluid_optimum
 from autoscaling.policies import Clairvoyant, Ours, rivals
+from autoscaling.shapes import SHAPES
 from autoscaling.simulator import Policy, Run, simulate_all
 from autoscaling.streams import (
+    FAMILIES,
+    HELD_OUT_PLACES,
     SHAPE_PLACES,
-    SHAPES,
     TEST,
     TEST_PLACES,
-    TRAIN,
     TRAIN_PLACES,
     Place,
     stream,
@@ -34,10 +35,14 @@ from autoscaling.streams import (
 from textmod_dev.paths import cache_dir
 from textmod_operator import scaling
 
-PLACES = {"train": TRAIN_PLACES, "test": TEST_PLACES, "shape": SHAPE_PLACES}
-FAMILIES: dict[str, Sequence[str]] = {
-    "train": tuple(TRAIN),
-    "test": tuple(TEST),
+PLACES = {
+    "train": TRAIN_PLACES,
+    "test": TEST_PLACES,
+    "held-out": HELD_OUT_PLACES,
+    "shape": SHAPE_PLACES,
+}
+NAMES: dict[str, Sequence[str]] = {
+    **{kind: tuple(families) for kind, families in FAMILIES.items()},
     "shape": tuple(SHAPES),
 }
 
@@ -88,14 +93,14 @@ def _cell(job: Job, run: Run, number: int) -> Cell:
 
 
 def jobs(kind: str, seeds: Iterable[int], places: Sequence[Place]) -> list[tuple[Any, ...]]:
-    return list(product((kind,), FAMILIES[kind], seeds, places))
+    return list(product((kind,), NAMES[kind], seeds, places))
 
 
-def rotated(seeds: int, each: int = 1) -> list[tuple[Any, ...]]:
-    """The test streams, each at `each` of the places, in turn."""
-    places, streams = TEST_PLACES, product(FAMILIES["test"], range(seeds))
+def rotated(seeds: int, each: int = 1, kind: str = "test") -> list[tuple[Any, ...]]:
+    """The streams of a kind, each at `each` of its places, in turn."""
+    places, streams = PLACES[kind], product(NAMES[kind], range(seeds))
     return [
-        ("test", family, seed, places[(number + 2 * turn) % len(places)])
+        (kind, family, seed, places[(number + 2 * turn) % len(places)])
         for number, (family, seed) in enumerate(streams)
         for turn in range(each)
     ]
@@ -126,7 +131,8 @@ def run_all(
 def _file(which: str) -> Path:
     """Named after the content of all that decides how a run ends."""
     here = Path(__file__).parent
-    sources = [here / f"{n}.py" for n in ("simulator", "policies", "traces", "hpa", "streams")]
+    deciding = ["simulator", "policies", "traces", "hpa", "drawn", "shapes", "held_out", "streams"]
+    sources = [here / f"{name}.py" for name in deciding]
     if which == "ours":
         sources += sorted(Path(scaling.__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
@@ -230,6 +236,7 @@ def report(workers: ProcessPoolExecutor, seeds: int = 5) -> dict[str, Any]:
     """The figures of `autoscaling.json`: unseen streams, and the eight shapes with their bounds."""
     shapes = run_all(jobs("shape", (0,), SHAPE_PLACES), workers)
     cells = run_all(rotated(seeds), workers)
+    held = run_all(rotated(4, kind="held-out"), workers)
     found = figures(cells)
     optimum = {
         name: [
@@ -248,12 +255,20 @@ def report(workers: ProcessPoolExecutor, seeds: int = 5) -> dict[str, Any]:
         "unseen_scale_downs_while_lag_unknown": found["blind_scale_downs"],
         "unseen": {
             "all": found,
+            "beyond_best_of_all_vs_keda_best": beyond_best(cells),
             "family": by(cells, "family"),
             "place": by(cells, "place"),
             "bound": bounds(rotated(seeds), workers),
         },
+        "held_out_streams": {
+            "all": figures(held),
+            "beyond_best_of_all_vs_keda_best": beyond_best(held),
+            "family": by(held, "family"),
+            "place": by(held, "place"),
+        },
         "shapes": {
             "all": figures(shapes),
+            "beyond_best_of_all_vs_keda_best": beyond_best(shapes),
             "shape": by(shapes, "family"),
             "place": by(shapes, "place"),
             "fluid_optimum": {
@@ -287,9 +302,9 @@ def main() -> None:
     parser.add_argument("--cells", action="store_true", help="every stream at every place")
     parser.add_argument("--bound", action="store_true", help="only the bound")
     asked = parser.parse_args()
-    rotating = asked.kind == "test"
+    rotating = asked.kind in ("test", "held-out")
     streams = jobs(asked.kind, range(asked.seeds), PLACES[asked.kind])
-    streams = rotated(asked.seeds) if rotating else streams
+    streams = rotated(asked.seeds, kind=asked.kind) if rotating else streams
     if asked.bound:
         print(*bounds(streams), sep="\n")
         return

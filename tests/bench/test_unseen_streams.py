@@ -12,8 +12,18 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # no package of ou
 
 from autoscaling.bound import fluid_optimum
 from autoscaling.policies import Cpu, Keda
+from autoscaling.shapes import SHAPES
 from autoscaling.simulator import World, simulate, simulate_all
-from autoscaling.streams import SHAPE_PLACES, SHAPES, TEST, TEST_PLACES, TRAIN, stream
+from autoscaling.streams import (
+    FAMILIES,
+    HELD_OUT_PLACES,
+    SHAPE_PLACES,
+    TEST,
+    TEST_PLACES,
+    TRAIN,
+    TRAIN_PLACES,
+    stream,
+)
 from autoscaling.traces import Trace
 from autoscaling.unseen import rotated
 
@@ -21,6 +31,15 @@ from autoscaling.unseen import rotated
 def test_the_families_to_report_on_are_not_those_to_choose_on() -> None:
     assert not {*TRAIN} & {*TEST}
     assert not {*TRAIN.values()} & {*TEST.values()}
+
+
+def test_what_was_held_out_is_of_families_and_places_of_its_own() -> None:
+    held = FAMILIES["held-out"]
+    assert not {*held.values()} & {*TRAIN.values(), *TEST.values()}
+    assert not {*HELD_OUT_PLACES} & {*TRAIN_PLACES, *TEST_PLACES}
+    for family in held:
+        drawn = stream("held-out", family, 0, HELD_OUT_PLACES[0])
+        assert drawn.arrivals.shape == (3600, HELD_OUT_PLACES[0].partitions)
 
 
 def test_sixty_streams_are_spread_over_six_worlds() -> None:

@@ -96,6 +96,9 @@ class Trial:
     """So many of them, in a row."""
     doubt: int = 0
     """How often it was relied on, and messages waited longer than its trial said."""
+    left_rate: float = 0.0
+    """The lowest λ of late at which it was the size, and had to be left."""
+    left_at: float = -math.inf
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,9 @@ class Memory:
     settled_at: float = 0.0
     """When the number of ready replicas was last seen to change."""
     peak: float = 0.0
+    """The highest λ of late, faded since `peak_at`."""
+    hot_peak: float = 0.0
+    """The same of the busiest partition alone."""
     peak_at: float = 0.0
     usual: float | None = None
     """λ over the last USUAL_SECONDS."""

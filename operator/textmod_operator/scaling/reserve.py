@@ -31,7 +31,8 @@ def remember(view: View, memory: Memory) -> Memory:
     if view.rate and arriving > 1.5 * view.capacity(view.sizes[-1]):
         arriving = 0.0
     since = max(0.0, view.now - memory.peak_at)
-    faded = memory.peak * 0.5 ** (since / PEAK_HALF_LIFE_SECONDS)
+    kept_part = 0.5 ** (since / PEAK_HALF_LIFE_SECONDS)
+    faded, faded_hot = memory.peak * kept_part, memory.hot_peak * kept_part
     weight = 1 - math.exp(-since / USUAL_SECONDS)
     usual = memory.usual
     if view.arriving is not None:
@@ -40,6 +41,7 @@ def remember(view: View, memory: Memory) -> Memory:
     return replace(
         memory,
         peak=max(faded, arriving),
+        hot_peak=max(faded_hot, view.top_share * arriving),
         peak_at=view.now,
         usual=usual,
         busiest=max(memory.busiest, arriving),
@@ -80,6 +82,14 @@ def kept(view: View, memory: Memory) -> int:
     return view.smallest_for(min(most, before * view.late))
 
 
-def floor(view: View, memory: Memory) -> float:
-    """The capacity below which rule 3 does not go."""
-    return min(shown(view, memory), view.capacity(view.sizes[-1])) * view.late
+def answers(view: View, memory: Memory, replicas: int) -> bool:
+    """Whether this size, kept, could answer the return of what was shown in time: of the rate of
+    all, and of the busiest partition's, which only ever has one replica.
+
+    What the largest size could not answer either is none to be ready for.
+    """
+    most, rate, hot = view.sizes[-1], shown(view, memory), memory.hot_peak
+    if view.late * min(rate, view.capacity(most)) > view.capacity(replicas):
+        return False
+    answerable = min(hot, view.speed_beside(most, rate, hot))
+    return view.late * answerable <= view.speed_beside(replicas, rate, hot)

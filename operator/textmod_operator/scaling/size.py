@@ -8,13 +8,13 @@ from dataclasses import replace
 from textmod_operator.scaling.explain import outlook
 from textmod_operator.scaling.memory import Memory, Policy, Verdict
 from textmod_operator.scaling.rates import sample_before
-from textmod_operator.scaling.reserve import floor, kept
+from textmod_operator.scaling.reserve import answers, kept
 from textmod_operator.scaling.trials import (
-    COMFORT,
     DECISION_SECONDS,
     as_before,
-    doubted,
+    carries,
     has_held,
+    left,
     seconds_to_hold,
     trial_of,
     tried,
@@ -45,7 +45,7 @@ def judge(reading: LagReading, view: View, policy: Policy, memory: Memory) -> Ve
         smallest = kept(view, memory)
         larger, smaller = _larger(view, memory), _need(view, memory)
         if larger is not None and larger > view.asked:
-            memory = doubted(view, memory)
+            memory = left(view, memory)
     if reading.rebalancing and smallest <= view.asked <= top:
         return Verdict(view.asked, "the consumer group is rebalancing", memory)
     if larger is None and _may_shrink(view, memory) and smaller < view.asked:
@@ -109,7 +109,7 @@ def _holds(view: View, memory: Memory) -> bool:
 def _disproved(view: View, memory: Memory) -> bool:
     """Whether the present size has had its time, and the age says that it does not catch up."""
     age = view.age or 0.0
-    if age <= view.promise or view.now - memory.asked_at < view.reaction:
+    if age <= view.acting or view.now - memory.asked_at < view.reaction:
         return False
     before = sample_before(memory.samples, 20.0).age
     return before is not None and age >= before - 5
@@ -118,13 +118,13 @@ def _disproved(view: View, memory: Memory) -> bool:
 def _need(view: View, memory: Memory) -> int:
     """Rule 3: the smallest size that is enough, in comfort, for all that its window has shown."""
     most_waiting = (view.rate or 0.0) * view.promise / 2
-    least = max(view.steady / COMFORT, floor(view, memory))
     smallest = kept(view, memory)
     fits = (
         n
         for n in view.sizes
         if n >= smallest
-        and least <= view.capacity(n)
+        and view.steady <= carries(view, trial_of(memory, n))
+        and answers(view, memory, n)
         and has_held(view, trial_of(memory, n))
         and view.backlog(n) <= most_waiting
     )

@@ -23,6 +23,9 @@ for, though by its beginning it might go on."""
 MOST_DOUBT = 6
 """A size that had to be left although its trial saw no need is trusted only after twice as many
 surges as before, up to so many doublings."""
+LEFT_SECONDS = 600.0
+LEFT_PART = 0.95
+"""For so long a size is enough only for this part of the lowest rate at which it had to be left."""
 LIKE_BEFORE = 1.2
 LIKE_BEFORE_SECONDS = 2.0
 """A surge is like those before until it makes messages wait longer by this factor, and so much."""
@@ -68,7 +71,15 @@ def _try(trial: Trial, view: View, seconds: float, arrived: float) -> Trial:
             gap = since
         if not helpless or n < view.hardly_slower():  # else no size would do better
             failed_at = view.now
-    return Trial(n, delay, failed_at, gap, surge, crest, survived, trial.doubt)
+    return replace(
+        trial,
+        delay=delay,
+        failed_at=failed_at,
+        gap=gap,
+        surge=surge,
+        crest=crest,
+        survived=survived,
+    )
 
 
 def trial_of(memory: Memory, replicas: int) -> Trial:
@@ -81,16 +92,35 @@ def trusted(trial: Trial) -> bool:
     return trial.survived >= (TRUSTED << trial.doubt)
 
 
-def doubted(view: View, memory: Memory) -> Memory:
-    """Trust the present size less if it has to be left although its trial saw no need: messages
-    waited longer than the trial knows of, for commits, rebalances or uneven replicas."""
+def left(view: View, memory: Memory) -> Memory:
+    """Count it as a failure of the present size that it has to be left, whatever its trial says:
+    messages waited longer than the trial knows of, for commits, rebalances or uneven replicas. If
+    it was trusted, it is trusted less."""
+    if view.coming or view.falling_behind(view.sizes[-1]) > 0:
+        return memory  # it was never seen whole, or no size would have done
     trial = trial_of(memory, view.asked)
-    if view.coming or not as_before(trial, 0.0):
-        return memory
-    doubt = min(MOST_DOUBT, trial.doubt + 1)
-    failed = Trial(view.asked, trial.delay, view.now, trial.gap, doubt=doubt)
+    since = view.now - trial.failed_at
+    gap = since if view.shrink_seconds < since < math.inf else trial.gap
+    rate = max(view.steady, view.arriving or 0.0)
+    if _left_of_late(view, trial):
+        rate = min(rate, trial.left_rate)
+    failed = replace(trial, failed_at=view.now, gap=gap, left_rate=rate, left_at=view.now)
+    if as_before(trial, 0.0):
+        doubt = min(MOST_DOUBT, trial.doubt + 1)
+        failed = replace(failed, surge=0.0, crest=0.0, survived=0, doubt=doubt)
     trials = tuple(failed if t is trial else t for t in memory.trials)
     return replace(memory, trials=trials)
+
+
+def carries(view: View, trial: Trial) -> float:
+    """Arrivals a second that the size carries in comfort: by what is known of its replicas, and
+    below the rate at which it had to be left of late."""
+    most = COMFORT * view.capacity(trial.replicas)
+    return min(most, LEFT_PART * trial.left_rate) if _left_of_late(view, trial) else most
+
+
+def _left_of_late(view: View, trial: Trial) -> bool:
+    return view.now - trial.left_at <= LEFT_SECONDS
 
 
 def as_before(trial: Trial, age: float) -> bool:

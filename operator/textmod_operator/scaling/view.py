@@ -23,7 +23,7 @@ LEAST_PART = 0.3
 """Rules 1 and 2 leave at least ACT_SECONDS of D, but no less than LEAST_PART of D to act on: a
 commit, a reading of the lag and a rebalance take the same seconds, however short D is."""
 SHRINK_REACTIONS = 2.0
-SHRINK_SECONDS = (30.0, 60.0)
+SHRINK_SECONDS = (60.0, 120.0)
 """A smaller size must fit every need of a window so many times R, within these bounds: what pods
 bring back quickly need not be kept for long."""
 NEARLY = 1.1
@@ -104,6 +104,12 @@ class View:
             return 0.0
         rate, others = self.rate or 0.0, self.others(replicas)
         return max(rate - others * self.rest_share * self.rising, rate / (others + 1))
+
+    def speed_beside(self, replicas: int, arriving: float, top: float) -> float:
+        """Messages a second that are read of one partition that gets `top` of `arriving`."""
+        rate, others = self.rate or 0.0, self.others(replicas)
+        each = max(0.0, arriving - top) / max(1, self.partitions - 1)
+        return max(rate - others * each, rate / (others + 1))
 
     def falling_behind(self, replicas: int) -> float:
         """Seconds by which new messages of the largest partition wait longer each second, ≥ 0."""
