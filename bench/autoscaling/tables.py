@@ -6,7 +6,7 @@ A table stands between `<!-- autoscaling: NAME -->` and `<!-- autoscaling: end -
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ def _streams(answer: dict[str, Any], part: str, kinds: Sequence[str]) -> str:
     )
 
 
-TABLES = {
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "grid": _grid,
     "slow start": _frontier,
     "prompt": _prompt,
