@@ -50,7 +50,7 @@ from textmod_operator.api.message import FORMATS_OF_A_REGISTRY, Message
 from textmod_operator.api.quantity import PATTERN
 from textmod_operator.api.status import PolicyRuleStatus, PolicyStatus
 from textmod_operator.conditions import measured_of
-from textmod_operator.desired import desired
+from textmod_operator.desired import console_webhooks, desired
 from textmod_operator.desired.console_policies import with_policies
 from textmod_operator.naming import ENV_REVISION
 from textmod_operator.state import Capabilities, KafkaConnection
@@ -360,6 +360,9 @@ CONSOLES = [
                     "groupsHeader": "X-Groups",
                 }
             },
+            "webhooks": [
+                {"name": "site", "url": "https://example.com/a", "secretRef": {"name": "site"}}
+            ],
         },
         SECURE,
     ),
@@ -392,6 +395,11 @@ def test_the_console_signs_in_as_the_object_says() -> None:
     assert token.console_authentication == "Token"
     assert token.database_url == "sqlite:////data/console.db"
     assert proxy.console_authentication == "Proxy"
+    assert token.console_webhooks == ()
+    (hook,) = proxy.console_webhooks
+    assert (hook.name, hook.url) == ("site", "https://example.com/a")
+    assert set(hook.decisions) == {"Approve", "Remove", "Escalate"}
+    assert str(proxy.console_webhooks_folder) == console_webhooks.FOLDER
     assert (proxy.console_proxy_user_header, proxy.console_proxy_groups_header) == (
         "X-User",
         "X-Groups",

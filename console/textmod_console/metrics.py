@@ -16,3 +16,9 @@ PUBLISHED = Counter("textmod_console_published_total", "Events written to the fe
 OUTBOX = Gauge("textmod_console_outbox_events", "Events that wait to be written to Kafka.")
 ITEMS = Gauge("textmod_console_items", "Items in the queue, by state.", ["state"])
 LEADER = Gauge("textmod_console_leader", "1 in the replica that reads and writes Kafka.")
+WEBHOOK_ATTEMPTS = Counter(
+    "textmod_console_webhook_attempts_total", "Requests to webhooks.", ["webhook", "outcome"]
+)
+WEBHOOK_WAITING = Gauge(
+    "textmod_console_webhook_waiting", "Decisions that wait for a webhook.", ["webhook"]
+)

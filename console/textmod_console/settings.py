@@ -4,6 +4,7 @@ The operator writes these variables. An empty value counts as unset. The names o
 connection are the model server's (`tests/test_contract.py`).
 """
 
+import json
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -24,6 +26,18 @@ from textmod_console.errors import ConfigurationError, sentences
 Port = Annotated[int, Field(ge=1, le=65535)]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
 Authentication = Literal["Token", "Proxy", "Loopback"]
+
+
+class Webhook(BaseModel):
+    """A URL that is sent decisions."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-+[a-z0-9]+)*$")
+    """Also of the folder with its secret."""
+    url: str = Field(pattern=r"^https?://[^\s@]+$")
+    decisions: tuple[str, ...]
+    """The decisions that are sent."""
 
 
 class Settings(BaseModel):
@@ -59,6 +73,10 @@ class Settings(BaseModel):
 
     console_policies_file: Path | None = None
     """The policies in force, written by the operator. None: the object has none."""
+    console_webhooks: tuple[Webhook, ...] = ()
+    """From a JSON list."""
+    console_webhooks_folder: Path = Path("/etc/textmod/webhooks")
+    """Holds a folder for each webhook, with a file `secret`."""
     console_data: Path = Path("/data")
     console_database_url: SecretStr | None = None
     """A SQLAlchemy URL of SQLite or Postgres. None: SQLite in `console_data`."""
@@ -92,6 +110,17 @@ class Settings(BaseModel):
         if self.console_database_url is None:
             return f"sqlite:///{self.console_data}/console.db"
         return self.console_database_url.get_secret_value()
+
+    @field_validator("console_webhooks", mode="before")
+    @classmethod
+    def _read_webhooks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            message = "must be a JSON list of {name, url, decisions} objects"
+            raise ValueError(message) from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from typing import Any
@@ -355,6 +356,42 @@ def test_removing_review_removes_the_console_and_its_permission() -> None:
     assert "ReviewReady" not in it.told
     assert "console" not in status_of(it)
     assert it.told["Ready"] == ("True", "Ready")
+
+
+HOOK = {"name": "site", "url": "https://example.com:8443/hook", "secretRef": {"name": "site"}}
+HOOKED = {"webhooks": [HOOK]}
+KEY = b"whsec_" + base64.b64encode(bytes(32))
+
+
+def test_a_webhook_is_handed_over_with_its_secret_as_a_file_and_its_port_opened() -> None:
+    objects = made(HOOKED)
+    (volume,) = [v for v in pod_of(objects)["volumes"] if v["name"] == "webhook-site"]
+    assert volume["secret"]["items"] == [{"key": "secret", "path": "secret"}]
+    assert "secret" not in environment(objects)["TEXTMOD_CONSOLE_WEBHOOKS"]
+    assert 8443 in outgoing(objects["NetworkPolicy"]["spec"])
+    assert 8443 not in outgoing(made()["NetworkPolicy"]["spec"])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (None, "SecretNotFound"),
+        ({}, "SecretKeyMissing"),
+        ({"secret": b""}, "SecretInvalid"),
+        ({"secret": b"hunter2"}, "SecretInvalid"),
+        ({"secret": b"whsec_c2hvcnQ="}, "SecretInvalid"),
+        ({"secret": KEY + b"\n" + KEY}, None),
+        ({"secret": base64.b64encode(bytes(24))}, None),
+    ],
+)
+def test_a_webhooks_secret_is_checked(data: dict[str, bytes] | None, reason: str | None) -> None:
+    it = world()
+    if data is not None:
+        it.cluster.secrets["site"] = data
+    it.run(asked(HOOKED))
+    assert it.told["ReviewReady"] == (("False", reason) if reason else ("True", "Serving"))
+    assert it.told["Ready"] == ("True", "Ready")
+    assert "hunter2" not in str(status_of(it))
 
 
 ASKED = [{"name": "spam", "rules": [{"action": "Remove", "atLeast": 0.9}]}]

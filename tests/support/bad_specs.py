@@ -19,6 +19,9 @@ class Bad(NamedTuple):
     """The API server can't judge it: the object is stored, and a condition says it."""
 
 
+WEBHOOK = {"name": "site", "url": "https://example.com/hook", "secretRef": {"name": "site"}}
+
+
 def _policy(*rules: dict[str, Any], name: str = "spam") -> dict[str, Any]:
     """A spec with one policy of these rules."""
     return {"policies": [{"name": name, "rules": list(rules)}]}
@@ -401,6 +404,18 @@ BAD_SPECS = (
         "two consoles on one file",
         {"review": {"console": {"replicas": 2}}},
         "replicas above 1 needs review.console.database",
+    ),
+    Bad(
+        "a webhook with a password in its URL",
+        {"review": {"console": {"webhooks": [{**WEBHOOK, "url": "https://u:p@example.com/"}]}}},
+        "url",
+        "pattern",
+    ),
+    Bad(
+        "a webhook that is no web address",
+        {"review": {"console": {"webhooks": [{**WEBHOOK, "url": "file:///etc/passwd"}]}}},
+        "url",
+        "pattern",
     ),
     Bad(
         "two ways to sign in",

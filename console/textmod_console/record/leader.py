@@ -17,6 +17,7 @@ from textmod_console.errors import ConsoleError
 from textmod_console.policies import ReadPolicies, no_policies
 from textmod_console.record.publisher import Publisher
 from textmod_console.record.reader import Reader
+from textmod_console.record.webhooks import Webhooks
 from textmod_console.settings import Settings
 from textmod_console.store import counting, outbox, queue, reading
 from textmod_console.store.engine import Database
@@ -73,6 +74,7 @@ class Leader:
 
     def _lead(self) -> None:
         reader = Reader(self._settings, self._database)
+        webhooks = Webhooks(self._settings, self._database, self._clock)
         try:
             reader.assign()
             publisher = Publisher(self._settings, self._database)  # fences others
@@ -81,8 +83,10 @@ class Leader:
                 return
             mark_caught_up(self._database)
             metrics.LEADER.set(1)
+            webhooks.start()
             self._turns(reader, publisher)
         finally:
+            webhooks.stop()
             reader.close()
 
     def _turns(self, reader: Reader, publisher: Publisher) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from textmod_console.record import kafka
 from textmod_console.settings import Settings
 from textmod_console.store import projection
+from textmod_console.store.deliveries import Subscriptions
 from textmod_console.store.engine import Database
 from textmod_console.store.intake import Message, Role, take_in
 
@@ -20,6 +21,7 @@ class Reader:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
+        self._subscribed = Subscriptions(settings.console_webhooks)
         self.roles = {settings.review_topic: Role.REVIEW, settings.feedback_topic: Role.FEEDBACK}
         self._consumer = kafka.open_consumer(settings)
         self._at: dict[tuple[str, int], int] = {}
@@ -84,7 +86,14 @@ class Reader:
                 behind[topic][partition] = offset
         for topic, offsets in behind.items():
             with self._database.write() as connection:
-                take_in(connection, topic, self.roles[topic], by_topic[topic], offsets)
+                take_in(
+                    connection,
+                    topic,
+                    self.roles[topic],
+                    by_topic[topic],
+                    offsets,
+                    subscriptions=self._subscribed,
+                )
             self._at |= {(topic, partition): offset for partition, offset in offsets.items()}
         return len(messages)
 

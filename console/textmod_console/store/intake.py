@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import Connection, select
 
@@ -15,9 +16,11 @@ from textmod_console.errors import DataError
 from textmod_console.events import Appeal, Counted, Decision, Event, ReviewRequested, parse
 from textmod_console.store import auditing, counting, outbox, projection
 from textmod_console.store.chain import Record
+from textmod_console.store.deliveries import Subscriptions
 from textmod_console.store.projection import Place
 from textmod_console.store.schema import positions
 
+NO_SUBSCRIPTIONS: Final = Subscriptions()
 log = logging.getLogger(__name__)
 
 
@@ -45,6 +48,8 @@ def take_in(
     role: Role,
     messages: Sequence[Message],
     next_offsets: Mapping[int, int],
+    *,
+    subscriptions: Subscriptions = NO_SUBSCRIPTIONS,
 ) -> int:
     """Store messages of one topic, in order, and the offsets to continue from.
 
@@ -54,6 +59,7 @@ def take_in(
         role: the topic's purpose.
         messages: in order within each partition.
         next_offsets: by partition, behind the messages and the control records that follow them.
+        subscriptions: the webhooks that decisions are to be sent to.
 
     Returns:
         how many messages were not known already.
@@ -61,7 +67,10 @@ def take_in(
     stored = _locked_offsets(connection, topic)
     # Another leader may have stored some of them meanwhile.
     fresh = [one for one in messages if one.place.offset >= stored.get(one.place.partition, 0)]
-    taken = _requests(connection, fresh) if role is Role.REVIEW else _feedback(connection, fresh)
+    if role is Role.REVIEW:
+        taken = _requests(connection, fresh)
+    else:
+        taken = _feedback(connection, fresh, subscriptions)
     moved = {
         partition: offset
         for partition, offset in next_offsets.items()
@@ -95,7 +104,9 @@ def _requests(connection: Connection, messages: Sequence[Message]) -> int:
     return taken + len(projection.take_requests(connection, waiting))
 
 
-def _feedback(connection: Connection, messages: Sequence[Message]) -> int:
+def _feedback(
+    connection: Connection, messages: Sequence[Message], subscriptions: Subscriptions
+) -> int:
     taken = 0
     settled: list[str] = []
     audited: list[tuple[Record, str]] = []
@@ -111,6 +122,7 @@ def _feedback(connection: Connection, messages: Sequence[Message]) -> int:
             audited += _audit(message)
             settled.append(message.ce_id)
     taken += projection.take_decisions(connection, decided)
+    subscriptions.take(connection, [decision for decision, _, _ in decided])
     taken += auditing.take(connection, audited)
     outbox.settle(connection, settled)
     return taken

@@ -197,6 +197,18 @@ outbox: Final = Table(
     sqlite_autoincrement=True,
 )
 
+deliveries: Final = Table(  # decisions that wait to be sent to webhooks
+    "deliveries",
+    metadata,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    Column("hook", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Index("ux_deliveries", "decision", "hook", unique=True),
+    Index("ix_deliveries_due", "hook", "not_before"),
+)
+
 audit: Final = Table(
     "audit",
     metadata,

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from textmod_operator.api.fields import ImageName, ObjectName, SecretKey, SecretRef
+from textmod_operator.api.fields import (
+    UNIQUE_NAMES,
+    ImageName,
+    ObjectName,
+    SecretKey,
+    SecretRef,
+)
 from textmod_operator.api.model import Resources
 from textmod_operator.api.quantity import Quantity
 from textmod_operator.api.rules import Rule, Strict, part
@@ -190,6 +198,46 @@ class Authentication(Strict):
     )
 
 
+DecisionName = Literal["Approve", "Remove", "Escalate", "Skip", "Unsure"]
+
+
+class WebhookSecretRef(SecretRef):
+    key: SecretKey = Field(
+        default="secret",
+        description="Key of the signing secret: whsec_ and the base64 of 24 to 64 random bytes; "
+        "several, separated by white space, while one replaces another. Default: secret.",
+    )
+
+
+class Webhook(Strict):
+    """A URL that the console sends decisions to, signed as Standard Webhooks says."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=40,
+        pattern=r"^[a-z0-9]+(-+[a-z0-9]+)*$",
+        description="Name of the webhook, in metrics and the audit: a-z, 0-9 and -, at most 40 "
+        "characters, unique in the object. Required, so without a default.",
+    )
+    url: str = Field(
+        max_length=2048,
+        pattern=r"^https?://[^\s@/?#]+([/?#][^\s]*)?$",
+        description="Where decisions are sent by POST: http or https, without a user or password. "
+        "Redirects are not followed. Required, so without a default.",
+    )
+    secret_ref: WebhookSecretRef = Field(
+        description="The Secret that requests are signed with. Required, so without a default."
+    )
+    decisions: list[DecisionName] = Field(
+        default=["Approve", "Remove", "Escalate"],
+        min_length=1,
+        max_length=5,
+        description="The decisions that are sent: Approve, Remove, Escalate, Skip, Unsure. "
+        "Default: Approve, Remove and Escalate.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+
+
 class Console(Strict):
     """The web console in which people review texts."""
 
@@ -237,6 +285,12 @@ class Console(Strict):
     )
     authentication: Authentication = part(
         Authentication(), "How reviewers sign in. Default: with a token of the Kubernetes API."
+    )
+    webhooks: list[Webhook] = Field(
+        default_factory=list,
+        max_length=8,
+        description="URLs that are sent people's decisions, without the texts. Default: none.",
+        json_schema_extra=UNIQUE_NAMES,
     )
 
 

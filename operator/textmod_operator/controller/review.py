@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
@@ -10,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from textmod_operator import metrics, naming
+from textmod_operator.api.review import Webhook
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller.apply import noted
 from textmod_operator.controller.gather import console_seen
@@ -20,6 +23,8 @@ from textmod_operator.kube.cluster import Cluster
 from textmod_operator.state import Desired, Manifest, ObjectKey, Ref, WorkloadSeen
 
 KEY_BYTES: Final = 32
+SHORTEST_KEY: Final = 24
+"""Bytes of a webhook's signing key; the console refuses a shorter one."""
 SHORTEST_SECRET: Final = 16
 """Characters of a proxy's secret; the console refuses a shorter one."""
 _SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
@@ -37,7 +42,7 @@ def console_secrets(tm: TextModeration, cluster: Cluster) -> ConsoleSecrets:
     console = wanted(tm)
     if console is None:
         return ConsoleSecrets()
-    if console.database is None and console.authentication.proxy is None:
+    if console.database is None and console.authentication.proxy is None and not console.webhooks:
         return ConsoleSecrets()
     digest, port = hashlib.sha256(), None
     if console.database is not None:
@@ -48,7 +53,36 @@ def console_secrets(tm: TextModeration, cluster: Cluster) -> ConsoleSecrets:
     if console.authentication.proxy is not None:
         proxy = console.authentication.proxy.secret_ref
         digest.update(_proxy_secret(tm, proxy.name, proxy.key, cluster) + b"\0")
+    for hook in console.webhooks:  # read for each request: another value rolls no pod
+        _check_webhook(tm, hook, cluster)
+        digest.update(hook.name.encode() + b"\0")
     return ConsoleSecrets(digest.hexdigest()[:16], port)
+
+
+def _check_webhook(tm: TextModeration, hook: Webhook, cluster: Cluster) -> None:
+    ref = hook.secret_ref
+    what = f"the secret of webhook {hook.name}, Secret {ref.name}"
+    data = _read(tm, ref.name, cluster)
+    if data is None:
+        message = f"{what}, is not in namespace {tm.metadata.namespace}: create it"
+        raise ReviewNotReady("SecretNotFound", message)
+    if ref.key not in data:
+        raise ReviewNotReady("SecretKeyMissing", f"{what}, has no key {ref.key}: add it")
+    if not _holds_keys(data[ref.key]):
+        message = (
+            f"{what}, holds no signing key in key {ref.key}: put whsec_ and the base64 of 24 to 64 "
+            "random bytes there"
+        )
+        raise ReviewNotReady("SecretInvalid", message)
+
+
+def _holds_keys(value: bytes) -> bool:
+    parts = value.split()
+    try:
+        keys = [base64.b64decode(part.removeprefix(b"whsec_"), validate=True) for part in parts]
+    except binascii.Error:
+        return False
+    return bool(keys) and all(len(key) >= SHORTEST_KEY for key in keys)
 
 
 def _database_url(tm: TextModeration, name: str, key: str, cluster: Cluster) -> str:

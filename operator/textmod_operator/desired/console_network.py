@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from textmod_operator import naming
 from textmod_operator.api.review import Console, Ingress
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.console_webhooks import ports as ports_of_webhooks
 from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import KafkaConnection, Manifest
 
@@ -75,7 +76,7 @@ def network_policy(
     database_port: int | None,
 ) -> Manifest:
     """The pages are open to the cluster, the internal port to the operator and the scrapers; egress
-    is limited to DNS, the API server, the brokers and the database.
+    is limited to DNS, the API server, the brokers, the database and the webhooks.
 
     Addresses of brokers and databases can't be selected, so egress is limited by port.
     """
@@ -84,6 +85,7 @@ def network_policy(
         here = {"kubernetes.io/metadata.name": settings.operator_namespace}
         internal.insert(0, {"namespaceSelector": {"matchLabels": here}})
     outgoing = [*_API_SERVER, *_broker_ports(connection), *_provider_ports(connection)]
+    outgoing += ports_of_webhooks(console)
     if console.database is not None:
         outgoing.append(database_port or _POSTGRES)
     ports: list[Manifest] = [

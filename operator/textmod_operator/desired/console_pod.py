@@ -9,7 +9,7 @@ from typing import Final
 from textmod_operator import naming
 from textmod_operator.api.review import Console
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.desired import console_policies, kafka_access
+from textmod_operator.desired import console_policies, console_webhooks, kafka_access
 from textmod_operator.desired.container import Health, container
 from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import KafkaConnection, Manifest
@@ -60,6 +60,7 @@ def _pod_spec(
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
     if not own_volume:
         volumes.append({"name": DATA_VOLUME, "emptyDir": {}})
+    volumes += [*console_policies.volumes(tm), *console_webhooks.volumes(console)]
     spec: Manifest = {
         "serviceAccountName": naming.console(tm),
         "automountServiceAccountToken": True,
@@ -67,7 +68,7 @@ def _pod_spec(
         "terminationGracePeriodSeconds": PRE_STOP_SECONDS + SHUTDOWN_SECONDS + SPARE_SECONDS,
         "securityContext": {"fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch"},
         "containers": [_container(tm, console, connection, settings)],
-        "volumes": [*volumes, *console_policies.volumes(tm), *kafka_access.volumes(tm)],
+        "volumes": [*volumes, *kafka_access.volumes(tm)],
     }
     if secrets := tm.spec.model.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret.name} for secret in secrets]
@@ -90,6 +91,7 @@ def _container(
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": DATA_VOLUME, "mountPath": DATA_FOLDER},
             *console_policies.mounts(tm),
+            *console_webhooks.mounts(console),
             *kafka_access.mounts(tm),
         ],
         **container(console.resources, health, PRE_STOP_SECONDS),
@@ -103,6 +105,7 @@ def _environment(
     values: dict[str, str] = {
         **kafka_access.brokers(connection),
         **console_policies.environment(tm),
+        **console_webhooks.environment(console),
         naming.ENV_REVIEW_TOPIC: tm.review_topic,
         naming.ENV_FEEDBACK_TOPIC: tm.feedback_topic,
         naming.ENV_CONSUMER_GROUP: naming.console_group(tm),

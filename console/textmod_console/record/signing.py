@@ -1,0 +1,62 @@
+"""Signatures of webhooks as Standard Webhooks has them. Pure.
+
+Ten lines of the standard library: the project's own library for Python brings six packages for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Final
+
+from textmod_console.errors import ConfigurationError
+
+PREFIX: Final = "whsec_"
+SHORTEST: Final = 24
+"""Bytes of a key; the standard asks for 24 to 64."""
+
+
+def keys(value: str) -> list[bytes]:
+    """Return the keys of a Secret: several, separated by white space, while one is replaced.
+
+    Raises:
+        ConfigurationError: there is none, or one that is no key; it is not repeated.
+    """
+    found = []
+    for part in value.split():
+        try:
+            key = base64.b64decode(part.removeprefix(PREFIX), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) < SHORTEST:
+            message = (
+                f"a webhook's secret is none: it must be {PREFIX} and the base64 of at least "
+                f"{SHORTEST} random bytes."
+            )
+            raise ConfigurationError(message)
+        found.append(key)
+    if not found:
+        raise ConfigurationError("a webhook's secret is empty: put a key there.")
+    return found
+
+
+def headers(message: str, at: int, body: bytes, given: Sequence[bytes]) -> dict[str, str]:
+    """Return the headers of a message, signed with each key.
+
+    Args:
+        message: its id, the same at every attempt.
+        at: Unix time in seconds of the attempt.
+    """
+    content = f"{message}.{at}.".encode() + body
+    signatures = [
+        base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode() for key in given
+    ]
+    return {
+        "webhook-id": message,
+        "webhook-timestamp": str(at),
+        "webhook-signature": " ".join(f"v1,{one}" for one in signatures),
+        "content-type": "application/json",
+    }
