@@ -48,6 +48,16 @@ def test_an_import_that_refuses_a_row_takes_the_others_and_fails(
         assert [one.decision for one in world.desk.card("a", None).decided] == ["Approve"]
 
 
+def test_a_file_that_is_not_utf8_is_refused_in_a_sentence(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "decisions.csv"
+    file.write_bytes(b"item,decision,note\na,Approve,caf\xe9\n")
+    with world:
+        assert main(["import", "--format", "csv", str(file)]) == 65
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
 def test_verify_and_digest_print_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     with world:
         world.desk.record("ann", "reveal")

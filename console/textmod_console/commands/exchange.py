@@ -3,15 +3,15 @@
 import argparse
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from textmod_console.commands import opening
-from textmod_console.errors import ConfigurationError
+from textmod_console.errors import ConfigurationError, DataError
 from textmod_console.exchange import FORMATS
-from textmod_console.exchange.rows import moment_of
+from textmod_console.exchange.rows import Given, moment_of
 from textmod_console.settings import Settings
 from textmod_console.store import auditing, transfer
 from textmod_console.store.database_desk import now_utc
@@ -62,7 +62,7 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> int:
     with closing(opening.database(settings)) as database:
         with _open(arguments.file, "r") as file:
             given = FORMATS[arguments.format].read(file)
-            while batch := list(itertools.islice(given, BATCH)):
+            while batch := _batch(arguments.file, given):
                 with database.write() as connection:
                     transfer.take(connection, batch, now_utc(), found)
         _append(database, arguments, "import", {"format": arguments.format, "rows": found.added})
@@ -73,6 +73,13 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> int:
         f" {len(found.refused)} refused\n"
     )
     return 65 if found.refused else 0
+
+
+def _batch(path: Path, given: Iterator[Given]) -> list[Given]:
+    try:
+        return list(itertools.islice(given, BATCH))
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8: save it as UTF-8.") from None
 
 
 def _open(path: Path, mode: Literal["r", "w"]) -> "AbstractContextManager[TextIO]":
