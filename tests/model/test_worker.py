@@ -52,6 +52,7 @@ class Stream:
     def __init__(self, delivery, counts=False):
         self.cluster = FakeCluster(2)
         self.brokers = FakeBrokers("out", "dead", "review")
+        self.brokers.offsets = self.cluster.committed  # a transaction commits the group's offsets
         self.counts = counts
         self.health = Health(streaming=True, model="science:1")
         self.broken = None
