@@ -57,13 +57,40 @@ def _items(documents: Iterable[object]) -> Iterator[Manifest]:
 
 
 def _parsed(path: Path, body: Manifest) -> TextModeration:
+    metadata = body.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
     try:
-        return TextModeration.parse({"metadata": {}, **body})
+        return TextModeration.parse({"metadata": {}, **_in_json(body)}, strict=True)
     except NotAccepted as problem:
-        name = (body.get("metadata") or {}).get("name", "without a name")
         raise NotAccepted(
-            problem.reason, f"{path}, {KIND} {name}: {problem.message}", retry=False
+            problem.reason,
+            f"{path}, {KIND} {name or 'without a name'}: {problem.message}",
+            retry=False,
         ) from problem
+
+
+def _in_json(body: Manifest) -> Manifest:
+    """Return the object in the values of JSON, as `kubectl` sends it: dates and keys are text.
+
+    Raises:
+        NotAccepted: it can't be written so, or is of another version.
+    """
+    if body.get("apiVersion") != API_VERSION:
+        raise NotAccepted("InvalidSpec", f"apiVersion must be {API_VERSION}", retry=False)
+
+    def plain(value: object) -> object:
+        if isinstance(value, dict):
+            return {str(key): plain(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        return value if isinstance(value, str | int | float | None) else str(value)
+
+    try:
+        return {key: plain(value) for key, value in body.items()}
+    except RecursionError as error:
+        raise NotAccepted("InvalidSpec", "it holds itself by an anchor", retry=False) from error
 
 
 def wanted(tm: TextModeration, capabilities: Capabilities) -> Desired:

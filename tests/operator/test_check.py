@@ -62,6 +62,72 @@ def test_a_file_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str])
     assert "no/such/file.yaml" in capsys.readouterr().err
 
 
+# --- as strict as the API server ------------------------------------------------------------------
+
+TYPES = [
+    ({"topics": {"input": {"partitions": "12"}}}, "topics.input.partitions"),
+    ({"topics": {"input": {"partitions": True}}}, "topics.input.partitions"),
+    ({"topics": {"input": {"partitions": 12.5}}}, "topics.input.partitions"),
+    ({"model": {"threshold": "0.5"}}, "model.threshold"),
+    ({"model": {"threshold": float("nan")}}, "model.threshold"),
+    ({"serving": {"batch": {"maxMessages": "1"}}}, "serving.batch.maxMessages"),
+    ({"review": {"sample": "0.1"}}, "review.sample"),
+    ({"model": {"env": [{"name": "A", "value": 1}]}}, "model.env.0.value"),
+]
+
+
+@pytest.mark.parametrize(("spec", "where"), TYPES)
+def test_a_value_of_another_type_is_refused_as_the_api_server_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spec: dict[str, object], where: str
+) -> None:
+    assert main(["check", written(tmp_path, body(spec))]) == 2
+    said = capsys.readouterr().err
+    assert f"spec.{where}: " in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_whole_number_may_have_a_point(tmp_path: Path) -> None:
+    spec = {"topics": {"input": {"partitions": 12.0}}, "model": {"threshold": 1}}
+    assert main(["check", written(tmp_path, body(spec))]) == 0
+
+
+@pytest.mark.parametrize(
+    "version", ["textmoderation.dev/v1", "textmoderation.dev", "v1alpha1", "v1", 1, None]
+)
+def test_another_api_version_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], version: object
+) -> None:
+    other = body() | {"apiVersion": version}
+    assert main(["check", written(tmp_path, other)]) == 2
+    said = capsys.readouterr().err
+    assert "apiVersion must be textmoderation.dev/v1alpha1" in said
+    assert "TextModeration science" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metadata: x\nspec: {}",
+        "metadata: [x]\nspec: {}",
+        "metadata: {name: a}\nspec: x",
+        "metadata: {name: a}\nspec: [x]",
+        "metadata: {name: a}\nspec: &a {kafka: *a}",
+        "metadata: {name: a}\nspec: {2026-11-28: 1}",
+        "metadata: {name: a}\nspec: {? [1, 2] : 1}",
+        "metadata: {name: a}\nspec: {kafka: !!set {a, b}}",
+        "metadata: {name: a}\nspec: {kafka: {bootstrapServers: !!binary aGk=}}",
+        "metadata: {name: a}\nspec: {kafka: {bootstrapServers: 2026-11-28}}",
+    ],
+)
+def test_what_is_odd_in_yaml_is_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(f"apiVersion: textmoderation.dev/v1alpha1\nkind: TextModeration\n{text}\n")
+    assert main(["check", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("textmod-operator: ")
+
+
 # --- policies -------------------------------------------------------------------------------------
 
 REMOVE = {"action": "Remove", "precision": 0.75}

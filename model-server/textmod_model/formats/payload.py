@@ -3,6 +3,7 @@
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import orjson
 
@@ -13,6 +14,9 @@ MAX_TEXTS_PER_MESSAGE = 10_000
 
 MISSING = object()
 
+_SHORTEST_WIDE: Final = 7  # bytes, without NULs at the end: four characters of UTF-16
+_CONTROLS: Final = bytes((*range(9), *range(14, 27), 28, 29, 30, 31))  # that no text is half of
+
 
 def utf8(raw: bytes) -> str:
     """Decode a text; raises RefusedError NotUtf8."""
@@ -20,6 +24,26 @@ def utf8(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise RefusedError("NotUtf8", f"byte {error.start} is not valid UTF-8.") from None
+
+
+def plain_text(raw: bytes) -> str:
+    """Decode a value that is a text as a whole; raises RefusedError NotUtf8.
+
+    UTF-16 and UTF-32 without a byte order mark are often valid UTF-8, of NULs and other controls at
+    every other byte. NULs at the end are the padding of a field.
+    """
+    if b"\0" in raw:
+        unpadded = raw.rstrip(b"\0")
+        if len(unpadded) >= _SHORTEST_WIDE and any(
+            _half_controls(unpadded[start::2]) for start in (0, 1)
+        ):
+            raise RefusedError("NotUtf8", "the value is UTF-16 or UTF-32, or no text.")
+    return utf8(raw)
+
+
+def _half_controls(some: bytes) -> bool:
+    """Tell whether NULs are among the bytes, and at least half are controls."""
+    return b"\0" in some and 2 * len(some.translate(None, _CONTROLS)) <= len(some)
 
 
 def parse_json(raw: bytes) -> object:

@@ -8,6 +8,7 @@ reference that users read.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -350,15 +351,19 @@ class TextModeration(Strict):
         return min(max(asked, self.spec.autoscaling.min_replicas), self.max_replicas)
 
     @classmethod
-    def parse(cls, body: dict[str, Any]) -> TextModeration:
-        """Reads an object as the API server or a file holds it.
+    def parse(cls, body: dict[str, Any], *, strict: bool = False) -> TextModeration:
+        """Reads an object as the API server holds it, or strictly, where it has not judged the
+        types yet: then "12" is no number.
 
         Raises:
             NotAccepted: InvalidSpec, with one sentence per field that is wrong.
         """
         try:
             spec = _without_nulls(body.get("spec") or {})
-            return cls.model_validate({"metadata": body["metadata"], "spec": spec})
+            read = {"metadata": body["metadata"], "spec": spec}
+            if strict:  # by way of JSON: its lists are tuples here
+                return cls.model_validate_json(json.dumps(read), strict=True)
+            return cls.model_validate(read)
         except ValidationError as error:
             sentences = "; ".join(
                 ": ".join(

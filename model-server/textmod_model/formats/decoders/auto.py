@@ -18,7 +18,7 @@ from textmod_model.formats.message import (
     Reading,
     RefusedError,
 )
-from textmod_model.formats.payload import MISSING, document_text, find, parse_json, utf8
+from textmod_model.formats.payload import MISSING, document_text, find, parse_json, plain_text
 
 
 def parser(reading: Reading) -> Parse:
@@ -35,13 +35,13 @@ def parser(reading: Reading) -> Parse:
                 )
             return registry_text(schemas, raw, headers, path)
         if not raw.removeprefix(BOM_UTF8).lstrip(b" \t\r\n").startswith(b"{"):
-            return Decoded((utf8(raw),))
+            return Decoded((plain_text(raw),))
         try:
             document = parse_json(raw)
         except RefusedError as error:
             if error.refused.reason != "NotJson":
                 raise
-            return Decoded((utf8(raw),))
+            return Decoded((plain_text(raw),))
         seldon = isinstance(document, dict) and not SELDON_PAYLOADS.isdisjoint(document)
         if seldon and find(document, path) is MISSING:
             return seldon_request(document, path)
