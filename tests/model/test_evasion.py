@@ -19,6 +19,13 @@ def behind(mark: str) -> Callable[[str], str]:
     return lambda text: "".join(c + mark if c.isalpha() else c for c in text)
 
 
+def between(*marks: str) -> Callable[[str], str]:
+    """Put the marks behind letters by turns."""
+    return lambda text: "".join(
+        c + marks[at % len(marks)] if c.isalpha() else c for at, c in enumerate(text)
+    )
+
+
 def styled(name: str) -> Callable[[str], str]:
     return lambda text: "".join(
         unicodedata.lookup(name.format(c.upper())) if c.isalpha() else c for c in text
@@ -72,6 +79,15 @@ DISGUISES = {
     "two signs": behind("-~"),
     "middle dots": behind("·"),
     "emoji": behind("🔥"),
+    "several marks": between(".", "*", "-", "/", "|"),
+    "several emoji": between("🔥", "👏", "✨"),
+    "emoji that are joined": between("\u200d🔥", "\u200d😀"),
+    "digits": between("7", "1", "4"),
+    "apostrophes": between("'"),
+    "tags": between("<b></b>"),
+    "tags around letters": lambda text: "".join(f"<i>{c}</i>" if c.isalpha() else c for c in text),
+    "brackets": lambda text: "".join(f"({c})" if c.isalpha() else c for c in text),
+    "stars around letters": lambda text: "".join(f"*{c}*" if c.isalpha() else c for c in text),
 }
 
 

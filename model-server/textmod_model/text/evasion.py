@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from textmod_model.text import apart, characters
+from textmod_model.text import apart, between, characters
 from textmod_model.text.draft import Draft
 from textmod_model.text.readings import (
     GUESS,
@@ -45,7 +45,6 @@ LEAST_SHOUTED: Final = 4  # letters; shorter ones are mostly abbreviations
 
 _CHUNK: Final = re.compile(r"\S+")
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
-_BETWEEN: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w'’]+|_+)(?=[A-Za-z])")
 _PERSON: Final = re.compile(r"(?<![A-Za-z])i(?![A-Za-z])")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?]\s+)[a-z]")
 AROUND: Final = ">#^.,!?;:\"'()[]*_~…“”‘’"
@@ -201,6 +200,8 @@ def _suspicion(chunk: str) -> int:
         characters.show(draft)
         if draft.text != chunk:
             return SUSPECT
+    if "<" in chunk and between.has_tags(chunk):
+        return SUSPECT if between.has_empty_tags(chunk) else _WEAK
     found = reading(chunk)
     if found is not None and found.certainty:
         return SUSPECT if found.certainty == SURE else _WEAK
@@ -225,6 +226,7 @@ def _undisguised(draft: Draft) -> Draft:
         return draft
     if not draft.text.isascii() or not draft.text.isprintable():
         characters.show(draft)
+    between.drop_tags(draft)
     _right_capitals(draft)
     _read_words(draft)
     apart.join(draft)
@@ -261,19 +263,12 @@ def _read_words(draft: Draft) -> None:
         for chunk in set(chunks) - found.keys():
             if (new := reading(chunk, eager=True)) is not None:
                 found[chunk] = new._replace(certainty=GUESS)
-    left_over = _separator(chunks) if evidence.has_much("separators") else None
+    left_over = between.separators(chunks) if evidence.has_much("separators") else None
     instead = {chunk: new.text for chunk, new in found.items() if evidence.speaks_for(chunk, new)}
     if instead:
         draft.sub(_CHUNK, lambda match: instead.get(match[0], match[0]))
     if left_over:
         draft.sub(left_over, lambda _: "")
-
-
-def _separator(chunks: Sequence[str]) -> re.Pattern[str]:
-    """Return what finds the mark that is mostly between letters, behind a letter."""
-    marks = Counter(mark for chunk in chunks for mark in _BETWEEN.findall(chunk))
-    most = marks.most_common(1)
-    return re.compile(f"(?<=[A-Za-z]){re.escape(most[0][0])}" if most else "(?!)")
 
 
 _EAGER: Final[Sequence[Kind]] = ("signs", "accents", "letters")

@@ -60,6 +60,12 @@ _SIGNED_CORE: Final = re.compile(
 )
 _GROUP: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _BETWEEN: Final = re.compile(r"[^\w'’]+|_+|['’](?=['’])")
+# Digits and apostrophes at two places within a word, or more.
+_DIGITS_WITHIN: Final = re.compile(r"[A-Za-z]+\d+[A-Za-z]+\d+[A-Za-z][A-Za-z\d]*")
+_APOSTROPHES_WITHIN: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+['’][A-Za-z][A-Za-z'’]*")
+_DIGITS: Final = re.compile(r"\d+")
+_APOSTROPHES: Final = re.compile("['’]+")
+_FEWEST_LETTERS: Final = 3
 _SUFFIX: Final = re.compile(r"(?:['’](?:s|t|re|ve|ll|d|m|em|all)|['’])$")
 _NEGATION: Final = re.compile(r"n['’]t$")
 # Two 1s may be four words: too many to try.
@@ -100,10 +106,19 @@ def is_unreadable(chunk: str) -> bool:
         doubtful.append("".join(groups))
     elif groups[0].isalpha():
         return False
+    if any(map(_is_word_with_digits, doubtful)):
+        return False
     for text in {other for group in doubtful for other in _digits_read(group.lower())}:
         if is_word(text) or _REPEATED.search(text):
             return False
     return True
+
+
+def _is_word_with_digits(text: str) -> bool:
+    if not _DIGITS_WITHIN.fullmatch(text):
+        return False
+    letters = _DIGITS.sub("", text).lower()
+    return len(letters) >= _FEWEST_LETTERS and is_word(letters)
 
 
 def _digits_read(text: str) -> Iterable[str]:
@@ -260,9 +275,10 @@ def _of_separators(core: str, letters: str) -> int:
     between = set(_BETWEEN.findall(core))
     if all(group[0].isupper() for group in groups) or not between.isdisjoint(_BRACKETS_IN_WORDS):
         return LIKELY  # Yu-Gi-Oh, alco(ho)l
-    if len(groups) != 2:
-        return SURE if len(groups) > 2 else LIKELY  # an apostrophe too many
-    return SURE if between <= _NEVER_IN_WORDS and groups[1].islower() else LIKELY
+    if len(groups) > 2:
+        return SURE
+    parted = len(groups) == 2 and between and between <= _NEVER_IN_WORDS
+    return SURE if parted and groups[1].islower() else LIKELY  # rock'n'roll
 
 
 def _of_letters(core: str, letters: str) -> int:
@@ -334,6 +350,10 @@ def _as_letters(core: str) -> Iterable[_Variant]:
 def _without_separators(variant: _Variant) -> Iterable[_Variant]:
     yield variant
     text, kinds = variant
+    if _is_word_with_digits(text):
+        yield _Variant(_DIGITS.sub("", text), kinds | {"separators"})
+    if _APOSTROPHES_WITHIN.fullmatch(text):
+        yield _Variant(_APOSTROPHES.sub("", text), kinds | {"separators"})
     if not _BETWEEN.search(text) or not (text[0].isalnum() and text[-1].isalnum()):
         return
     kinds |= {"separators"}

@@ -1,0 +1,72 @@
+"""Marks, digits and tags that a text has between the letters of its words."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from textmod_model.text.draft import Draft
+
+_BETWEEN: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w'’]+|_+|\d+|['’]+)(?=[A-Za-z])")
+_FREQUENT: Final = 0.04
+"""Share of the marks between letters from which one is taken for a separator of the text."""
+_FREQUENT_BY_RIGHT: Final = 0.2
+"""The same for digits and apostrophes, which many words have."""
+_FEWEST: Final = 2
+_AROUND: Final = frozenset("()[]{}<>*_~|")  # what stands before a letter as often as behind it
+_ENDING: Final = r"(?!(?:[stdm]|re|ve|ll)(?![A-Za-z'’]))"
+_NOTHING: Final = re.compile("(?!)")
+
+_INLINE: Final = "(?:a|abbr|b|big|code|del|em|font|i|ins|mark|s|small|span|strong|sub|sup|tt|u)"
+_EMPTY: Final = rf"(?:<({_INLINE})></\1>|<wbr ?/?>)+"
+_TAGS: Final = rf"(?:</?{_INLINE}>)+"
+_EMPTY_TAGS: Final = re.compile(rf"(?<=[A-Za-z]){_EMPTY}")
+_TAGS_WITHIN: Final = re.compile(rf"(?<=[A-Za-z]){_TAGS}(?=[A-Za-z])")
+_TAGS_BESIDE: Final = re.compile(rf"(?<=[A-Za-z]){_TAGS}|{_TAGS}(?=[A-Za-z])")
+_SEVERAL: Final = 3
+
+
+def has_empty_tags(chunk: str) -> bool:
+    """Tell whether elements without content stand behind letters, where nobody sees them."""
+    return _EMPTY_TAGS.search(chunk) is not None
+
+
+def has_tags(chunk: str) -> bool:
+    """Tell whether tags stand between letters, or what `has_empty_tags` finds."""
+    return _TAGS_WITHIN.search(chunk) is not None or has_empty_tags(chunk)
+
+
+def drop_tags(draft: Draft) -> None:
+    """Leave out elements without content behind letters, and tags if many are between letters."""
+    if "<" not in draft.text:
+        return
+    draft.sub(_EMPTY_TAGS, lambda _: "")
+    if len(_TAGS_WITHIN.findall(draft.text)) >= _SEVERAL:
+        draft.sub(_TAGS_BESIDE, lambda _: "")
+
+
+def separators(chunks: Sequence[str]) -> re.Pattern[str]:
+    """Return what finds the marks that are often between letters, beside a letter."""
+    marks = Counter(mark for chunk in chunks for mark in _BETWEEN.findall(chunk))
+    total = marks.total()
+    signs = {mark for mark in marks if not (mark.isdigit() or mark[0] in "'’")}
+    digits = {mark for mark in marks if mark.isdigit()}
+    apostrophes = marks.keys() - signs - digits
+    most = max(map(marks.__getitem__, signs), default=0)
+    least = min(most, max(_FREQUENT * total, _FEWEST))
+    frequent = [mark for mark in signs if marks[mark] >= least]
+    found: list[str] = []
+    if frequent:
+        found.append(f"(?<=[A-Za-z])(?:{_any(frequent)})")
+    if around := _AROUND.intersection("".join(frequent)):
+        some = f"[{re.escape(''.join(sorted(around)))}]+"
+        found.append(rf"(?<=[A-Za-z]){some}|{some}(?=[A-Za-z])")
+    if sum(marks[mark] for mark in digits) >= _FREQUENT_BY_RIGHT * total > 0:
+        found.append(rf"(?<=[A-Za-z])(?:{_any(digits)})(?!\d)")
+    if sum(marks[mark] for mark in apostrophes) >= _FREQUENT_BY_RIGHT * total > 0:
+        found.append(rf"(?<=[A-Za-z])['’]{_ENDING}")
+    return re.compile("|".join(found)) if found else _NOTHING
+
+
+def _any(marks: Sequence[str] | set[str]) -> str:
+    return "|".join(map(re.escape, sorted(marks, key=lambda mark: (-len(mark), mark))))
