@@ -57,6 +57,11 @@ DISGUISES = {
     "strike-through": behind("\u0336"),
     "enclosed": behind("\u20dd"),
     "zalgo": behind("\u0301\u0316\u0347\u0489"),
+    "Arabic marks": between("\u064e", "\u0651"),
+    "Hebrew marks": between("\u05b0", "\u05bc"),
+    "Thai marks": between("\u0e49", "\u0e34"),
+    "marks of Devanagari": between("\u0901", "\u093f", "\u093c"),
+    "marks of kana": between("\u3099"),
     "acute": lambda text: unicodedata.normalize("NFC", behind("\u0301")(text)),
     "dot below": lambda text: unicodedata.normalize("NFC", behind("\u0323")(text)),
     "two marks": lambda text: unicodedata.normalize("NFC", behind("\u0302\u0301")(text)),
@@ -100,9 +105,13 @@ def test_a_disguised_text_is_read(disguise: Callable[[str], str]) -> None:
     assert clean(disguised) == undisguise(disguised)
 
 
-@pytest.mark.parametrize("gap", [" ", "\n", "\r\n", "\u2009", "\u3000", "\u3164"])
+@pytest.mark.parametrize(
+    "gap", [" ", "\n", "\r\n", "\u2009", "\u3000", "\u3164", "  ", " \t ", " - ", ". ", " / ", ", "]
+)
 def test_letters_set_apart_are_joined(gap: str) -> None:
-    assert undisguise(behind(gap)(PLAIN)).split() == PLAIN.split()
+    apart = behind(gap)(PLAIN)
+    assert is_suspect(apart)
+    assert undisguise(apart).split() == PLAIN.split()
 
 
 def test_letters_set_apart_without_a_wider_gap_between_words() -> None:

@@ -60,6 +60,7 @@ class Judged:
         shouted = np.where(is_word & (chunks.sizes >= LEAST_SHOUTED), SHOUTED_WEIGHT, 0)
         said = np.where(capitals, shouted, np.where(is_fragment, FRAGMENT, 0))
         said[chunks.repeats | letter_like | ~(ordinary | capitals)] = UNSURE
+        said[(lengths == 1) & (chunks.sizes == 2) & chunks.begins_small] = UNSURE  # "s. t."
         said[ordinary & is_word] = 0
         said[~around] = UNSURE
         return said.astype(np.int8)

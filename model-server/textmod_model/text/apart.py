@@ -7,6 +7,7 @@ the frequencies of words (a shortest path). A join must take in a piece that is 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from textmod_model.text.draft import Draft
@@ -24,6 +25,11 @@ _MOSTLY: Final = 0.4
 _ALSO: Final = 0.25
 _MOST_PIECES: Final = 22
 _LINE_END: Final = "\r\n"
+_NARROW: Final = "\u2009"
+"""Stands for a mark with white space while letters are joined."""
+_FRAGMENT_AND_MARK: Final = re.compile(
+    r"(?<![^\W\d_])([A-Za-z]{1,4})(\s{0,3}[^\w\s'’]{1,3}\s)(?=\s*[A-Za-z])"
+)
 
 
 def is_fragment(chunk: str) -> bool:
@@ -40,36 +46,73 @@ def is_fragment(chunk: str) -> bool:
 
 def join(draft: Draft) -> None:
     """Join what was set apart in a draft."""
-    chunks = draft.text.split()
+    starts = _closed(draft.text)
+    if (marked := _marked_gap(draft.text)) is not None:
+        trial = marked.sub(_NARROW, draft.text)
+        closed = _closed(trial)
+        if len(closed) > len(starts):
+            starts = closed
+            draft.sub(marked, lambda _: _NARROW)
+    if starts:
+        draft.sub(_GAP, lambda match: "" if match.start() in starts else match[0])
+
+
+def _marked_gap(text: str) -> re.Pattern[str] | None:
+    """Return what finds the mark with white space that is mostly behind a text's fragments."""
+    found = Counter(
+        match[2]
+        for match in _FRAGMENT_AND_MARK.finditer(text)
+        if len(match[1]) == 1 or not is_word(match[1].lower())
+    )
+    for gap, count in found.most_common(1):
+        if count >= max(_SEVERAL, _MANY * len(text.split())):
+            return re.compile(f"(?<=[A-Za-z]){re.escape(gap)}")
+    return None
+
+
+def _closed(text: str) -> set[int]:
+    """Return where the gaps begin that stand within words."""
+    chunks = text.split()
     different = set(chunks)
     fragments = set(filter(is_fragment, different))
     odd = [chunk in fragments for chunk in chunks]
     if sum(odd) < _FEWEST:
-        return
-    gaps = [match.span() for match in _GAP.finditer(draft.text)][draft.text[0].isspace() :]
-    spaces = [draft.text[start:end] for start, end in gaps[: len(chunks) - 1]]
+        return set()
+    gaps = [match.span() for match in _GAP.finditer(text)][text[0].isspace() :]
+    spaces = [text[start:end] for start, end in gaps[: len(chunks) - 1]]
     mostly = sum(odd) >= _MOSTLY * len(chunks)
     piece_of = {chunk: _piece(chunk) for chunk in different}
     pieces = [piece_of[chunk] for chunk in chunks]
-    usual = _open_gaps(spaces, odd)
-    is_open = [space in usual for space in spaces]
     closed: list[int] = []
-    for begin, end in _runs(pieces, is_open):
-        if any(odd[begin:end]):
-            parts = [piece.letters for piece in pieces[begin:end]]
-            closed += (begin + at for at in _joins(parts, odd[begin:end], mostly=mostly))
+    is_open: list[bool] = []
+    for usual in _open_gaps(spaces, odd):
+        may_be_open = [space in usual for space in spaces]
+        found = _closed_of(pieces, odd, may_be_open, mostly=mostly)
+        if len(found) > len(closed):
+            closed, is_open = found, may_be_open
     if len(closed) < _SEVERAL:
-        return
+        return set()
     if len(closed) < _MANY * len(chunks) and not all(len(chunks[at]) == 1 for at in closed):
-        return
+        return set()
     if mostly:  # marks are set apart from words as letters are
         closed += (
             at
             for at, gap in enumerate(is_open)
             if gap and not pieces[at + 1].letters and chunks[at + 1][0] in _MARKS_BEHIND
         )
-    starts = {gaps[at][0] for at in closed}
-    draft.sub(_GAP, lambda match: "" if match.start() in starts else match[0])
+    return {gaps[at][0] for at in closed}
+
+
+def _closed_of(
+    pieces: Sequence["_Piece"], odd: list[bool], is_open: Sequence[bool], *, mostly: bool
+) -> list[int]:
+    """Return which gaps are closed if these may be."""
+    closed: list[int] = []
+    for begin, end in _runs(pieces, is_open):
+        if any(odd[begin:end]):
+            parts = [piece.letters for piece in pieces[begin:end]]
+            closed += (begin + at for at in _joins(parts, odd[begin:end], mostly=mostly))
+    return closed
 
 
 class _Piece(NamedTuple):
@@ -101,16 +144,20 @@ def _runs(pieces: Sequence[_Piece], is_open: Sequence[bool]) -> Iterator[tuple[i
             begin = at + 1
 
 
-def _open_gaps(spaces: list[str], odd: list[bool]) -> set[str]:
-    """Return the white space that may stand within words: single characters, unusual ones first."""
+def _open_gaps(spaces: list[str], odd: list[bool]) -> Iterator[AbstractSet[str]]:
+    """Yield what white space may stand within words: single characters, unusual ones first.
+
+    Then what is longer and frequent, each for itself.
+    """
     near = Counter(space for at, space in enumerate(spaces) if odd[at] or odd[at + 1])
     single = {space for space in near if len(space) == 1 or space == _LINE_END}
-    if not single:
-        return {near.most_common(1)[0][0]} if near else set()
-    unusual = single - {" "}
-    if sum(near[space] for space in unusual) >= _ALSO * near.total():
-        return unusual
-    return single
+    if single:
+        unusual = single - {" "}
+        is_unusual = sum(near[space] for space in unusual) >= _ALSO * near.total()
+        yield unusual if is_unusual else single
+    for space, count in near.most_common(_SEVERAL):
+        if space not in single and (not single or count >= _ALSO * near.total()):
+            yield {space}
 
 
 def _usual_capitals(word: str) -> bool:

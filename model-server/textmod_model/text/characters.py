@@ -7,7 +7,7 @@ stay where Unicode has a composed letter, or where an orthography may put one ma
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from textmod_model.text.draft import Draft
@@ -100,6 +100,7 @@ def show(draft: Draft) -> None:
     if _REVERSED.search(draft.text):
         draft.sub(_REVERSED, _turned_round)
     right_to_left = any(map(_is_right_to_left, set(draft.text)))
+    draft.sub(_foreign_marks(), lambda _: "")
     _drop_invisible(draft, right_to_left=right_to_left)
     if draft.text.isascii():
         return
@@ -112,9 +113,21 @@ def show(draft: Draft) -> None:
     if wide >= _FEW and not _IDEOGRAPHS.search(draft.text):
         draft.sub(_WIDE_MARKS, lambda match: chr(ord(match[0]) - 0xFEE0))
     _show_emoji_letters(draft)
+    draft.sub(_foreign_marks(), lambda _: "")
     _drop_invisible(
         draft, right_to_left=right_to_left
     )  # what stood beside emoji stands beside letters
+
+
+@cache
+def _foreign_marks() -> re.Pattern[str]:
+    """Return what finds marks of other scripts behind Latin letters."""
+    marks = (
+        character
+        for character in map(chr, range(0x0591, 0x12000))
+        if unicodedata.category(character)[0] == "M" and not _MARKED.match(character)
+    )
+    return re.compile(f"(?<=[A-Za-z\u00c0-\u024f])[{re.escape(''.join(marks))}]+")
 
 
 def _drop_invisible(draft: Draft, *, right_to_left: bool) -> None:

@@ -65,6 +65,7 @@ _SAYS_NOTHING: Final = re.compile(
 )
 _TRIPLE: Final = re.compile(r"([A-Za-z])\1\1")
 _ENDINGS: Final = frozenset(["s", "t", "re", "ve", "ll", "d", "m", ""])
+_LETTER_AND_MARK: Final = 2
 _LONG_PART: Final = 5
 _SHORT_PART: Final = 2
 _JOINT: Final = re.compile(r"[-/]|\.{2,}")
@@ -180,8 +181,9 @@ def _quick_word(chunk: str, core: str) -> int | None:
         return None  # capitals where nobody puts them
     if chunk[0] in LETTER_LIKE and core[0].islower():
         return None  # what stands before it may be its first letter
-    # With a mark beside it, a fragment is joined with nothing: initials, "al."
+    # With a mark beside it, a fragment is joined with nothing (initials, "al."), unless as "s. t."
     is_alone = chunk == core and len(core) <= apart.LONGEST_FRAGMENT
+    is_alone |= len(core) == 1 and len(chunk) == _LETTER_AND_MARK and chunk[0].islower()
     return FRAGMENT if is_alone and not _NAME.fullmatch(core) else 0
 
 
