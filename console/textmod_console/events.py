@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -33,9 +34,36 @@ DecisionName = Literal["Approve", "Remove", "Escalate", "Skip", "Unsure"]
 ActorKind = Literal["Human", "Automation", "Import"]
 Outcome = Literal["Upheld", "Overturned"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Score = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[^\x00]+$")]
 """What a database column holds; Postgres has no NUL."""
+
+
+def _at_most(size: int) -> AfterValidator:
+    """Refuse what is longer in UTF-8: an index of Postgres holds 2,704 bytes a row."""
+
+    def check(name: str) -> str:
+        if len(name.encode()) > size:
+            raise ValueError(f"is longer than {size} bytes")
+        return name
+
+    return AfterValidator(check)
+
+
+Item = Annotated[Name, _at_most(1024)]
+Label = Annotated[Name, _at_most(500)]
 Headers = list[tuple[str, bytes]]
+
+
+def _has_a_time_in_utc(at: datetime) -> datetime:
+    try:
+        at.astimezone(UTC)
+    except OverflowError:  # an hour before the year 1, or after 9999
+        raise ValueError("is out of range in UTC") from None
+    return at
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_has_a_time_in_utc)]
 
 
 class _Event(BaseModel):
@@ -72,8 +100,8 @@ class Acted(_Event):
 class ActedBriefly(_Event):
     """The same, of a length that a database's key takes."""
 
-    name: Name = Field(max_length=63)
-    action: Name = Field(max_length=10)
+    name: Annotated[Name, _at_most(63)]
+    action: Annotated[Name, _at_most(10)]
 
 
 class Selection(_Event):
@@ -118,7 +146,7 @@ class ReviewRequested(_Event, extra="allow"):
     Unknown fields are kept: a newer version may have added them.
     """
 
-    item: Name = Field(max_length=1024)
+    item: Item
     text: str
     truncated_from: int | None = Field(None, ge=1)
     """Characters of the whole text, where `text` is its beginning alone."""
@@ -131,20 +159,20 @@ class ReviewRequested(_Event, extra="allow"):
     selection: Selection
     hold: bool = False
     blind: bool = False
-    label: Name
-    scores: dict[Name, float] = {}
+    label: Label
+    scores: dict[Label, Score] = {}
     explanation: dict[str, JsonValue] | None = None
     model: str = ""
     policy_version: str | None = None
-    at: AwareDatetime
-    due: AwareDatetime | None = None
+    at: Moment
+    due: Moment | None = None
 
 
 class Decision(_Event):
     """`decision.v1`: a decision about an item. Never edited, only superseded."""
 
     id: Name = Field(max_length=64)
-    item: Name = Field(max_length=1024)
+    item: Item
     decision: DecisionName
     labels: dict[str, Share] = {}
     policy: str | None = None
@@ -163,9 +191,9 @@ class Decision(_Event):
     milliseconds: int | None = Field(None, ge=0)
     supersedes: str | None = None
     retracts: str | None = None
-    at: AwareDatetime
-    requested_at: AwareDatetime | None = None
-    scores: dict[Name, float] = {}
+    at: Moment
+    requested_at: Moment | None = None
+    scores: dict[Label, Score] = {}
     appeal: str | None = None
     outcome: Outcome | None = None
     statement_of_reasons: Statement | None = None
@@ -180,16 +208,16 @@ class Appeal(_Event):
     """`appeal.v1`: a request to review an item again."""
 
     appeal: Name = Field(max_length=64)
-    item: Name = Field(max_length=1024)
+    item: Item
     by: str
     reason: str
-    at: AwareDatetime
+    at: Moment
 
 
 class Count(_Event):
     """Texts with a verdict that are alike."""
 
-    at: AwareDatetime
+    at: Moment
     """The beginning of the ten minutes of their messages' time."""
     flagged: bool
     policies: tuple[ActedBriefly, ...] = Field((), max_length=16)

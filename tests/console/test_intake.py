@@ -1,5 +1,7 @@
 """What comes from the topics: redelivered, unreadable, hostile, gone."""
 
+import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from desk_world import World, request
 
 from textmod_console.desk import Answer
 from textmod_console.errors import NotFoundError
-from textmod_console.events import APPEAL, DECISION, REVIEW_REQUESTED, Appeal
+from textmod_console.events import APPEAL, COUNTED, DECISION, REVIEW_REQUESTED, Appeal
 from textmod_console.store import projection
 from textmod_console.store.intake import Message, Role, take_in
 from textmod_console.store.projection import Place
@@ -16,6 +18,12 @@ from textmod_console.store.projection import Place
 
 def review(offset: int, item: str, value: bytes | None, partition: int = 0) -> Message:
     return Message(Place(partition, offset), item.encode(), REVIEW_REQUESTED, item, value)
+
+
+def scattered(length: int) -> str:
+    """Return four bytes a character, that no compression makes shorter."""
+    draw = random.Random(length)  # noqa: S311 - the same at every run
+    return "".join(chr(draw.randrange(0x10000, 0x10FFF)) for _ in range(length))
 
 
 def take(world: World, role: Role, *messages: Message) -> int:
@@ -44,6 +52,9 @@ def test_an_item_is_taken_once_and_offsets_move_on(world: World) -> None:
         request("i").value().replace(b'"i"', b'"i\\u0000"'),
         request("i").value().replace(b'"removed"', b'"\\u0000"'),
         request("i").value().replace(b"text of i", b"\\ud800"),
+        request("i").value().replace(b"0.75", b"1e999"),
+        request("i").value().replace(b"0.75", b"1e308"),
+        request("i").value().replace(b"0.75", b"NaN"),
     ],
 )
 def test_what_cannot_be_read_stops_nothing(world: World, value: bytes) -> None:
@@ -51,6 +62,30 @@ def test_what_cannot_be_read_stops_nothing(world: World, value: bytes) -> None:
     taken = take(world, Role.REVIEW, review(0, "i", value), review(1, "good", good))
     assert taken >= 1
     assert world.desk.card("good", None).text == "text of good"
+
+
+@pytest.mark.parametrize("name", ["item", "label", "author"])
+def test_a_name_longer_than_an_index_holds_stops_nothing(world: World, name: str) -> None:
+    value = json.loads(request("i").value()) | {name: scattered(1024)}
+    value["scores"] = {value["label"]: 0.75}
+    other = review(1, "good", request("good").value())
+    assert take(world, Role.REVIEW, review(0, "i", json.dumps(value).encode()), other) >= 1
+
+
+def test_hostile_counts_stop_nothing(world: World) -> None:
+    policies = [{"name": scattered(40 + n)[:60], "action": "Review"} for n in range(16)]
+    count = {"at": "2026-11-27T12:00:00Z", "flagged": True, "texts": 1, "scores": 0.5}
+    value = {"source": "in/0", "from": 0, "until": 1, "model": "m"}
+    for more in ({"policies": policies}, {"policyVersion": scattered(100)}):
+        body = json.dumps(value | {"counts": [count | more]}).encode()
+        take(world, Role.REVIEW, Message(Place(0, 0), None, COUNTED, "", body))
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_utc_does_not_have_is_no_time(world: World, at: str) -> None:
+    appeal = {"appeal": "a", "item": "i", "by": "bob", "reason": "why", "at": at}
+    message = Message(Place(0, 0), None, APPEAL, "a", json.dumps(appeal).encode())
+    assert take(world, Role.FEEDBACK, message) == 0
 
 
 def test_hostile_decisions_stop_nothing(world: World) -> None:

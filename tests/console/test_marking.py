@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textmod_console.pages.marking import MAX_MARKERS, Segment, has_markers, segments
+from textmod_console.pages.marking import MAX_MARKERS, Segment, features, has_markers, segments
 
 
 def _explained(*spans: tuple[int, int, float], offsets: str = "CodePoint") -> dict[str, object]:
@@ -77,6 +77,18 @@ def test_long_runs_and_many_markers_are_bounded() -> None:
 def test_spans_that_are_none_underline_nothing(spans: object) -> None:
     found = segments("text", {"offsets": "CodePoint", "spans": spans})
     assert [part.weight for part in found] == [None]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["all", [None], [{}], {"a": 1}, [{"name": None, "weight": 1}], [{"name": "n", "weight": "x"}]],
+)
+def test_features_that_are_none_are_passed_over(given: object) -> None:
+    known = {"name": "exclamation marks", "weight": -1e300}
+    assert features({"features": given}) == ()
+    assert features({"features": [*given, known] if isinstance(given, list) else [known]}) == (
+        ("exclamation marks", -99.0),
+    )
 
 
 _any_text = st.text(st.characters(exclude_categories=[]), max_size=60)

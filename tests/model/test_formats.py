@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from textmod_model.formats import catalog
 from textmod_model.formats.encoders.seldon import seldon_answer, seldon_response
-from textmod_model.formats.message import Decoded, Reading, Refused, Verdicts, Writing
+from textmod_model.formats.message import (
+    Decoded,
+    Reading,
+    Refused,
+    RefusedError,
+    Verdicts,
+    Writing,
+)
 from textmod_model.formats.payload import MAX_TEXTS_PER_MESSAGE
+from textmod_model.formats.payload import dumps as dumps_back
 
 VERDICTS = Verdicts(("kept", "removed"), 0.5, "science:1")
 
@@ -71,6 +79,17 @@ def test_finds_the_texts(message_format, value, texts):
 def test_finds_a_text_by_its_dotted_path():
     assert decode(b'{"a":{"b":"hi"}}', "Json", "a.b").texts == ("hi",)
     assert decode(b'{"data":{"text":"hi"}}', "Auto", "data.text").texts == ("hi",)
+
+
+@pytest.mark.parametrize("name", [b"true", b'""', b"1.5", b"{}", b"null"])
+def test_an_id_is_a_number_or_a_text(name):
+    assert decode(b'{"body":"hi","id":' + name + b"}").id is None
+
+
+def test_what_is_no_json_is_not_written_back():
+    """The forgiving writer, which a lone surrogate needs, would write Infinity."""
+    with pytest.raises(RefusedError, match="can't be written back"):
+        dumps_back({"a": "\ud800", "b": float("inf")})
 
 
 REFUSALS = [

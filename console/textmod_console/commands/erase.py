@@ -61,7 +61,9 @@ def erase_texts(
 
     The topic comes first: after a crash in between, the same command finds the texts again.
     """
-    which = items.c.author == author if author else items.c.item.in_(names)
+    which = (
+        items.c.author == projection.stored_author(author) if author else items.c.item.in_(names)
+    )
     with database.read() as connection:
         query = select(items.c.item, items.c.partition).where(which, items.c.text.is_not(None))
         found = {row.item: row.partition for row in connection.execute(query)}

@@ -132,6 +132,22 @@ def _spans(given: object) -> Iterator[tuple[int, int, float]]:
             yield begin, end, float(weight)
 
 
+def features(explanation: Mapping[str, Any] | None) -> tuple[tuple[str, float], ...]:
+    """Return the names and weights of what is no word, such as exclamation marks.
+
+    As with spans, what is none is passed over.
+    """
+    given = (explanation or {}).get("features")
+    found = []
+    for feature in given if isinstance(given, list) else ():
+        if not isinstance(feature, dict):
+            continue
+        name, weight = feature.get("name"), feature.get("weight")
+        if isinstance(name, str) and isinstance(weight, int | float) and math.isfinite(weight):
+            found.append((name, max(-LARGEST, min(LARGEST, float(weight)))))
+    return tuple(found)
+
+
 def _utf16_places(text: str) -> Callable[[int], int]:
     """Return the function from offsets in UTF-16 units to offsets in code points."""
     starts, at = [], 0

@@ -12,7 +12,7 @@ from textmod_console.errors import ClaimedByAnotherError, NotFoundError
 from textmod_console.events import DecisionName, Outcome
 from textmod_console.pages import words
 from textmod_console.pages.cookies import keep_exposure
-from textmod_console.pages.marking import has_markers, segments
+from textmod_console.pages.marking import features, has_markers, segments
 from textmod_console.pages.rendering import item_url, queue_url, render
 from textmod_console.pages.visit import MAX_ITEM, RefusedError, Visit, whole_number
 
@@ -54,7 +54,7 @@ def card_values(visit: Visit, card: Card) -> dict[str, Any]:
         "context": () if covered or not card.context else segments(card.context),
         "author": segments(card.author) if card.author else (),
         "marked": has_markers(parts),
-        "features": (explained or {}).get("features") or (),
+        "features": features(explained),
         "score": card.scores.get(card.label) if card.scores and shows_score(visit, card) else None,
     }
 

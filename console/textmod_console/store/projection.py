@@ -36,6 +36,9 @@ from textmod_console.store.standing import absent_until, standing
 BINS = 64
 """Of a score between 0 and 1."""
 # Statements of every request are made once: making one costs more than running it.
+LONGEST_AUTHOR: Final = 500
+"""Characters. The model server writes fewer."""
+
 _ADD_DECISION: Final = insert(decisions)
 _RESTAND: Final = (
     update(items)
@@ -121,7 +124,7 @@ def _row(request: ReviewRequested, place: Place) -> dict[str, object]:
     return {
         "item": request.item,
         "text": _storable(request.text),
-        "author": _storable(request.author),
+        "author": stored_author(request.author),
         "context": _storable(request.context),
         "text_sha256": hashlib.sha256(request.text.encode()).hexdigest(),
         "request": kept.value().decode(),
@@ -139,6 +142,11 @@ def _row(request: ReviewRequested, place: Place) -> dict[str, object]:
     }
 
 
+def stored_author(author: str | None) -> str | None:
+    """Return an author's name as it is stored: an index of Postgres holds 2,704 bytes a row."""
+    return _storable(None if author is None else author[:LONGEST_AUTHOR])
+
+
 def _storable(value: str | None) -> str | None:
     """Postgres holds every character but NUL; U+2400 is how it is shown anyway."""
     return None if value is None else value.replace("\x00", "\N{SYMBOL FOR NULL}")
@@ -149,7 +157,7 @@ def _count_scores(connection: Connection, requests: Iterable[ReviewRequested]) -
     for request in requests:
         hour = micros(request.at) // MICROS_PER_HOUR
         for label, score in request.scores.items():
-            place = min(BINS - 1, max(0, int(score * BINS)))
+            place = min(BINS - 1, int(min(1.0, max(0.0, score)) * BINS))
             weights[hour, label, place] += 1 / request.selection.probability
     rows = [
         {"hour": hour, "label": label, "bin": place, "weight": weight}

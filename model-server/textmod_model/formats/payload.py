@@ -75,7 +75,7 @@ def dumps(document: object) -> bytes:
     except TypeError:
         pass
     try:
-        return json.dumps(document).encode()
+        return json.dumps(document, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise RefusedError("WrongSchema", "meta can't be written back as JSON.") from None
 
@@ -106,7 +106,8 @@ def document_text(document: object, path: Sequence[str]) -> Decoded:
     if not isinstance(text, str):
         raise RefusedError("TextNotString", f"the field {'.'.join(path)} must be a string.")
     name = document.get("id")
-    return Decoded((text,), None, name if isinstance(name, str | int) else None)
+    named = isinstance(name, str | int) and not isinstance(name, bool) and name != ""
+    return Decoded((text,), None, name if named else None)
 
 
 def strings(values: Iterable[object], where: str) -> tuple[str, ...]:
