@@ -91,7 +91,7 @@ class Admin:
             except KafkaException as error:
                 if asked_before and error.args[0].code() == done_before:
                     return
-                if not error.args[0].retriable() or time.monotonic() > deadline:
+                if not _is_passing(error.args[0]) or time.monotonic() > deadline:
                     raise
             except TimeoutError:
                 if time.monotonic() > deadline:
@@ -100,6 +100,11 @@ class Admin:
                 return
             asked_before = True
             time.sleep(0.5)
+
+
+def _is_passing(error: KafkaError) -> bool:
+    """Tell whether a repetition may succeed: too few brokers for the replicas may be down only."""
+    return error.retriable() or error.code() == KafkaError.INVALID_REPLICATION_FACTOR
 
 
 def _rule(

@@ -15,6 +15,7 @@ from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.group_view import DISAGREE_SECONDS, LOOK_SECONDS
 from textmod_model.stream.group_view import Member as GroupMember
 from textmod_model.stream.membership import OVERLAP_SECONDS
+from textmod_model.stream.ownership import SILENCE_SECONDS
 from textmod_model.stream.speed import Speed
 from textmod_model.stream.stall import STALLED_SECONDS
 
@@ -44,7 +45,7 @@ PROTOCOLS = {
 class Member:
     """A consumer on a fake cluster, with the clock that it looks at."""
 
-    def __init__(self, monkeypatch, protocol, delivery, partitions=3, group=None):
+    def __init__(self, monkeypatch, protocol, delivery, partitions=3, group=None, owners=None):
         self.cluster = FakeCluster(partitions)
         self.clock = Clock()
         self.health = Health(streaming=True)
@@ -66,6 +67,7 @@ class Member:
             self.health,
             Speed(812.5, 1, 256),
             group=group,
+            owners=owners,
             connect=connect,
             clock=self.clock,
         )
@@ -549,6 +551,76 @@ def test_nothing_is_confirmed_while_the_broker_has_no_stable_answer(reading):
     assert not reading.consumer.confirm({0, 1})
     reading.cluster.unstable = set()
     assert reading.consumer.confirm({0, 1})
+
+
+@pytest.fixture
+def unserved(monkeypatch):
+    """A member whose late assignment is of a partition that another member has, and both read."""
+    coordinator = Coordinator()
+    member = Member(monkeypatch, "kip-848", "ExactlyOnce", owners=coordinator)
+    member.coordinator, member.downstream = coordinator, Downstream()
+    member.cluster.append(0, b"a")
+    member.cluster.append(1, b"a")
+    member.client.rebalance(assigned=[0, 1])
+    assert member.consumer.fetch(100, wait=0, revocation=member.downstream)
+    return member
+
+
+def held_by(**partitions):
+    return {who: GroupMember(frozenset(has), frozenset(has)) for who, has in partitions.items()}
+
+
+def test_what_another_member_has_is_not_committed_before_that_one_has_committed(unserved):
+    # Neither has committed, so that the committed offsets are the same for both.
+    assert unserved.cluster.committed == {}
+    assert not unserved.consumer.confirm({0, 1})
+    unserved.coordinator.members = held_by(me={0}, other={1})
+    assert not unserved.consumer.confirm({0, 1})
+    assert unserved.consumer.confirm({0})
+
+
+def test_it_is_given_up_unfinished_when_the_client_hears_of_it(unserved):
+    unserved.coordinator.members = held_by(me={0}, other={1})
+    unserved.consumer.confirm({0, 1})
+    unserved.client.rebalance(revoked=[1])
+    unserved.consumer.fetch(100, wait=0, revocation=unserved.downstream)
+    assert unserved.downstream.gone == {1}
+    assert unserved.consumer.confirm({0})
+
+
+def test_partitions_that_the_coordinator_confirms_are_asked_about_once(unserved):
+    unserved.coordinator.members = held_by(me={0, 1})
+    assert not unserved.consumer.confirm({0, 1})
+    assert unserved.consumer.confirm({0, 1})
+    unserved.clock.advance(60)
+    assert unserved.consumer.confirm({0, 1})
+    assert unserved.coordinator.asked == 1
+
+
+def test_a_partition_that_left_and_came_back_is_confirmed_again(unserved):
+    unserved.coordinator.members = held_by(me={0, 1})
+    assert not unserved.consumer.confirm({0, 1})
+    unserved.client.rebalance(revoked=[1], assigned=[1])
+    unserved.consumer.fetch(100, wait=0, revocation=unserved.downstream)
+    assert not unserved.consumer.confirm({0, 1}), "the answer was to a question asked before"
+    unserved.clock.advance(1)
+    assert not unserved.consumer.confirm({0, 1})
+    assert unserved.consumer.confirm({0, 1})
+
+
+def test_a_coordinator_that_never_describes_the_group_stops_nothing_for_long(unserved):
+    for _ in range(int(SILENCE_SECONDS)):
+        assert not unserved.consumer.confirm({0, 1})
+        unserved.clock.advance(1)
+    unserved.clock.advance(1)
+    assert unserved.consumer.confirm({0, 1})
+
+
+def test_a_coordinator_that_denies_it_stops_it_for_as_long_as_it_does(unserved):
+    unserved.coordinator.members = held_by(me={0}, other={1})
+    for _ in range(3 * int(SILENCE_SECONDS)):
+        assert not unserved.consumer.confirm({1})
+        unserved.clock.advance(1)
 
 
 def test_partitions_that_start_one_after_another_repeat_nothing(member):

@@ -28,7 +28,8 @@ def make_source(settings: Settings, health: Health, predictor: "Predictor") -> "
 
     benchmark = predictor.info.messages_per_second
     speed = Speed(benchmark, usable_cores(), settings.batch_max_messages)
-    return GroupConsumer(settings, health, speed, group=GroupLookup(settings))
+    owners = GroupLookup(settings) if settings.delivery == "ExactlyOnce" else None
+    return GroupConsumer(settings, health, speed, group=GroupLookup(settings), owners=owners)
 
 
 def _schemas(settings: Settings) -> "Schemas | None":

@@ -26,6 +26,7 @@ from textmod_model.stream.kafka import (
     open_consumer,
 )
 from textmod_model.stream.membership import Membership
+from textmod_model.stream.ownership import Ownership
 from textmod_model.stream.records import Message, with_headers, within
 from textmod_model.stream.speed import Speed
 from textmod_model.stream.spent import SpentNotes
@@ -70,6 +71,7 @@ class GroupConsumer:
     Args:
         settings: the server's settings.
         group: asks the group's coordinator for its view; None: no check against it.
+        owners: the same before the first commit of a partition (KIP-848, exactly once).
         health: gets what this consumer learns of brokers and of partitions that stand still.
         speed: reported in the metadata of every offset.
         connect: opens the client.
@@ -84,6 +86,7 @@ class GroupConsumer:
         speed: Speed,
         *,
         group: CoordinatorsView | None = None,
+        owners: CoordinatorsView | None = None,
         connect: Callable[[dict[str, Any]], Consumer] = open_consumer,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -98,7 +101,6 @@ class GroupConsumer:
         self._lost: set[int] = set()
         """Partitions given up during the running call of the consumer."""
         self._carried: list[Message] = []
-        self._subscribed = self._joined = False
         self._settled: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         """Where our partitions end, as of the last statistics."""
@@ -108,7 +110,7 @@ class GroupConsumer:
         """What was spent, as `topic_partitions` last returned it."""
         self._protocols = list(PROTOCOLS)
         self._watchdog = Watchdog(settings.input_topic, health)
-        self._group = group
+        self._group, self._owners = group, owners
         self._view = GroupView()
         self._check_at = 0.0
         self._consumer = self._open()
@@ -227,7 +229,8 @@ class GroupConsumer:
 
     def confirm(self, partitions: set[int]) -> bool:
         """Give up what another member went on with; False if that is not known yet: retry."""
-        moved = self._membership.displaced(self._consumer, partitions)
+        ours = self._ownership.confirmed(self._consumer.memberid(), partitions)
+        moved = self._membership.displaced(self._consumer, partitions) if ours else None
         if moved:
             self._carried = [one for one in self._carried if one.partition() not in moved]
             self._give_up(moved)
@@ -312,29 +315,24 @@ class GroupConsumer:
             clock=self._clock,
             noted=self.allowance.load,
         )
+        by_protocol = self._owners if self._protocols[0] == "consumer" else None
+        self._ownership = Ownership(by_protocol, self._clock)
         self._spent = SpentNotes(self.allowance)
         callbacks = {"error_cb": self._error, "stats_cb": self._statistics}
         self._subscribed = self._joined = False
         return self._connect(options | callbacks | {"on_commit": self._spent.committed})
 
     def _subscribe(self) -> None:
-        topics = [self._settings.input_topic]
         callbacks = {"on_assign": self._assigned, "on_revoke": self._revoked, "on_lost": self._gone}
-        self._consumer.subscribe(topics, **callbacks)
+        self._consumer.subscribe([self._settings.input_topic], **callbacks)
         self._subscribed = True
 
     def _look_at_group(self, now: float) -> None:
         """Rejoin the group if the coordinator and this member differ for too long."""
         if self._group is None or self._protocols[0] != "consumer":
             return
-        if self._view.due(now):
-            self._view.asked(now)
-            self._group.ask()
-        members = self._group.answer()
-        if members is None:
-            return
         reads = frozenset(self._membership.partitions)
-        issue = self._view.compare(now, self._consumer.memberid(), reads, members)
+        issue = self._view.look(now, self._group, self._consumer.memberid(), reads)
         if issue is not None:
             log.warning(
                 "the group's coordinator and this member differ on partitions %s; rejoining",
@@ -355,17 +353,19 @@ class GroupConsumer:
         numbers = sorted(one.partition for one in partitions)
         log.info("assigned partitions %s", numbers)
         self._membership.assign(consumer, numbers)
+        self._ownership.assigned(numbers)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         leaving = {one.partition for one in partitions}
-        if self._revocation is not None and leaving:
-            self._revocation.before_revoke(leaving)
+        if foreign := self._ownership.unconfirmed(leaving):
+            self._give_up(foreign)  # another member may have them, so nothing of them is finished
+        if self._revocation is not None and leaving - foreign:
+            self._revocation.before_revoke(leaving - foreign)
         if self._settings.delivery == "AtLeastOnce" and leaving:
             try:
                 consumer.commit(asynchronous=False)
             except KafkaException as exception:
-                error = exception.args[0]
-                if error.code() != KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing to commit
+                if (error := exception.args[0]).code() != KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing to commit
                     log.warning("commit before a rebalance: %s", error.str())
         self._drop(consumer, leaving)
 
@@ -380,6 +380,7 @@ class GroupConsumer:
     def _give_up(self, partitions: set[int]) -> None:
         """Drop what was read of partitions and is not written."""
         self._lost |= partitions
+        self._ownership.forget(partitions)
         self.allowance.drop(partitions)
         for partition in partitions:
             self._settled.pop(partition, None)

@@ -58,6 +58,16 @@ class GroupView:
             self._troubles = troubles
             self._doubts = True
 
+    def look(
+        self, now: float, group: CoordinatorsView, me: str, reads: frozenset[int]
+    ) -> frozenset[int] | None:
+        """Ask the coordinator if that is due; returns the partitions at issue (see `compare`)."""
+        if self.due(now):
+            self.asked(now)
+            group.ask()
+        members = group.answer()
+        return None if members is None else self.compare(now, me, reads, members)
+
     def due(self, now: float) -> bool:
         """Whether the coordinator is to be asked now; not while the member has yet to join."""
         if self._look_at is None:

@@ -15,9 +15,9 @@ A third one cannot be avoided from here. If the connection to the coordinator br
 assignment waits for the application, librdkafka 2.16 (KIP-848) reports that it has no partitions.
 The coordinator gives some of them to another member, and then the application is called with the
 old assignment. Both members are valid, so the broker takes the offsets of both. So a member joins
-only when it can take what it is assigned (`GroupConsumer`). Exactly once, it also compares the
-committed offsets of partitions that it got a short while ago with those it knows before it commits
-others: `displaced`.
+only when it can take what it is assigned (`GroupConsumer`). Exactly once, it also has the
+coordinator confirm that new partitions are its own (`ownership`), and compares their committed
+offsets with those it knows before it commits others: `displaced`.
 """
 
 import logging

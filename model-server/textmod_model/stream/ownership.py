@@ -1,0 +1,84 @@
+"""Which newly assigned partitions the group's coordinator confirms to be this member's.
+
+A late assignment may be of partitions that another member has (see `membership`). Both members are
+valid then, so that the coordinator fences neither, and comparing committed offsets is not enough:
+both may find them unchanged before either commits. The coordinator has each partition with one
+member only. So before the first offset of an assigned partition is committed exactly once, the
+coordinator is asked who has it, and the question is sent after the assignment was taken: from then
+on the client reports the partition as its own, and the coordinator gives it to nobody else before
+this member has given it up.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from textmod_model.stream.group_view import CoordinatorsView, Member
+
+ASK_SECONDS: Final = 0.5
+"""Between two questions, while a partition is not confirmed."""
+
+SILENCE_SECONDS: Final = 10.0
+"""A coordinator that takes offsets and does not describe the group for so long never will."""
+
+NOBODY: Final = Member(frozenset(), frozenset())
+
+
+class Ownership:
+    """Follows partitions from their assignment to the coordinator's confirmation.
+
+    Args:
+        group: asks the coordinator; None: nothing is asked, and every partition counts as ours.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, group: CoordinatorsView | None, clock: Callable[[], float]) -> None:
+        self._group = group
+        self._clock = clock
+        self._since: dict[int, float] = {}
+        """Partitions that are not confirmed, and when the coordinator was last heard of them."""
+        self._asked: set[int] | None = None
+        """Those that the question on its way is about."""
+        self._ask_at = 0.0
+
+    def assigned(self, partitions: Iterable[int]) -> None:
+        """Take note of partitions that were assigned just now."""
+        if self._group is not None:
+            self.forget(partitions)
+            self._since |= dict.fromkeys(partitions, self._clock())
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Drop partitions that were given up; what was asked about them before is outdated."""
+        for partition in partitions:
+            self._since.pop(partition, None)
+            (self._asked or set()).discard(partition)
+
+    def unconfirmed(self, partitions: Iterable[int]) -> set[int]:
+        """Return those of the partitions that the coordinator has not confirmed."""
+        return self._since.keys() & set(partitions)
+
+    def confirmed(self, me: str, partitions: Iterable[int]) -> bool:
+        """Tell whether all of the partitions are known to be ours; ask if they are not.
+
+        Args:
+            me: this member's id.
+            partitions: those whose offsets are to be committed.
+        """
+        wanted = set(partitions)
+        if self._group is None or not self.unconfirmed(wanted):
+            return True
+        now = self._clock()
+        members = self._group.answer()
+        if members is not None and self._asked is not None:
+            ours = members.get(me, NOBODY).assigned & self._asked
+            self._since |= dict.fromkeys(self._asked, now)
+            self._asked = None
+            self.forget(ours)
+        self.forget([p for p, since in self._since.items() if now - since > SILENCE_SECONDS])
+        if not self.unconfirmed(wanted):
+            return True
+        if now >= self._ask_at:
+            self._ask_at = now + ASK_SECONDS
+            if self._asked is None:
+                self._asked = set(self._since)
+            self._group.ask()
+        return False
