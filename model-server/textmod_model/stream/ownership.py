@@ -7,6 +7,10 @@ member only. So before the first offset of an assigned partition is committed ex
 coordinator is asked who has it, and the question is sent after the assignment was taken: from then
 on the client reports the partition as its own, and the coordinator gives it to nobody else before
 this member has given it up.
+
+A member that was expelled needs no such question: the client joins again only after the application
+was called, and until then the coordinator refuses what the old metadata and the current one name
+(tried with librdkafka 2.16 and Kafka 4.1).
 """
 
 from collections.abc import Callable, Iterable
