@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -41,7 +41,8 @@ class RuleInForce(_Part):
     hold: bool = False
     threshold: float | None = Field(None, ge=0, le=1)
     """None: it never holds, or is not known yet."""
-    source: Literal["Artifact", "Feedback", "Asked"]
+    source: str
+    """Artifact, Feedback or Asked; a newer operator may write others."""
     expected_precision: float | None = Field(None, ge=0, le=1)
     expected_recall: float | None = Field(None, ge=0, le=1)
 

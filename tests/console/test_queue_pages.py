@@ -314,3 +314,8 @@ def test_a_text_that_was_cut_says_so() -> None:
     uncover(client)
     page = client.get("/queue").text
     assert "29 of its 12,345 characters" in page
+
+
+def test_a_method_that_a_page_does_not_have_is_answered_with_those_it_has() -> None:
+    answer = loopback(MemoryDesk()).options("/queue/decide")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

@@ -55,6 +55,17 @@ def test_a_file_that_cannot_be_read_keeps_what_is(tmp_path: Path, content: str) 
     assert file.read() == moved(0.5)
 
 
+def test_a_source_that_a_newer_operator_writes_is_passed_on(tmp_path: Path) -> None:
+    path = tmp_path / "policies.json"
+    content = some_policies().model_dump_json(by_alias=True)
+    for known in ("Artifact", "Feedback", "Asked"):
+        content = content.replace(f'"{known}"', '"Forecast"')
+    path.write_text(content)
+    found = PolicyFile(path).read()
+    assert found is not None
+    assert found.policies[0].rules[0].source == "Forecast"
+
+
 def test_a_corrected_threshold_is_in_the_audit_once(world: World) -> None:
     audit = ThresholdAudit(world.database)
     assert audit.note(some_policies(), world.now)

@@ -133,10 +133,12 @@ def _endpoint(gate: Gate, page: Page) -> Callable[[Request], Awaitable[Response]
 
 def _unknown(gate: Gate) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def unknown(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 404
+        status, headers = 404, None
+        if isinstance(error, HTTPException):
+            status, headers = error.status_code, error.headers  # with Allow, of a 405
         sentence = "There is no such page: go back to the queue."
         program = request.url.path.startswith("/api/")
-        return gate.refuse(None, RefusedError(status, sentence), program=program)
+        return gate.refuse(None, RefusedError(status, sentence, headers), program=program)
 
     return unknown
 
