@@ -26,6 +26,10 @@ def between(*marks: str) -> Callable[[str], str]:
     )
 
 
+def coded(form: str) -> Callable[[str], str]:
+    return lambda text: "".join(form.format(ord(c)) if c.isalpha() else c for c in text)
+
+
 def styled(name: str) -> Callable[[str], str]:
     return lambda text: "".join(
         unicodedata.lookup(name.format(c.upper())) if c.isalpha() else c for c in text
@@ -62,6 +66,10 @@ DISGUISES = {
     "Thai marks": between("\u0e49", "\u0e34"),
     "marks of Devanagari": between("\u0901", "\u093f", "\u093c"),
     "marks of kana": between("\u3099"),
+    "percent-encoded": coded("%{:02X}"),
+    "percent-encoded in small letters": coded("%{:02x}"),
+    "escapes of four digits": coded("u{:04x}"),
+    "escapes of two digits": coded("x{:02x}"),
     "acute": lambda text: unicodedata.normalize("NFC", behind("\u0301")(text)),
     "dot below": lambda text: unicodedata.normalize("NFC", behind("\u0323")(text)),
     "two marks": lambda text: unicodedata.normalize("NFC", behind("\u0302\u0301")(text)),
@@ -142,6 +150,7 @@ def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "At 20%50 or 80%60%70, x64 and 4x50 of https://a.b/%73%74%75%70, 100% sure, 5%41 more",
         "The control group's well-known e-mail, i.e. the U.S.A.'s, at 5am (10s after the 1st).",
         "mRNA, PhD, iPhone, IL-6, CO₂ at 20 °C, 10 µm, ½ of m²; p53 … naïve cafés in Pará",
         "TNFα and NFκB in β-cells, Δt = 5 μs, see https://a.b/c_d?e=f1g2&h3 or @user #hashtag",

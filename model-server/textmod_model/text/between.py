@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from textmod_model.text.draft import Draft
+from textmod_model.text.vocabulary import is_word
 
 _BETWEEN: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w'’]+|_+|\d+|['’]+)(?=[A-Za-z])")
+DIGITS: Final = re.compile(r"\d+")
+_DIGITS_WITHIN: Final = re.compile(r"[A-Za-z]+\d+[A-Za-z]+\d+[A-Za-z][A-Za-z\d]*")
+_FEWEST_LETTERS: Final = 3
 _FREQUENT: Final = 0.04
 """Share of the marks between letters from which one is taken for a separator of the text."""
 _FREQUENT_BY_RIGHT: Final = 0.2
@@ -43,6 +47,14 @@ def drop_tags(draft: Draft) -> None:
     draft.sub(_EMPTY_TAGS, lambda _: "")
     if len(_TAGS_WITHIN.findall(draft.text)) >= _SEVERAL:
         draft.sub(_TAGS_BESIDE, lambda _: "")
+
+
+def is_word_with_digits(text: str) -> bool:
+    """Tell whether digits stand at two places within a word, or more."""
+    if not _DIGITS_WITHIN.fullmatch(text):
+        return False
+    letters = DIGITS.sub("", text).lower()
+    return len(letters) >= _FEWEST_LETTERS and is_word(letters)
 
 
 def separators(chunks: Sequence[str]) -> re.Pattern[str]:

@@ -100,7 +100,7 @@ def show(draft: Draft) -> None:
     if _REVERSED.search(draft.text):
         draft.sub(_REVERSED, _turned_round)
     right_to_left = any(map(_is_right_to_left, set(draft.text)))
-    draft.sub(_foreign_marks(), lambda _: "")
+    _drop_foreign_marks(draft)
     _drop_invisible(draft, right_to_left=right_to_left)
     if draft.text.isascii():
         return
@@ -113,21 +113,33 @@ def show(draft: Draft) -> None:
     if wide >= _FEW and not _IDEOGRAPHS.search(draft.text):
         draft.sub(_WIDE_MARKS, lambda match: chr(ord(match[0]) - 0xFEE0))
     _show_emoji_letters(draft)
-    draft.sub(_foreign_marks(), lambda _: "")
+    _drop_foreign_marks(draft)
     _drop_invisible(
         draft, right_to_left=right_to_left
     )  # what stood beside emoji stands beside letters
 
 
 @cache
-def _foreign_marks() -> re.Pattern[str]:
-    """Return what finds marks of other scripts behind Latin letters."""
-    marks = (
-        character
-        for character in map(chr, range(0x0591, 0x12000))
-        if unicodedata.category(character)[0] == "M" and not _MARKED.match(character)
-    )
-    return re.compile(f"(?<=[A-Za-z\u00c0-\u024f])[{re.escape(''.join(marks))}]+")
+def _foreign_marks() -> frozenset[str]:
+    """Return the marks of other scripts than Latin."""
+    marks = filter(_is_mark, map(chr, range(0x0591, 0x12000)))
+    return frozenset(mark for mark in marks if not _MARKED.match(mark))
+
+
+@cache
+def _behind_latin() -> re.Pattern[str]:
+    marks = re.escape("".join(sorted(_foreign_marks())))
+    return re.compile(f"(?<=[A-Za-z\u00c0-\u024f])[{marks}]+")
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
+
+
+def _drop_foreign_marks(draft: Draft) -> None:
+    """Leave out marks of other scripts behind Latin letters."""
+    if not _foreign_marks().isdisjoint(draft.text):
+        draft.sub(_behind_latin(), lambda _: "")
 
 
 def _drop_invisible(draft: Draft, *, right_to_left: bool) -> None:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from textmod_model.text import apart, between, characters
+from textmod_model.text import apart, between, characters, escapes
 from textmod_model.text.draft import Draft
 from textmod_model.text.readings import (
     GUESS,
@@ -53,7 +53,7 @@ LETTER_LIKE: Final = "!("
 # more than a fragment's letters, compounds of long words, numbers, addresses, no letters at all.
 _MARKS_AROUND: Final = r"""[>#^.,!?;:"'()\[\]*_~]*+"""
 _SAYS_NOTHING: Final = re.compile(
-    rf"""[!-@\[-`{{-~]++
+    rf"""[!-$&-@\[-`{{-~]++
     |{_MARKS_AROUND}(?:https?://|www\.|/?[ru]/|(?:doi:)?10\.\d{{4}})[!-~]*+
     |{_MARKS_AROUND}[$<=+-]*+\d[\d.,:/%+x-]*+[A-Za-z]{{0,2}}+{_MARKS_AROUND}
     |(?!.*([a-z])\1\1)(?:
@@ -182,8 +182,9 @@ def _quick_word(chunk: str, core: str) -> int | None:
     if chunk[0] in LETTER_LIKE and core[0].islower():
         return None  # what stands before it may be its first letter
     # With a mark beside it, a fragment is joined with nothing (initials, "al."), unless as "s. t."
-    is_alone = chunk == core and len(core) <= apart.LONGEST_FRAGMENT
-    is_alone |= len(core) == 1 and len(chunk) == _LETTER_AND_MARK and chunk[0].islower()
+    is_alone = len(core) <= apart.LONGEST_FRAGMENT and (
+        chunk == core or (len(chunk) == _LETTER_AND_MARK and chunk[0].islower())
+    )
     return FRAGMENT if is_alone and not _NAME.fullmatch(core) else 0
 
 
@@ -202,7 +203,7 @@ def _suspicion(chunk: str) -> int:
         characters.show(draft)
         if draft.text != chunk:
             return SUSPECT
-    if "<" in chunk and between.has_tags(chunk):
+    if escapes.has_escapes(chunk) or ("<" in chunk and between.has_tags(chunk)):
         return SUSPECT if between.has_empty_tags(chunk) else _WEAK
     found = reading(chunk)
     if found is not None and found.certainty:
@@ -228,6 +229,7 @@ def _undisguised(draft: Draft) -> Draft:
         return draft
     if not draft.text.isascii() or not draft.text.isprintable():
         characters.show(draft)
+    escapes.read(draft)
     between.drop_tags(draft)
     _right_capitals(draft)
     _read_words(draft)

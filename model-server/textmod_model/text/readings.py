@@ -10,6 +10,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final, Literal, NamedTuple
 
+from textmod_model.text.between import DIGITS, is_word_with_digits
+from textmod_model.text.escapes import has_escapes
 from textmod_model.text.letters import SIGNS, TURNED, TURNED_ASCII, options
 from textmod_model.text.spellings import MOST, spellings
 from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word
@@ -60,12 +62,9 @@ _SIGNED_CORE: Final = re.compile(
 )
 _GROUP: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _BETWEEN: Final = re.compile(r"[^\w'’]+|_+|['’](?=['’])")
-# Digits and apostrophes at two places within a word, or more.
-_DIGITS_WITHIN: Final = re.compile(r"[A-Za-z]+\d+[A-Za-z]+\d+[A-Za-z][A-Za-z\d]*")
+# At two places within a word, or more.
 _APOSTROPHES_WITHIN: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+['’][A-Za-z][A-Za-z'’]*")
-_DIGITS: Final = re.compile(r"\d+")
 _APOSTROPHES: Final = re.compile("['’]+")
-_FEWEST_LETTERS: Final = 3
 _SUFFIX: Final = re.compile(r"(?:['’](?:s|t|re|ve|ll|d|m|em|all)|['’])$")
 _NEGATION: Final = re.compile(r"n['’]t$")
 # Two 1s may be four words: too many to try.
@@ -106,19 +105,12 @@ def is_unreadable(chunk: str) -> bool:
         doubtful.append("".join(groups))
     elif groups[0].isalpha():
         return False
-    if any(map(_is_word_with_digits, doubtful)):
+    if has_escapes(chunk) or any(map(is_word_with_digits, doubtful)):
         return False
     for text in {other for group in doubtful for other in _digits_read(group.lower())}:
         if is_word(text) or _REPEATED.search(text):
             return False
     return True
-
-
-def _is_word_with_digits(text: str) -> bool:
-    if not _DIGITS_WITHIN.fullmatch(text):
-        return False
-    letters = _DIGITS.sub("", text).lower()
-    return len(letters) >= _FEWEST_LETTERS and is_word(letters)
 
 
 def _digits_read(text: str) -> Iterable[str]:
@@ -350,8 +342,8 @@ def _as_letters(core: str) -> Iterable[_Variant]:
 def _without_separators(variant: _Variant) -> Iterable[_Variant]:
     yield variant
     text, kinds = variant
-    if _is_word_with_digits(text):
-        yield _Variant(_DIGITS.sub("", text), kinds | {"separators"})
+    if is_word_with_digits(text):
+        yield _Variant(DIGITS.sub("", text), kinds | {"separators"})
     if _APOSTROPHES_WITHIN.fullmatch(text):
         yield _Variant(_APOSTROPHES.sub("", text), kinds | {"separators"})
     if not _BETWEEN.search(text) or not (text[0].isalnum() and text[-1].isalnum()):

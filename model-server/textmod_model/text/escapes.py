@@ -1,0 +1,37 @@
+"""Letters written as escapes: `%73`, and `\\u0073` and `\\x73` as they are without backslashes."""
+
+import re
+from typing import Final
+
+from textmod_model.text.draft import Draft
+
+_CODE: Final = "([46][1-9A-Fa-f]|[57][0-9Aa])"
+_BEYOND_DIGITS: Final = r"(?:(?<![\d%])|(?<=%[4-7][0-9A-Fa-f]))"  # not "20%50"
+_AMONG_LETTERS: Final = r"(?:(?<=[A-Za-z])|(?<=x[4-7][0-9A-Fa-f])|(?=...x[4-7]))"  # not "x64"
+# An address, which keeps its own, or an escape.
+_ESCAPE: Final = re.compile(
+    rf"(?:https?://|www\.)\S*|{_BEYOND_DIGITS}%{_CODE}|u00{_CODE}"
+    rf"|{_AMONG_LETTERS}x{_CODE}(?!\d)|(?<!\w)x(49|61)(?!\w)"  # I, a
+)
+_SEVERAL: Final = 3
+
+
+def has_escapes(chunk: str) -> bool:
+    """Tell whether letters of a chunk are written as escapes."""
+    if not ("%" in chunk or "x" in chunk or "u00" in chunk):
+        return False
+    return any(match.lastindex for match in _ESCAPE.finditer(chunk))
+
+
+def read(draft: Draft) -> None:
+    """Put letters for escapes if a text has several."""
+    if not ("%" in draft.text or "x" in draft.text or "u00" in draft.text):
+        return
+    several = sum(match.lastindex is not None for match in _ESCAPE.finditer(draft.text))
+    if several >= _SEVERAL:
+        draft.sub(_ESCAPE, _letter)
+
+
+def _letter(match: re.Match[str]) -> str:
+    code = match[match.lastindex] if match.lastindex else None
+    return chr(int(code, 16)) if code else match[0]
