@@ -516,8 +516,8 @@ def test_a_quick_start_shrinks_sooner() -> None:
     stream.run(60, 500)
     decisions = stream.run(600, 150)
     down = next(i for i, d in enumerate(decisions) if d.desired < 6)
-    assert 30 <= 5 * (down + 1) <= 45
-    assert "enough for all of the last 30 s" in decisions[down].reason
+    assert 45 <= 5 * (down + 1) <= 60
+    assert "enough for all of the last 45 s" in decisions[down].reason
 
 
 def test_never_down_while_behind() -> None:

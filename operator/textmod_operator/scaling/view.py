@@ -23,7 +23,7 @@ LEAST_PART = 0.3
 """Rules 1 and 2 leave at least ACT_SECONDS of D, but no less than LEAST_PART of D to act on: a
 commit, a reading of the lag and a rebalance take the same seconds, however short D is."""
 SHRINK_REACTIONS = 2.0
-SHRINK_SECONDS = (30.0, 60.0)
+SHRINK_SECONDS = (45.0, 60.0)
 """A smaller size must fit every need of a window so many times R, within these bounds: what pods
 bring back quickly need not be kept for long."""
 NEARLY = 1.1
