@@ -211,11 +211,14 @@ class Topic:
     replication_factor: int | None
     """None: the brokers' default when it is created, any when it is there."""
     config: Mapping[str, str]
-    create: bool
-    """False: somebody else manages it; it is only checked."""
     creation_config: Mapping[str, str] = field(default_factory=dict)
     """Settings that it gets when it is created; later changes by others stay."""
     management: Literal["Managed", "Existing", "Strimzi"] = "Managed"
+
+    @property
+    def create(self) -> bool:
+        """False: somebody else manages the topic, and it is only checked."""
+        return self.management == "Managed"
 
 
 @dataclass(frozen=True)

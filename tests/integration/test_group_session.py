@@ -39,7 +39,7 @@ while True:
 
 def admin_of(kafka: KafkaBroker) -> KafkaAdmin:
     admin = KafkaAdmin(KafkaConnection(kafka.bootstrap_servers))
-    admin.ensure([Topic("input", "in", 2, True, 1, {}, True)])
+    admin.ensure([Topic("input", "in", 2, True, 1, {})])
     return admin
 
 

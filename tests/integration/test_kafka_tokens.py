@@ -57,7 +57,7 @@ def connection(kafka: KafkaBroker, provider: IdentityProvider, secret: str) -> K
 
 def test_the_operator_gets_in(kafka: KafkaBroker, provider: IdentityProvider) -> None:
     at = connection(kafka, provider, SECRET)
-    (seen,) = KafkaAdmin(at).ensure([Topic("input", "in", 2, True, 1, {}, True)])
+    (seen,) = KafkaAdmin(at).ensure([Topic("input", "in", 2, True, 1, {})])
     assert seen.partitions == 2
     offsets = GroupOffsets(at, request_seconds=10)
     try:

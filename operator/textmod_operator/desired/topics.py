@@ -62,7 +62,6 @@ def _topic(tm: TextModeration, role: Role, name: str, asked: DataTopic, partitio
         exact=asked.partitions is not None,
         replication_factor=asked.replication_factor,
         config=dict(asked.config),
-        create=tm.spec.topics.management == "Managed",
         management=tm.spec.topics.management,
         creation_config={} if role == "input" else _OWN_TIME | _lifetime(role),
     )
