@@ -36,7 +36,7 @@ def console_secrets(tm: TextModeration, cluster: Cluster) -> ConsoleSecrets:
 
     Raises:
         ReviewNotReady: DatabaseNotFound; SecretNotFound, SecretKeyMissing or SecretInvalid for the
-            Secret that the console shares with a proxy; ApplyFailed where one can't be read.
+            Secrets of a proxy and of webhooks; ApplyFailed where one can't be read.
         ClusterError: the API server could not be reached.
     """
     console = wanted(tm)
@@ -53,22 +53,15 @@ def console_secrets(tm: TextModeration, cluster: Cluster) -> ConsoleSecrets:
     if console.authentication.proxy is not None:
         proxy = console.authentication.proxy.secret_ref
         digest.update(_proxy_secret(tm, proxy.name, proxy.key, cluster) + b"\0")
-    for hook in console.webhooks:  # read for each request: another value rolls no pod
+    for hook in console.webhooks:  # not in the digest: the console reads the file for each request
         _check_webhook(tm, hook, cluster)
-        digest.update(hook.name.encode() + b"\0")
     return ConsoleSecrets(digest.hexdigest()[:16], port)
 
 
 def _check_webhook(tm: TextModeration, hook: Webhook, cluster: Cluster) -> None:
     ref = hook.secret_ref
     what = f"the secret of webhook {hook.name}, Secret {ref.name}"
-    data = _read(tm, ref.name, cluster)
-    if data is None:
-        message = f"{what}, is not in namespace {tm.metadata.namespace}: create it"
-        raise ReviewNotReady("SecretNotFound", message)
-    if ref.key not in data:
-        raise ReviewNotReady("SecretKeyMissing", f"{what}, has no key {ref.key}: add it")
-    if not _holds_keys(data[ref.key]):
+    if not _holds_keys(_value(tm, what, ref.name, ref.key, cluster)):
         message = (
             f"{what}, holds no signing key in key {ref.key}: put whsec_ and the base64 of 24 to 64 "
             "random bytes there"
@@ -108,18 +101,24 @@ def _port(url: str) -> int | None:
 
 def _proxy_secret(tm: TextModeration, name: str, key: str, cluster: Cluster) -> bytes:
     what = f"the Secret that the console shares with its proxy, {name}"
+    value = _value(tm, what, name, key, cluster)
+    if len(value.strip()) < SHORTEST_SECRET:
+        message = (
+            f"{what}, has less than {SHORTEST_SECRET} characters in key {key}: put a long random "
+            "one there"
+        )
+        raise ReviewNotReady("SecretInvalid", message)
+    return value
+
+
+def _value(tm: TextModeration, what: str, name: str, key: str, cluster: Cluster) -> bytes:
+    """Read one key of a Secret; `what` begins the sentence that says it is not there."""
     data = _read(tm, name, cluster)
     if data is None:
         message = f"{what}, is not in namespace {tm.metadata.namespace}: create it"
         raise ReviewNotReady("SecretNotFound", message)
     if key not in data:
         raise ReviewNotReady("SecretKeyMissing", f"{what}, has no key {key}: add it")
-    if len(data[key].strip()) < SHORTEST_SECRET:
-        message = (
-            f"{what}, has less than {SHORTEST_SECRET} characters in key {key}: put a long random "
-            "one there"
-        )
-        raise ReviewNotReady("SecretInvalid", message)
     return data[key]
 
 
