@@ -9,7 +9,7 @@ from typing import Final
 from textmod_operator import naming
 from textmod_operator.api.review import Console
 from textmod_operator.api.v1alpha1 import TextModeration
-from textmod_operator.desired import console_policies, console_webhooks, kafka_access
+from textmod_operator.desired import console_policies, console_webhooks, kafka_access, policies
 from textmod_operator.desired.container import Health, container
 from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import KafkaConnection, Manifest
@@ -60,7 +60,8 @@ def _pod_spec(
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
     if not own_volume:
         volumes.append({"name": DATA_VOLUME, "emptyDir": {}})
-    volumes += [*console_policies.volumes(tm), *console_webhooks.volumes(console)]
+    volumes += policies.volumes(tm, naming.console(tm))
+    volumes += console_webhooks.volumes(console)
     spec: Manifest = {
         "serviceAccountName": naming.console(tm),
         "automountServiceAccountToken": True,
@@ -90,7 +91,7 @@ def _container(
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": DATA_VOLUME, "mountPath": DATA_FOLDER},
-            *console_policies.mounts(tm),
+            *policies.mounts(tm),
             *console_webhooks.mounts(console),
             *kafka_access.mounts(tm),
         ],

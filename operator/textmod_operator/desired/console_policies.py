@@ -1,25 +1,22 @@
-"""The ConfigMap by which the console learns the thresholds in force, and where it finds it.
+"""The ConfigMap by which the console gets the thresholds in force.
 
-It is not the one that the model pods read: its figures change more often than the policies do, and
-the console needs no permission to read either.
+It is mounted like that of the model pods (`policies.mounts`) and separate from it, because its
+figures change more often than the policies do.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, Final
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.policies import FOLDER
 from textmod_operator.state import Desired, Manifest
-
-FOLDER: Final = "/etc/textmod/policies"
-_VOLUME: Final = "policies"
 
 
 def document(tm: TextModeration, status: Manifest) -> Manifest:
-    """What the console reads.
+    """Return the content of the file that the console reads.
 
     Args:
         status: `policyVersion` and `policies` as the object's status has them.
@@ -35,7 +32,7 @@ def document(tm: TextModeration, status: Manifest) -> Manifest:
 
 
 def with_policies(tm: TextModeration, want: Desired, status: Manifest) -> Desired:
-    """The same with the console's ConfigMap, after its ServiceAccount and before its workload.
+    """Add the console's ConfigMap, after its ServiceAccount and before its workload.
 
     Args:
         status: as in `document`.
@@ -51,20 +48,6 @@ def with_policies(tm: TextModeration, want: Desired, status: Manifest) -> Desire
         "data": {naming.POLICIES_KEY: written},
     }
     return replace(want, console=(account, config_map, *others))
-
-
-def volumes(tm: TextModeration) -> list[Manifest]:
-    """The pod's volume; optional, since a console also serves without it."""
-    if not tm.spec.policies:
-        return []
-    return [{"name": _VOLUME, "configMap": {"name": naming.console(tm), "optional": True}}]
-
-
-def mounts(tm: TextModeration) -> list[dict[str, Any]]:
-    """Where it is mounted: as a folder, since a file mounted by itself never changes."""
-    if not tm.spec.policies:
-        return []
-    return [{"name": _VOLUME, "mountPath": FOLDER, "readOnly": True}]
 
 
 def environment(tm: TextModeration) -> dict[str, str]:

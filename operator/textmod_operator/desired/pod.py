@@ -39,7 +39,7 @@ def pod_spec(tm: TextModeration, connection: KafkaConnection, revision: str) -> 
             {"name": "tmp", "emptyDir": {}},
             *kafka_access.volumes(tm),
             *_registry_volumes(tm),
-            *policies.volumes(tm),
+            *policies.volumes(tm, naming.policies_config_map(tm)),
         ],
         "terminationGracePeriodSeconds": _pre_stop(tm) + SHUTDOWN_SECONDS + SPARE_SECONDS,
         "automountServiceAccountToken": False,

@@ -38,16 +38,16 @@ def config_map(tm: TextModeration, document: str, decided: str) -> Manifest:
     }
 
 
-def volumes(tm: TextModeration) -> list[Manifest]:
-    """The pod's volume: none without policies.
+def volumes(tm: TextModeration, config_map: str) -> list[Manifest]:
+    """The volume of a model pod or a console, of the ConfigMap that it reads: none without
+    policies.
 
-    It is optional: where thresholds are worked out of the model's own scores, a pod has to run
-    before there is anything to read, and waits for it.
+    It is optional: where thresholds are computed from the model's own scores, a model pod has to
+    run before the ConfigMap exists, and waits for it. A console also serves without it.
     """
     if not tm.spec.policies:
         return []
-    source = {"name": naming.policies_config_map(tm), "optional": True}
-    return [{"name": _VOLUME, "configMap": source}]
+    return [{"name": _VOLUME, "configMap": {"name": config_map, "optional": True}}]
 
 
 def mounts(tm: TextModeration) -> list[dict[str, Any]]:
