@@ -61,12 +61,17 @@ class Rows:
     def left(self, runs: Sequence[Run]) -> list[Run]:
         """Return the runs without a row. One that broke has one: nothing is run until it holds."""
         done = {_identity(row) for row in self.all()}
-        return [run for run in runs if _identity(_named(run)) not in done]
+        return [run for run in runs if _identity(of(run)) not in done]
 
 
 def of(run: Run) -> Row:
-    """Return the columns that say what was run."""
-    return _named(run)
+    """Return the columns that name a run."""
+    return {
+        "scenario": run.scenario,
+        "delivery": run.delivery,
+        "seed": run.seed,
+        "worker": run.worker,
+    }
 
 
 def results(rows: Iterable[Row], commit: str) -> dict[str, Any]:
@@ -130,15 +135,6 @@ def _by_scenario(rows: Sequence[Row]) -> list[Row]:
 def _slowest(rows: Iterable[Row]) -> float | None:
     times = [row["recovery_seconds"] for row in rows if row["recovery_seconds"] is not None]
     return round(max(times), 1) if times else None
-
-
-def _named(run: Run) -> Row:
-    return {
-        "scenario": run.scenario,
-        "delivery": run.delivery,
-        "seed": run.seed,
-        "worker": run.worker,
-    }
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[str, str, int, str]:
