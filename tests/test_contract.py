@@ -31,7 +31,7 @@ from textmod_model.formats.message import Reading, Verdicts, Writing
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.policies.evaluate import Evaluator
 from textmod_model.policies.solved import MOST_POLICIES, MOST_RULES, MOST_SPANS, parse
-from textmod_model.review.event import RequestHeaders
+from textmod_model.review.event import EventHeaders
 from textmod_model.review.selection import Sample
 from textmod_model.review.suggestion import Origin, Suggestion, event, judged
 from textmod_model.serving.cli import describe_model
@@ -206,7 +206,7 @@ def test_the_console_reads_the_requests_that_the_model_server_writes() -> None:
     verdicts = Verdicts(("kept", "removed"), 0.5, "m:1")
     review = ReviewRequests(
         Sample(1.0, "reddit/science"),
-        RequestHeaders("/textmoderation/g"),
+        EventHeaders("/textmoderation/g"),
         verdicts,
         "sha256:" + "0" * 64,
         explanations,
@@ -219,7 +219,7 @@ def test_the_console_reads_the_requests_that_the_model_server_writes() -> None:
         letters=DeadLetters("m:1"),
         policies=lambda: evaluator,
         review=review,
-        counting=Counting(RequestHeaders("/textmoderation/g", EVENT_TYPE), verdicts, "sha256:0"),
+        counting=Counting(EventHeaders("/textmoderation/g", EVENT_TYPE), verdicts, "sha256:0"),
     )
     sent = [
         b'{"body": "bad \\ud800 \\u0000", "author": "ann", "parent": "why?"}',

@@ -12,7 +12,7 @@ from textmod_model.formats.message import Decoded, Refused, Verdicts
 from textmod_model.metrics import Metrics
 from textmod_model.policies.evaluate import Evaluator
 from textmod_model.policies.solved import parse
-from textmod_model.review.event import RequestHeaders
+from textmod_model.review.event import EventHeaders
 from textmod_model.stream.counting import EVENT_TYPE, INTERVAL_SECONDS, MOST_COUNTS, Counting
 from textmod_model.stream.observer import Observer
 from textmod_model.stream.records import Batch
@@ -25,7 +25,7 @@ LATER = 1_000 + INTERVAL_SECONDS
 
 
 def counting(verdicts=ONE):
-    headers = RequestHeaders("/textmoderation/group", EVENT_TYPE)
+    headers = EventHeaders("/textmoderation/group", EVENT_TYPE)
     return Counting(headers, verdicts, "sha256:ab")
 
 

@@ -17,7 +17,7 @@ from textmod_model.metrics import Metrics
 from textmod_model.policies.evaluate import Evaluator
 from textmod_model.policies.solved import parse
 from textmod_model.review import event
-from textmod_model.review.event import RequestHeaders, ReviewRequest, people_fields, text_fields
+from textmod_model.review.event import EventHeaders, ReviewRequest, people_fields, text_fields
 from textmod_model.review.selection import Sample
 from textmod_model.stream.explanations import Explanations
 from textmod_model.stream.judge import Judge
@@ -101,6 +101,9 @@ def test_author_and_context_are_taken_from_a_json_object_that_has_them_as_string
     structured = [("content-type", b"application/cloudevents+json")]
     assert people({"specversion": "1.0", "data": {"user": "ann"}}, structured) == {"author": "ann"}
     assert people({"specversion": "1.0", "data": "text"}, structured) == {}
+    bare = {"specversion": "1.0", "id": "7", "source": "/forum", "type": "comment"}
+    assert people(bare | {"data": {"user": "ann"}}) == {"author": "ann"}
+    assert people(bare | {"user": "ann", "data": "text"}) == {"author": "ann"}
     for value in (None, b"", b"{a comment}", b"[1]", b"\xff{", b'{"user": "\xff"}'):
         assert people_fields(value, None) == {}
 
@@ -155,7 +158,7 @@ def judge(share=0.0, policies=None, model=None, explained=True, budgets=None):
     model = model or Model()
     evaluator = policies and Evaluator(policies, ("removed",))
     explanations = Explanations(model.briefs)
-    headers = RequestHeaders("/textmoderation/group")
+    headers = EventHeaders("/textmoderation/group")
     return Judge(
         decode=catalog.decoder("Auto", Reading(("body",))),
         score=model.score,

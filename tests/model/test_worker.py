@@ -15,7 +15,7 @@ from textmod_model.formats.message import Reading, RegistryUnavailable, Verdicts
 from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
-from textmod_model.review.event import RequestHeaders
+from textmod_model.review.event import EventHeaders
 from textmod_model.stream import worker as worker_module
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.counting import Counting
@@ -92,7 +92,7 @@ class Stream:
             encode=catalog.encoder("Verdict", Writing(verdicts)),
             headers=VerdictHeaders("/source", "1", "sha256:00"),
             letters=letters,
-            counting=Counting(RequestHeaders("/source"), verdicts, "sha256:00")
+            counting=Counting(EventHeaders("/source"), verdicts, "sha256:00")
             if self.counts
             else None,
         )

@@ -22,7 +22,7 @@ from textmod_model.formats.message import (
 )
 
 _UNFOUND = frozenset({"NoTextField", "WrongSchema"})
-"""Reasons of a document that is not of the format, or has its text elsewhere."""
+"""Reasons for which a document may be an envelope around one of the format."""
 
 
 def input_formats() -> dict[str, InputFormat]:
@@ -44,8 +44,8 @@ def decoder(name: str, reading: Reading) -> Decoder:
     """Return the function that turns a message's value and headers into texts.
 
     It raises nothing but RegistryUnavailable. A CloudEvent in structured mode is opened first,
-    whatever the format: its header says that the value is an envelope. One that lost the header is
-    opened if the format finds no text in it.
+    whatever the format: its header announces an envelope. Without that header an event is opened
+    only if the format finds no text in it.
     """
     input_format = input_formats()[name]
     opened = _with_envelopes(input_format, input_format.parser(reading))
@@ -76,10 +76,11 @@ def _with_envelopes(input_format: InputFormat, parse: Parse) -> Parse:
     """Return a parser that opens CloudEvents in structured mode before `parse` reads their data."""
 
     def opened(value: bytes, headers: Headers | None) -> Decoded:
-        if headers and cloudevents.is_structured(headers):
-            return cloudevents.parse(value, headers, parse, input_format)
-        if headers and not framed(value, headers):
-            cloudevents.refuse_other(headers)
+        if headers and (envelope := cloudevents.announced(headers)):
+            if envelope == cloudevents.STRUCTURED:
+                return cloudevents.parse(value, headers, parse, input_format)
+            if not framed(value, headers):
+                raise cloudevents.other_envelope()
         try:
             return parse(value, headers)
         except RefusedError as error:

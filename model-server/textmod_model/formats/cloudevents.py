@@ -14,38 +14,44 @@ _ENVELOPES = b"application/cloudevents"
 _REQUIRED = ("specversion", "id", "source", "type")
 
 
-def is_structured(headers: Headers) -> bool:
-    """Tell whether the headers announce an envelope in JSON; names compare without case."""
-    return any(
-        len(name) == 12 and name.lower() == "content-type" and _media_type(value) == STRUCTURED
-        for name, value in headers
+def announced(headers: Headers) -> bytes:
+    """Return the media type of the envelope that the headers announce; empty if it is none.
+
+    Names of headers compare without case.
+    """
+    for name, value in headers:
+        if len(name) == 12 and name.lower() == "content-type":
+            kind = _media_type(value)
+            if kind.startswith(_ENVELOPES):
+                return kind
+    return b""
+
+
+def other_envelope() -> RefusedError:
+    """Return the error for an announced envelope that is not STRUCTURED.
+
+    Kafka has no batched mode, and a text in another format would be scored with its envelope.
+    """
+    return RefusedError(
+        "WrongSchema",
+        "the content type is a CloudEvents batch, or an envelope that is not JSON; only "
+        f"{STRUCTURED.decode()}, one event a message, is read.",
     )
 
 
-def refuse_other(headers: Headers) -> None:
-    """Raise RefusedError if the headers announce an envelope that is not one event in JSON.
-
-    Kafka has no batched mode, and what is in another format would be scored with its envelope.
-    """
-    for name, value in headers:
-        if len(name) != 12 or name.lower() != "content-type":
-            continue
-        kind = _media_type(value)
-        if kind.startswith(_ENVELOPES) and kind != STRUCTURED:
-            raise RefusedError(
-                "WrongSchema",
-                "the content type is a CloudEvents batch, or an envelope that is not JSON; only "
-                f"{STRUCTURED.decode()}, one event a message, is read.",
-            )
+def is_event(document: object) -> bool:
+    """Tell whether a JSON document has the attributes that every CloudEvent must have."""
+    return isinstance(document, dict) and all(
+        isinstance(document.get(name), str) for name in _REQUIRED
+    )
 
 
 def without_header(raw: bytes) -> bool:
-    """Tell whether a value is an envelope in JSON all the same, by the attributes it must have."""
+    """Tell whether a value is a CloudEvent in JSON, although no header announces it."""
     try:
-        event = parse_json(raw)
+        return is_event(parse_json(raw))
     except RefusedError:
         return False
-    return isinstance(event, dict) and all(isinstance(event.get(name), str) for name in _REQUIRED)
 
 
 def parse(raw: bytes, headers: Headers, parse_data: Parse, inside: InputFormat) -> Decoded:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from textmod_model.formats.cloudevents import is_structured
+from textmod_model.formats.cloudevents import STRUCTURED, announced, is_event
 from textmod_model.formats.message import Headers, RefusedError
 from textmod_model.formats.moment import timestamp
 from textmod_model.formats.payload import dumps, parse_json
@@ -68,8 +68,8 @@ class ReviewRequest:
 _DISPENSABLE: Final = frozenset({"author", "context", "explanation"})
 
 
-class RequestHeaders:
-    """CloudEvents' headers in the review topic; `source` is that of the verdicts."""
+class EventHeaders:
+    """CloudEvents' headers in the topics of review; `source` is that of the verdicts."""
 
     def __init__(self, source: str, event_type: bytes = EVENT_TYPE) -> None:
         self._constant: Headers = [
@@ -105,7 +105,7 @@ def text_fields(text: str) -> dict[str, Any]:
 def people_fields(value: bytes | None, headers: Headers | None) -> dict[str, str]:
     """Return author and context of a JSON object, as far as it has them as strings.
 
-    Of a CloudEvent in structured mode, those of its data.
+    Of a CloudEvent in structured mode, those of its data; without its header, of either.
     """
     if value is None or not any(name in value for name in _QUOTED):  # parsing costs ten times that
         return {}
@@ -113,10 +113,14 @@ def people_fields(value: bytes | None, headers: Headers | None) -> dict[str, str
         document = parse_json(value)
     except RefusedError:
         return {}
-    if isinstance(document, dict) and headers and is_structured(headers):
-        document = document.get("data")
     if not isinstance(document, dict):
         return {}
+    data = document.get("data")
+    data = data if isinstance(data, dict) else {}
+    if headers and announced(headers) == STRUCTURED:
+        document = data
+    elif is_event(document):
+        document = document | data
     found = {
         "author": (_first(document, AUTHOR_FIELDS), LONGEST_AUTHOR),
         "context": (_first(document, CONTEXT_FIELDS), LONGEST_CONTEXT),

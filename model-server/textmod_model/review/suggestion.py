@@ -16,6 +16,7 @@ from typing import Final
 from textmod_model.formats.message import Headers
 from textmod_model.formats.moment import timestamp
 from textmod_model.formats.payload import dumps
+from textmod_model.review.event import EventHeaders
 
 EVENT_TYPE: Final = b"dev.textmoderation.decision.v1"
 
@@ -112,7 +113,7 @@ def event(
     digest = hashlib.sha256(suggestion.text.encode("utf-8", "replace")).hexdigest()
     item = item_of(suggestion, origin, digest)
     community = _UNPRINTABLE.sub("?", (suggestion.community or "")[:LONGEST_TOKEN])
-    at, name = timestamp(now), str(uuid.uuid4())
+    name = str(uuid.uuid4())
     fields = {
         "id": name,
         "item": item,
@@ -123,17 +124,10 @@ def event(
         "tool": {"name": "textmod-model", "version": _version()},
         "model": origin.model,
         "textSha256": digest,
-        "at": at,
+        "at": timestamp(now),
     }
-    headers: Headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_type", EVENT_TYPE),
-        ("ce_id", name.encode()),
-        ("ce_source", origin.source.encode()),
-        ("ce_time", at.encode()),
-        ("content-type", b"application/json"),
-    ]
-    return item.encode(), dumps(fields), headers
+    headers = EventHeaders(origin.source, EVENT_TYPE)
+    return item.encode(), dumps(fields), headers.of(name, headers.for_batch(now))
 
 
 @cache

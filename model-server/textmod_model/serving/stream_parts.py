@@ -113,14 +113,14 @@ def make_review(settings: Settings, predictor: "Predictor") -> "ReviewRequests |
     """Make the review requests' part; None without a review topic."""
     if not settings.review_topic:
         return None
-    from textmod_model.review.event import RequestHeaders
+    from textmod_model.review.event import EventHeaders
     from textmod_model.review.selection import Sample
     from textmod_model.stream.explanations import Explanations
     from textmod_model.stream.review_requests import ReviewRequests
 
     return ReviewRequests(
         Sample(settings.review_sample, settings.review_salt),
-        RequestHeaders(event_source(settings)),
+        EventHeaders(event_source(settings)),
         _verdicts(predictor),
         predictor.info.digest,
         Explanations(predictor.briefs),
@@ -131,10 +131,10 @@ def make_counting(settings: Settings, predictor: "Predictor") -> "Counting | Non
     """Make the part that counts all texts; None without a review topic."""
     if not settings.review_topic:
         return None
-    from textmod_model.review.event import RequestHeaders
+    from textmod_model.review.event import EventHeaders
     from textmod_model.stream.counting import EVENT_TYPE, Counting
 
-    headers = RequestHeaders(event_source(settings), EVENT_TYPE)
+    headers = EventHeaders(event_source(settings), EVENT_TYPE)
     return Counting(headers, _verdicts(predictor), predictor.info.digest)
 
 

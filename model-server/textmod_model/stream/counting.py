@@ -14,7 +14,7 @@ from textmod_model.formats.message import Decoded, Verdicts
 from textmod_model.formats.moment import timestamp, timestamp_of
 from textmod_model.formats.payload import dumps
 from textmod_model.policies.evaluate import Ruling
-from textmod_model.review.event import RequestHeaders
+from textmod_model.review.event import EventHeaders
 from textmod_model.stream.records import Message, Record, time_stamp
 from textmod_model.stream.review_requests import Judged
 
@@ -62,7 +62,7 @@ class Counting:
         digest: of the model.
     """
 
-    def __init__(self, headers: RequestHeaders, verdicts: Verdicts, digest: str) -> None:
+    def __init__(self, headers: EventHeaders, verdicts: Verdicts, digest: str) -> None:
         self._headers = headers
         self._verdicts = verdicts
         self._columns = {name: place for place, name in enumerate(verdicts.columns)}

@@ -11,7 +11,7 @@ from textmod_model.formats.message import Decoded, Explained, Refused, Verdicts
 from textmod_model.formats.moment import timestamp, timestamp_of
 from textmod_model.policies.evaluate import Evaluator, Ruling
 from textmod_model.review.event import (
-    RequestHeaders,
+    EventHeaders,
     ReviewRequest,
     item_of,
     people_fields,
@@ -56,7 +56,7 @@ class ReviewRequests:
     def __init__(
         self,
         sample: Sample,
-        headers: RequestHeaders,
+        headers: EventHeaders,
         verdicts: Verdicts,
         digest: str,
         explanations: Explanations,
