@@ -277,6 +277,7 @@ def test_an_unknown_call_has_its_protocols_error_shape(seldon, code):
     assert error("/api/v1.0/predictions")["status"]["status"] == 1
     assert error("/v1/moderations")["error"]["type"] == "invalid_request_error"
     assert error("/v1alpha1/comments:analyze")["error"]["code"] == code
+    assert error("/comments:suggestscore")["error"]["code"] == code
 
 
 def test_a_body_that_is_announced_too_large_is_not_waited_for():

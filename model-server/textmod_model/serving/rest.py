@@ -38,6 +38,7 @@ _REASONS = {
 
 _SHAPES: tuple[tuple[str, Failure], ...] = (
     ("/v1alpha1/", perspective_request.failure),
+    ("/comments:", perspective_request.failure),
     ("/v1/", openai.failure),
 )
 """Error documents by how a path begins; all others have Seldon's."""
