@@ -34,7 +34,7 @@ _OTHER_FILES: Final = {
     b"SQLite format 3": "a database: export the table as CSV in UTF-8",
 }
 _NAMED: Final = 3  # lines that a note names
-# Excel reads the delimiter of a CSV file from its first line, and writes none of it in a cell.
+# Excel takes the delimiter of a CSV file from such a first line, which is not part of its table.
 _EXCEL_DELIMITER: Final = re.compile(r'"?sep=(?P<mark>[,;|\t])"?\r?\n', re.IGNORECASE)
 _JSON_BEGINS: Final = re.compile(r'\s*\{\s*"')  # and no header of a CSV file
 _FIRST_OBJECTS: Final = 100  # of a JSON file, that name its columns
@@ -166,14 +166,16 @@ def _some(first: Sequence[str], total: int) -> str:
 
 
 class _Lines(Iterator[str]):
-    """The lines of a text, those of the record at hand kept."""
+    """The lines of a text: how many were read, and those of the current record."""
 
     def __init__(self, text: str) -> None:
         self._lines = io.StringIO(text, newline="")
         self.record: list[str] = []
+        self.count = 0
 
     def __next__(self) -> str:
         line = next(self._lines)
+        self.count += 1
         self.record.append(line)
         return line
 
@@ -185,7 +187,7 @@ def _csv(path: Path, text: str, notes: list[str]) -> Table:
     if said:
         next(lines)
     delimiter = said["mark"] if said else _delimiter(text)
-    records = _records(path, lines, delimiter, 1 if said else 0)
+    records = _records(path, lines, delimiter)
     header = next(records, None)
     if header is None:
         raise DatasetError(f"{path} is empty: give a CSV file with a header row.")
@@ -201,22 +203,19 @@ def _delimiter(text: str) -> str:
 
 
 def _records(
-    path: Path, lines: _Lines, delimiter: str, before: int
+    path: Path, lines: _Lines, delimiter: str
 ) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Yield the line on which each record begins, its values and its lines; blank lines skipped.
-
-    `before`: how many lines of the file were read already.
-    """
+    """Yield the line on which each record begins, its values and its lines; blank lines skipped."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.record = []
-        begins = before + reader.line_num + 1
+        begins = lines.count + 1
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise DatasetError(_told(path, begins, before + reader.line_num, error)) from error
+            raise DatasetError(_told(path, begins, lines.count, error)) from error
         if any(value.strip() for value in values):
             yield begins, values, lines.record
 
