@@ -24,6 +24,10 @@ class Member(NamedTuple):
     """What it is to have once others have given it up."""
 
 
+ABSENT: Final = Member(frozenset(), frozenset())
+"""For an id that the coordinator does not list."""
+
+
 class CoordinatorsView(Protocol):
     """Asks the group's coordinator who reads what, in the background."""
 
@@ -105,6 +109,6 @@ class GroupView:
 def _difference(me: str, reads: frozenset[int], members: Mapping[str, Member]) -> frozenset[int]:
     """Return the partitions that only the member or only the coordinator lists as its own, and its
     target partitions that no member has."""
-    mine = members.get(me, Member(frozenset(), frozenset()))
+    mine = members.get(me, ABSENT)
     taken = frozenset().union(*(member.assigned for member in members.values()))
     return (mine.assigned ^ reads) | (mine.target - taken)

@@ -16,15 +16,13 @@ was called, and until then the coordinator refuses what the old metadata and the
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from textmod_model.stream.group_view import CoordinatorsView, Member
+from textmod_model.stream.group_view import ABSENT, CoordinatorsView
 
 ASK_SECONDS: Final = 0.5
 """Between two questions, while a partition is not confirmed."""
 
 SILENCE_SECONDS: Final = 10.0
 """A coordinator that takes offsets and does not describe the group for so long never will."""
-
-NOBODY: Final = Member(frozenset(), frozenset())
 
 
 class Ownership:
@@ -73,7 +71,7 @@ class Ownership:
         now = self._clock()
         members = self._group.answer()
         if members is not None and self._asked is not None:
-            ours = members.get(me, NOBODY).assigned & self._asked
+            ours = members.get(me, ABSENT).assigned & self._asked
             self._since |= dict.fromkeys(self._asked, now)
             self._asked = None
             self.forget(ours)
