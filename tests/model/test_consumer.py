@@ -1,6 +1,7 @@
 """The consumer through rebalances: where reading begins, what it never repeats, what it reports."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import KafkaError
@@ -72,13 +73,14 @@ class Member:
             clock=self.clock,
         )
         self.eager = not self.client.cooperative
+        self.downstream = None
 
     @property
     def client(self):
         return self.clients[-1]
 
     def fetch(self, most=100):
-        return by_partition(self.consumer.fetch(most, wait=0))
+        return by_partition(self.consumer.fetch(most, wait=0, revocation=self.downstream))
 
     def done(self, offsets):
         """What downstream does once everything up to there is written."""
@@ -495,13 +497,15 @@ def test_while_no_broker_says_how_large_the_topic_is_nothing_is_spent(member):
 
 
 class Downstream:
-    """What a revocation does, noted."""
+    """Record what a revocation finishes, and what it gives up."""
 
     def __init__(self):
         self.gone = set()
+        self.finished = []
+        """The partitions of each call, and those that were given up before it."""
 
     def before_revoke(self, partitions):
-        raise AssertionError("what another member went on with must not be finished")
+        self.finished.append((partitions, set(self.gone)))
 
     def after_revoke(self, partitions):
         self.gone |= partitions
@@ -515,7 +519,7 @@ def reading(member):
     member.cluster.append(1, b"a")
     member.client.rebalance(assigned=[0, 1])
     member.downstream = Downstream()
-    member.consumer.fetch(100, wait=0, revocation=member.downstream)
+    member.fetch()
     return member
 
 
@@ -523,16 +527,18 @@ def test_a_partition_that_another_member_went_on_with_is_read_on_from_there(read
     reading.cluster.committed[0] = 2
     assert reading.consumer.confirm({0, 1})
     assert reading.downstream.gone == {0}
-    assert reading.turn_for(2) == {0: [2]}
+    reading.cluster.append(0, b"d")
+    assert reading.fetch() == {}, "its committed offset is not looked up yet"
+    assert reading.turn_for(2) == {0: [2, 3]}
     assert reading.consumer.confirm({0, 1})
     assert reading.downstream.gone == {0}
+    assert reading.downstream.finished == []
 
 
 def test_messages_of_it_that_wait_are_dropped(reading):
-    for text in (b"d", b"e"):
-        reading.cluster.append(0, text)
-    assert by_partition(reading.consumer.fetch(100, wait=0)) == {0: [3, 4]}
-    reading.consumer._carried = reading.client._read(0, 100)
+    reading.cluster.append(0, b"d", b"e")
+    reading.consumer._carried = reading.client._read(0, 100)[:2]
+    assert reading.consumer.more_waits
     reading.cluster.committed[0] = 4
     assert reading.consumer.confirm({0})
     assert reading.turn_for(2) == {0: [4]}
@@ -553,6 +559,19 @@ def test_nothing_is_confirmed_while_the_broker_has_no_stable_answer(reading):
     assert reading.consumer.confirm({0, 1})
 
 
+def test_nothing_is_confirmed_while_one_partition_has_an_error_in_the_answer(reading):
+    committed = reading.client.committed
+    error = KafkaError(KafkaError.NOT_COORDINATOR)
+    reading.client.committed = lambda _partitions, timeout: [
+        SimpleNamespace(partition=0, offset=-1001, error=error),
+        SimpleNamespace(partition=1, offset=-1001, error=None),
+    ]
+    assert not reading.consumer.confirm({0, 1})
+    reading.client.committed = committed
+    assert reading.consumer.confirm({0, 1})
+    assert reading.downstream.gone == set()
+
+
 @pytest.fixture
 def unserved(monkeypatch):
     """A member whose late assignment is of a partition that another member has, and both read."""
@@ -562,7 +581,7 @@ def unserved(monkeypatch):
     member.cluster.append(0, b"a")
     member.cluster.append(1, b"a")
     member.client.rebalance(assigned=[0, 1])
-    assert member.consumer.fetch(100, wait=0, revocation=member.downstream)
+    assert member.fetch()
     return member
 
 
@@ -583,9 +602,50 @@ def test_it_is_given_up_unfinished_when_the_client_hears_of_it(unserved):
     unserved.coordinator.members = held_by(me={0}, other={1})
     unserved.consumer.confirm({0, 1})
     unserved.client.rebalance(revoked=[1])
-    unserved.consumer.fetch(100, wait=0, revocation=unserved.downstream)
-    assert unserved.downstream.gone == {1}
+    unserved.fetch()
+    assert (unserved.downstream.gone, unserved.downstream.finished) == ({1}, [])
     assert unserved.consumer.confirm({0})
+
+
+def test_it_is_given_up_before_what_is_ours_is_finished(unserved):
+    unserved.coordinator.members = held_by(me={0}, other={1})
+    unserved.consumer.confirm({0, 1})
+    assert unserved.consumer.confirm({0})
+    unserved.client.rebalance(revoked=[0, 1])
+    unserved.fetch()
+    assert unserved.downstream.finished == [({0}, {1})]
+    assert unserved.downstream.gone == {0, 1}
+
+
+def test_a_partition_that_is_only_to_become_ours_is_not_confirmed(unserved):
+    unserved.coordinator.members = {
+        "other": GroupMember(frozenset({1}), frozenset()),
+        "me": GroupMember(frozenset({0}), frozenset({0, 1})),
+    }
+    assert not unserved.consumer.confirm({0, 1})
+    assert not unserved.consumer.confirm({0, 1})
+    assert unserved.consumer.confirm({0})
+
+
+def test_a_slow_answer_confirms_nothing_that_was_assigned_after_the_question(unserved):
+    answer, unserved.coordinator.answer = unserved.coordinator.answer, lambda: None
+    unserved.coordinator.members = held_by(me={0, 1})
+    assert not unserved.consumer.confirm({0, 1})
+    unserved.client.rebalance(revoked=[1], assigned=[1])
+    unserved.fetch()
+    unserved.clock.advance(1)
+    assert not unserved.consumer.confirm({0, 1})
+    unserved.coordinator.answer = answer
+    assert not unserved.consumer.confirm({1})
+    assert unserved.consumer.confirm({0})
+
+
+def test_one_question_is_about_all_partitions(unserved):
+    unserved.coordinator.members = held_by(me={0, 1})
+    assert not unserved.consumer.confirm({0})
+    assert unserved.consumer.confirm({0})
+    assert unserved.consumer.confirm({1})
+    assert unserved.coordinator.asked == 1
 
 
 def test_partitions_that_the_coordinator_confirms_are_asked_about_once(unserved):
@@ -601,7 +661,7 @@ def test_a_partition_that_left_and_came_back_is_confirmed_again(unserved):
     unserved.coordinator.members = held_by(me={0, 1})
     assert not unserved.consumer.confirm({0, 1})
     unserved.client.rebalance(revoked=[1], assigned=[1])
-    unserved.consumer.fetch(100, wait=0, revocation=unserved.downstream)
+    unserved.fetch()
     assert not unserved.consumer.confirm({0, 1}), "the answer was to a question asked before"
     unserved.clock.advance(1)
     assert not unserved.consumer.confirm({0, 1})
@@ -621,6 +681,16 @@ def test_a_coordinator_that_denies_it_stops_it_for_as_long_as_it_does(unserved):
     for _ in range(3 * int(SILENCE_SECONDS)):
         assert not unserved.consumer.confirm({1})
         unserved.clock.advance(1)
+
+
+def test_with_the_classic_protocol_the_coordinator_is_not_asked(unserved):
+    # It fences an old generation itself.
+    unserved.client.event(KafkaError(KafkaError._FATAL, "UNSUPPORTED_VERSION", True))
+    unserved.fetch()
+    unserved.client.rebalance(assigned=[0, 1])
+    assert unserved.fetch() == {0: [0], 1: [0]}
+    assert unserved.consumer.confirm({0, 1})
+    assert unserved.coordinator.asked == 0
 
 
 def test_partitions_that_start_one_after_another_repeat_nothing(member):

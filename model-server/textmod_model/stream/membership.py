@@ -173,9 +173,7 @@ class Membership:
         if any(one.error is not None for one in answers):
             return None
         moved = {
-            one.partition
-            for one in answers
-            if max(-1, one.offset) != max(-1, self._claims[one.partition].committed)
+            one.partition for one in answers if one.offset != self._claims[one.partition].committed
         }
         self._start_again(consumer, moved)
         return moved
