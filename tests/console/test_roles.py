@@ -78,11 +78,26 @@ def test_every_route_answers_every_role_as_its_rights_say(page: Page, role: str)
     assert desk.cards[ITEM].claimed_by is None
 
 
+@pytest.mark.parametrize(
+    "page", [one for one in PAGES if one.method == "GET"], ids=lambda page: page.path
+)
+def test_head_is_refused_and_changes_nothing(page: Page) -> None:
+    desk = MemoryDesk.of(card(1))
+    client = loopback(desk)
+    client.post("/settings", data={"token_of_form": form_token(client.get("/settings").text)})
+    before = len(desk.records)
+    answer = client.head(page.path.replace("{item:path}", ITEM))
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert len(desk.records) == before
+    assert desk.cards[ITEM].claimed_by is None
+
+
 def test_the_table_has_every_route_of_the_application() -> None:
     client = loopback(MemoryDesk())
     routes = {
         (method, route.path)
         for route in client.app.routes  # type: ignore[attr-defined]
-        for method in route.methods - {"HEAD"}
+        for method in route.methods
     }
-    assert routes == {(page.method, page.path) for page in PAGES} | {("GET", "/static/{name}")}
+    static = {(method, "/static/{name}") for method in ("GET", "HEAD")}
+    assert routes == {(page.method, page.path) for page in PAGES} | static

@@ -106,7 +106,7 @@ def create_app(
     gate = Gate(console, limit or RateLimit(PER_SECOND, BURST, time.monotonic))
     # A longer path first: /api/items/ITEM/decision before /api/items/ITEM.
     pages = sorted(PAGES, key=lambda page: -len(page.path))
-    routes = [Route(page.path, _endpoint(gate, page), methods=[page.method]) for page in pages]
+    routes = [_route(gate, page) for page in pages]
     routes.append(Route("/static/{name}", static, methods=["GET"]))
     handlers = {HTTPException: _unknown(gate)}
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=_closing(way.close))
@@ -122,6 +122,16 @@ def _closing(close: Callable[[], None]) -> Callable[[Starlette], AbstractAsyncCo
         close()
 
     return lifespan
+
+
+def _route(gate: Gate, page: Page) -> Route:
+    """Return the route of a page, without the HEAD that Starlette adds to each GET.
+
+    GET /queue claims an item, and GET of an item is in the audit; HEAD must change nothing.
+    """
+    route = Route(page.path, _endpoint(gate, page), methods=[page.method])
+    route.methods = {page.method}
+    return route
 
 
 def _endpoint(gate: Gate, page: Page) -> Callable[[Request], Awaitable[Response]]:
