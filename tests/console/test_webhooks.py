@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 from datetime import timedelta
 from pathlib import Path
 
@@ -169,6 +171,27 @@ def test_one_that_is_refused_for_hours_is_given_up_and_in_the_audit(
     assert sum((delay(n) for n in range(1, MOST_ATTEMPTS)), timedelta()) < timedelta(hours=6)
     assert began < world.now
     world.verify()
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [("tool:ñ/1", "tool:%C3%B1/1"), (" a\nb", "%20a%0Ab"), ("50%", "50%25")],
+)
+def test_an_id_that_no_header_holds_is_percent_encoded(
+    world: World, receiver: Receiver, given: str, sent: str
+) -> None:
+    made = decide(world, "a").model_copy(update={"id": given})
+    receiver.sender.turn()
+    read(world, made)
+    assert receiver.sender.turn() == 1
+    got = receiver.got[-1]
+    assert got.headers["webhook-id"] == sent
+    signed = f"{sent}.{got.headers['webhook-timestamp']}.".encode() + got.content
+    (key,) = signing.keys(SECRET)
+    mac = hmac.new(key, signed, hashlib.sha256).digest()
+    assert got.headers["webhook-signature"] == f"v1,{base64.b64encode(mac).decode()}"
+    assert orjson.loads(got.content)["data"]["id"] == given
+    assert waiting(world) == 0
 
 
 def test_after_a_failure_the_others_wait_for_the_next_turn(

@@ -9,14 +9,18 @@ import base64
 import binascii
 import hashlib
 import hmac
+import string
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 
 from textmod_console.errors import ConfigurationError
 
 PREFIX: Final = "whsec_"
 SHORTEST: Final = 24
 """Bytes of a key; the standard asks for 24 to 64."""
+_IN_A_HEADER: Final = string.punctuation.replace("%", "")
+"""Other characters of an id are percent-encoded: other tools' decisions may have any."""
 
 
 def keys(value: str) -> list[bytes]:
@@ -50,12 +54,13 @@ def headers(message: str, at: int, body: bytes, given: Sequence[bytes]) -> dict[
         message: its id, the same at every attempt.
         at: Unix time in seconds of the attempt.
     """
-    content = f"{message}.{at}.".encode() + body
+    name = quote(message, safe=_IN_A_HEADER)
+    content = f"{name}.{at}.".encode() + body
     signatures = [
         base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode() for key in given
     ]
     return {
-        "webhook-id": message,
+        "webhook-id": name,
         "webhook-timestamp": str(at),
         "webhook-signature": " ".join(f"v1,{one}" for one in signatures),
         "content-type": "application/json",
