@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from desk_world import World, request
 
@@ -66,6 +67,17 @@ def test_verify_and_digest_print_one_line(world: World, capsys: pytest.CaptureFi
     first, second = capsys.readouterr().out.splitlines()
     assert first == "the audit chain is whole: 1 records"
     assert len(second) == 64
+
+
+def test_the_url_of_a_webhook_is_not_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with world:
+        assert main(["verify"]) == 0
+    client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(204)))
+    with caplog.at_level("INFO"):
+        client.post("https://example.com/hook?token=hunter2")
+    assert "hunter2" not in caplog.text
 
 
 def test_a_wrong_setting_is_one_sentence_and_ex_config(

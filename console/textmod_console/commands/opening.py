@@ -31,6 +31,8 @@ def command(
                 level=found.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
             )
             logging.getLogger("alembic").setLevel(logging.WARNING)
+            # httpx logs the URL of each request, and that of a webhook may hold a token.
+            logging.getLogger("httpx").setLevel(logging.WARNING)
             return work(arguments, found)
         except ConsoleError as error:
             sys.stderr.write(f"textmod-console: {error}\n")
