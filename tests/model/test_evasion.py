@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from textmod_model.text import between as between_letters
 from textmod_model.text import evasion, readings, vocabulary
 from textmod_model.text.cleaning import clean
+from textmod_model.text.draft import Draft
 from textmod_model.text.evasion import SUSPECT, is_suspect, origins, suspicion, undisguise
 
 PLAIN = "you are a stupid idiot, this is bullshit garbage"
@@ -244,6 +246,15 @@ def test_the_cost_is_linear() -> None:
         text = piece * (2**17 // len(piece))
         assert undisguise(text) is not None
     assert undisguise("".join(draw.choices("il1!|$a ", k=2**14))) is not None
+
+
+def test_what_is_beside_letters_is_found_in_linear_time() -> None:
+    """Quadratic, a text of brackets or tags would take minutes."""
+    left_over = between_letters.separators(["(s)(t)(u)(p)(i)(d)"])
+    assert left_over.sub("", "(s)t((((u) " + "(" * 2**20) == "stu " + "(" * 2**20
+    draft = Draft("s<i>t</i>u<b><i>p</i></b>id " + "<b>" * 2**18)
+    between_letters.drop_tags(draft)
+    assert draft.text == "stupid " + "<b>" * 2**18
 
 
 @given(st.text(st.sampled_from("aeist'’._-*!$1(ЖéA "), max_size=40))

@@ -17,26 +17,29 @@ _FREQUENT: Final = 0.04
 _FREQUENT_BY_RIGHT: Final = 0.2
 """The same for digits and apostrophes, which many words have."""
 _FEWEST: Final = 2
-_AROUND: Final = frozenset("()[]{}<>*_~|")  # what stands before a letter as often as behind it
+_AROUND: Final = frozenset("()[]{}<>*_~|")  # as often before a letter as behind it
+_RUN: Final = "{1,16}"
+"""Marks or tags before a letter that are left out at once. Without a limit, a text of nothing else
+would take quadratic time."""
 _ENDING: Final = r"(?!(?:[stdm]|re|ve|ll)(?![A-Za-z'’]))"
 _NOTHING: Final = re.compile("(?!)")
 
 _INLINE: Final = "(?:a|abbr|b|big|code|del|em|font|i|ins|mark|s|small|span|strong|sub|sup|tt|u)"
 _EMPTY: Final = rf"(?:<({_INLINE})></\1>|<wbr ?/?>)+"
-_TAGS: Final = rf"(?:</?{_INLINE}>)+"
+_TAG: Final = rf"(?:</?{_INLINE}>)"
 _EMPTY_TAGS: Final = re.compile(rf"(?<=[A-Za-z]){_EMPTY}")
-_TAGS_WITHIN: Final = re.compile(rf"(?<=[A-Za-z]){_TAGS}(?=[A-Za-z])")
-_TAGS_BESIDE: Final = re.compile(rf"(?<=[A-Za-z]){_TAGS}|{_TAGS}(?=[A-Za-z])")
+_TAGS_WITHIN: Final = re.compile(rf"(?<=[A-Za-z]){_TAG}+(?=[A-Za-z])")
+_TAGS_BESIDE: Final = re.compile(rf"(?<=[A-Za-z]){_TAG}+|{_TAG}{_RUN}(?=[A-Za-z])")
 _SEVERAL: Final = 3
 
 
 def has_empty_tags(chunk: str) -> bool:
-    """Tell whether elements without content stand behind letters, where nobody sees them."""
+    """Tell whether elements without content are behind letters; a browser shows nothing there."""
     return _EMPTY_TAGS.search(chunk) is not None
 
 
 def has_tags(chunk: str) -> bool:
-    """Tell whether tags stand between letters, or what `has_empty_tags` finds."""
+    """Tell whether tags are between letters, or elements without content behind them."""
     return _TAGS_WITHIN.search(chunk) is not None or has_empty_tags(chunk)
 
 
@@ -50,7 +53,7 @@ def drop_tags(draft: Draft) -> None:
 
 
 def is_word_with_digits(text: str) -> bool:
-    """Tell whether digits stand at two places within a word, or more."""
+    """Tell whether a text is a word with digits at two places within it, or more."""
     if not _DIGITS_WITHIN.fullmatch(text):
         return False
     letters = DIGITS.sub("", text).lower()
@@ -71,8 +74,8 @@ def separators(chunks: Sequence[str]) -> re.Pattern[str]:
     if frequent:
         found.append(f"(?<=[A-Za-z])(?:{_any(frequent)})")
     if around := _AROUND.intersection("".join(frequent)):
-        some = f"[{re.escape(''.join(sorted(around)))}]+"
-        found.append(rf"(?<=[A-Za-z]){some}|{some}(?=[A-Za-z])")
+        some = f"[{re.escape(''.join(sorted(around)))}]"
+        found.append(rf"(?<=[A-Za-z]){some}+|{some}{_RUN}(?=[A-Za-z])")
     if sum(marks[mark] for mark in digits) >= _FREQUENT_BY_RIGHT * total > 0:
         found.append(rf"(?<=[A-Za-z])(?:{_any(digits)})(?!\d)")
     if sum(marks[mark] for mark in apostrophes) >= _FREQUENT_BY_RIGHT * total > 0:
