@@ -18,18 +18,20 @@ _SEVERAL: Final = 3
 
 def has_escapes(chunk: str) -> bool:
     """Tell whether letters of a chunk are written as escapes."""
-    if not ("%" in chunk or "x" in chunk or "u00" in chunk):
-        return False
-    return any(match.lastindex for match in _ESCAPE.finditer(chunk))
+    return _count(chunk) > 0
 
 
 def read(draft: Draft) -> None:
     """Put letters for escapes if a text has several."""
-    if not ("%" in draft.text or "x" in draft.text or "u00" in draft.text):
-        return
-    several = sum(match.lastindex is not None for match in _ESCAPE.finditer(draft.text))
-    if several >= _SEVERAL:
+    if _count(draft.text) >= _SEVERAL:
         draft.sub(_ESCAPE, _letter)
+
+
+def _count(text: str) -> int:
+    """Count the letters that are written as escapes. Most texts have none, and need no search."""
+    if not ("%" in text or "x" in text or "u00" in text):
+        return 0
+    return sum(match.lastindex is not None for match in _ESCAPE.finditer(text))
 
 
 def _letter(match: re.Match[str]) -> str:
