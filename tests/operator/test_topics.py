@@ -161,7 +161,9 @@ def test_a_pass_over_topics_as_asked_asks_nothing_while_the_list_is_fresh() -> N
     world.admin.partitions()
     world.kafka.requests.clear()
     assert all(one.created and one.topic_id for one in world.ensure())
+    assert world.admin.topic_ids(["science-input"]).keys() == {"science-input"}
     assert world.kafka.requests == []
+    assert world.admin.topic_ids(["science-input", "other"]).keys() == {"science-input"}
 
 
 def test_more_in_sync_replicas_than_replicas_are_told() -> None:

@@ -83,7 +83,10 @@ class KafkaAdmin:
         """
         asked = tuple(topics)
         on_record = dict(owned or {})
-        seen = self._as_listed(asked) or self._describe([topic.name for topic in asked])
+        names = [topic.name for topic in asked]
+        seen = self._as_listed(names)
+        if not seen or any(_grows(topic, seen[topic.name]) for topic in asked):
+            seen = self._describe(names)
         missing = [topic for topic in asked if topic.name not in seen]
         _refuse_unmanaged(missing)
         if missing:
@@ -118,7 +121,7 @@ class KafkaAdmin:
     def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
         """Those of the topics that exist, each with its id (empty: the brokers have none)."""
         wanted = list(names)
-        shapes = self._describe(wanted) if wanted else {}
+        shapes = self._as_listed(wanted) or (self._describe(wanted) if wanted else {})
         return {name: shape.topic_id for name, shape in shapes.items()}
 
     def partitions(self) -> dict[str, int]:
@@ -163,17 +166,13 @@ class KafkaAdmin:
 
     # --- steps ------------------------------------------------------------------------------
 
-    def _as_listed(self, topics: tuple[Topic, ...]) -> dict[str, Shape]:
-        """The topics by the last list, if that is fresh and they are as asked there; else none."""
+    def _as_listed(self, names: list[str]) -> dict[str, Shape]:
+        """The topics by the last list, if that is fresh and has them all; else none."""
         if self._clock() > self._listed_at + LISTED_SECONDS:
             return {}
-        seen = {topic.name: self._listed.get(topic.name) for topic in topics}
-        known = {
-            name: shape for name, shape in seen.items() if shape is not None and name in self._ids
-        }
-        if len(known) < len(topics) or any(_grows(topic, known[topic.name]) for topic in topics):
+        if not all(name in self._listed and name in self._ids for name in names):
             return {}
-        return known
+        return {name: self._listed[name] for name in names}
 
     def _describe(self, names: list[str]) -> dict[str, Shape]:
         metrics.KAFKA_REQUESTS.labels("describe_topics").inc()
