@@ -50,6 +50,15 @@ def test_owned_objects_are_found_by_the_uid_of_their_owner() -> None:
     assert cache.owned("uid-1", "reddit") == []
 
 
+def test_a_kafka_topic_does_not_go_with_its_owner() -> None:
+    cache = OwnedObjects()
+    labels = {naming.NAME_LABEL: "science", naming.OWNER_LABEL: "uid-1"}
+    metadata = {**deployment()["metadata"], "labels": labels}
+    cache.saw(deployment(kind="KafkaTopic", metadata=metadata))
+    cache.saw(deployment())
+    assert cache.owned("uid-1", "reddit") == [REF]
+
+
 def test_an_object_missing_in_a_list_was_deleted_while_nobody_watched() -> None:
     cache = OwnedObjects()
     assert cache.listed("Deployment", "", [deployment(5)], 9) == {SCIENCE}

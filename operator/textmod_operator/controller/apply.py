@@ -11,7 +11,6 @@ from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller.gather import serves
 from textmod_operator.controller.inventory import key_of
 from textmod_operator.controller.refusals import problem_of
-from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
 from textmod_operator.desired.policies import config_map_ref
 from textmod_operator.errors import ClusterError, NotAccepted, Problem
 from textmod_operator.kube.cluster import Cluster
@@ -112,8 +111,6 @@ def prune(want: Desired, live: dict[Ref, Manifest], tm: TextModeration, cluster:
     console, policies = naming.console(tm), config_map_ref(tm)
     kept = () if serves(live[want.workload]) else _SERVING_KINDS
     for ref in cluster.owned(tm.metadata.uid, tm.metadata.namespace):
-        if ref.kind == KAFKA_TOPIC:
-            continue  # never shrunk; they have a part of their own
         if ref in wanted or (ref.kind in kept and ref.name != console):
             continue
         if ref == policies and _is_read(tm, cluster):

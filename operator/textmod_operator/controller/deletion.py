@@ -7,7 +7,6 @@ from textmod_operator.controller import kafka_topics, ownership
 from textmod_operator.controller.gather import connect_to_kafka
 from textmod_operator.controller.inventory import key_of
 from textmod_operator.controller.reconcile import Edges
-from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
 from textmod_operator.errors import NotAccepted, TopicsNotReady
 from textmod_operator.state import Manifest, ObjectKey
 
@@ -49,8 +48,7 @@ def _stop_pods(tm: TextModeration, edges: Edges) -> None:
     namespace = tm.metadata.namespace
     edges.cluster.require_workloads(namespace)  # one that is not seen would go on making pods
     for ref in edges.cluster.owned(tm.metadata.uid, namespace):
-        if ref.kind != KAFKA_TOPIC:
-            edges.cluster.delete(ref)
+        edges.cluster.delete(ref)
     pods = edges.cluster.pods_running(ObjectKey(namespace, tm.metadata.name))
     if pods:
         raise TopicsNotReady(

@@ -89,12 +89,13 @@ class OwnedObjects:
             return any((kind, scope) in self._answered for scope in ("", namespace))
 
     def owned(self, uid: str, namespace: str) -> list[Ref]:
-        """The cached objects of the owner with this uid."""
+        """The cached objects that go with the owner of this uid: without KafkaTopics, which outlive
+        an object with `topics.deletionPolicy: Retain`."""
         with self._lock:
             return [
                 ref
                 for ref, body in self._live.items()
-                if ref.namespace == namespace and owner_uid(body) == uid
+                if ref.namespace == namespace and ref.kind != KAFKA_TOPIC and owner_uid(body) == uid
             ]
 
     def listed(

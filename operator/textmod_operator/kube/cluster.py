@@ -79,7 +79,7 @@ class Cluster:
         self._watches.stop()
 
     def owned(self, owner_uid: str, namespace: str) -> list[Ref]:
-        """The live objects that were made for an owner, as cached."""
+        """The live objects that were made for an owner, as cached, without KafkaTopics."""
         return self._cache.owned(owner_uid, namespace)
 
     def require_workloads(self, namespace: str) -> None:
