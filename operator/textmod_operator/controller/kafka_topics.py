@@ -21,7 +21,7 @@ from textmod_operator.desired.kafka_topics import (
     kafka_topics_namespace,
     topic_of,
 )
-from textmod_operator.errors import ClusterError, Problem, TopicsNotReady, WorkloadNotReady
+from textmod_operator.errors import ClusterError, TopicsNotReady, WorkloadNotReady
 from textmod_operator.kafka.clusters import KafkaCluster
 from textmod_operator.kube.cluster import Cluster
 from textmod_operator.kube.resources import owner_uid
@@ -46,7 +46,8 @@ def ensure(
         ClusterError: the API server could not be reached.
     """
     asked = tuple(topics)
-    live = _read(tm, asked, cluster)
+    version = cluster.kafka_topics_version(kafka_topics_namespace(tm))
+    live = {topic.name: _read(tm, topic, version, cluster) for topic in asked}
     missing = [name for name, found in live.items() if found is None]
     there = kafka.topic_ids(missing)
     new = set(missing) - there.keys()
@@ -54,7 +55,7 @@ def ensure(
     for topic in asked:
         found = live[topic.name]
         if _is_ours(found, tm) or (found is None and topic.name in own | new):
-            live[topic.name] = _apply(tm, topic, found, cluster)
+            live[topic.name] = _apply(tm, topic, found, version, cluster)
     for name, found in live.items():
         if found is not None:
             check_ready(name, found)
@@ -122,42 +123,28 @@ def check_ready(name: str, found: Manifest) -> None:
         raise TopicsNotReady("NotReady", f"Strimzi says of {where}: {reason}: {message}")
 
 
-def _read(
-    tm: TextModeration, topics: tuple[Topic, ...], cluster: Cluster
-) -> dict[str, Manifest | None]:
-    """The KafkaTopics that there are, by topic."""
-    found = {}
-    for topic in topics:
-        manifest = _manifest(tm, topic, None, cluster)
-        try:
-            found[topic.name] = cluster.known(Ref.of(manifest))
-        except ClusterError as error:
-            raise problem_of(KAFKA_TOPIC, manifest["metadata"]["name"], error) from error
-    return found
+def _read(tm: TextModeration, topic: Topic, version: str, cluster: Cluster) -> Manifest | None:
+    """Return the KafkaTopic of a topic, or None."""
+    name = naming.kafka_topic(topic.name)
+    try:
+        return cluster.known(Ref(version, KAFKA_TOPIC, kafka_topics_namespace(tm), name))
+    except ClusterError as error:
+        raise problem_of(KAFKA_TOPIC, name, error) from error
 
 
 def _apply(
-    tm: TextModeration, topic: Topic, found: Manifest | None, cluster: Cluster
-) -> Manifest | None:
-    """The KafkaTopic as asked; one that is being deleted is left alone."""
+    tm: TextModeration, topic: Topic, found: Manifest | None, version: str, cluster: Cluster
+) -> Manifest:
+    """Bring a KafkaTopic to what is asked, unless it is being deleted."""
     if found is not None and found["metadata"].get("deletionTimestamp"):
         return found
-    manifest = _manifest(tm, topic, found, cluster)
+    grown_to = ((found or {}).get("spec") or {}).get("partitions") or 0
     try:
-        return cluster.apply_kafka_topic(manifest, tm)
+        return cluster.apply_kafka_topic(kafka_topic(tm, topic, version, grown_to), tm)
     except WorkloadNotReady as conflict:
         raise TopicsNotReady("OwnedByAnother", conflict.message) from conflict
     except ClusterError as error:
-        problem: Problem = problem_of(KAFKA_TOPIC, manifest["metadata"]["name"], error)
-        raise problem from error
-
-
-def _manifest(
-    tm: TextModeration, topic: Topic, found: Manifest | None, cluster: Cluster
-) -> Manifest:
-    version = cluster.kafka_topics_version(kafka_topics_namespace(tm))
-    grown_to = ((found or {}).get("spec") or {}).get("partitions") or 0
-    return kafka_topic(tm, topic, version, grown_to)
+        raise problem_of(KAFKA_TOPIC, naming.kafka_topic(topic.name), error) from error
 
 
 def _is_ours(found: Manifest | None, tm: TextModeration) -> bool:

@@ -210,10 +210,10 @@ def ensure_topics(
         KafkaPending, TopicsNotReady: see `KafkaCluster.ensure`, and `kafka_topics.ensure`.
     """
     edges.cluster.check_leading()
+    kafka = edges.kafka.to(connection)
     if tm.spec.topics.management == "Strimzi":
-        kafka = edges.kafka.to(connection)
         return kafka_topics.ensure(tm, want.topics.values(), body, kafka, edges.cluster)
-    return edges.kafka.to(connection).ensure(
+    return kafka.ensure(
         want.topics.values(),
         ownership.owned(body),
         ownership.recorder(body, want.topics.values(), edges.write_status),

@@ -75,10 +75,11 @@ class Discovery:
     def kafka_topics_version(self) -> str | None:
         """The apiVersion of KafkaTopics, the newest of those that the operator knows; None when the
         cluster has none. Kept once found, until `forget_kafka_topics`."""
-        if self._kafka_topics is None:
+        known = self._kafka_topics  # read once: the watch's thread may forget it meanwhile
+        if known is None:
             found = (one for one in KAFKA_TOPIC_VERSIONS if self._has_kafka_topics(one))
-            self._kafka_topics = next(found, None)
-        return self._kafka_topics
+            known = self._kafka_topics = next(found, None)
+        return known
 
     def forget_kafka_topics(self) -> None:
         """Look for KafkaTopics again: Strimzi may have been upgraded or removed."""
