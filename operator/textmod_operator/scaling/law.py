@@ -26,10 +26,10 @@ The law:
 3. Down. Every size is tried on the record of arrivals, as if it had been the size all along. When a
    smaller one would never have come near the promise for a window, take it; the window is longer
    for a size that fails again and again. None below C = λₚₑₐₖ·(1 - d/R): from less than that, the
-   return of the recent peak could not be answered in time, however fast the decision. Neither one
-   whose busiest replica could not answer the return of the busiest partition's own peak. A size
-   that had to be left has failed, whatever its trial says, and for ten minutes it is not returned
-   to for nearly the λ at which it was left.
+   return of the recent peak could not be answered in time, however fast the decision. Nor one whose
+   busiest replica could not answer the return of the busiest partition's own peak. When the law
+   leaves a size for a larger one, that counts as a failure of the smaller, whatever its trial says;
+   for ten minutes it is taken only when λ is at most 0.95 of the λ at which it was left.
 4. Surges. A size that has survived two surges in a row waits for the end of the next one, as long
    as it is like those before: what comes by the minute is learned, not chased. Each time it has to
    be left all the same, it must survive twice as many before the next is waited for.

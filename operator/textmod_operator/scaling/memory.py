@@ -97,7 +97,7 @@ class Trial:
     doubt: int = 0
     """How often it was relied on, and messages waited longer than its trial said."""
     left_rate: float = 0.0
-    """The lowest λ of late at which it was the size, and had to be left."""
+    """The lowest λ, over the last LEFT_SECONDS, at which the law left it for a larger size."""
     left_at: float = -math.inf
 
 
@@ -121,7 +121,7 @@ class Memory:
     settled_at: float = 0.0
     """When the number of ready replicas was last seen to change."""
     peak: float = 0.0
-    """The highest λ of late, faded since `peak_at`."""
+    """The highest λ seen recently, faded since `peak_at`."""
     hot_peak: float = 0.0
     """The same of the busiest partition alone."""
     peak_at: float = 0.0

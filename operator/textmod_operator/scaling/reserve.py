@@ -83,15 +83,15 @@ def kept(view: View, memory: Memory) -> int:
 
 
 def answers(view: View, memory: Memory, replicas: int) -> bool:
-    """Whether this size, kept, could answer the return of what was shown in time: of the rate of
-    all, and of the busiest partition's, which only ever has one replica.
+    """Whether this size could answer the return of the peaks in time: of all messages, and of the
+    busiest partition, which only one replica reads.
 
-    What the largest size could not answer either is none to be ready for.
+    A peak counts as far as the largest size could answer it.
     """
     most, rate, hot = view.sizes[-1], shown(view, memory), memory.hot_peak
     if view.late * min(rate, view.capacity(most)) > view.capacity(replicas):
         return False
     if hot * view.partitions <= LOPSIDED * memory.peak:
-        return True  # no partition was hot: the rate of all says it
-    answerable = min(hot, view.speed_beside(most, rate, hot))
-    return view.late * answerable <= view.speed_beside(replicas, rate, hot)
+        return True  # no partition was hot, so the rate of all messages is enough to judge by
+    answerable = min(hot, view.hot_speed(most, rate, hot))
+    return view.late * answerable <= view.hot_speed(replicas, rate, hot)

@@ -25,7 +25,8 @@ MOST_DOUBT = 6
 surges as before, up to so many doublings."""
 LEFT_SECONDS = 600.0
 LEFT_PART = 0.95
-"""For so long a size is enough only for this part of the lowest rate at which it had to be left."""
+"""For so many seconds after it was left, a size counts as enough only for this part of the lowest
+rate at which that happened."""
 LIKE_BEFORE = 1.2
 LIKE_BEFORE_SECONDS = 2.0
 """A surge is like those before until it makes messages wait longer by this factor, and so much."""
@@ -66,9 +67,8 @@ def _try(trial: Trial, view: View, seconds: float, arrived: float) -> Trial:
     failed_at, gap = trial.failed_at, trial.gap
     if broken or (risky and not relied_on):
         helpless = view.falling_behind(view.sizes[-1]) > 0
-        since = view.now - failed_at
-        if view.shrink_seconds < since < math.inf and not helpless:
-            gap = since
+        if not helpless:
+            gap = _gap(view, trial)
         if not helpless or n < view.hardly_slower():  # else no size would do better
             failed_at = view.now
     return replace(
@@ -93,18 +93,18 @@ def trusted(trial: Trial) -> bool:
 
 
 def left(view: View, memory: Memory) -> Memory:
-    """Count it as a failure of the present size that it has to be left, whatever its trial says:
-    messages waited longer than the trial knows of, for commits, rebalances or uneven replicas. If
-    it was trusted, it is trusted less."""
+    """Record that the present size is too small, whatever its trial says: messages waited longer
+    than the trial accounts for, because of commits, rebalances or uneven replicas. If it was
+    trusted, trust it less."""
     if view.coming or view.falling_behind(view.sizes[-1]) > 0:
-        return memory  # it was never seen whole, or no size would have done
+        return memory  # not all its replicas have read yet, or no size would have been enough
     trial = trial_of(memory, view.asked)
-    since = view.now - trial.failed_at
-    gap = since if view.shrink_seconds < since < math.inf else trial.gap
     rate = max(view.steady, view.arriving or 0.0)
-    if _left_of_late(view, trial):
+    if _left_recently(view, trial):
         rate = min(rate, trial.left_rate)
-    failed = replace(trial, failed_at=view.now, gap=gap, left_rate=rate, left_at=view.now)
+    failed = replace(
+        trial, failed_at=view.now, gap=_gap(view, trial), left_rate=rate, left_at=view.now
+    )
     if as_before(trial, 0.0):
         doubt = min(MOST_DOUBT, trial.doubt + 1)
         failed = replace(failed, surge=0.0, crest=0.0, survived=0, doubt=doubt)
@@ -112,14 +112,21 @@ def left(view: View, memory: Memory) -> Memory:
     return replace(memory, trials=trials)
 
 
+def _gap(view: View, trial: Trial) -> float | None:
+    """Seconds between the size's failures, if it fails now; one within the window of rule 3 is the
+    same failure."""
+    since = view.now - trial.failed_at
+    return since if view.shrink_seconds < since < math.inf else trial.gap
+
+
 def carries(view: View, trial: Trial) -> float:
-    """Arrivals a second that the size carries in comfort: by what is known of its replicas, and
-    below the rate at which it had to be left of late."""
+    """Arrivals a second that the size carries in comfort: by the speed of its replicas, and below
+    the rate at which it was recently left."""
     most = COMFORT * view.capacity(trial.replicas)
-    return min(most, LEFT_PART * trial.left_rate) if _left_of_late(view, trial) else most
+    return min(most, LEFT_PART * trial.left_rate) if _left_recently(view, trial) else most
 
 
-def _left_of_late(view: View, trial: Trial) -> bool:
+def _left_recently(view: View, trial: Trial) -> bool:
     return view.now - trial.left_at <= LEFT_SECONDS
 
 

@@ -102,13 +102,16 @@ class View:
         turns to its partitions in turn, so that the smaller ones get all that they need first."""
         if replicas == 0:
             return 0.0
-        rate, others = self.rate or 0.0, self.others(replicas)
-        return max(rate - others * self.rest_share * self.rising, rate / (others + 1))
+        return self._speed_beside(replicas, self.rest_share * self.rising)
 
-    def speed_beside(self, replicas: int, arriving: float, top: float) -> float:
-        """Messages a second that are read of one partition that gets `top` of `arriving`."""
+    def hot_speed(self, replicas: int, arriving: float, hot: float) -> float:
+        """The same of a partition that gets `hot` of `arriving`, when the others are even."""
+        each = max(0.0, arriving - hot) / max(1, self.partitions - 1)
+        return self._speed_beside(replicas, each)
+
+    def _speed_beside(self, replicas: int, each: float) -> float:
+        """Speed of a partition that is behind, when the replica's others get `each` a second."""
         rate, others = self.rate or 0.0, self.others(replicas)
-        each = max(0.0, arriving - top) / max(1, self.partitions - 1)
         return max(rate - others * each, rate / (others + 1))
 
     def falling_behind(self, replicas: int) -> float:
