@@ -352,8 +352,12 @@ class TextModeration(Strict):
 
     @classmethod
     def parse(cls, body: dict[str, Any], *, strict: bool = False) -> TextModeration:
-        """Reads an object as the API server holds it, or strictly, where it has not judged the
-        types yet: then "12" is no number.
+        """Read an object as the API server holds it.
+
+        Args:
+            body: the object.
+            strict: refuse values of another type, such as "12" for a number, as the API server
+                does: for objects that it has not seen yet.
 
         Raises:
             NotAccepted: InvalidSpec, with one sentence per field that is wrong.

@@ -1,4 +1,4 @@
-"""The step of a pass that has Strimzi make the topics: `topics.management: Strimzi`.
+"""The step of a pass that makes the topics through Strimzi: `topics.management: Strimzi`.
 
 A topic has one owner. The operator writes KafkaTopics that it made itself and no others, and makes
 one only for a topic that does not exist yet, or that it has on record as created by it. Strimzi

@@ -253,8 +253,8 @@ def strimzi_not_installed() -> TopicsNotReady:
     """The cluster has no KafkaTopics."""
     return TopicsNotReady(
         "StrimziUnavailable",
-        "this cluster has no KafkaTopics: install Strimzi, which is noticed without further help; "
-        "topics.management Managed or Existing does without",
+        "this cluster has no KafkaTopics: install Strimzi, which the operator notices without a "
+        "restart",
     )
 
 
