@@ -128,6 +128,14 @@ def test_counts_that_cannot_be_read_are_skipped(world: World, broken: dict) -> N
     assert take(world, counted(0, 5) | broken, counted(0, 5)) == 1
 
 
+def test_counts_expire_behind_the_longest_window(world: World) -> None:
+    take(world, counted(0, 10))
+    for age, kept in ((counting.KEPT, [(False, 10, 5.0)]), (counting.KEPT + timedelta(1), [])):
+        with world.database.write() as connection:
+            counting.expire(connection, OLD + age)
+        assert totals(world) == kept
+
+
 # --- the figures ----------------------------------------------------------------------------------
 
 

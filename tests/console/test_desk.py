@@ -17,7 +17,8 @@ from textmod_console.errors import (
     OutdatedError,
     TooLateError,
 )
-from textmod_console.store import outbox, queue
+from textmod_console.events import Appeal
+from textmod_console.store import outbox, projection, queue
 from textmod_console.store.schema import absences, claims
 
 
@@ -160,6 +161,27 @@ def test_a_later_decision_supersedes(world: World) -> None:
     second = world.desk.decide("i", "bob", Answer("Approve"), 1)
     assert second.supersedes == first.id
     assert [one.decision for one in world.desk.card("i", None).decided] == ["Remove", "Approve"]
+
+
+def test_an_expired_claim_of_another_does_not_hinder_a_decision(world: World) -> None:
+    world.ask(request("i"))
+    assert take(world, "ann") == "i"
+    world.wait(seconds=LEASE.seconds)
+    assert world.desk.decide("i", "bob", Answer("Remove"), 0).actor == "bob"
+
+
+def test_an_answered_appeal_stays_answered_after_later_decisions(world: World) -> None:
+    world.ask(request("i"))
+    world.desk.decide("i", "ann", Answer("Remove"), 0)
+    appeal = Appeal(appeal="a1", item="i", by="the author", reason="satire", at=world.now)
+    with world.database.write() as connection:
+        projection.take_appeal(connection, appeal, appeal.value().decode())
+    card = world.desk.claim("i", "lead")
+    answer = Answer("Approve", appeal="a1", outcome="Overturned")
+    world.desk.decide("i", "lead", answer, card.version)
+    world.desk.decide("i", "bob", Answer("Remove"), card.version + 1)
+    assert world.desk.card("i", None).appeal is None
+    assert take(world, "cleo") is None
 
 
 @pytest.mark.parametrize(("answer", "hours"), [("Skip", 1), ("Unsure", 24)])

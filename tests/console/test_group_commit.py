@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from textmod_console.errors import RecordError
+from textmod_console.store import group_commit
 from textmod_console.store.engine import Database
 
 
@@ -73,6 +74,18 @@ def test_writers_that_wait_share_a_commit(writers: Writers) -> None:
         other.result(20)
     assert writers.commits == 1
     assert writers.rows() == ["a", "b", "c"]
+
+
+def test_a_full_group_is_committed_while_others_wait(
+    writers: Writers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MOST", 2)
+    with writers.database.write(grouped=True) as connection:
+        connection.exec_driver_sql("INSERT INTO t VALUES ('a')")
+        others = [writers.queue(writers.add, value) for value in "bc"]
+    for other in others:
+        other.result(20)
+    assert writers.commits == 2
 
 
 def test_a_writer_returns_only_when_its_write_is_committed(writers: Writers) -> None:

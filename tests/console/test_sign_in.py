@@ -23,7 +23,7 @@ from textmod_console.access.sign_in import ByLoopback, ByProxy, ByToken
 from textmod_console.errors import ConfigurationError
 
 
-def test_signing_in_begins_a_session_anew() -> None:
+def test_signing_in_begins_a_new_session() -> None:
     """A session that was set before sign-in is worth nothing after it (fixation)."""
     client = by_token(MemoryDesk.of(card(1)), FakeApiServer())
     page = client.get("/sign-in").text

@@ -63,6 +63,13 @@ def test_without_a_restriction_or_a_policy_that_names_one_there_is_none() -> Non
     assert statement(request("a"), "Remove", "off-topic", None) is None
 
 
+def test_the_policy_that_the_reviewer_names_comes_before_the_one_that_asked(world: World) -> None:
+    desk = DatabaseDesk(world.database, lambda: world.now, policies=some_policies)
+    world.ask(request("a", reasons=BY_POLICY))
+    made = desk.decide("a", "ada", Answer("Remove", policy="spam"), 0)
+    assert (made.policy, made.statement_of_reasons) == ("spam", None)
+
+
 def test_a_decision_carries_it(world: World) -> None:
     desk = DatabaseDesk(world.database, lambda: world.now, policies=some_policies)
     world.ask(request("a", reasons=BY_POLICY), request("b", reasons=BY_POLICY))

@@ -29,7 +29,7 @@ HOOK = Webhook(name="site", url="https://example.com/hook", decisions=("Approve"
 
 
 class Receiver:
-    """A site that answers as it is told, and keeps what it got."""
+    """A site with configured answers; it records the requests."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
@@ -125,7 +125,7 @@ def test_only_what_is_asked_for_is_sent(world: World, receiver: Receiver) -> Non
     made = decide(world, "b", "Approve")
     imported = made.model_copy(update={"id": "i", "actor_kind": "Import"})
     read(world, imported)
-    read(world, made)  # again, from a topic that was made anew
+    read(world, made)  # again, from a topic that was created again
     old = made.model_copy(update={"id": "o", "at": world.now - timedelta(hours=25)})
     read(world, old)
     assert waiting(world) == 1
@@ -217,6 +217,15 @@ def test_a_secret_is_read_for_every_request(world: World, receiver: Receiver) ->
     at = int(got.headers["webhook-timestamp"])
     signed = signing.headers(got.headers["webhook-id"], at, got.content, signing.keys(other))
     assert got.headers["webhook-signature"] == signed["webhook-signature"]
+
+
+def test_each_webhook_has_its_own_deliveries(world: World, receiver: Receiver) -> None:
+    world.ask(request("a"))
+    made = world.desk.decide("a", "ada", Answer("Remove"), 0)
+    read(world, made, (HOOK.model_copy(update={"name": "other"}),))
+    assert receiver.sender.turn() == 0
+    with world.database.read() as connection:
+        assert deliveries.waiting(connection, "other") == 1
 
 
 def test_an_undone_decision_is_not_sent(world: World, receiver: Receiver) -> None:
