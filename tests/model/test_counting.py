@@ -1,7 +1,6 @@
 """Counts of all verdicts: every text once, by ranges of offsets that have no gap."""
 
 import json
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -29,8 +28,9 @@ def counting(verdicts=ONE):
     return Counting(headers, verdicts, "sha256:ab")
 
 
-def message(offset, partition=0, minute=0):
-    return FakeMessage(b"x", offset, partition=partition, timestamp=(1, minute * MINUTES))
+def message(offset, partition=0, minute=0, timestamp=None):
+    timestamp = timestamp or (1, minute * MINUTES)
+    return FakeMessage(b"x", offset, partition=partition, timestamp=timestamp)
 
 
 def judged(messages, scores, decoded=None, rulings=(), failures=None):
@@ -65,6 +65,64 @@ def test_nothing_is_written_before_its_time_and_then_everything_once():
     ]
 
 
+def test_an_event_is_written_once_a_minute_and_at_once_when_the_clock_was_set_back():
+    one = counting()
+    one.add(judged([message(0)], [0.1]), 1_000)
+    assert len(one.add(judged([message(1)], [0.1]), LATER)) == 1
+    assert one.add(judged([message(2)], [0.1]), LATER + 1) == []
+    assert len(one.add(judged([message(3)], [0.1]), 500)) == 1
+
+
+def test_texts_of_several_to_a_message_are_counted_where_they_belong():
+    one = counting()
+    messages = [message(0), message(1), message(7, 1), message(8, 1, minute=30)]
+    refused = Refused("NotJson", "it is not JSON")
+    decoded = [Decoded(("a", "b")), Decoded(("c",)), refused, Decoded(("d", "e", "f"))]
+    scores = [n / 64 for n in (1, 2, 4, 8, 16, 32)]  # each sum names its texts
+    one.add(judged(messages, scores, decoded, failures={3: "NaN"}), 1_000)
+    found = {
+        event["source"]: [(each["at"], each["texts"], each["scores"]) for each in event["counts"]]
+        for event in events(one.rest(None, 1_000))
+    }
+    assert found == {
+        "in/0": [("1970-01-01T00:00:00.000Z", 3, 7 / 64)],
+        "in/1": [
+            ("1970-01-01T00:30:00.000Z", 1, 16 / 64),
+            ("1970-01-01T00:30:00.000Z", 1, 32 / 64),
+        ],
+    }
+
+
+def test_as_many_texts_as_messages_need_not_be_one_each():
+    one = counting()
+    decoded = [Refused("NotJson", "it is not JSON"), Decoded(("a", "b"))]
+    one.add(judged([message(0), message(0, 1)], [0.1, 0.2], decoded), 1_000)
+    [event] = events(one.rest(None, 1_000))
+    assert (event["source"], event["counts"][0]["texts"]) == ("in/1", 2)
+
+
+def test_without_policies_the_first_label_decides():
+    one = counting(TWO)
+    one.add(judged([message(0)], [[0.75, 0.25]]), 1_000)
+    [event] = events(one.rest(None, 1_000))
+    [count] = event["counts"]
+    assert (count["flagged"], count["scores"]) == (True, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "at"),
+    [
+        pytest.param((0, -1), "1970-01-01T00:10:00.000Z", id="none: now, in its ten minutes"),
+        pytest.param((1, 10**17), "1970-01-01T00:16:40.000Z", id="beyond the calendar: now"),
+    ],
+)
+def test_a_message_without_a_usable_time_is_counted_now(timestamp, at):
+    one = counting()
+    one.add(judged([message(0, timestamp=timestamp)], [0.1]), 1_000)
+    [event] = events(one.rest(None, 1_000))
+    assert [each["at"] for each in event["counts"]] == [at]
+
+
 def test_the_ranges_of_a_partition_have_no_gap_whatever_is_read_between_them():
     one = counting()
     found = []
@@ -96,18 +154,22 @@ def test_texts_are_counted_by_ruling_with_the_score_that_decided():
     evaluator = Evaluator(parse(json.dumps(document(off_topic, rude, observed))), TWO.columns)
     scores = np.array([[0.2, 0.1], [0.95, 0.6], [0.3, 0.7], [0.1, 0.8]])
     one = counting(TWO)
-    messages = [message(n) for n in range(4)]
+    messages = [message(0), message(1), message(0, 1), message(1, 1)]
     one.add(judged(messages, scores.tolist(), rulings=evaluator.rule(scores)), 1_000)
-    [event] = events(one.rest({0}, 1_000))
-    found = {
-        tuple((said["name"], said["action"]) for said in each["policies"]): each
-        for each in event["counts"]
-    }
-    both = found[("off-topic", "Remove"), ("rude", "Review")]
+    first, second = (
+        {
+            tuple((said["name"], said["action"]) for said in each["policies"]): each
+            for each in event["counts"]
+        }
+        for event in events(one.rest(None, 1_000))
+    )
+    both = first[("off-topic", "Remove"), ("rude", "Review")]
     assert (both["texts"], both["scores"], both["flagged"]) == (1, 0.95, True)
-    assert found[(("rude", "Review"),)]["scores"] == pytest.approx(1.5)
-    assert (found[()]["texts"], found[()]["flagged"]) == (1, False)
-    assert {each["policyVersion"] for each in event["counts"]} == {evaluator.policies.version}
+    assert (first[()]["texts"], first[()]["flagged"]) == (1, False)
+    [(policies, reviewed)] = second.items()
+    assert policies == (("rude", "Review"),)
+    assert (reviewed["texts"], reviewed["scores"]) == (2, pytest.approx(1.5))
+    assert reviewed["policyVersion"] == evaluator.policies.version
 
 
 def test_an_event_is_bounded_when_a_long_past_is_read():
@@ -125,9 +187,10 @@ def test_a_partition_that_comes_back_is_counted_from_where_it_is_read():
     one = counting()
     one.add(judged([message(0), message(1)], [0.1, 0.2]), 1_000)
     one.forget({0, 5})
-    one.add(judged([message(1)], [0.2]), 1_000)
+    one.add(judged([message(4)], [0.2]), 1_000)  # another consumer read what is before it
+    assert [(e["from"], e["until"]) for e in events(one.rest(None, 1_000))] == [(4, 5)]
     one.add(judged([message(0)], [0.1]), 1_000)  # the offset was set back
-    assert Counter((e["from"], e["until"]) for e in events(one.rest(None, 1_000))) == {(0, 1): 1}
+    assert [(e["from"], e["until"]) for e in events(one.rest(None, 1_000))] == [(0, 1)]
 
 
 def test_counts_are_no_verdicts_in_the_metrics():

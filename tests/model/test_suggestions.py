@@ -14,6 +14,7 @@ from served_models import SCIENCE, rude
 
 from textmod_model.errors import ConfigurationError
 from textmod_model.metrics import Metrics
+from textmod_model.review.suggestion import Judged, Origin, Suggestion, judged
 from textmod_model.serving import rest
 from textmod_model.serving.dropins import DropIns, Keys
 from textmod_model.serving.perspective import Source
@@ -28,7 +29,7 @@ DIGEST = hashlib.sha256(TEXT.encode()).hexdigest()
 
 
 class FakeProducer:
-    """Acknowledges at the first poll, unless it is told otherwise."""
+    """Acknowledges at the first poll, unless `silent` or `full`."""
 
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []
@@ -51,7 +52,7 @@ class FakeProducer:
 
 
 class Ticking:
-    """A clock that goes on by a second with each look."""
+    """A clock that advances by a second each time it is read."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -107,6 +108,13 @@ def test_a_suggestion_is_a_decision_with_the_texts_digest_and_not_the_text(produ
     assert value["textSha256"] == DIGEST
     assert value["model"] == SCIENCE.digest
     assert b"idiot" not in record["value"] + record["key"]
+
+
+def test_of_several_attributes_of_one_label_the_highest_counts() -> None:
+    attributes = {"TOXICITY": "removed", "INSULT": "removed"}
+    origin = Origin("/textmoderation", "in", SCIENCE.digest, attributes, "removed")
+    scores = {"TOXICITY": 0.75, "INSULT": 0.25}
+    assert judged(Suggestion(TEXT, scores), origin) == Judged("Remove", {"removed": 0.75})
 
 
 @pytest.mark.parametrize(
@@ -213,7 +221,7 @@ def test_only_so_many_callers_wait(producer) -> None:
     inner = producer.poll
 
     def nested(seconds: float) -> int:
-        """While one waits, the next calls: deeper and deeper."""
+        """Write again while the calls before wait."""
         if len(producer.written) < AT_ONCE:
             feedback.write(b"k", b"v", [])
         else:
@@ -226,3 +234,6 @@ def test_only_so_many_callers_wait(producer) -> None:
     feedback.write(b"k", b"v", [])
     assert len(producer.written) == AT_ONCE
     assert held.acquire(blocking=False)
+    producer.poll = inner  # type: ignore[method-assign]
+    feedback.write(b"k", b"v", [])  # their places are free again
+    assert len(producer.written) == AT_ONCE + 1

@@ -16,6 +16,7 @@ from textmod_model.formats.verdict_headers import VerdictHeaders
 from textmod_model.health import Health
 from textmod_model.metrics import Metrics
 from textmod_model.review.event import EventHeaders
+from textmod_model.stream import counting as counting_module
 from textmod_model.stream import worker as worker_module
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.counting import Counting
@@ -70,12 +71,13 @@ class Stream:
         letters = DeadLetters("science:1")
         writer = Writer(configuration, self.open_producer, letters, NoRules())
         exactly_once = delivery == "ExactlyOnce"
+        self.metrics = Metrics()
         self.worker = Worker(
             configuration,
             self.consumer,
             judge=self.judge(letters),
             delivery=ExactlyOnce(writer, self.consumer) if exactly_once else AtLeastOnce(writer),
-            observer=Observer(Metrics()),
+            observer=Observer(self.metrics),
             health=self.health,
         )
         self.worker._delivery.prepare()
@@ -115,6 +117,15 @@ class Stream:
     def turn(self, times=1):
         for _ in range(times):
             self.worker.turn(self.stop)
+
+    def lose_unwritten(self):
+        """Read a message whose verdict no broker takes, and lose its partition."""
+        self.client.rebalance(assigned=[0])
+        self.cluster.append(0, b"a")
+        self.brokers.topics["out"].error = KafkaError.NOT_ENOUGH_REPLICAS
+        self.turn()
+        self.client.rebalance(revoked=[0])
+        self.consumer.fetch(1, 0, revocation=self.worker)
 
     def ids(self):
         records = self.brokers.topics["out"].records
@@ -212,24 +223,40 @@ def test_what_is_counted_is_written_before_partitions_go(counted):
 
 def test_what_is_read_by_another_is_not_counted(counted, monkeypatch):
     monkeypatch.setattr(worker_module, "REVOKE_SECONDS", 0)
-    counted.client.rebalance(assigned=[0])
-    counted.cluster.append(0, b"a")
-    counted.brokers.topics["out"].error = KafkaError.NOT_ENOUGH_REPLICAS
-    counted.turn()
-    counted.client.rebalance(revoked=[0])
-    counted.consumer.fetch(1, 0, revocation=counted.worker)
+    counted.lose_unwritten()
     assert counted.worker._judge.rest(None) is None
     assert counted.counted() == ([], 0)
 
 
+def test_a_partition_that_comes_back_is_counted_without_what_another_read(counted):
+    counted.client.rebalance(assigned=[0])
+    counted.cluster.append(0, b"a")
+    counted.turn(2)
+    counted.client.rebalance(revoked=[0])
+    counted.turn(2)
+    counted.cluster.append(0, b"read by another", b"b")
+    counted.cluster.committed[0] = 2
+    counted.client.rebalance(assigned=[0])
+    counted.turn(2)
+    counted.stop.set()
+    assert counted.worker.run(counted.stop)
+    assert counted.counted() == ([("in/0", 0, 1), ("in/0", 2, 3)], 2)
+
+
+def test_counts_beside_verdicts_are_no_verdicts_in_the_metrics(counted, monkeypatch):
+    monkeypatch.setattr(counting_module, "INTERVAL_SECONDS", 0)
+    counted.client.rebalance(assigned=[0])
+    counted.cluster.append(0, b"a", b"b")
+    counted.turn(3)
+    assert counted.counted() == ([("in/0", 0, 2)], 2)
+    text = counted.metrics.text().decode()
+    assert 'textmod_messages_total{outcome="verdict"} 2.0' in text
+    assert "textmod_batch_size_sum 2.0" in text
+
+
 def test_what_cannot_be_finished_before_partitions_go_is_given_up(stream, monkeypatch):
     monkeypatch.setattr(worker_module, "REVOKE_SECONDS", 0)
-    stream.client.rebalance(assigned=[0])
-    stream.cluster.append(0, b"a")
-    stream.brokers.topics["out"].error = KafkaError.NOT_ENOUGH_REPLICAS
-    stream.turn()
-    stream.client.rebalance(revoked=[0])
-    stream.consumer.fetch(1, 0, revocation=stream.worker)
+    stream.lose_unwritten()
     assert stream.brokers.offsets == stream.cluster.committed == {}
 
 
