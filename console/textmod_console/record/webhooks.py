@@ -103,12 +103,12 @@ class Sender:
     def _note(self, one: Due, why: str | None) -> None:
         name, now = self._hook.name, self._clock()
         if why is None:
-            with self._database.write() as connection:
+            with self._database.write(grouped=True) as connection:
                 deliveries.done(connection, one.id)
             metrics.WEBHOOK_ATTEMPTS.labels(name, "sent").inc()
             return
         attempts = one.attempts + 1
-        with self._database.write() as connection:
+        with self._database.write(grouped=True) as connection:
             if attempts < MOST_ATTEMPTS:
                 deliveries.postpone(connection, one.id, attempts, now + delay(attempts))
             else:
