@@ -77,7 +77,7 @@ def _parts() -> dict[str, Callable[[float], Found]]:
 
 
 def _merge(kept: parts.Kept, asked: Found) -> None:
-    """Put what is known so far into the results."""
+    """Merge the figures known so far into the results."""
     for name in ("quality", "stream"):
         found = kept.read(name, asked)
         if found is not None:

@@ -1,4 +1,4 @@
-"""What the parts of a run found, in files, so that an interrupted run continues."""
+"""The figures of the parts of a run, in files, so that an interrupted run continues."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ class Kept:
     folder: Path
 
     def read(self, part: str, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return what a part found when it was run as asked; None if it must be run."""
+        """Return the figures of a part with these arguments; None if it must be run."""
         file = self.folder / f"{part}.json"
         if not file.exists():
             return None
@@ -24,7 +24,7 @@ class Kept:
         return kept["found"] if kept["asked"] == dict(asked) else None
 
     def write(self, part: str, asked: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-        """Keep what a part found."""
+        """Store the figures of a part."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{part}.json"
         beside = file.with_suffix(".new")
@@ -42,7 +42,7 @@ def of_kills(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def of_speed(found: Mapping[str, Mapping[str, float]], items: int) -> dict[str, Any]:
-    """Return the figures of several databases; the larger of each stands for the promise."""
+    """Return the figures of several databases; the larger of each is held against the promise."""
     worst = {
         name: max(figures[name] for figures in found.values())
         for name in ("decision_p99_ms", "next_card_p99_ms", "memory_mib")

@@ -121,7 +121,7 @@ def one(database: str, *, items: int, decisions: int, crowd: Asked) -> dict[str,
 
 
 def main() -> None:
-    """Run both, and keep the figures; the larger of both stands for the promise."""
+    """Run both, and keep the figures; the larger of both is held against the promise."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--decisions", type=int, default=4_000)

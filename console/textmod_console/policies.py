@@ -98,7 +98,7 @@ class PolicyFile:
         self._held: InForce | None = None
 
     def read(self) -> InForce | None:
-        """Return the policies; a file that can't be used keeps in force what is."""
+        """Return the policies; those read last while the file can't be used."""
         if self._path is None:
             return None
         with self._lock:
@@ -124,5 +124,5 @@ class PolicyFile:
 
 
 def no_policies() -> InForce | None:
-    """Return none: what a console without a file knows."""
+    """Return None, as for an object without policies."""
     return None

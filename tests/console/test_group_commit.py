@@ -1,4 +1,4 @@
-"""Writers of several threads share one commit; what fails is undone, and nothing else."""
+"""Writers of several threads share one commit; only a write that fails is undone."""
 
 import time
 from collections.abc import Iterator

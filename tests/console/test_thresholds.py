@@ -72,7 +72,7 @@ def test_a_corrected_threshold_is_in_the_audit_once(world: World) -> None:
     assert not audit.note(some_policies(), world.now)
     assert audit.note(moved(0.9), world.now)
     assert not ThresholdAudit(world.database).note(moved(0.9), world.now), "of the next leader"
-    assert not audit.note(None, world.now), "what is not known is no change"
+    assert not audit.note(None, world.now), "unknown policies are not a change"
     assert ThresholdAudit(world.database).note(moved(None), world.now)
     newest, corrected, first = world.desk.audit(None, 10)
     assert (first.actor, first.act) == ("textmod-operator", ACT)

@@ -1,4 +1,4 @@
-"""Webhooks: what waits for them, how they are signed, and what becomes of those that fail."""
+"""Webhooks: deliveries that wait, signatures, and failed attempts."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read(file: TextIO) -> Iterator[Given]:
-    """Yield what each row tells."""
+    """Yield the decision of each row."""
     header = next((line for line in file if line.strip()), "")
     header = header.removeprefix("\ufeff")
     marked = header.strip().strip('"').casefold()

@@ -10,7 +10,7 @@ from textmod_console.exchange.rows import Exported, Given, decision_name, moment
 
 
 def read(file: TextIO) -> Iterator[Given]:
-    """Yield what each line tells; `item` and `decision` are needed."""
+    """Yield the decision of each line; `item` and `decision` are needed."""
     for number, line in enumerate(file, start=1):
         if line.strip():
             yield _given(line.removeprefix("\ufeff"), f"line {number}")

@@ -47,7 +47,7 @@ def _given(annotation: dict[str, Any], item: str, place: str) -> Given:
 
 
 def _choice(result: object) -> object:
-    """Return what was chosen: of the control that is called decision, else of the first."""
+    """Return the choice of the control named decision, else of the first control."""
     regions = [
         region
         for region in (result if isinstance(result, list) else [])

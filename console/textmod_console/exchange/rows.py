@@ -13,7 +13,7 @@ _NAMES: Final[dict[str, DecisionName]] = {name.casefold(): name for name in get_
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A decision that a file tells of."""
+    """A decision that was read from a file."""
 
     place: str
     """Where in the file, for a message: `line 3`."""

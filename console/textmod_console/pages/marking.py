@@ -133,9 +133,9 @@ def _spans(given: object) -> Iterator[tuple[int, int, float]]:
 
 
 def features(explanation: Mapping[str, Any] | None) -> tuple[tuple[str, float], ...]:
-    """Return the names and weights of what is no word, such as exclamation marks.
+    """Return the names and weights of features that are not words, such as exclamation marks.
 
-    As with spans, what is none is passed over.
+    As with spans, malformed ones are skipped.
     """
     given = (explanation or {}).get("features")
     found = []

@@ -71,7 +71,7 @@ def consumer(settings: Settings) -> Configuration:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",  # what retention removed is passed over
-        "enable.partition.eof": True,  # tells that a partition was read to its end
+        "enable.partition.eof": True,  # reports the end of each partition
         "isolation.level": "read_committed",
         "queued.max.messages.kbytes": 8_192,
         "fetch.max.bytes": 8_388_608,

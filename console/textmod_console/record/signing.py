@@ -27,7 +27,7 @@ def keys(value: str) -> list[bytes]:
     """Return the keys of a Secret: several, separated by white space, while one is replaced.
 
     Raises:
-        ConfigurationError: there is none, or one that is no key; it is not repeated.
+        ConfigurationError: there is none, or one is not valid; the message does not repeat it.
     """
     found = []
     for part in value.split():
@@ -37,7 +37,7 @@ def keys(value: str) -> list[bytes]:
             key = b""
         if len(key) < SHORTEST:
             message = (
-                f"a webhook's secret is none: it must be {PREFIX} and the base64 of at least "
+                f"a webhook's secret is not valid: it must be {PREFIX} and the base64 of at least "
                 f"{SHORTEST} random bytes."
             )
             raise ConfigurationError(message)

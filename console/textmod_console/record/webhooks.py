@@ -52,7 +52,8 @@ class Sender:
     """Sends to one webhook; not thread-safe.
 
     Args:
-        secret: the file that holds the keys; read for every attempt, so that new ones hold at once.
+        secret: the file that holds the keys; read for every attempt, so that new keys are used at
+            once.
         clock: the moment, with a time zone.
     """
 
@@ -71,7 +72,7 @@ class Sender:
         self._client = client
 
     def turn(self) -> int:
-        """Try what is due; return how many were tried. Raises RecordError."""
+        """Attempt the deliveries that are due; return how many. Raises RecordError."""
         name = self._hook.name
         with self._database.read() as connection:
             found = deliveries.due(connection, name, self._clock(), AT_ONCE)
@@ -80,7 +81,7 @@ class Sender:
             why = self._send(one)
             self._note(one, why)
             if why is not None:
-                return number  # the others would fail as well, and wait for the next turn
+                return number  # the others would fail as well: leave them for the next turn
         return len(found)
 
     def _send(self, one: Due) -> str | None:
@@ -91,14 +92,14 @@ class Sender:
             at = int(self._clock().timestamp())
             head = signing.headers(one.decision, at, body, given)
             request = self._client.stream("POST", self._hook.url, content=body, headers=head)
-            with request as answer:  # its body is nobody's business
-                return None if answer.is_success else f"it answered {answer.status_code}"
+            with request as answer:  # its body is not read
+                return None if answer.is_success else f"HTTP {answer.status_code}"
         except (OSError, UnicodeDecodeError) as error:
-            return f"its secret can't be read: {type(error).__name__}"
+            return f"read its secret: {type(error).__name__}"
         except ConfigurationError as error:
             return str(error)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return f"it gave no answer ({type(error).__name__})"
+            return f"no answer ({type(error).__name__})"
 
     def _note(self, one: Due, why: str | None) -> None:
         name, now = self._hook.name, self._clock()
@@ -134,7 +135,7 @@ class Webhooks:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to send. Raises RecordError."""
+        """Start a thread for each webhook. Raises RecordError."""
         with self._database.write() as connection:
             deliveries.drop_others(connection, [hook.name for hook in self._hooks])
         for hook in self._hooks:
@@ -145,7 +146,7 @@ class Webhooks:
             thread.start()
 
     def stop(self) -> None:
-        """Finish what is being sent, within its time-outs."""
+        """Finish the requests in progress, within their time-outs."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(10.0)

@@ -1,9 +1,9 @@
-"""Add up the counts of all verdicts, each text once, and find out which items they include.
+"""Add up the counts of all verdicts, each text once.
 
-Every event counts a range of offsets of one input partition. The ranges that were added are kept:
-what is missing was never counted, such as behind a process that was killed, and what overlaps was
-read again by another process. Of an overlapping event the share of its offsets that are new is
-added: texts of one minute are alike, so this favours no score, and no text counts twice.
+Every event counts a range of offsets of one input partition. The ranges are stored: a gap was never
+counted, for example because a process was killed; an overlap was read again by the next process.
+Of an overlapping event the share of its offsets that is new is added: texts of one minute are
+alike, so this favours no score, and no text counts twice.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def add_range(ranges: Iterable[Range], more: Range) -> tuple[float, list[Range]]
 
 
 def take(connection: Connection, events: Iterable[Counted]) -> int:
-    """Add the counts of these events. Returns how many said something new."""
+    """Add the counts of these events. Returns how many had offsets that were new."""
     taken = 0
     for event in events:
         share = _take_range(connection, event.source, Range(event.begin, event.until))
@@ -128,7 +128,7 @@ def totals(connection: Connection, since: datetime, until: datetime) -> dict[str
 
 
 class Coverage:
-    """The ranges that were added; tells of an item whether its text is counted."""
+    """The ranges of offsets whose texts are counted."""
 
     def __init__(self, ranges: Mapping[str, Sequence[Range]]) -> None:
         self._begins = {source: [one.begin for one in found] for source, found in ranges.items()}
@@ -146,7 +146,7 @@ class Coverage:
 
 
 def coverage(connection: Connection) -> Coverage:
-    """Return what is counted."""
+    """Return the ranges of offsets that are counted."""
     table = counted_ranges
     query = select(table.c.source, table.c.first, table.c.until).order_by(
         table.c.source, table.c.first

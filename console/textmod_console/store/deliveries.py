@@ -51,7 +51,7 @@ class Subscriptions:
         self._clock = clock
 
     def take(self, connection: Connection, found: Sequence[Decision]) -> None:
-        """Add what is to be sent of decisions that were read from the topic for the first time."""
+        """Add deliveries of decisions that were read from the topic for the first time."""
         if not self._hooks or not found:
             return
         now = self._clock()
@@ -78,7 +78,7 @@ class Subscriptions:
 
 
 def due(connection: Connection, hook: str, now: datetime, limit: int) -> list[Due]:
-    """Return what is due for a webhook, the oldest first."""
+    """Return the deliveries that are due for a webhook, the oldest first."""
     query = (
         select(deliveries.c.id, deliveries.c.decision, decisions.c.body, deliveries.c.attempts)
         .join(decisions, decisions.c.id == deliveries.c.decision)
@@ -110,5 +110,5 @@ def waiting(connection: Connection, hook: str) -> int:
 
 
 def drop_others(connection: Connection, hooks: Sequence[str]) -> None:
-    """Remove what waits for webhooks that the object no longer has."""
+    """Remove the deliveries of webhooks that the object no longer has."""
     connection.execute(delete(deliveries).where(deliveries.c.hook.not_in(list(hooks))))

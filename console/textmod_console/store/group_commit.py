@@ -48,7 +48,7 @@ class GroupCommit:
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
-        """Write in a transaction of its own: nobody waits for a long write to be committed."""
+        """Write in a separate transaction: no writer of a group waits for a long write."""
         with self._turn:
             if self._group is not None:
                 self._end(self._group)

@@ -35,10 +35,10 @@ from textmod_console.store.standing import absent_until, standing
 
 BINS = 64
 """Of a score between 0 and 1."""
-# Statements of every request are made once: making one costs more than running it.
 LONGEST_AUTHOR: Final = 500
 """Characters. The model server writes fewer."""
 
+# Statements of every request are made once: making one costs more than running it.
 _ADD_DECISION: Final = insert(decisions)
 _RESTAND: Final = (
     update(items)

@@ -1,4 +1,4 @@
-"""What a decision says for a statement of reasons (Digital Services Act, article 17). Pure."""
+"""Fields of a decision for a statement of reasons (Digital Services Act, article 17). Pure."""
 
 from __future__ import annotations
 

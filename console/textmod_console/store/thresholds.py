@@ -18,7 +18,7 @@ ACT: Final = "thresholds"
 
 
 class ThresholdAudit:
-    """Appends a record when a threshold in force is another than the last record says.
+    """Appends a record when the thresholds in force differ from the last record.
 
     For the leader alone, so that a change is recorded once; not thread-safe.
     """
@@ -28,7 +28,7 @@ class ThresholdAudit:
         self._noted: list[dict[str, Any]] | None = None
 
     def note(self, found: InForce | None, now: datetime) -> bool:
-        """Append what has changed; tell whether anything has. Raises RecordError."""
+        """Append the changes; return whether there are any. Raises RecordError."""
         if found is None or not found.policies:
             return False
         held = thresholds(found)
