@@ -121,7 +121,7 @@ def test_strimzi_makes_grows_and_deletes_the_topics(
 
         many = merged(grown, {"topics": {"deadLetter": {"replicationFactor": 3}}})
         kubectl("apply", "-f", "-", stdin=manifest(many))
-        wait_for(lambda: reason() == "NotReady", 30, "what Strimzi says is told")
+        wait_for(lambda: reason() == "NotReady", 30, "Strimzi's answer is reported")
         said = condition(kubectl, "TopicsReady")["message"]
         assert "NotSupported: Replication factor change not supported" in said
 
@@ -137,13 +137,15 @@ def test_strimzi_makes_grows_and_deletes_the_topics(
     check_requests(strimzi)
 
 
-def test_without_permission_or_kafka_topics_it_is_told(
+def test_without_permission_or_kafka_topics_it_is_reported(
     operator: LocalCluster, kubectl: Kubectl, manifest: Callable[..., str], wait_for: WaitFor
 ) -> None:
     spec = {"topics": {"management": "Strimzi", "strimzi": {"cluster": "events"}}}
     kubectl("apply", "-f", "-", stdin=manifest(spec))
     wait_for(
-        lambda: condition(kubectl, "TopicsReady").get("reason") == "StrimziUnavailable", 30, "told"
+        lambda: condition(kubectl, "TopicsReady").get("reason") == "StrimziUnavailable",
+        30,
+        "reported",
     )
     assert "strimzi.enabled" in condition(kubectl, "TopicsReady")["message"]
     back = manifest({"topics": {"management": "Managed"}})

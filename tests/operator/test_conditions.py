@@ -17,6 +17,7 @@ from objects import (
     workload_seen,
 )
 
+from textmod_operator.api.status import MOST_FORMER_TOPICS
 from textmod_operator.conditions import (
     ORDER,
     figures,
@@ -259,6 +260,15 @@ def test_created_topics_that_left_the_spec_stay_on_record() -> None:
     back = told(before=without, topics=topics_seen())
     assert "formerTopics" not in back
     assert [topic["created"] for topic in back["topics"]] == [True, False, False]
+
+
+def test_as_many_former_topics_are_kept_as_the_status_may_have() -> None:
+    first = told()
+    made, *others = topics_seen()
+    first["formerTopics"] = [{"name": f"old-{n}"} for n in range(MOST_FORMER_TOPICS)]
+    after = told(before=first, topics=tuple(others))["formerTopics"]
+    assert len(after) == MOST_FORMER_TOPICS
+    assert [after[0]["name"], after[-1]["name"]] == ["old-1", made.name]
 
 
 def test_events_tell_of_transitions_only() -> None:

@@ -28,13 +28,13 @@ def test_strimzi_makes_the_topics_that_the_operator_asks_it_for() -> None:
     world.run()
     assert set(world.kafka_topics) == TOPICS
     assert world.kafka.topics == {}, "the operator makes none itself"
-    assert world.told["TopicsReady"][0] == world.told["Reconciling"][0] == "Creating"
+    assert world.conditions["TopicsReady"][0] == world.conditions["Reconciling"][0] == "Creating"
     assert "create_topics" not in world.kafka.requests
     assert world.server.read("/apis/apps/v1/namespaces/reddit/deployments/science") is None
 
     world.settle()
     assert set(world.kafka.topics) == TOPICS
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
     assert len(world.kafka.topics["science-input"].records) == 12
     assert world.kafka.topics["science-output"].config["message.timestamp.type"] == "LogAppendTime"
     made = world.kafka_topics["science-input"]
@@ -46,7 +46,7 @@ def test_strimzi_makes_the_topics_that_the_operator_asks_it_for() -> None:
 
 def test_an_older_strimzi_is_asked_in_its_own_version_and_an_upgrade_is_followed() -> None:
     world = settled(StrimziWorld(versions=("v1beta2",)))
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
     assert {one["apiVersion"] for one in world.kafka_topics.values()} == {
         "kafka.strimzi.io/v1beta2"
     }
@@ -54,7 +54,7 @@ def test_an_older_strimzi_is_asked_in_its_own_version_and_an_upgrade_is_followed
     world.start()
     world.asks(merged(SPEC, {"topics": {"input": {"partitions": 24}}}))
     world.settle()
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
     assert len(world.kafka.topics["science-input"].records) == 24
 
 
@@ -69,8 +69,8 @@ def test_an_older_strimzi_is_asked_in_its_own_version_and_an_upgrade_is_followed
 )
 def test_a_cluster_without_strimzi_is_a_condition(world: StrimziWorld, says: str) -> None:
     settled(world)
-    reason, message = world.told["TopicsReady"]
-    assert reason == world.told["Stalled"][0] == "StrimziUnavailable"
+    reason, message = world.conditions["TopicsReady"]
+    assert reason == world.conditions["Stalled"][0] == "StrimziUnavailable"
     assert says in message
     assert world.kafka.topics == {}
 
@@ -79,18 +79,18 @@ def test_strimzi_that_is_installed_later_is_noticed() -> None:
     world = settled(StrimziWorld(versions=()))
     world.install("v1")
     world.settle()
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
 
 
 def test_what_strimzi_says_is_the_conditions_message() -> None:
     world = settled(spec=merged(SPEC, {"topics": {"input": {"replicationFactor": 9}}}))
-    reason, message = world.told["TopicsReady"]
+    reason, message = world.conditions["TopicsReady"]
     assert reason == "NotReady"
     assert "Strimzi says of KafkaTopic science-input in namespace kafka: KafkaError: " in message
-    assert world.told["Stalled"][0] == "NotReady"
+    assert world.conditions["Stalled"][0] == "NotReady"
     world.asks(SPEC)
     world.settle()
-    assert world.told["TopicsReady"] == READY, "the topic is made once it can be"
+    assert world.conditions["TopicsReady"] == READY, "the topic is made once it can be"
 
 
 def test_topics_grow_and_take_other_settings_through_strimzi() -> None:
@@ -100,12 +100,12 @@ def test_topics_grow_and_take_other_settings_through_strimzi() -> None:
     world.asks(merged(SPEC, {"topics": {"input": grown}}))
     world.run()
     world.run()
-    reason, message = world.told["TopicsReady"]
+    reason, message = world.conditions["TopicsReady"]
     assert reason == "Creating", "the answer that is there is of an older generation"
     assert f"the Topic Operator of Kafka {CLUSTER} runs" in message
     world.running = True
     world.settle()
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
     assert len(world.kafka.topics["science-input"].records) == 24
     assert world.kafka.topics["science-input"].config == {"retention.ms": "1000"}
     assert "create_partitions" in world.kafka.requests
@@ -116,7 +116,7 @@ def test_a_kafka_topic_that_somebody_grew_is_as_good() -> None:
     world.server.edit(path(), {"spec": {"partitions": 30}})
     world.settle()
     assert len(world.kafka.topics["science-input"].records) == 30
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
 
 
 def test_an_edit_of_a_kafka_topic_is_undone() -> None:
@@ -134,7 +134,7 @@ def test_a_kafka_topic_that_is_deleted_is_made_again() -> None:
     world.run()
     world.settle()
     assert set(world.kafka_topics) == set(world.kafka.topics) == TOPICS
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
 
 
 def test_a_kafka_topic_that_is_being_deleted_is_left_alone() -> None:
@@ -144,18 +144,18 @@ def test_a_kafka_topic_that_is_being_deleted_is_left_alone() -> None:
     before = world.kafka_topics["science-input"]
     world.settle()
     assert world.kafka_topics["science-input"] == before
-    assert world.told["TopicsReady"][0] == "Creating"
-    assert "is being deleted" in world.told["TopicsReady"][1]
+    assert world.conditions["TopicsReady"][0] == "Creating"
+    assert "is being deleted" in world.conditions["TopicsReady"][1]
 
 
-def test_a_paused_kafka_topic_is_told() -> None:
+def test_a_paused_kafka_topic_is_reported() -> None:
     world = settled()
     world.server.edit(
         path(), {"metadata": {"annotations": {"strimzi.io/pause-reconciliation": "true"}}}
     )
     world.settle()
-    assert world.told["TopicsReady"][0] == "NotReady"
-    assert "strimzi.io/pause-reconciliation" in world.told["TopicsReady"][1]
+    assert world.conditions["TopicsReady"][0] == "NotReady"
+    assert "strimzi.io/pause-reconciliation" in world.conditions["TopicsReady"][1]
 
 
 # --- one owner ------------------------------------------------------------------------------------
@@ -173,11 +173,11 @@ def test_a_kafka_topic_of_somebody_else_is_used_and_neither_changed_nor_deleted(
     world = StrimziWorld()
     world.server.put(path(), FOREIGN)
     settled(world)
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
     assert world.kafka_topics["science-input"]["spec"] == FOREIGN["spec"]
     world.asks(merged(SPEC, {"topics": {"input": {"partitions": 24}}}))
     world.settle()
-    assert world.told["TopicsReady"][0] == "ConfigDrift"
+    assert world.conditions["TopicsReady"][0] == "ConfigDrift"
     assert world.kafka_topics["science-input"]["spec"] == FOREIGN["spec"]
     world.deletes()
     world.settle()
@@ -189,7 +189,7 @@ def test_a_topic_without_a_kafka_topic_is_used_and_gets_none() -> None:
     world = StrimziWorld()
     world.kafka.create("science-input", 12, config={"retention.ms": "1000"})
     settled(world)
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
     assert set(world.kafka_topics) == TOPICS - {"science-input"}
     world.deletes()
     world.settle()
@@ -207,10 +207,22 @@ def test_topics_that_the_operator_made_itself_are_given_to_strimzi() -> None:
     settled(world, SPEC)
     assert set(world.kafka_topics) == TOPICS
     assert world.topic_ids == ids
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
     world.deletes()
     world.settle()
     assert world.kafka.topics == {}
+
+
+def test_a_topic_that_somebody_made_again_is_not_given_to_strimzi() -> None:
+    world = StrimziWorld()
+    settled(world, {"serving": {"platform": "Deployment"}})
+    world.kafka.topics["science-input"].topic_id = "another"
+    settled(world, SPEC)
+    assert set(world.kafka_topics) == TOPICS - {"science-input"}
+    assert world.conditions["TopicsReady"] == READY
+    world.deletes()
+    world.settle()
+    assert set(world.kafka.topics) == {"science-input"}
 
 
 def test_somebody_who_keeps_changing_a_kafka_topic_is_not_fought() -> None:
@@ -218,7 +230,7 @@ def test_somebody_who_keeps_changing_a_kafka_topic_is_not_fought() -> None:
     for _ in range(20):
         world.server.edit(path(), {"metadata": {"labels": {naming.NAMESPACE_LABEL: "other"}}})
         world.run()
-    reason, message = world.told["TopicsReady"]
+    reason, message = world.conditions["TopicsReady"]
     assert reason == "OwnedByAnother"
     assert "managedFields" in message
 
@@ -231,7 +243,7 @@ def test_the_object_is_held_until_strimzi_has_deleted_the_topics() -> None:
     world.running = False
     world.deletes()
     world.settle()
-    reason, message = world.told["TopicsReady"]
+    reason, message = world.conditions["TopicsReady"]
     assert reason == "NotReady"
     assert "Strimzi has not deleted the topics of KafkaTopics" in message
     assert "Retain" in message
@@ -241,6 +253,15 @@ def test_the_object_is_held_until_strimzi_has_deleted_the_topics() -> None:
     world.settle()
     assert world.server.read(PATH) is None
     assert world.kafka.topics == world.kafka_topics == {}
+
+
+def test_a_topic_that_another_object_uses_outlives_the_object() -> None:
+    world = settled()
+    world.is_read_by_another("science-output")
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert set(world.kafka_topics) == set(world.kafka.topics) == {"science-output"}
 
 
 def test_topics_and_their_kafka_topics_outlive_an_object_that_retains() -> None:
@@ -257,7 +278,7 @@ def test_an_object_that_is_made_again_uses_what_the_first_one_left() -> None:
     world.settle()
     world.asks(SPEC)
     world.settle()
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
     world.deletes()
     world.settle()
     assert set(world.kafka_topics) == TOPICS, "they are not of the second object"
@@ -292,7 +313,7 @@ def test_a_topic_of_another_name_is_named_in_the_kafka_topic() -> None:
     (made,) = (one for one in world.kafka_topics.values() if "topicName" in one["spec"])
     assert made["spec"]["topicName"] == "Science_Input"
     assert "Science_Input" in world.kafka.topics
-    assert world.told["TopicsReady"] == READY
+    assert world.conditions["TopicsReady"] == READY
 
 
 def test_the_cluster_of_the_topics_has_to_be_that_of_the_brokers() -> None:
@@ -304,5 +325,5 @@ def test_the_cluster_of_the_topics_has_to_be_that_of_the_brokers() -> None:
         world.server.edit(path(name), {"status": answer})
     world.running = False  # it made them in another Kafka cluster
     world.run()
-    assert world.told["TopicsReady"][0] == "TopicMissing"
-    assert "topics.strimzi.cluster" in world.told["TopicsReady"][1]
+    assert world.conditions["TopicsReady"][0] == "TopicMissing"
+    assert "topics.strimzi.cluster" in world.conditions["TopicsReady"][1]

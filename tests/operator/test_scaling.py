@@ -19,8 +19,9 @@ from textmod_operator.scaling.law import (
     decide,
     levels,
 )
-from textmod_operator.scaling.trials import trial_of, trusted
-from textmod_operator.scaling.view import acting
+from textmod_operator.scaling.memory import Trial
+from textmod_operator.scaling.trials import LEFT_SECONDS, left, trial_of, trusted
+from textmod_operator.scaling.view import View, acting
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
 
 POLICY = Policy(
@@ -312,6 +313,59 @@ def test_a_size_that_had_to_be_left_is_not_returned_to_for_the_rate_at_which_it_
     changes = sum(a != b for a, b in pairwise(sizes))
     assert changes == 1
     assert sizes[-1] == 6
+
+
+LEAVING = View(
+    now=1000.0,
+    asked=4,
+    ready=4,
+    sizes=(1, 2, 3, 4, 6, 12),
+    reserves=True,
+    promise=7.5,
+    acting=5.0,
+    reaction=6.0,
+    coming=0.0,
+    partitions=12,
+    lag=0,
+    age=0.0,
+    arriving=340.0,
+    forecast=340.0,
+    steady=300.0,
+    reading=340.0,
+    rate=100.0,
+    hot=(),
+    top_share=1 / 12,
+    rest_share=1 / 12,
+    top_lag=0,
+    rest_lag=0.0,
+)
+"""Four replicas that carry 400 messages a second and are too few for 340 all the same."""
+
+
+def test_the_lowest_rate_at_which_a_size_was_left_of_late_is_remembered() -> None:
+    def leave(memory: Memory, now: float, rate: float) -> tuple[Memory, float]:
+        after = left(replace(LEAVING, now=now, arriving=rate, steady=0.0), memory)
+        return after, trial_of(after, 4).left_rate
+
+    memory, rate = leave(Memory(trials=(Trial(4),)), 1000.0, 340.0)
+    assert rate == 340.0
+    memory, rate = leave(memory, 1100.0, 320.0)
+    assert rate == 320.0
+    memory, rate = leave(memory, 1200.0, 360.0)
+    assert rate == 320.0
+    memory, rate = leave(memory, 1201.0 + LEFT_SECONDS, 360.0)
+    assert rate == 360.0
+
+
+@pytest.mark.parametrize(
+    "helpless",
+    [replace(LEAVING, coming=5.0), replace(LEAVING, arriving=5000.0, forecast=5000.0)],
+    ids=["not all of it reads yet", "no size would do"],
+)
+def test_a_size_that_could_not_show_what_it_does_has_not_failed(helpless: View) -> None:
+    memory = Memory(trials=(Trial(4),))
+    assert left(helpless, memory) == memory
+    assert left(LEAVING, memory) != memory
 
 
 def test_a_large_partition_asks_for_more_than_the_even_share() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from kafka_admin_fake import FakeAdminClient
+from objects import body
 from strimzi import FINALIZER, TopicOperator
 from whole import Whole
+
+from textmod_operator.state import ObjectKey
 
 CLUSTER = "events"
 SPEC: dict[str, Any] = {
@@ -51,6 +54,11 @@ class StrimziWorld(Whole):
             found = {"resources": [{"name": "kafkatopics"}, {"name": "kafkatopics/status"}]}
             self.server.documents[f"/apis/kafka.strimzi.io/{one}"] = found
         self.server.unknown = set() if versions else {"kafkatopics"}
+
+    def is_read_by_another(self, topic: str) -> None:
+        """Have another TextModeration whose input this topic is."""
+        other = body({"topics": {"input": {"name": topic}}}, name="other", uid="uid-other")
+        self._claims.note(ObjectKey(other["metadata"]["namespace"], "other"), other)
 
     @property
     def kafka_topics(self) -> dict[str, Any]:

@@ -217,7 +217,7 @@ class Whole:
             self._passes.run(SCIENCE)
 
     @property
-    def told(self) -> dict[str, tuple[str, str]]:
+    def conditions(self) -> dict[str, tuple[str, str]]:
         """Condition → its reason and message."""
         found = (self.server.read(PATH) or {}).get("status", {}).get("conditions", ())
         return {one["type"]: (one["reason"], one["message"]) for one in found}
