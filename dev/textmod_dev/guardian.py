@@ -30,9 +30,30 @@ def marked(identity: str, marker: str = MARKER) -> list[int]:
             continue
         # A process may end meanwhile, or be another user's: neither is ours to end.
         with contextlib.suppress(OSError):
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+            if wanted in _environment(entry).split(b"\0"):
                 found.append(int(entry.name))
     return found
+
+
+_LOOKS = 5
+"""At an environment that is empty, 10 ms apart."""
+
+
+def _environment(process: Path) -> bytes:
+    """Read the environment of a process, given its folder in /proc.
+
+    The environment is empty for a moment while the process executes another program, even after
+    the process that started it was told of the success.
+
+    Raises:
+        OSError: the process has ended, is the kernel's, or belongs to another user.
+    """
+    for _ in range(_LOOKS):
+        if found := (process / "environ").read_bytes():
+            return found
+        (process / "exe").readlink()  # only what runs a program has one
+        time.sleep(0.01)
+    return b""
 
 
 def end_marked(identity: str, timeout: float = 20, marker: str = MARKER) -> int:

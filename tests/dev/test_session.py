@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from textmod_dev import guardian
 from textmod_dev.guardian import SESSION, marked
 from textmod_dev.processes import wait_until
 
@@ -87,3 +88,22 @@ def test_a_run_ends_with_what_it_started_when_make_is_killed(tmp_path: Path, wor
         wait_until(lambda: sleeps(identity), "the test ran", timeout=60)
         parent.kill()
     wait_until(lambda: marked(identity, mark) == [], "everything had ended", timeout=30)
+
+
+def test_a_process_that_just_executes_its_program_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the kernel has written the new program's environment, /proc shows an empty one."""
+    processes = {name: tmp_path / name for name in ("7", "8", "9")}
+    for folder in processes.values():
+        folder.mkdir()
+        (folder / "environ").touch()
+    (processes["7"] / "exe").symlink_to("/bin/sleep")
+    (processes["8"] / "exe").symlink_to("/bin/sleep")  # without an environment for good
+
+    def executed(_seconds: float) -> None:
+        (processes["7"] / "environ").write_bytes(b"A=1\0MARK=me\0")
+
+    monkeypatch.setattr(guardian, "Path", lambda _path: tmp_path)
+    monkeypatch.setattr(guardian.time, "sleep", executed)
+    assert marked("me", "MARK") == [7]

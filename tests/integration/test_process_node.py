@@ -79,7 +79,8 @@ def pod(name, image, container=None, **spec):
 
 
 def container_of(pod):
-    return pod["status"]["containerStatuses"][0]
+    """The first container's status; one without a state while the node has not reported any."""
+    return pod["status"].get("containerStatuses", [{"state": {}}])[0]
 
 
 def condition(thing, kind):

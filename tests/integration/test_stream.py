@@ -927,8 +927,11 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
         assert max(asked.values()) == 1
     found = {message.key(): json.loads(message.value()) for message in requests}
     for message in requests:  # what was repeated says the same
-        event = json.loads(message.value())
-        assert event == found[message.key()]
+        event, other = json.loads(message.value()), dict(found[message.key()])
+        if "truncatedFrom" in event:  # shorter while a worker does not know the topic's limit yet
+            shorter, longer = sorted((event.pop("text"), other.pop("text")), key=len)
+            assert longer.startswith(shorter)
+        assert event == other
         assert message.key().decode() == event["item"]
         both = message.key() in wanted, message.key() in drawn
         strategy = {(True, True): "Mixed", (True, False): "Policy", (False, True): "Random"}[both]
