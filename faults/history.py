@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 UNKNOWN = -1
-"""An offset that the broker did not say."""
+"""An offset that the broker did not report."""
 
 
 class Sent(NamedTuple):
@@ -38,9 +38,10 @@ class Result(NamedTuple):
 
 
 def placed(sent: list[Sent], there: list[Result]) -> list[Sent]:
-    """Return what was sent with the offsets that the broker did not say, found in the topic.
+    """Return what was sent with the offsets that the broker did not report, found in the topic.
 
-    `there` is what the input topic holds. What is not there keeps its unknown offset, and is lost.
+    `there` is the content of the input topic. A message that is not there keeps its unknown offset,
+    and is lost.
     """
     offsets = {(one.number, one.partition): one.offset for one in there}
     return [

@@ -51,10 +51,10 @@ CLASSIC: Final = {"group.coordinator.rebalance.protocols": "classic"}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What all lanes share."""
+    """The folders that all lanes share."""
 
     folder: Path
-    """For brokers and logs; removed afterwards by whoever made it."""
+    """For brokers and logs; the caller removes it."""
     model: Path
     """The artifact's folder."""
     bundles: Path
@@ -168,7 +168,7 @@ def _serve(pipe: Connection, kind: tuple[int, bool], place: Place, folder: Path)
             stage = Stage(cluster, keeper, place.model, network, COMMANDS[run.worker])
             try:
                 row = carry_out(run, stage, place.bundles)
-            except Exception as error:  # noqa: BLE001 - told in the row; the lane is replaced
+            except Exception as error:  # noqa: BLE001 - reported in the row; the lane is replaced
                 pipe.send(_failed(run, f"{type(error).__name__}: {error}"))
                 return
             pipe.send(row)

@@ -16,7 +16,7 @@ DELIVERIES: Final = ("AtLeastOnce", "ExactlyOnce")
 TEXTMOD: Final = "textmod"
 BARE: Final = "bare"
 WORKERS: Final = (TEXTMOD, BARE)
-"""What is under load: the stream worker, or a consumer and a producer alone."""
+"""The program under load: the stream worker, or a consumer and a producer alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from faults.plan import BARE, TEXTMOD, Run
 from textmod_dev.paths import repository_root
 
 Row = dict[str, Any]
-"""What was run, what the checker found, `commit`, and `broken`: properties that did not hold."""
+"""Columns of `of`, the checker's findings, `commit`, and `broken`: properties that did not hold."""
 FAILED = "failed"
 """In `broken`: the run itself failed, so that nothing is known of its properties."""
 
 
 def commit() -> str:
-    """Return the commit under test; one that nobody else can check out ends in -dirty."""
+    """Return the commit under test, with -dirty if files have uncommitted changes."""
 
     def git(*words: str) -> str:
         done = subprocess.run(
@@ -33,8 +33,8 @@ def commit() -> str:
 class Rows:
     """The rows of one commit. May be used from several threads.
 
-    The file keeps those of other commits too. What has changes that are not committed has no
-    earlier rows: nobody knows if it is the same.
+    The file keeps those of other commits too. With uncommitted changes there are no earlier rows,
+    since those may be of other changes.
     """
 
     def __init__(self, file: Path, commit: str) -> None:

@@ -92,7 +92,7 @@ class Sender(threading.Thread):
 
         def acknowledged(error: KafkaError | None, message: Message) -> None:
             if error is None:
-                # The answer to a repeated request does not say the offset.
+                # The answer to a repeated request has no offset.
                 offset = UNKNOWN if message.offset() is None else message.offset()
                 self._acknowledged.append(Sent(number, message.partition(), offset, key, value))
 

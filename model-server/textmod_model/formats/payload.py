@@ -15,7 +15,7 @@ MAX_TEXTS_PER_MESSAGE = 10_000
 MISSING = object()
 
 _SHORTEST_WIDE: Final = 7  # bytes, without NULs at the end: four characters of UTF-16
-_CONTROLS: Final = bytes((*range(9), *range(14, 27), 28, 29, 30, 31))  # that no text is half of
+_CONTROLS: Final = bytes((*range(9), *range(14, 27), 28, 29, 30, 31))  # no text is half controls
 
 
 def utf8(raw: bytes) -> str:

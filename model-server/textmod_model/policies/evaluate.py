@@ -55,7 +55,7 @@ class Ruling:
 
     @property
     def acting(self) -> list[dict[str, str]]:
-        """Name and action of the policies in force that ask for more than Allow, as events say it.
+        """Name and action of the policies in force that ask for more than Allow, for events.
 
         Also of a text that chance alone chose: its policies' precision is measured by it.
         """

@@ -1,7 +1,7 @@
 """`decision.v1` of a score that a client of Perspective's protocol suggests. Pure.
 
-A suggestion is a person's judgement that another system passes on: nobody knows how that system
-chose the text. So the decision is of the kind Import, which counts in no estimate.
+A suggestion is a person's judgement that another system passes on. How that system chose the text
+is unknown, so the decision is of the kind Import, which counts in no estimate.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ EVENT_TYPE: Final = b"dev.textmoderation.decision.v1"
 
 APPROVED: Final = frozenset({"APPROVED"})
 DELETED: Final = frozenset({"DELETED", "REJECTED"})
-"""What Coral sends for an attribute: the moderators' status of the comment, with the value 1."""
+"""Coral sends these as attributes: the moderators' status of the comment, with the value 1."""
 LIMIT: Final = 0.5
 """A label's share from which on the text is to be removed."""
 LONGEST_TOKEN: Final = 256
@@ -33,7 +33,7 @@ _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What a client says of a text."""
+    """A client's scores of a text."""
 
     text: str
     scores: Mapping[str, float]
@@ -44,7 +44,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A suggestion in the words of the model."""
+    """A suggestion as scores of the model's labels."""
 
     decision: str
     labels: Mapping[str, float]
@@ -52,7 +52,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What all suggestions of a server share."""
+    """The fields that all suggestions of a server share."""
 
     source: str
     """The `ce_source`."""

@@ -87,7 +87,7 @@ def tokens(texts: Sequence[str]) -> list[str]:
 
 
 def _texts(texts: Sequence[str]) -> list[str]:
-    """Return the texts without what is no character, which ONNX Runtime refuses."""
+    """Return the texts tidied: ONNX Runtime refuses lone surrogates."""
     return [tidy(text) for text in texts]
 
 

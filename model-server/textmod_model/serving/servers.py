@@ -56,7 +56,7 @@ def listen(address: str, port: int) -> socket.socket:
 class Servers:
     """The port for probes and metrics, and, if `synchronous`, the ports for predictions.
 
-    The ports are opened at once, so that a taken one is told before anything runs; answers come
+    The ports are opened at once, so that a taken one is reported before anything runs; answers come
     from a thread as soon as that has imported what it needs.
     """
 

@@ -228,7 +228,7 @@ class GroupConsumer:
         return self._membership.size(self._consumer)
 
     def confirm(self, partitions: set[int]) -> bool:
-        """Give up what another member went on with; False if that is not known yet: retry."""
+        """Give up partitions that another member read on; return False while that is unknown."""
         ours = self._ownership.confirmed(self._consumer.memberid(), partitions)
         moved = self._membership.displaced(self._consumer, partitions) if ours else None
         if moved:
@@ -358,7 +358,7 @@ class GroupConsumer:
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         leaving = {one.partition for one in partitions}
         if foreign := self._ownership.unconfirmed(leaving):
-            self._give_up(foreign)  # another member may have them, so nothing of them is finished
+            self._give_up(foreign)  # another member may have them: finish nothing of them
         if self._revocation is not None and leaving - foreign:
             self._revocation.before_revoke(leaving - foreign)
         if self._settings.delivery == "AtLeastOnce" and leaving:

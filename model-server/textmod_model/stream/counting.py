@@ -1,8 +1,8 @@
 """Counts all texts with a verdict, and writes the counts to the review topic now and then.
 
-The labels of a sample say more with the sums of the scores of all texts. `verdicts.counted.v1`
-holds them for a range of offsets of one input partition, so that a reader knows what is counted,
-what is missing after a crash, and what is counted twice after a redelivery.
+With the sums of the scores of all texts, estimates from the labels of a sample are more precise.
+`verdicts.counted.v1` holds these sums for a range of offsets of one input partition. The ranges
+show which texts are missing after a crash, and which are counted twice after a redelivery.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,15 +28,13 @@ MOST_COUNTS: Final = 500
 
 _Key = tuple[int, Ruling | bool]
 """The slot, and the ruling; without policies, whether the text is flagged."""
-
-
 _Sums = dict[_Key, list[float]]
 """Texts, and the sum of their scores."""
 _PARTITION: Final = methodcaller("partition")
 
 
 class _Range:
-    """What is counted of a partition from one offset on."""
+    """The counts of a partition from one offset on."""
 
     def __init__(self, message: Message, now: float) -> None:
         self.begin = self.until = message.offset() or 0
@@ -49,7 +47,7 @@ class _Range:
         return bool(self.sums) and (old or len(self.sums) >= MOST_COUNTS)
 
     def restart(self, now: float) -> None:
-        """Count what follows; the ranges of one process have no gaps."""
+        """Begin the next range where this one ends, so that there is no gap."""
         self.begin, self.since, self.sums = self.until, now, {}
 
 
@@ -79,7 +77,7 @@ class Counting:
             found.last = messages[after - 1]
             found.until = (found.last.offset() or 0) + 1
             slot = _slot(messages[first], now)
-            if slot == _slot(found.last, now):  # and so are those between, as good as ever
+            if slot == _slot(found.last, now):  # then those between are almost always too
                 self._count(found.sums, slot, judged, places[first], places[after])
             else:
                 for at in range(first, after):
@@ -89,7 +87,7 @@ class Counting:
         return [self._record(one, now) for one in self._ranges.values() if one.is_due(now)]
 
     def rest(self, partitions: Collection[int] | None, now: float) -> list[Record]:
-        """Return the events of what was counted since the last ones; None: of all partitions."""
+        """Return events with the counts since the last ones; None: of all partitions."""
         return [
             self._record(one, now)
             for partition, one in self._ranges.items()
@@ -97,7 +95,7 @@ class Counting:
         ]
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Drop what is counted of partitions that another consumer reads now."""
+        """Drop the counts of partitions that another consumer reads now."""
         for partition in partitions:
             self._ranges.pop(partition, None)
 

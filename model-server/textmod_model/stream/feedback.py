@@ -93,7 +93,7 @@ class Feedback:
             return self._producer
 
     def _failed(self, producer: object, error: Exception | None) -> NotWrittenError:
-        """Return the error, and drop a client that is finished."""
+        """Return the error; drop a producer that failed fatally."""
         why = f"Kafka did not acknowledge it within {self._seconds:.0f} s"
         if isinstance(error, kafka.KafkaException):
             cause = error.args[0]

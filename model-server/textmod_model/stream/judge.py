@@ -145,14 +145,14 @@ class Judge:
         return replace(batch, records=batch.records + counts, counts=len(counts))
 
     def rest(self, partitions: Collection[int] | None) -> Batch | None:
-        """Return what is left to write before others read these partitions, None: all; or None."""
+        """Return the counts to write before others read these partitions (None: all), if any."""
         if self._counting is None:
             return None
         counts = self._counting.rest(partitions, self._clock())
         return Batch(counts, {}, np.empty(0), counts=len(counts)) if counts else None
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Drop what is kept of partitions that other consumers read now."""
+        """Drop the counts of partitions that other consumers read now."""
         if self._counting is not None:
             self._counting.forget(partitions)
 

@@ -62,7 +62,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Claim:
-    """What we know of a partition's committed offset."""
+    """A partition's committed offset, as this member knows it."""
 
     committed: int
     """As we read or wrote it last; negative: none."""
@@ -100,7 +100,7 @@ class Membership:
         self._paused = False
         self._retry_at = 0.0
         self.topic_size: int | None = None
-        """How many partitions the topic has, as it was said last."""
+        """How many partitions the topic has, as last reported; None: unknown."""
 
     @property
     def partitions(self) -> set[int]:
@@ -159,7 +159,7 @@ class Membership:
         """Return partitions whose committed offset another member moved; they start again there.
 
         Only those that were assigned in the last OVERLAP_SECONDS are asked about. None: the broker
-        does not say it, such as while a transaction of another member is open.
+        cannot say yet, for example while a transaction of another member is open.
         """
         earliest = self._clock() - OVERLAP_SECONDS
         recent = [p for p in partitions if p in self._claims and self._claims[p].since > earliest]
@@ -195,7 +195,7 @@ class Membership:
         self._retry_at = 0.0
 
     def size(self, consumer: Consumer) -> int | None:
-        """Return how many partitions the topic has, None while no broker says it."""
+        """Return how many partitions the topic has, None while no broker answers."""
         if self.topic_size is None:
             try:
                 listed = consumer.list_topics(self._topic, timeout=LIST_SECONDS)
@@ -319,7 +319,7 @@ class Membership:
             if self._cooperative:
                 consumer.incremental_assign(self._where(offsets, offsets))
             else:
-                # Of what is not read before the next change, the client knows no position.
+                # The client has no position for a partition that was not read before this.
                 offsets = self.positions(consumer) | offsets
                 consumer.assign(self._where(offsets, offsets))
         except KafkaException as exception:

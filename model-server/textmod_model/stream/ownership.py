@@ -2,11 +2,11 @@
 
 A late assignment may be of partitions that another member has (see `membership`). Both members are
 valid then, so that the coordinator fences neither, and comparing committed offsets is not enough:
-both may find them unchanged before either commits. The coordinator has each partition with one
-member only. So before the first offset of an assigned partition is committed exactly once, the
-coordinator is asked who has it, and the question is sent after the assignment was taken: from then
-on the client reports the partition as its own, and the coordinator gives it to nobody else before
-this member has given it up.
+both may find them unchanged before either commits. The coordinator assigns each partition to
+one member only. So before the first offset of an assigned partition is committed exactly once, this
+member asks the coordinator who has it. It asks after it has taken the assignment: from then
+on the client reports the partition as its own, and the coordinator assigns it to no other member
+before this one has given it up.
 
 A member that was expelled needs no such question: the client joins again only after the application
 was called, and until then the coordinator refuses what the old metadata and the current one name
@@ -22,7 +22,7 @@ ASK_SECONDS: Final = 0.5
 """Between two questions, while a partition is not confirmed."""
 
 SILENCE_SECONDS: Final = 10.0
-"""A coordinator that takes offsets and does not describe the group for so long never will."""
+"""After so long without an answer, do not wait for one: some brokers deny the request for good."""
 
 
 class Ownership:
@@ -37,9 +37,9 @@ class Ownership:
         self._group = group
         self._clock = clock
         self._since: dict[int, float] = {}
-        """Partitions that are not confirmed, and when the coordinator was last heard of them."""
+        """Partitions that are not confirmed, and when the coordinator last answered about them."""
         self._asked: set[int] | None = None
-        """Those that the question on its way is about."""
+        """The partitions of the pending request; None: there is none."""
         self._ask_at = 0.0
 
     def assigned(self, partitions: Iterable[int]) -> None:
@@ -49,7 +49,7 @@ class Ownership:
             self._since |= dict.fromkeys(partitions, self._clock())
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Drop partitions that were given up; what was asked about them before is outdated."""
+        """Drop partitions that were given up; a pending answer about them is outdated."""
         for partition in partitions:
             self._since.pop(partition, None)
             (self._asked or set()).discard(partition)

@@ -1,7 +1,7 @@
-"""How many messages a second this replica can read, told to whoever scales it.
+"""How many messages a second this replica can read, reported for autoscaling.
 
-The figure travels as the metadata of every committed offset: whoever reads the group's offsets to
-know its lag gets its speed in the same answer, through no port and no request of its own.
+The figure travels as the metadata of every committed offset, so that a reader of the group's
+offsets, which needs them for the lag, gets the speed without another request.
 """
 
 import math

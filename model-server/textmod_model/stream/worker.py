@@ -45,7 +45,7 @@ BUSY_TURNS = 4
 
 
 class Worker:
-    """Runs the stream until it's told to stop."""
+    """Runs the stream until `stop` is set."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class Worker:
     def _judged(self, messages: list[Message], stop: Event) -> Batch | None:
         """Judge messages; while that fails for none of their faults, hold them and try again.
 
-        None if it is told to stop meanwhile, or if all of them were taken away.
+        None if `stop` is set meanwhile, or if all of them were taken away.
         """
         try:
             return self._judge.judge(messages)

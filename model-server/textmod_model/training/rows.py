@@ -215,13 +215,13 @@ def _records(
         except StopIteration:
             return
         except csv.Error as error:
-            raise DatasetError(_told(path, begins, lines.count, error)) from error
+            raise DatasetError(_sentence(path, begins, lines.count, error)) from error
         if any(value.strip() for value in values):
             yield begins, values, lines.record
 
 
-def _told(path: Path, begins: int, ends: int, error: csv.Error) -> str:
-    """Say what is wrong with a record."""
+def _sentence(path: Path, begins: int, ends: int, error: csv.Error) -> str:
+    """Return the sentence for an error in a record."""
     reason = str(error)
     if "unexpected end of data" in reason:
         return (

@@ -41,7 +41,7 @@ class Offsets(Protocol):
         ...
 
     def confirm(self, partitions: set[int]) -> bool:
-        """Give up what another member went on with meanwhile; False if that is not known yet."""
+        """Give up partitions that another member read on; return False while that is unknown."""
         ...
 
     def group_metadata(self) -> object:
