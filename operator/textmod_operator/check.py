@@ -33,7 +33,7 @@ def read(path: Path) -> list[TextModeration]:
     Raises:
         NotAccepted: one is invalid, or there is none; the message says which.
         OSError: the file can't be read.
-        yaml.YAMLError: it is no YAML.
+        yaml.YAMLError: it is not YAML.
     """
     try:
         documents = list(yaml.safe_load_all(path.read_bytes()))
@@ -73,7 +73,7 @@ def _in_json(body: Manifest) -> Manifest:
     """Return the object in the values of JSON, as `kubectl` sends it: dates and keys are text.
 
     Raises:
-        NotAccepted: it can't be written so, or is of another version.
+        NotAccepted: it contains itself, or its apiVersion is another one.
     """
     if body.get("apiVersion") != API_VERSION:
         raise NotAccepted("InvalidSpec", f"apiVersion must be {API_VERSION}", retry=False)
@@ -90,7 +90,9 @@ def _in_json(body: Manifest) -> Manifest:
     try:
         return {key: plain(value) for key, value in body.items()}
     except RecursionError as error:
-        raise NotAccepted("InvalidSpec", "it holds itself by an anchor", retry=False) from error
+        raise NotAccepted(
+            "InvalidSpec", "a YAML anchor makes it contain itself", retry=False
+        ) from error
 
 
 def wanted(tm: TextModeration, capabilities: Capabilities) -> Desired:

@@ -14,7 +14,7 @@ from textmod_operator.api.v1alpha1 import GROUP, TextModeration
 
 FIELD_MANAGER: Final = "textmod-operator"
 _OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-"""What Kubernetes takes as the name of an object; a topic's name is not longer."""
+"""Names that Kubernetes allows for an object; topics' names are never too long for it."""
 
 # --- labels and annotations -------------------------------------------------------------------
 NAME_LABEL: Final = f"{GROUP}/name"
@@ -34,7 +34,7 @@ the topic deleted with the object whatever its deletionPolicy, and can't leave t
 NAMESPACE_LABEL: Final = f"{GROUP}/namespace"
 """On a KafkaTopic: the namespace of the TextModeration that it was made for."""
 STRIMZI_CLUSTER_LABEL: Final = "strimzi.io/cluster"
-"""On a KafkaTopic: the Kafka object whose Topic Operator takes it."""
+"""On a KafkaTopic: the Kafka object whose Topic Operator handles it."""
 FINALIZER: Final = f"{GROUP}/delete-topics"
 """Only on objects with deletionPolicy Delete."""
 OFFSETS_ANNOTATION: Final = f"{GROUP}/offsets"
@@ -232,8 +232,8 @@ def pod_labels(tm: TextModeration) -> dict[str, str]:
 
 
 def kafka_topic(topic: str) -> str:
-    """Name of the KafkaTopic of a topic: the topic's own where Kubernetes takes it, else one made
-    of it with a digest. (Kafka allows capitals and underscores.)"""
+    """Name of the KafkaTopic of a topic: the topic's own where Kubernetes allows it, else one
+    derived from it, with a digest. (Kafka allows capitals and underscores.)"""
     if _OBJECT_NAME.fullmatch(topic):
         return topic
     readable = re.sub(r"[^a-z0-9.]+", "-", topic.lower())[:200]

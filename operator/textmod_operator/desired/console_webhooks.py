@@ -15,7 +15,7 @@ _FILE: Final = "secret"
 
 
 def environment(console: Console) -> dict[str, str]:
-    """The variable; none without webhooks, so that it changes no pod of others."""
+    """Return the variable; none without webhooks, whose consoles are then not restarted."""
     if not console.webhooks:
         return {}
     hooks = [
@@ -58,5 +58,5 @@ def _port(url: str) -> int:
     usual = 443 if parts.scheme == "https" else 80
     try:
         return parts.port or usual
-    except ValueError:  # no number: the console reports what it makes of it
+    except ValueError:  # not a number: the console reports it
         return usual

@@ -26,16 +26,16 @@ def topic_of(kafka_topic: Manifest) -> str:
 
 
 def kafka_topic(tm: TextModeration, topic: Topic, api_version: str, grown_to: int = 0) -> Manifest:
-    """The KafkaTopic of a topic. Its label says whose it is; see `naming.OWNER_LABEL`.
+    """The KafkaTopic of a topic. A label names its owner: see `naming.OWNER_LABEL`.
 
-    Strimzi removes settings that the KafkaTopic does not name, so those of the creation are named
-    for good.
+    Strimzi removes settings that the KafkaTopic does not name, so it always names those of the
+    creation too.
 
     Args:
         topic: one of an object with `topics.strimzi`.
         api_version: as the cluster serves KafkaTopics.
-        grown_to: partitions that the KafkaTopic asks for already. As many is as good, where the
-            object names no number.
+        grown_to: partitions that the KafkaTopic asks for already; kept where the object names no
+            number.
     """
     strimzi = tm.spec.topics.strimzi
     if strimzi is None:
