@@ -328,7 +328,7 @@ class World:
         whole = Consumer(options | {"isolation.level": "read_uncommitted"})
         reader = Consumer(options | {"isolation.level": "read_committed"})
         found: list[Result] = []
-        base = self._generations[topic] << 40  # behind all of what was read of it before
+        base = self._generations[topic] << 40  # after all that was read of it before
         try:
             known = whole.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].partitions
             partitions = [TopicPartition(topic, number, 0) for number in known]

@@ -17,7 +17,7 @@ UNREACHABLE_SECONDS = 30.0
 
 
 class Answer(NamedTuple):
-    """What a probe is told."""
+    """The answer to a probe."""
 
     ok: bool
     sentence: str
@@ -35,7 +35,7 @@ class Health:
     kafka_seen: float | None = None
     """When a broker was last known to be connected; None if never."""
     kafka_error: str | None = None
-    """What the client last complained of; tells why no broker is reached."""
+    """The client's last error, the reason why no broker is reached."""
     undecided: str | None = None
     """Why no policies are in force although they are configured: nothing is consumed meanwhile."""
     blocked: str | None = None

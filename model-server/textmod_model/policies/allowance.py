@@ -95,7 +95,7 @@ class Allowance:
         return f"spent={'|'.join(entries)}" if entries else ""
 
     def written(self, notes: Mapping[int, str]) -> None:
-        """Take note of what was committed: what was lent after that has yet to be written."""
+        """Take note of committed notes; shares that were lent after that have yet to be written."""
         self.lent -= {one for one in self.lent if notes.get(one) == self.note(one)}
 
     # --- spending ---------------------------------------------------------------------------------

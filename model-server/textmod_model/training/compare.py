@@ -62,7 +62,7 @@ def compare(
     """
     labels, groups = np.array(data.labels), np.array(data.groups())
     rounds = split(labels[:, None], groups, random_state)
-    # What learns nothing is done once; the vocabulary and the weights are learned inside folds.
+    # Steps that learn nothing run once; the vocabulary and the weights are learned inside folds.
     chosen = _sample(len(data), random_state)
     tokens = np.empty(len(data), dtype=object)
     cleaned = pipeline.CleanTextTransformer().transform(data.texts[at] for at in chosen)

@@ -24,7 +24,7 @@ _LABELS: Final = {
 LONGEST_NAME: Final = 253
 """Characters of a label's name, as many as a policy's `label` takes."""
 CLASSES: Final = ("kept", "removed")
-"""What the two sides of the one label are called that a file has without saying more."""
+"""Names of the two sides of a file's only label, where none are given."""
 _WORD: Final = re.compile(r"\w+")
 _NAMED: Final = 3  # places that a note names
 

@@ -1,7 +1,7 @@
 """Read the rows of a file, whatever its kind: CSV, JSON Lines or Parquet.
 
 A row keeps its place in the file, so that an error can name it.
-What is damaged is an error that names its line. What could be repaired is a note.
+Damage is an error that names its line. Repairs are notes.
 """
 
 import codecs

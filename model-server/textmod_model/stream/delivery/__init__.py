@@ -3,7 +3,7 @@
 The worker submits batches, collects those that are on the broker, and has the next ones written.
 While some are on their way, others are read and scored: librdkafka's threads need no Python.
 
-What cannot be written is never dropped:
+No verdict is dropped because it cannot be written:
 
 - a record that its topic refuses (too large, a time stamp out of range) becomes a dead letter; a
   dead letter refused likewise is written without the original, which its headers point to;
