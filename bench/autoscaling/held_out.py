@@ -1,7 +1,7 @@
-"""Families that nothing was chosen on and nobody looked at while the law was changed on 2026-11-28.
+"""Families held out: no constant of the law was chosen on them.
 
-They were drawn up before the change, and run once, after it. `TEST` of `streams` has been reported
-on again and again, so that whoever changes the law knows it by now.
+They were written before the law's change of 2026-11-28. `TEST` of `streams` has been reported on so
+often that changes of the law are made with its results in mind.
 """
 
 from __future__ import annotations

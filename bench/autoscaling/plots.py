@@ -165,19 +165,19 @@ def draw_real(path: Path, traces: Mapping[str, Any], promise: float) -> None:
     figure, rows = plt.subplots(
         len(traces), 4, figsize=(15, 2.6 * len(traces)), squeeze=False, constrained_layout=True
     )
-    for row, (name, told) in zip(rows, traces.items(), strict=True):
-        seconds = np.arange(len(told["arriving"]))
-        row[0].plot(seconds, told["arriving"], color="black", lw=0.9)
+    for row, (name, measured) in zip(rows, traces.items(), strict=True):
+        seconds = np.arange(len(measured["arriving"]))
+        row[0].plot(seconds, measured["arriving"], color="black", lw=0.9)
         row[0].set_ylabel(name.replace("_", " "), fontweight="bold")
         looks = (
-            (told["predicted"], {"label": "predicted", "color": "#8d99ae", "ls": "--"}),
-            (told, {"label": "measured", "color": COLOURS["ours"]}),
+            (measured["predicted"], {"label": "predicted", "color": "#8d99ae", "ls": "--"}),
+            (measured, {"label": "measured", "color": COLOURS["ours"]}),
         )
         for figures, look in looks:
             row[1].plot(seconds, figures["lag"], **look)
             row[2].plot(seconds, figures["age"], **look)
             row[3].plot(seconds, figures["replicas"], drawstyle="steps-post", **look)
-        row[3].plot(seconds, told["ready"], drawstyle="steps-post", lw=0.8, color="#e9c46a",
+        row[3].plot(seconds, measured["ready"], drawstyle="steps-post", lw=0.8, color="#e9c46a",
                     label="measured, ready")  # fmt: skip
         row[2].axhline(promise, color="red", lw=0.8, ls=":")
     titles = ("messages/s", "lag", f"seconds behind; promise {promise:.0f}", "replicas")

@@ -1,6 +1,6 @@
 """The tables of bench/RESULTS.md, written from the recorded figures of one law.
 
-A table stands between `<!-- autoscaling: NAME -->` and `<!-- autoscaling: end -->`.
+A table is between `<!-- autoscaling: NAME -->` and `<!-- autoscaling: end -->`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def write(path: Path, answer: dict[str, Any]) -> None:
     """Replace every marked table of the page at `path`.
 
     Raises:
-        KeyError: a table is marked that there is no such table or figure for.
+        KeyError: the page marks a table that does not exist, or whose figures are missing.
     """
 
     def table(found: re.Match[str]) -> str:

@@ -4,7 +4,7 @@
 
 The panels' own queries are asked, of series that are labelled as the PodMonitor labels them. Only
 the drawing is ours: a Grafana is not to be had from a package registry. (Debian's Prometheus is
-built without Kubernetes' discovery, so the pods are told to it in a file.)
+built without Kubernetes' discovery, so a file lists the pods.)
 """
 
 from __future__ import annotations

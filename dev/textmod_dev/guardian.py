@@ -43,7 +43,7 @@ def _environment(process: Path) -> bytes:
     """Read the environment of a process, given its folder in /proc.
 
     The environment is empty for a moment while the process executes another program, even after
-    the process that started it was told of the success.
+    its parent has learned of the success.
 
     Raises:
         OSError: the process has ended, is the kernel's, or belongs to another user.

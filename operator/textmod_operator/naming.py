@@ -1,7 +1,7 @@
 """Every derived name, label, annotation, environment variable and consumer group, made once.
 
-What stands here is an interface: to the model image (environment), to Seldon (predictor and
-container), to the HPA (metric), and to whoever looks for our objects by label.
+These names are an interface: to the model image (environment), to Seldon (predictor and
+container), to the HPA (metric), and to selectors by label.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ FORMAT_OF_SEVERAL: Final = 3
 UNKNOWN: Final = 0
 """The id of a token that is part of no known n-gram; known words have ids from 1."""
 LEFT_OUT: Final = -1
-"""The id of a token that is no word (a symbol); n-grams reach across it."""
+"""The id of a token that is a symbol, not a word; n-grams reach across it."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]

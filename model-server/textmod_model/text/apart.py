@@ -26,7 +26,7 @@ _ALSO: Final = 0.25
 _MOST_PIECES: Final = 22
 _LINE_END: Final = "\r\n"
 _NARROW: Final = "\u2009"
-"""Stands for a mark with white space while letters are joined."""
+"""Replaces a mark with white space while letters are joined."""
 _FRAGMENT_AND_MARK: Final = re.compile(
     r"(?<![^\W\d_])([A-Za-z]{1,4})(\s{0,3}[^\w\s'’]{1,3}\s)(?=\s*[A-Za-z])"
 )
@@ -145,9 +145,9 @@ def _runs(pieces: Sequence[_Piece], is_open: Sequence[bool]) -> Iterator[tuple[i
 
 
 def _open_gaps(spaces: list[str], odd: list[bool]) -> Iterator[AbstractSet[str]]:
-    """Yield what white space may stand within words: single characters, unusual ones first.
+    """Yield the white space that words may contain: single characters, unusual ones first.
 
-    Then what is longer and frequent, each for itself.
+    Longer gaps that are frequent follow, one by one.
     """
     near = Counter(space for at, space in enumerate(spaces) if odd[at] or odd[at + 1])
     single = {space for space in near if len(space) == 1 or space == _LINE_END}

@@ -23,7 +23,7 @@ def spellings(choices: Sequence[Sequence[str]]) -> list[str]:
     """Return at most `MOST` texts that take one of the choices for each character.
 
     All of them if there are no more; otherwise those that spell words, the most frequent first, and
-    if there are none the first of all. What is no letter counts for nothing in a word.
+    if there are none the first of all. Only letters count in a word.
     """
     if math.prod(map(len, choices)) > MOST:
         found = _words(choices)

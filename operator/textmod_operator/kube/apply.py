@@ -1,6 +1,6 @@
 """Server-side apply and deletion of owned objects, under one field manager.
 
-Fields that the operator does not set belong to whoever does. Every write carries preconditions:
+Fields that the operator does not set belong to their setters. Every write carries preconditions:
 
 - a create succeeds only if there is no object of that name, so that nothing foreign is adopted;
 - an update and a delete name the uid and the resourceVersion that they were decided on.
