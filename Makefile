@@ -96,7 +96,7 @@ sbom: setup ## the images, and bills of materials (CycloneDX) of them and of the
 	@$(BIN)/textmod-dev images $(if $(MODEL),--model $(MODEL)) --sbom dist/sbom
 
 # --- benchmarks ----------------------------------------------------------------------------------
-# A run writes its figures below .state/; with RECORD=1 into bench/results (told in bench/RESULTS.md)
+# A run writes its figures below .state/; with RECORD=1 into bench/results (see bench/RESULTS.md)
 # and e2e/.
 # Seldon's own wrapper, in the environment that its integration test makes.
 WRAPPER = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/seldon-wrapper/bin/seldon-core-microservice

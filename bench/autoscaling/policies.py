@@ -81,7 +81,7 @@ class Ours:
 
 
 class OursPerfect(Ours):
-    """Ours, told the true rates, positions and start time, without delay."""
+    """Ours, with the true rates, positions and start time, without delay."""
 
     name = "ours, perfect information"
 

@@ -57,6 +57,11 @@ def _named(style: str) -> Callable[[str, random.Random], str]:
     return replace
 
 
+def _coded(form: str) -> Callable[[str, random.Random], str]:
+    """Replace the letter by its code in this form."""
+    return lambda letter, _: form.format(ord(letter))
+
+
 def _composed(*marks: str) -> Callable[[str, random.Random], str]:
     return lambda letter, draw: unicodedata.normalize("NFC", letter + draw.choice(marks))
 
@@ -107,6 +112,10 @@ DISGUISES: Final = (
     ),
     Disguise("small capitals", "lossless", _table(_SMALL_CAPITALS)),
     Disguise("superscripts", "lossless", _table(_SUPERSCRIPTS)),
+    Disguise("percent-encoded", "lossless", _coded("%{:02X}")),
+    Disguise("escapes of two digits", "lossless", _coded("\\x{:02x}")),
+    Disguise("escapes of four digits", "lossless", _coded("\\u{:04x}")),
+    Disguise("marks of other scripts", "lossless", _behind("\u064e", "\u05b0", "\u0e49", "\u093f")),
     Disguise("zalgo", "lossless", _zalgo),
     Disguise("strike-through", "lossless", _behind("\u0336")),
     Disguise("acute accents", "lossless", _composed("\u0301")),
@@ -132,4 +141,12 @@ DISGUISES: Final = (
     Disguise("star behind", "apart", _behind("*")),
     Disguise("newline behind", "apart", _behind("\n")),
     Disguise("narrow space behind", "apart", _behind("\u2009", "\u00a0")),
+    Disguise("two spaces behind", "apart", _behind("  ")),
+    Disguise("dash between spaces behind", "apart", _behind(" - ")),
+    Disguise("dot and space behind", "apart", _behind(". ")),
+    Disguise("several marks behind", "apart", _behind(*".*-/|")),
+    Disguise("emoji behind", "apart", _behind("🔥", "👏", "✨")),
+    Disguise("digits behind", "apart", _behind(*"0123456789")),
+    Disguise("apostrophe behind", "apart", _behind("'")),
+    Disguise("tags behind", "apart", _behind("<b></b>")),
 )

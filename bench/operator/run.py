@@ -306,7 +306,7 @@ def failover_seconds() -> float:
         running.operator_process.kill()
         killed = time.monotonic()
         running.kubectl("delete", "hpa", "failover")
-        wait_until(lambda: bool(running.kubectl(*hpa)), "the standby made the HPA anew")
+        wait_until(lambda: bool(running.kubectl(*hpa)), "the standby recreated the HPA")
         return time.monotonic() - killed
 
 

@@ -1,7 +1,7 @@
 """Trains the model of the demo and names the image that serves it.
 
 The artifact is cached by the digest of its training data, of the model server's code and of what
-trains it, so a second start trains nothing, and a changed comment trains anew.
+trains it, so a second start trains nothing, and a changed comment causes a new training.
 """
 
 from __future__ import annotations

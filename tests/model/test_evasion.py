@@ -142,6 +142,10 @@ def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
         pytest.param("you b!tch", "you bitch", id="one sign"),
         pytest.param("what a st.upid thing", "what a stupid thing", id="one dot"),
         pytest.param("you іdiot", "you idiot", id="one letter of another script"),
+        pytest.param("you st<b></b>upid idiot", "you stupid idiot", id="one empty element"),
+        pytest.param("you st<wbr>upid idiot", "you stupid idiot", id="one place for a line break"),
+        pytest.param("you éिdiot", "you édiot", id="a mark of another script on an accent"),
+        pytest.param("it's y'o'u s't'u'p'i'd", "it's you stupid", id="endings stay"),
         pytest.param("noʎ pᴉdnʇs ʇoᴉpᴉ", "you stupid idiot", id="upside down"),
     ],
 )
@@ -152,6 +156,7 @@ def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "With max50, max55 and max70 of linux64 it is slower than with the others, I think",
         "At 20%50 or 80%60%70, x64 and 4x50 of https://a.b/%73%74%75%70, 100% sure, 5%41 more",
         "The control group's well-known e-mail, i.e. the U.S.A.'s, at 5am (10s after the 1st).",
         "mRNA, PhD, iPhone, IL-6, CO₂ at 20 °C, 10 µm, ½ of m²; p53 … naïve cafés in Pará",

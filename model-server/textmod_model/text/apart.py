@@ -71,7 +71,7 @@ def _marked_gap(text: str) -> re.Pattern[str] | None:
 
 
 def _closed(text: str) -> set[int]:
-    """Return where the gaps begin that stand within words."""
+    """Return the beginnings of the gaps within words."""
     chunks = text.split()
     different = set(chunks)
     fragments = set(filter(is_fragment, different))
@@ -128,7 +128,7 @@ def _piece(chunk: str) -> _Piece:
 
 
 def _runs(pieces: Sequence[_Piece], is_open: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of pieces between which nothing stands but open gaps."""
+    """Yield begin and end of pieces with only open gaps between them."""
     begin = 0
     for at, piece in enumerate(pieces):
         goes_on = (

@@ -114,9 +114,7 @@ def show(draft: Draft) -> None:
         draft.sub(_WIDE_MARKS, lambda match: chr(ord(match[0]) - 0xFEE0))
     _show_emoji_letters(draft)
     _drop_foreign_marks(draft)
-    _drop_invisible(
-        draft, right_to_left=right_to_left
-    )  # what stood beside emoji stands beside letters
+    _drop_invisible(draft, right_to_left=right_to_left)  # now beside letters, before beside emoji
 
 
 @cache

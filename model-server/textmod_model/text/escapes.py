@@ -31,7 +31,13 @@ def _count(text: str) -> int:
     """Count the letters that are written as escapes. Most texts have none, and need no search."""
     if not ("%" in text or "x" in text or "u00" in text):
         return 0
-    return sum(match.lastindex is not None for match in _ESCAPE.finditer(text))
+    return sum(map(_is_escape, _ESCAPE.finditer(text)))
+
+
+def _is_escape(match: re.Match[str]) -> bool:
+    """Tell escapes from addresses, and from numbers behind a word ("linux64", "max50")."""
+    ends = not match.string[match.end() : match.end() + 1].isalpha()
+    return match.lastindex is not None and not (ends and match[0][0] == "x")
 
 
 def _letter(match: re.Match[str]) -> str:
