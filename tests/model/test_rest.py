@@ -1,5 +1,6 @@
 """Seldon's v1 REST protocol, and the probes, as a client sees them."""
 
+import gzip
 import json
 import math
 from dataclasses import replace
@@ -134,6 +135,13 @@ def test_bad_data_is_answered_in_seldons_error_shape(seldon, body, info):
     assert answer.json() == {
         "status": {"code": -1, "info": info, "reason": "MICROSERVICE_BAD_DATA", "status": 1}
     }
+
+
+def test_a_compressed_body_is_refused_with_the_reason(seldon):
+    body = gzip.compress(b'{"data":{"ndarray":["x"]}}')
+    answer = seldon.post("/predict", content=body, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 400
+    assert answer.json()["status"]["info"] == "Content-Encoding 'gzip' is not taken: use none."
 
 
 def test_a_body_beyond_all_measure_is_not_kept():
