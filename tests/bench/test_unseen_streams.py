@@ -25,7 +25,7 @@ from autoscaling.streams import (
     stream,
 )
 from autoscaling.traces import Trace
-from autoscaling.unseen import rotated
+from autoscaling.unseen import Cell, beyond_best, figures, rotated
 
 
 def test_the_families_to_report_on_are_not_those_to_choose_on() -> None:
@@ -114,3 +114,17 @@ def test_what_no_size_reads_in_time_is_late_for_the_optimum_too() -> None:
 def test_every_shape_has_places() -> None:
     assert len(SHAPE_PLACES) == 4
     assert len(SHAPES) == 8
+
+
+def test_unavoidable_are_the_fewest_seconds_of_any_law_on_each_stream() -> None:
+    """Also where the clairvoyant, who is just in time, has more of them than ours."""
+
+    def cell(seed: int, policy: str, over: int) -> Cell:
+        return Cell("test", "stairs", seed, "here", policy, over, 1.0, 0, 0)
+
+    laws = {"ours": (10, 4), "clairvoyant": (600, 3), "KEDA 10": (50, 80), "all replicas": (2, 3)}
+    cells = [cell(seed, name, over[seed]) for name, over in laws.items() for seed in (0, 1)]
+    found = figures(cells)
+    assert found["seconds_unavoidable"] == 2 + 3
+    assert found["avoidable_vs_keda_best"] == pytest.approx((14 - 5) / (130 - 5), abs=1e-4)
+    assert beyond_best(cells) == pytest.approx((14 - 13) / (130 - 13), abs=1e-4)
