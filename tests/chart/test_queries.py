@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from textmod_console.metrics import WEBHOOK_ATTEMPTS
 from textmod_dev import chart
 from textmod_model.metrics import Metrics
 from textmod_operator import metrics
@@ -39,7 +40,7 @@ def exported(registry: CollectorRegistry) -> set[str]:
 
 
 def known_metrics() -> set[str]:
-    """Everything that the operator and the model server can export."""
+    """Everything that the operator, the model server and the console can export."""
     return (
         exported(REGISTRY)
         | exported(Metrics().registry)
@@ -146,6 +147,7 @@ def test_every_query_is_promql(promtool: str, tmp_path: Path) -> None:
 STREAM = 'namespace="reddit", name="science"'
 IDLE = 'namespace="reddit", name="idle"'
 REMOVED, REVIEWED = (f'{STREAM}, policy="spam", action="{one}"' for one in ("Remove", "Review"))
+WEBHOOK = f"{WEBHOOK_ATTEMPTS.describe()[0].name}_total"
 FIRING: dict[str, dict[str, str]] = {
     "TextModerationPromiseBroken": {
         f"textmoderation_seconds_behind{{{STREAM}}}": "45x40",
@@ -177,6 +179,9 @@ FIRING: dict[str, dict[str, str]] = {
     },
     "TextModerationReviewRequestsRefused": {
         f'textmod_review_requests_refused_total{{{STREAM}, pod="a"}}': "0x30 1x10",
+    },
+    "TextModerationWebhookGivenUp": {
+        f'{WEBHOOK}{{{STREAM}, pod="a", webhook="site", outcome="given_up"}}': "0x20 1x20",
     },
     "TextModerationPrecisionBroken": {
         f"textmoderation_promise_high{{{REMOVED}}}": "0.93x100",
@@ -231,6 +236,10 @@ QUIET: dict[str, dict[str, str]] = {
     "TextModerationReviewRequestsRefused": {
         f'textmod_review_requests_refused_total{{{STREAM}, pod="a"}}': "1x40",
         f'textmod_review_requests_total{{{STREAM}, pod="a", strategy="Random"}}': "0+3x40",
+    },
+    "TextModerationWebhookGivenUp": {  # refused for a while; given up long ago
+        f'{WEBHOOK}{{{STREAM}, pod="a", webhook="site", outcome="failed"}}': "0+1x40",
+        f'{WEBHOOK}{{{STREAM}, pod="a", webhook="site", outcome="given_up"}}': "3x40",
     },
     "TextModerationPrecisionBroken": {  # kept as far as is known; another action; not known
         f"textmoderation_promise_high{{{REMOVED}}}": "0.96x100",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import httpx
 import orjson
 import pytest
 from desk_world import World, request
+from standardwebhooks import Webhook as StandardWebhook
+from standardwebhooks import WebhookVerificationError
 
 from textmod_console.desk import UNDO, Answer
 from textmod_console.errors import ConfigurationError
@@ -92,6 +95,25 @@ def test_a_signature_is_that_of_the_standards_library() -> None:
     assert second == expected
     assert first.startswith("v1,")
     assert first != expected
+
+
+def test_the_standards_library_verifies_and_refuses_what_was_changed() -> None:
+    """Its own rules: any of several signatures, five minutes of time, the whole of the body."""
+    body, now = '{"type":"decision.created","data":{"note":"ñ"}}'.encode(), int(time.time())
+    other = signing.PREFIX + base64.b64encode(bytes(range(32))).decode()
+    head = signing.headers("0b6c6ff1", now, body, signing.keys(f"{other} {SECRET}"))
+    for key in (SECRET, other):
+        assert StandardWebhook(key).verify(body, head)["type"] == "decision.created"
+    refused = [
+        (body + b" ", head),
+        (body, head | {"webhook-id": "0b6c6ff2"}),
+        (body, head | {"webhook-timestamp": str(now + 1)}),
+        (body, signing.headers("0b6c6ff1", now - 301, body, signing.keys(SECRET))),
+        (body, signing.headers("0b6c6ff1", now, body, signing.keys(other))),
+    ]
+    for content, given in refused:
+        with pytest.raises(WebhookVerificationError):
+            StandardWebhook(SECRET).verify(content, given)
 
 
 @pytest.mark.parametrize("value", ["", " ", "hunter2", "whsec_hunter2", "whsec_aHVudGVyMg=="])

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from desk_world import World, request
+from standardwebhooks import Webhook
+from webhook_site import SECRET, Site, serving
 
 from textmod_console.desk import Answer
 from textmod_console.events import DECISION
-from textmod_console.record import signing
 from textmod_console.record.webhooks import Webhooks
 from textmod_console.settings import load
 from textmod_console.store import deliveries
@@ -25,43 +23,12 @@ from textmod_console.store.intake import Message, Role, take_in
 from textmod_console.store.projection import Place
 
 pytestmark = pytest.mark.integration
-SECRET = signing.PREFIX + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-class Site(ThreadingHTTPServer):
-    """Accepts what is sent to /hook, redirects what is sent elsewhere, and keeps all of it."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, str], bytes]] = []
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        assert isinstance(self.server, Site)
-        self.server.got.append((self.path, headers, body))
-        self.send_response(204 if self.path == "/hook" else 307)
-        self.send_header("location", f"{self.server.url}/hook")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with Site() as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving() as running:
         yield running
-        running.shutdown()
-        thread.join(30)
 
 
 def test_decisions_reach_a_site_and_no_redirect_is_followed(site: Site, tmp_path: Path) -> None:
@@ -101,7 +68,4 @@ def test_decisions_reach_a_site_and_no_redirect_is_followed(site: Site, tmp_path
     assert left == [0, 1, 1]
     assert sorted(path for path, _, _ in site.got) == ["/hook", "/moved"]
     for _, headers, body in site.got:
-        at = int(headers["webhook-timestamp"])
-        signed = signing.headers(made.id, at, body, signing.keys(SECRET))
-        assert headers["webhook-signature"] == signed["webhook-signature"]
-        assert json.loads(body)["data"]["id"] == made.id
+        assert Webhook(SECRET).verify(body, headers)["data"]["id"] == made.id

@@ -365,8 +365,10 @@ KEY = b"whsec_" + base64.b64encode(bytes(32))
 
 def test_a_webhook_is_handed_over_with_its_secret_as_a_file_and_its_port_opened() -> None:
     objects = made(HOOKED)
-    (volume,) = [v for v in pod_of(objects)["volumes"] if v["name"] == "webhook-site"]
-    assert volume["secret"]["items"] == [{"key": "secret", "path": "secret"}]
+    (volume,) = [v for v in pod_of(objects)["volumes"] if v["name"] == "webhooks"]
+    (source,) = volume["projected"]["sources"]
+    assert source["secret"]["items"] == [{"key": "secret", "path": "site/secret"}]
+    assert "webhooks" not in {v["name"] for v in pod_of(made())["volumes"]}
     assert "secret" not in environment(objects)["TEXTMOD_CONSOLE_WEBHOOKS"]
     assert 8443 in outgoing(objects["NetworkPolicy"]["spec"])
     assert 8443 not in outgoing(made()["NetworkPolicy"]["spec"])

@@ -70,6 +70,8 @@ class Sender:
         self._database = database
         self._clock = clock
         self._client = client
+        for outcome in ("sent", "failed", "given_up"):  # from 0 on, so that 1 is an increase
+            metrics.WEBHOOK_ATTEMPTS.labels(hook.name, outcome)
 
     def turn(self) -> int:
         """Attempt the deliveries that are due; return how many. Raises RecordError."""

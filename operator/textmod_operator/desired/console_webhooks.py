@@ -12,6 +12,7 @@ from textmod_operator.state import Manifest
 
 FOLDER: Final = "/etc/textmod/webhooks"
 _FILE: Final = "secret"
+_VOLUME: Final = "webhooks"
 
 
 def environment(console: Console) -> dict[str, str]:
@@ -22,30 +23,33 @@ def environment(console: Console) -> dict[str, str]:
         {"name": hook.name, "url": hook.url, "decisions": hook.decisions}
         for hook in console.webhooks
     ]
-    return {naming.CONSOLE_ENV_WEBHOOKS: json.dumps(hooks)}
+    return {
+        naming.CONSOLE_ENV_WEBHOOKS: json.dumps(hooks),
+        naming.CONSOLE_ENV_WEBHOOKS_FOLDER: FOLDER,
+    }
 
 
 def volumes(console: Console) -> list[Manifest]:
-    """A volume for each secret."""
-    return [
+    """One volume with the secrets of all webhooks, a folder each; none without webhooks."""
+    if not console.webhooks:
+        return []
+    sources = [
         {
-            "name": f"webhook-{hook.name}",
             "secret": {
-                "secretName": hook.secret_ref.name,
-                "items": [{"key": hook.secret_ref.key, "path": _FILE}],
-                "defaultMode": 0o440,
-            },
+                "name": hook.secret_ref.name,
+                "items": [{"key": hook.secret_ref.key, "path": f"{hook.name}/{_FILE}"}],
+            }
         }
         for hook in console.webhooks
     ]
+    return [{"name": _VOLUME, "projected": {"sources": sources, "defaultMode": 0o440}}]
 
 
 def mounts(console: Console) -> list[dict[str, Any]]:
-    """Where they are mounted."""
-    return [
-        {"name": f"webhook-{hook.name}", "mountPath": f"{FOLDER}/{hook.name}", "readOnly": True}
-        for hook in console.webhooks
-    ]
+    """Where it is mounted."""
+    if not console.webhooks:
+        return []
+    return [{"name": _VOLUME, "mountPath": FOLDER, "readOnly": True}]
 
 
 def ports(console: Console) -> list[int]:
