@@ -15,8 +15,6 @@ Given the text, all norms are numbers and the decision value is a sum. What is s
 - Each z[j] of the shape belongs to a feature with a name.
 """
 
-from collections.abc import Iterator
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -63,9 +61,10 @@ _NAME_OF_SHAPE: Final = np.eye(_LENGTH + 1)[
 ]
 """1 where a column of the shape belongs to a feature."""
 Singles = NDArray[np.float32]
-# Tokens whose vectors are multiplied together, few enough to stay in the cache.
-_BLOCK: Final = 1 << 10
-_FEW: Final = 128  # tokens whose product with a slope is too small for threads, see `product`
+# Words are multiplied in lines of so many, of which no thread is started (see `product`), and so
+# many lines together: few enough to stay in the cache, since a text may be long.
+_LINE: Final = 16
+_LINES: Final = 128
 
 
 class Found(NamedTuple):
@@ -157,10 +156,10 @@ class Contributions:
             self._share_curve(batch, batch.curve, words, label, Shares(chunks, features))
         if model.grams:
             own = batch.indices[texts.places]
-            mass = np.add.reduceat(known.mass[own], texts.starts)
+            mass = np.add.reduceat(known.mass.take(own), texts.starts)
             roots = np.sqrt(np.where(mass > 0, mass, 1))
             weight = known.weight if known.weight.ndim == 1 else known.weight[:, label]
-            chunks += weight[own] / roots[texts.owners]
+            chunks += weight.take(own) / roots.take(texts.owners)
         if model.edges:
             first, last = texts.starts, texts.starts + texts.sizes - 1
             features[:, _BEGINNING] = chunks[first]
@@ -184,8 +183,10 @@ class Contributions:
             chosen = np.flatnonzero(is_chosen[found.texts])
             cuts = np.searchsorted(chosen, cuts).tolist()
         features, rows = found.features[chosen], found.texts[chosen]
-        places = found.places[chosen] - words.shifts[rows]
-        shares = self._products[label][features] / found.norms[rows]
+        shifts = np.zeros(len(found.norms), np.int64)
+        shifts[texts.rows] = words.shifts(words.begins)
+        places = found.places[chosen] - shifts.take(rows)
+        shares = self._products[label].take(features) / found.norms.take(rows)
         if self._model.sublinear:
             shares *= self._dampened(features, rows)
         # Each n-gram's share again for each of its words.
@@ -194,7 +195,7 @@ class Contributions:
         shares[three:] /= 3
         at = np.concatenate((places, places[two:] + 1, places[three:] + 2))
         parts = np.concatenate((shares, shares[two:], shares[three:]))
-        owners = words.chunks[at]
+        owners = words.chunks.take(at)
         return np.bincount(owners, parts, len(texts.places)).astype(np.float64, copy=False)
 
     def _dampened(self, features: Integers, rows: Indices) -> Floats:
@@ -208,8 +209,10 @@ class Contributions:
         group = np.zeros(len(keys), np.int64)
         np.cumsum(keys[1:] != keys[:-1], out=group[1:])
         counts = np.bincount(group)
+        each = np.arange(1, counts.max(initial=0) + 1)
+        damped = ((np.log(each) + 1) / each).take(counts - 1)
         parts = np.empty(len(keys))
-        parts[order] = ((np.log(counts) + 1) / counts)[group]
+        parts[order] = damped.take(group)
         return parts
 
     def _share_curve(
@@ -218,8 +221,8 @@ class Contributions:
         """Add the shares of word vectors and shape."""
         model, size, rows = self._model, self._dimensions, words.rows
         numbers, having = curve.numbers[rows], batch.having[rows]
-        ratio = np.ones_like(numbers)
-        np.divide(curve.bent[rows], numbers, out=ratio, where=numbers != 0)
+        is_zero = numbers == 0
+        ratio = (curve.bent[rows] + is_zero) / (numbers + is_zero)
         slopes = self._heads[label].straight + ratio * curve.pulls[label][rows]
         shares.features[:, : _LENGTH + 1] = product((slopes * numbers)[:, size:], _NAME_OF_SHAPE)
         slopes = slopes[:, :size] / model.deviations[:size]
@@ -228,21 +231,26 @@ class Contributions:
         # Behind the slopes comes what a word that has a vector has of the mean.
         having = np.maximum(having, 1)[:, None]
         slopes = np.concatenate((slopes / np.sqrt(having), -means[:, None] / having), axis=1)
-        for block in words.blocks(batch.found.tokens):
-            found = self._table.take(block.ids, axis=0).astype(np.float64)
-            said = np.empty(len(found))
-            for text, few in block.texts:
-                found[few].dot(slopes[text], said[few])
-            shares.chunks[:] += np.bincount(block.chunks, said, len(shares.chunks))
+        said = self._of_vectors(batch.found.tokens, words, slopes)
+        shares.chunks[:] += np.bincount(words.chunks, said, len(shares.chunks))
 
+    def _of_vectors(self, tokens: Integers, words: "_Words", slopes: Floats) -> Floats:
+        """Return the product of each word's vector and its text's slopes, shape (words,).
 
-class _Block(NamedTuple):
-    """Some words of texts: parallel arrays."""
-
-    ids: Integers
-    chunks: Indices
-    texts: list[tuple[int, slice]]
-    """The texts, each with where some of its words are, `_FEW` at most."""
+        Each text's words fill lines, and lines are multiplied many at once.
+        """
+        lines = -(-words.sizes // _LINE)
+        owners = np.arange(len(lines)).repeat(lines)
+        begins = (lines.cumsum() - lines) * _LINE
+        places = words.spread(begins)
+        ids = np.zeros((len(owners), _LINE), tokens.dtype)  # some word behind a text's last
+        ids.reshape(-1)[places] = tokens.take(words.spread(words.begins))
+        said = np.empty((len(owners), _LINE, 1))
+        for begin in range(0, len(owners), _LINES):
+            some = slice(begin, begin + _LINES)
+            vectors = self._table.take(ids[some], axis=0).astype(np.float64)
+            np.matmul(vectors, slopes.take(owners[some], axis=0)[:, :, None], out=said[some])
+        return said.reshape(-1).take(places)
 
 
 class _Words(NamedTuple):
@@ -252,35 +260,29 @@ class _Words(NamedTuple):
     """Of each word, the place of its chunk among the texts' chunks."""
     sizes: Indices
     """How many words each text has."""
-    shifts: Indices
-    """By row of the batch: what a word's place in the batch is beyond that among these."""
     rows: Indices
+    """Each text's row of the batch."""
+    begins: Indices
+    """Where each text's words begin in the batch."""
 
-    def blocks(self, tokens: Integers) -> Iterator[_Block]:
-        """Yield ids, chunks and texts of the words in parts, since a text may be long."""
-        places = self.shifts[self.rows].repeat(self.sizes)
+    def spread(self, begins: Indices) -> Indices:
+        """Return the place of each word, if those of each text begin at these."""
+        places = self.shifts(begins).repeat(self.sizes)
         places += np.arange(len(places))
-        ids = tokens[places]
-        ends = self.sizes.cumsum()
-        for begin in range(0, len(ids), _BLOCK):
-            end = min(begin + _BLOCK, len(ids))
-            first, last = ends.searchsorted((begin, end - 1), side="right").tolist()
-            cuts = [begin, *ends[first:last].tolist(), end]
-            texts = [
-                (text, slice(cut - begin, min(cut + _FEW, behind) - begin))
-                for text, (at, behind) in enumerate(pairwise(cuts), first)
-                for cut in range(at, behind, _FEW)
-            ]
-            yield _Block(ids[begin:end], self.chunks[begin:end], texts)
+        return places
+
+    def shifts(self, begins: Indices) -> Indices:
+        """Return by how much each text's words move, if those of each text begin at these."""
+        shifts = begins + self.sizes
+        shifts -= self.sizes.cumsum()
+        return shifts
 
 
 def _words_of(found: Found, texts: Texts) -> _Words:
     """Return the words of some texts."""
     of_chunks = found.sizes[texts.places]
     sizes = np.add.reduceat(of_chunks, texts.starts, dtype=np.int64)
-    shifts = np.zeros(len(found.norms), np.int64)
     first = texts.starts
     begins = found.ends[texts.places[first]] - of_chunks[first]
-    shifts[texts.rows] = begins - (sizes.cumsum() - sizes)
     chunks = np.arange(len(of_chunks)).repeat(of_chunks)
-    return _Words(chunks, sizes, shifts, texts.rows)
+    return _Words(chunks, sizes, texts.rows, begins)
