@@ -19,6 +19,9 @@ class AppClient:
     def post(self, path, **options):
         return asyncio.run(self._request("POST", path, options))
 
+    def request(self, method, path, **options):
+        return asyncio.run(self._request(method, path, options))
+
     async def _request(self, method, path, options):
         async with httpx.AsyncClient(transport=self._transport, base_url="http://model") as calls:
             return await calls.request(method, path, **options)

@@ -81,7 +81,7 @@ def seldon_app(
     async def metadata(_request: Request) -> Response:
         return json_response(predictor.info.metadata())
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/predict", predict, methods=["GET", "POST"]),
             Route("/api/v1.0/predictions", predict, methods=["POST"]),
@@ -99,6 +99,9 @@ def seldon_app(
         ],
         exception_handlers={HTTPException: _no_such_call},
     )
+    # A redirect names the scheme that a proxy calls with, so that a key would travel without TLS.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _no_such_call(request: Request, error: Exception) -> Response:
