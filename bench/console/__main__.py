@@ -43,7 +43,7 @@ def _speed(database: str, scale: float) -> Found:
         database,
         items=int(1_000_000 * scale),
         decisions=max(200, int(4_000 * scale)),
-        crowd=speed.Asked(reviewers=40, pace=1.0),
+        crowd=speed.Asked(reviewers=100, pace=2.5),
     )
 
 
@@ -56,7 +56,7 @@ def _quality(scale: float) -> Found:
 
 
 def _stream(scale: float) -> Found:
-    _command("bench/stream/review.py", "--rounds", str(max(1, round(4 * scale))))
+    _command("bench/stream/review.py", "--rounds", str(max(1, round(12 * scale))))
     figures = json.loads((ROOT / ".state" / "bench" / "results" / "console.json").read_text())
     return {name: one for name, one in figures.items() if name.startswith("stream_cost_ratio")}
 

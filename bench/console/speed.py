@@ -1,12 +1,12 @@
 """How long a decision and the next card take with a million items, on SQLite and on Postgres.
 
-    python -m bench.console.speed [--items 1000000] [--decisions 4000] [--reviewers 40] [--pace 1]
+    python -m bench.console.speed [--items 1000000] [--reviewers 100] [--pace 2.5]
 
 The database is filled as the reader fills it; then reviewers work over HTTP. Each asks for a card,
 decides it at once, and pauses for a random time, exponential with the mean `--pace`; the first
-requests are spread over one such time. So 40 reviewers with a pace of one second are a crowd of 80
-who take two. The leader reads and publishes meanwhile. Times are those of the client, the way
-through the server and its queues included; memory is the console process's largest resident set.
+requests are spread over one such time. The leader reads and publishes meanwhile. Times are those of
+the client, the way through the server and its queues included; memory is the console process's
+largest resident set.
 """
 
 import argparse
@@ -125,8 +125,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--decisions", type=int, default=4_000)
-    parser.add_argument("--reviewers", type=int, default=40)
-    parser.add_argument("--pace", type=float, default=1.0)
+    parser.add_argument("--reviewers", type=int, default=100)
+    parser.add_argument("--pace", type=float, default=2.5)
     parser.add_argument("--database", choices=["sqlite", "postgres"], action="append")
     given = parser.parse_args()
     asked = Asked(given.reviewers, given.pace)

@@ -14,7 +14,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.processes import free_port
 from textmod_model.training import sample
 
 RESULTS = figures_dir(Path(__file__).parents[1] / "results") / "limits.json"
@@ -185,12 +185,6 @@ def reader(bootstrap: str, topic: str) -> Iterator[Consumer]:
         yield consumer
     finally:
         consumer.close()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def train(folder: Path) -> Path:

@@ -38,9 +38,9 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from textmod_dev.figures import figures_dir
 from textmod_dev.kafka_broker import KafkaBroker
+from textmod_dev.processes import free_port
 from textmod_dev.schema_registry import SchemaRegistry
 from textmod_model import artifact
-from textmod_model.serving.servers import listen
 from textmod_model.training import dataset
 
 HERE = Path(__file__).parent
@@ -165,28 +165,38 @@ def _cpu_clock(pid: int) -> int:
 
 @contextlib.contextmanager
 def running(command: list[str | Path], **environment: str) -> Iterator[subprocess.Popen]:
-    """A process, ended on leaving."""
+    """A process, ended on leaving; what it logged is shown if the block fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        family = [process, *psutil.Process(process.pid).children(recursive=True)]
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        for one in family:  # gunicorn's workers outlive their parent
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
-        process.wait()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, env=environment, stderr=log)
+        try:
+            yield process
+        except BaseException:
+            log.seek(0)
+            print(process.poll(), log.read()[-4000:].decode(errors="replace"), file=sys.stderr)
+            raise
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
+    family = [process]
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has ended
+        family += psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+    for one in family:  # gunicorn's workers outlive their parent
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
 
 
 def ports() -> dict[str, str]:
-    found = {}
-    for name in ("HTTP", "GRPC", "METRICS"):
-        with listen("127.0.0.1", 0) as sock:
-            found[f"PREDICTIVE_UNIT_{name}_SERVICE_PORT"] = str(sock.getsockname()[1])
-    return found
+    return {
+        f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(free_port())
+        for name in ("HTTP", "GRPC", "METRICS")
+    }
 
 
 def worker_environment(path: Lane, model: Path, delivery: str = "AtLeastOnce") -> dict[str, str]:
