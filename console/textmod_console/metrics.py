@@ -12,6 +12,11 @@ INGESTED = Counter("textmod_console_ingested_total", "Events read, by topic role
 REFUSED = Counter(
     "textmod_console_refused_total", "Events that could not be read, by topic role.", ["role"]
 )
+TOPICS_RECREATED = Counter(
+    "textmod_console_topics_recreated_total",
+    "Topics that were deleted and created again, by topic role.",
+    ["role"],
+)
 PUBLISHED = Counter("textmod_console_published_total", "Events written to the feedback topic.")
 OUTBOX = Gauge("textmod_console_outbox_events", "Events that wait to be written to Kafka.")
 ITEMS = Gauge("textmod_console_items", "Items in the queue, by state.", ["state"])

@@ -24,7 +24,7 @@ from textmod_console.events import DECISION, REVIEW_REQUESTED
 from textmod_console.record.leader import Leader, catch_up
 from textmod_console.record.publisher import Publisher
 from textmod_console.record.reader import BATCH, Reader
-from textmod_console.store import migrations, outbox, reading
+from textmod_console.store import auditing, migrations, outbox, reading
 from textmod_console.store.database_desk import DatabaseDesk
 from textmod_console.store.engine import Database
 from textmod_dev.kafka_broker import KafkaBroker
@@ -263,27 +263,73 @@ def test_erasing_an_author_outlasts_the_database(record: Record) -> None:
     assert rebuild(record.settings, record.database) == before
 
 
-def test_a_topic_that_was_made_again_is_read_from_its_beginning(record: Record) -> None:
+def make_again(record: Record, name: str) -> None:
+    """Delete a topic, and create another one of its name."""
+    record.admin.delete_topics([name])[name].result(20)
+
+    def made() -> bool:
+        with contextlib.suppress(KafkaException):
+            record.make(name)
+            return True
+        return False
+
+    wait_until(made, "the topic could be made again", timeout=60)
+
+
+def acts(record: Record) -> list[str]:
+    return [entry.act for entry in record.desk.audit(None, 100)]
+
+
+@pytest.mark.parametrize("count", [1, 9], ids=["shorter", "longer"])
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_a_topic_that_was_made_again_is_read_from_its_beginning(
+    record: Record, count: int, *, running: bool
+) -> None:
+    """Longer than the old one: the stored offsets are valid in it, and only its id is another."""
     record.produce(*((one.item, one.value()) for one in requests(4)))
     reader = record.reader()
     catch_up(reader, lambda: False)
-    record.admin.delete_topics([record.names[0]])[record.names[0]].result(20)
-    wait_until(lambda: _made(record), "the topic could be made again", timeout=60)
-    late = requests(1, first=50)[0]
-    record.produce((late.item, late.value()))
+    make_again(record, record.names[0])
+    record.produce(*((one.item, one.value()) for one in requests(count, first=50)))
+    readers = [reader] if running else []
 
     def seen() -> bool:
         with contextlib.suppress(RecordError):
-            reader.assign()
-            reader.turn(0.1)
-        return open_items(record) == 5
+            if not readers:
+                readers.append(record.reader())
+            readers[0].assign()
+            readers[0].turn(0.1)
+        return open_items(record) == 4 + count
 
-    wait_until(seen, "the late text was read", timeout=60)
+    wait_until(seen, "the late texts were read", timeout=60)
+    assert acts(record).count("topic-created-again") == 1
+    assert record.desk.card(requests(1)[0].item, None).text is not None
 
 
-def _made(record: Record) -> bool:
+def test_decisions_of_a_feedback_topic_that_was_made_again_are_written_again(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textmod_console.record.leader.HOUSEKEEPING_SECONDS", 0.5)
+    texts = requests(3)
+    record.produce(*((one.item, one.value()) for one in texts))
+    catch_up(record.reader(), lambda: False)
+    made = [record.desk.decide(one.item, "ann", Answer("Remove"), 0).id for one in texts]
+    record.now += timedelta(seconds=11)
+    stopping = threading.Event()
+    leader = Leader(record.settings, record.database, lambda: record.now, stopping)
+    thread = threading.Thread(target=leader.run)
+    thread.start()
     try:
-        record.make(record.names[0])
-    except KafkaException:
-        return False
-    return True
+        wait_until(lambda: waiting(record) == 0, "everything was read back", timeout=60)
+        make_again(record, record.names[1])
+        wait_until(lambda: "topic-created-again" in acts(record), "it was noticed", timeout=60)
+        wait_until(lambda: waiting(record) == 0, "everything was read back again", timeout=60)
+    finally:
+        stopping.set()
+        thread.join()
+    assert sorted(record.decisions()) == sorted(made)
+    before = rebuild(record.settings, record.database)
+    assert [len(record.desk.card(one.item, None).decided) for one in texts] == [1, 1, 1]
+    with record.database.read() as connection:
+        auditing.verify(connection)
+    assert rebuild(record.settings, record.database) == before

@@ -5,8 +5,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka import Message as ClientMessage
+from confluent_kafka.admin import AdminClient
 
 from textmod_console.errors import RecordError
 from textmod_console.events import header
@@ -15,7 +23,7 @@ from textmod_console.settings import Settings
 from textmod_console.store.intake import Message
 from textmod_console.store.projection import Place
 
-__all__ = ["Consumer", "Producer", "TopicPartition"]
+__all__ = ["AdminClient", "Consumer", "Producer", "TopicPartition"]
 
 log = logging.getLogger(__name__)
 REQUEST_SECONDS = 15.0
@@ -25,6 +33,11 @@ REQUEST_SECONDS = 15.0
 def open_consumer(settings: Settings) -> Consumer:
     """Open a consumer with no partitions yet."""
     return Consumer(_complete(settings, kafka_config.consumer(settings)))
+
+
+def open_admin(settings: Settings) -> AdminClient:
+    """Open a client that asks for the topics' ids."""
+    return AdminClient(_complete(settings, kafka_config.client(settings)))
 
 
 def open_producer(settings: Settings) -> Producer:
@@ -78,6 +91,19 @@ def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
             TopicPartition(topic, partition), timeout=REQUEST_SECONDS
         )
         return int(low), int(high)
+
+
+def topic_id(admin: AdminClient, topic: str) -> str | None:
+    """Return the topic's id, which one that is created again does not share; None without ids.
+
+    Raises:
+        RecordError: there is no such topic, or the brokers don't answer.
+    """
+    with as_record_error(f"look up topic {topic}"):
+        asked = admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_SECONDS)
+        found = asked[topic].result(REQUEST_SECONDS).topic_id
+    # Brokers before 2.8, and some that are no Kafka, have none.
+    return str(found) if found and found.get_most_significant_bits() else None
 
 
 def split(

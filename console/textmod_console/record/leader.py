@@ -73,7 +73,7 @@ class Leader:
         self._leadership.release()
 
     def _lead(self) -> None:
-        reader = Reader(self._settings, self._database)
+        reader = Reader(self._settings, self._database, self._clock)
         webhooks = Webhooks(self._settings, self._database, self._clock)
         try:
             reader.assign()

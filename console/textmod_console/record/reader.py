@@ -1,15 +1,21 @@
 """Reads both topics into the database, from the offsets that are stored there."""
 
+import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
+from textmod_console import metrics
+from textmod_console.errors import RecordError
 from textmod_console.record import kafka
 from textmod_console.settings import Settings
-from textmod_console.store import projection
+from textmod_console.store import projection, recreated
+from textmod_console.store.database_desk import now_utc
 from textmod_console.store.deliveries import Subscriptions
 from textmod_console.store.engine import Database
 from textmod_console.store.intake import Message, Role, take_in
 
+log = logging.getLogger(__name__)
 BATCH = 500
 """Messages in one transaction; on SQLite reviewers wait while it runs."""
 
@@ -17,31 +23,50 @@ Ends = Mapping[tuple[str, int], int]
 
 
 class Reader:
-    """A consumer of both topics; used by one thread."""
+    """A consumer of both topics; used by one thread.
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    Args:
+        clock: the moment, with a time zone, for the audit.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, clock: Callable[[], datetime] = now_utc
+    ) -> None:
         self._database = database
+        self._clock = clock
         self._subscribed = Subscriptions(settings.console_webhooks)
         self.roles = {settings.review_topic: Role.REVIEW, settings.feedback_topic: Role.FEEDBACK}
         self._consumer = kafka.open_consumer(settings)
+        self._admin = kafka.open_admin(settings)
         self._at: dict[tuple[str, int], int] = {}
 
     def assign(self) -> bool:
         """Assign every partition, each from its stored offset; return False if nothing changed.
 
-        Raises RecordError.
+        Raises:
+            RecordError: also when a topic that was being read turns out to be another one: what the
+                publisher wrote to the old one and did not read back is written in the next term.
         """
+        again = [topic for topic in self.roles if self._has_another_id(topic)]
         found = {
             (topic, partition)
             for topic in self.roles
             for partition in kafka.partitions(self._consumer, topic)
         }
-        added = {one for one in found if self._is_new(one)}
-        if not added and found == self._at.keys():
+        bounds = {one: kafka.bounds(self._consumer, *one) for one in found}
+        added = {one for one in found if one not in self._at or bounds[one][1] < self._at[one]}
+        if not again and not added and found == self._at.keys():
             return False
-        with self._database.read() as connection:
-            stored = {topic: projection.next_offsets(connection, topic) for topic in self.roles}
-        starts = {one: self._start(*one, stored[one[0]].get(one[1])) for one in sorted(added)}
+        for topic in self.roles.keys() - again:  # brokers without ids show it by this alone
+            stored = self._stored(topic)
+            if any(bounds[one][1] < stored.get(one[1], 0) for one in added if one[0] == topic):
+                self._begin_again(topic)
+                again.append(topic)
+        if again and self._at:
+            self._at = {}
+            raise RecordError(f"topic {again[0]} was deleted and created again.")
+        offsets = {topic: self._stored(topic) for topic in self.roles}
+        starts = {one: max(bounds[one][0], offsets[one[0]].get(one[1], 0)) for one in sorted(added)}
         self._at = {one: self._at[one] for one in found - added} | starts
         with kafka.as_record_error("read the topics"):
             self._consumer.assign(
@@ -49,20 +74,41 @@ class Reader:
             )
         return True
 
-    def _is_new(self, one: tuple[str, int]) -> bool:
-        """Tell whether the partition is new, or of a topic that was made again under its name."""
-        return one not in self._at or kafka.bounds(self._consumer, *one)[1] < self._at[one]
+    def _stored(self, topic: str) -> dict[int, int]:
+        with self._database.read() as connection:
+            return projection.next_offsets(connection, topic)
 
-    def _start(self, topic: str, partition: int, stored: int | None) -> int:
-        low, high = kafka.bounds(self._consumer, topic, partition)
-        if stored is None or stored < low:
-            return low
-        if stored <= high:
-            return stored
-        # The topic was deleted and created again: stored offsets are void, ids still hold.
+    def _has_another_id(self, topic: str) -> bool:
+        """Compare the topic's id with the stored one; if it is another, begin again."""
+        found = kafka.topic_id(self._admin, topic)
+        with self._database.read() as connection:
+            known = recreated.known_id(connection, topic)
+        if found is None or found == known:
+            return False
+        if known is not None:
+            self._begin_again(topic, found)
+            return True
         with self._database.write() as connection:
-            projection.move_to(connection, topic, {partition: low})
-        return low
+            recreated.keep_id(connection, topic, found)
+        return False
+
+    def _begin_again(self, topic: str, found: str | None = None) -> None:
+        """Store that this is another topic; `found` is its id."""
+        role = self.roles[topic]
+        lows = {
+            partition: kafka.bounds(self._consumer, topic, partition)[0]
+            for partition in kafka.partitions(self._consumer, topic)
+        }
+        with self._database.write() as connection:
+            recreated.begin_again(connection, topic, role, lows, self._clock())
+            if found is not None:
+                recreated.keep_id(connection, topic, found)
+        metrics.TOPICS_RECREATED.labels(role).inc()
+        log.warning(
+            "topic %s was deleted and created again: reading it from its beginning; what the old "
+            "one held and the console had not read is lost",
+            topic,
+        )
 
     def ends(self) -> Ends:
         """Return the present end of every partition. Raises RecordError."""

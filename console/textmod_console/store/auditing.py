@@ -41,18 +41,28 @@ def append(
     number, before = connection.execute(_HEAD).one()
     record = Record(number + 1, micros(now), actor, act, item, chain.written(detail))
     digest = record.digest(before)
-    connection.execute(_APPEND, _plain(record) | {"digest": digest})
+    connection.execute(_APPEND, event(record, digest))
     _move_head(connection, record, digest)
-    value = orjson.dumps({**_plain(record), "digest": digest}).decode()
+    value = orjson.dumps(event(record, digest)).decode()
     outbox.add(
         connection,
         ce_type=AUDIT,
-        ce_id=f"audit-{record.number}",
+        ce_id=event_id(record),
         key=KEY,
         value=value,
         at=now,
         not_before=now,
     )
+
+
+def event(record: Record, digest: str) -> dict[str, Any]:
+    """Return the event of a record."""
+    return {**_plain(record), "digest": digest}
+
+
+def event_id(record: Record) -> str:
+    """Return the id of a record's event."""
+    return f"audit-{record.number}"
 
 
 def read(value: bytes) -> tuple[Record, str]:
@@ -82,9 +92,7 @@ def take(connection: Connection, found: Iterable[tuple[Record, str]]) -> int:
     known = set(connection.scalars(query))
     fresh = [given[number] for number in sorted(given.keys() - known)]
     if fresh:
-        connection.execute(
-            insert(audit), [{**_plain(record), "digest": digest} for record, digest in fresh]
-        )
+        connection.execute(insert(audit), [event(record, digest) for record, digest in fresh])
         _move_head(connection, *fresh[-1])
     return len(fresh)
 

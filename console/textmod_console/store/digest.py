@@ -19,6 +19,7 @@ from textmod_console.store.schema import (
     items,
     positions,
     score_bins,
+    topics,
 )
 
 
@@ -52,7 +53,17 @@ def digest(connection: Connection) -> str:
 
 def forget(connection: Connection) -> None:
     """Delete everything that can be read from the topics; unpublished events stay in the outbox."""
-    read = (items, appeals, score_bins, counted, counted_ranges, positions, claims, absences)
+    read = (
+        items,
+        appeals,
+        score_bins,
+        counted,
+        counted_ranges,
+        positions,
+        topics,
+        claims,
+        absences,
+    )
     for table in read:
         connection.execute(delete(table))
     connection.execute(delete(decisions).where(decisions.c.offset.is_not(None)))

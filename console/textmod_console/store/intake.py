@@ -118,6 +118,7 @@ def _feedback(
         elif isinstance(event, Appeal):
             body = (message.value or b"").decode()
             taken += projection.take_appeal(connection, event, body)
+            settled.append(event.appeal)
         elif message.ce_type == auditing.AUDIT and message.value is not None:
             audited += _audit(message)
             settled.append(message.ce_id)

@@ -163,6 +163,13 @@ positions: Final = Table(
     Column("next_offset", BigInteger, nullable=False),
 )
 
+topics: Final = Table(  # the ids of the topics that the positions are of
+    "topics",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+)
+
 claims: Final = Table(
     "claims",
     metadata,
