@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -303,6 +304,7 @@ def _run(args: argparse.Namespace) -> int:
 
     async def background() -> None:
         await _serve(controller, cluster, settings)
+        exempt_from_collection()
         _elect(controller, cluster, settings)
 
     kopf.run(
@@ -326,6 +328,16 @@ def _split(service: str | None) -> tuple[str, str] | None:
     if not (namespace and slash and name):
         raise ValueError(f"--metrics-service is {service}: give it as NAMESPACE/NAME")
     return namespace, name
+
+
+def exempt_from_collection() -> None:
+    """Exempt all objects that exist now (modules, classes, schemas) from garbage collection.
+
+    A full collection looks at every one of these 100,000 and holds all threads meanwhile, the event
+    loop and with it /healthz for 50 ms of CPU. None of them ever becomes garbage.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _serve(controller: Any, cluster: Any, settings: Settings) -> None:  # noqa: ANN401

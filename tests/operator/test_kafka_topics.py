@@ -9,6 +9,8 @@ from strimzi_world import CLUSTER, FINALIZER, SPEC, StrimziWorld, path
 from whole import PATH
 
 from textmod_operator import naming
+from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.errors import TopicsNotReady
 
 TOPICS = {"science-input", "science-output", "science-dead-letter"}
 RETAIN = merged(SPEC, {"topics": {"deletionPolicy": "Retain"}})
@@ -56,6 +58,20 @@ def test_an_older_strimzi_is_asked_in_its_own_version_and_an_upgrade_is_followed
     world.settle()
     assert world.conditions["TopicsReady"] == READY
     assert len(world.kafka.topics["science-input"].records) == 24
+
+
+def test_a_version_that_is_no_longer_served_is_looked_up_again_at_the_next_pass() -> None:
+    """The process and its watch go on; only the requests to the old version meet 404."""
+    world = settled()
+    tm = TextModeration.parse(world.server.read(PATH))
+    world.install("v1beta2")
+    assert world.cluster.kafka_topics_version("kafka") == "kafka.strimzi.io/v1", "as it was found"
+    world.server.fail("PATCH", path(), 404)
+    asked = world.kafka_topics["science-input"] | {"spec": {"partitions": 24}}
+    with pytest.raises(TopicsNotReady) as refused:
+        world.cluster.apply_kafka_topic(asked, tm)
+    assert refused.value.reason == "StrimziUnavailable"
+    assert world.cluster.kafka_topics_version("kafka") == "kafka.strimzi.io/v1beta2"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +269,19 @@ def test_the_object_is_held_until_strimzi_has_deleted_the_topics() -> None:
     world.settle()
     assert world.server.read(PATH) is None
     assert world.kafka.topics == world.kafka_topics == {}
+
+
+def test_topics_of_before_strimzi_that_the_object_no_longer_names_are_deleted_with_it() -> None:
+    world = StrimziWorld()
+    former = {"deletionPolicy": "Delete", "output": {"name": "former-output"}}
+    settled(world, {"serving": {"platform": "Deployment"}, "topics": former})
+    world.kafka.create("of-somebody-else")
+    settled(world, SPEC)
+    assert set(world.kafka.topics) == TOPICS | {"former-output", "of-somebody-else"}
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert set(world.kafka.topics) == {"of-somebody-else"}
 
 
 def test_a_topic_that_another_object_uses_outlives_the_object() -> None:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from objects import scaling_seen
+from prometheus_client import REGISTRY, Metric
+from prometheus_client.registry import Collector
 
 from textmod_operator.serving.certificates import AUTHORITY, renewed
 from textmod_operator.serving.metrics_api import (
@@ -144,6 +147,44 @@ def health(
 def test_health_tells_what_the_controller_says() -> None:
     codes = [health(path, None, ready=False)[0] for path in ("/healthz", "/readyz", "/metrics")]
     assert codes == [200, 503, 200]
+
+
+def test_health_answers_while_the_metrics_of_many_objects_are_collected() -> None:
+    collecting, asked_meanwhile = threading.Event(), threading.Event()
+    answered: list[bool] = []
+
+    class ManyObjects(Collector):
+        def describe(self) -> list[Metric]:
+            return []
+
+        def collect(self) -> Iterator[Metric]:
+            collecting.set()
+            answered.append(asked_meanwhile.wait(10))
+            yield from ()
+
+    def alive() -> bool:
+        if collecting.is_set():
+            asked_meanwhile.set()
+        return True
+
+    async def lookup(_: ObjectKey) -> None:
+        return None
+
+    async def scenario() -> None:
+        app = health_app(alive, lambda: True, lookup)
+        async with TestClient(TestServer(app)) as client:
+            metrics = asyncio.create_task(client.get("/metrics"))
+            while not answered and not metrics.done():
+                assert (await client.get("/healthz")).status == 200
+            assert (await metrics).status == 200
+
+    many = ManyObjects()
+    REGISTRY.register(many)
+    try:
+        asyncio.run(scenario())
+    finally:
+        REGISTRY.unregister(many)
+    assert answered == [True]
 
 
 def test_keda_gets_the_same_number_or_none() -> None:

@@ -20,6 +20,7 @@ from textmod_operator.scaling.law import (
     levels,
 )
 from textmod_operator.scaling.memory import Trial
+from textmod_operator.scaling.reserve import answers
 from textmod_operator.scaling.trials import LEFT_SECONDS, left, trial_of, trusted
 from textmod_operator.scaling.view import View, acting
 from textmod_operator.state import LagReading, LagUnknown, PartitionLag
@@ -340,6 +341,21 @@ LEAVING = View(
     rest_lag=0.0,
 )
 """Four replicas that carry 400 messages a second and are too few for 340 all the same."""
+
+
+@pytest.mark.parametrize(
+    ("hot_peak", "smallest"),
+    [(20, 2), (40, 2), (41, 3), (90, 3)],
+    ids=["even", "twice its share", "above twice its share", "hot"],
+)
+def test_a_size_has_to_answer_the_busiest_partition_only_where_one_was_hot(
+    hot_peak: float, smallest: int
+) -> None:
+    """Two of twelve messages or more came to one partition: its replica has five others to read
+    beside it, and half of 41/s is more than the sixth of 100/s that is left for it."""
+    memory = Memory(rate=100.0, peak=240.0, hot_peak=hot_peak)
+    view = replace(LEAVING, reaction=15.0)
+    assert next(n for n in view.sizes if answers(view, memory, n)) == smallest
 
 
 def test_the_lowest_rate_at_which_a_size_was_left_of_late_is_remembered() -> None:

@@ -165,19 +165,19 @@ class Whole:
     def start(self, strike: Strike | None = None) -> None:
         """A new process: it knows nothing but what it reads."""
         self.strike(strike or Strike())
-        self._cluster = Cluster(self.server, "operator-1", self.strimzi)
-        self._watches = self._cluster.list_watches(())
+        self.cluster = Cluster(self.server, "operator-1", self.strimzi)
+        self._watches = self.cluster.list_watches(())
         self._inventory, self._claims = Inventory(), Claims()
         self._kafka = self.kafka.clusters()
         edges = Edges(
-            self._cluster,
+            self.cluster,
             self._kafka,
-            self._cluster.capabilities,
+            self.cluster.capabilities,
             self._claims,
-            self._cluster.patch_status,
+            self.cluster.patch_status,
         )
         wrote = lambda key, found: self._inventory.note(key, found) and None  # noqa: E731
-        writer = StatusWriter(self._cluster, 10.0, wrote, clock=lambda: 0.0)
+        writer = StatusWriter(self.cluster, 10.0, wrote, clock=lambda: 0.0)
         scaling = scaling_seen()
         self._passes = Passes(self._inventory, edges, lambda _: scaling, writer, lambda: NOW)
 

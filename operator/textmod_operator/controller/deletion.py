@@ -26,22 +26,28 @@ def finalize(body: Manifest, edges: Edges) -> None:
     """
     try:
         tm = TextModeration.parse(body)
-        if tm.spec.topics.deletion_policy == "Retain":
-            pass
-        elif tm.spec.topics.management == "Strimzi":
-            _stop_pods(tm, edges)
-            edges.cluster.check_leading()
-            kafka_topics.delete(tm, edges.claims, edges.cluster)
-        elif owned := ownership.owned(body):
-            _stop_pods(tm, edges)
-            connection, _ = connect_to_kafka(tm, edges.cluster)
-            edges.cluster.check_leading()
-            edges.kafka.to(connection).delete(
-                {n: i for n, i in owned.items() if not edges.claims.also_used(tm, n)}
-            )
+        if tm.spec.topics.deletion_policy == "Delete":
+            _delete_topics(tm, ownership.owned(body), edges)
     except NotAccepted:
         pass
     edges.cluster.set_finalizer(key_of(body), present=False)
+
+
+def _delete_topics(tm: TextModeration, owned: dict[str, str], edges: Edges) -> None:
+    strimzi = tm.spec.topics.management == "Strimzi"
+    if strimzi or owned:
+        _stop_pods(tm, edges)
+        edges.cluster.check_leading()
+    if strimzi:
+        kafka_topics.delete(tm, edges.claims, edges.cluster)
+        # What the operator created before Strimzi took over, and the spec no longer names.
+        owned = {name: one for name, one in owned.items() if name not in tm.topic_names}
+    if owned:
+        connection, _ = connect_to_kafka(tm, edges.cluster)
+        edges.cluster.check_leading()
+        edges.kafka.to(connection).delete(
+            {name: one for name, one in owned.items() if not edges.claims.also_used(tm, name)}
+        )
 
 
 def _stop_pods(tm: TextModeration, edges: Edges) -> None:
