@@ -170,6 +170,18 @@ class Desk(Protocol):
         """Append to the audit chain: a reveal, an export, a change of a setting."""
         ...
 
+    def end_session(self, person: str, session: str) -> None:
+        """End one session of a person, in every browser that holds its cookie."""
+        ...
+
+    def end_sessions_of(self, person: str, actor: str) -> None:
+        """End all sessions that a person has begun."""
+        ...
+
+    def has_ended(self, person: str, session: str, began: int) -> bool:
+        """Whether a session was ended; it began at this Unix time in seconds."""
+        ...
+
     def quality(self) -> Quality | None:
         """Return the figures of the current window; None while there is nothing to measure."""
         ...

@@ -18,7 +18,7 @@ from textmod_console.errors import (
     TooLateError,
 )
 from textmod_console.events import Appeal
-from textmod_console.store import outbox, projection, queue
+from textmod_console.store import ended, outbox, projection, queue
 from textmod_console.store.schema import absences, claims
 
 
@@ -330,3 +330,24 @@ def test_many_reviewers_at_once_never_share_an_item(world: World) -> None:
         done = [item for one in pool.map(work, map(str, range(8))) for item in one]
     assert sorted(done) == sorted(f"i{n}" for n in range(40))
     assert world.verify() == 80
+
+
+def test_ended_sessions_stay_ended_and_later_ones_are_not(world: World) -> None:
+    began = int(world.now.timestamp())
+    world.wait(minutes=1)
+    world.desk.end_session("ada", "one")
+    assert world.desk.has_ended("ada", "one", began)
+    assert not world.desk.has_ended("ada", "two", began)
+    world.desk.end_sessions_of("ada", "lea")
+    world.desk.end_sessions_of("ada", "lea")
+    assert world.desk.has_ended("ada", "two", began)
+    assert not world.desk.has_ended("bob", "two", began)
+    assert not world.desk.has_ended("ada", "three", began + 61)
+    last = world.desk.audit(None, 1)[0]
+    assert (last.actor, last.act, last.detail) == ("lea", "sign-out-all", {"person": "ada"})
+    with world.database.write() as connection:
+        ended.expire(connection, world.now + timedelta(hours=8))
+    assert world.desk.has_ended("ada", "one", began)
+    with world.database.write() as connection:
+        ended.expire(connection, world.now + timedelta(hours=25))
+    assert not world.desk.has_ended("ada", "one", began)

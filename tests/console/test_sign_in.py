@@ -78,6 +78,50 @@ def test_a_session_ends_after_eight_hours() -> None:
     assert client.get("/quality").status_code == 303
 
 
+@pytest.mark.parametrize("everywhere", ["", "1"])
+def test_a_copied_cookie_is_dead_once_its_owner_signs_out(everywhere: str) -> None:
+    desk, server = MemoryDesk.of(card(1)), FakeApiServer()
+    client, thief = by_token(desk, server), by_token(desk, server)  # two replicas
+    sign_in(client, "lead")
+    page = client.get("/settings").text
+    thief.cookies = client.cookies
+    assert thief.get("/quality").status_code == 200
+    stolen = dict(client.cookies)
+    form = {"token_of_form": form_token(page), "everywhere": everywhere}
+    assert client.post("/sign-out", data=form).headers["location"] == "/sign-in"
+    thief.cookies.update(stolen)
+    answer = thief.get("/quality")
+    assert (answer.status_code, answer.headers["location"][:8]) == (303, "/sign-in")
+    assert thief.post("/settings", data={"token_of_form": form_token(page)}).status_code == 303
+    assert desk.acts()[-1].startswith("sign-out")
+
+
+def test_a_lead_signs_somebody_out() -> None:
+    desk, server = MemoryDesk.of(card(1)), FakeApiServer()
+    lead, reviewer = by_token(desk, server), by_token(desk, server)
+    sign_in(lead, "lead")
+    sign_in(reviewer, "reviewer")
+    assert "/sessions/end" not in reviewer.get("/settings").text
+    form = {"token_of_form": form_token(lead.get("/settings").text), "person": "reviewer"}
+    answer = lead.post("/sessions/end", data=form)
+    assert "have ended" in lead.get(answer.headers["location"]).text
+    assert reviewer.get("/queue").status_code == 303
+    assert lead.get("/queue").status_code == 200
+    (made,) = [one for one in desk.records if one.act == "sign-out-all"]
+    assert (made.actor, made.detail) == ("lead", {"person": "reviewer"})
+    nobody = lead.post("/sessions/end", data=form | {"person": " "})
+    assert nobody.status_code == 422
+
+
+def test_a_proxys_people_are_signed_out_at_the_proxy() -> None:
+    client = by_proxy(MemoryDesk(), FakeApiServer())
+    client.headers.update({"X-Textmod-Proxy-Secret": PROXY_SECRET, "X-Forwarded-User": "lead"})
+    page = client.get("/settings").text
+    assert "/sessions/end" not in page
+    form = {"token_of_form": form_token(page), "person": "reviewer"}
+    assert client.post("/sessions/end", data=form).status_code == 404
+
+
 def test_a_forged_or_foreign_session_is_nobody() -> None:
     ours, theirs = Sessions("one key"), Sessions("another key")
     session = theirs.begin(100, "token-of-lead")

@@ -35,6 +35,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/queue/release": {"item": ITEM},
     "/settings": {"theme": "dark", "break_every": "50"},
     "/sign-out": {},
+    "/sessions/end": {"person": "auditor"},
     "/sign-in": {"token": "token-of-lead"},
 }
 

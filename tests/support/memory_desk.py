@@ -68,6 +68,8 @@ class MemoryDesk:
     records: list[AuditEntry] = field(default_factory=list)
     measured: Quality | None = None
     day: Histogram = field(default_factory=lambda: Histogram(START - timedelta(days=1), {}))
+    ended: set[str] = field(default_factory=set)
+    """Sessions and persons; a person's later sessions too, unlike the real one's."""
     broken: Exception | None = None
 
     @classmethod
@@ -177,6 +179,17 @@ class MemoryDesk:
         digest = hashlib.sha256(content.encode()).hexdigest()
         number = len(self.records) + 1
         self.records.append(AuditEntry(number, self.now, actor, act, item, detail or {}, digest))
+
+    def end_session(self, person: str, session: str) -> None:
+        self.ended.add(session)
+        self.record(person, "sign-out")
+
+    def end_sessions_of(self, person: str, actor: str) -> None:
+        self.ended.add(person)
+        self.record(actor, "sign-out-all", None, {"person": person})
+
+    def has_ended(self, person: str, session: str, began: int) -> bool:
+        return bool(self.ended & {person, session})
 
     def quality(self) -> Quality | None:
         self._fail()

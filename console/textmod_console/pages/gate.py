@@ -124,6 +124,8 @@ class Gate:
         if not self._console.way.accepts_host(ask.headers.get("host", "")):
             raise RefusedError(421, "This console answers on a loopback address only: use that.")
         person = self._console.way.person(ask.headers, None if page.program else session)
+        if person is not None and not page.program and not bearer(ask.headers):
+            person = self._unless_ended(person, session)
         form, document = _content(ask, page)
         return Visit(
             console=self._console,
@@ -139,6 +141,13 @@ class Gate:
             secure=ask.secure,
             document=document,
         )
+
+    def _unless_ended(self, person: Person, session: Session) -> Person | None:
+        """Return None for a session that was signed out: its cookie may have been copied."""
+        if session.token is None:  # a proxy names the person, or there is one alone
+            return person
+        over = self._console.desk.has_ended(person.name, session.id, session.began)
+        return None if over else person
 
     def _admit(self, ask: Ask, page: Page, visit: Visit) -> Response | None:
         """Return another answer than the page's, None when the page may answer."""

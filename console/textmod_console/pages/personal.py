@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from starlette.responses import RedirectResponse, Response
 
+from textmod_console.access.person import Permission
 from textmod_console.access.sign_in import ByToken
 from textmod_console.pages.cookies import forget_session, keep_session, keep_settings
 from textmod_console.pages.preferences import BREAKS, THEMES, Preferences
 from textmod_console.pages.rendering import render
 from textmod_console.pages.visit import RefusedError, Visit
 
+LEAD: Final = (Permission.SEE_QUEUE, Permission.DECIDE, Permission.SEE_DECISIONS)
+"""What a lead may: see escalated texts, and sign others out."""
 _LOCAL = re.compile(r"/(?:[A-Za-z0-9_.%=&?~+-][A-Za-z0-9/_.%=&?~+-]*)?")
 
 
@@ -27,8 +31,14 @@ def guide(visit: Visit) -> Response:
 
 def settings(visit: Visit) -> Response:
     """Show the personal settings."""
-    saved = visit.asked("saved") == "1"
-    return render(visit, "settings.html", themes=THEMES, breaks=BREAKS, saved=saved)
+    notice = "Saved." if visit.asked("saved") == "1" else None
+    if visit.asked("ended") == "1":
+        notice = "All sessions of this person have ended."
+    leads = all(visit.may(one) for one in LEAD)
+    return render(
+        visit, "settings.html", themes=THEMES, breaks=BREAKS, notice=notice, leads=leads,
+        has_sessions=visit.console.way.has_form,
+    )  # fmt: skip
 
 
 def save_settings(visit: Visit) -> Response:
@@ -81,7 +91,21 @@ def enter(visit: Visit) -> Response:
 
 
 def leave(visit: Visit) -> Response:
-    """Sign out: the session's cookie is deleted."""
-    visit.desk.record(visit.name, "sign-out")
+    """Sign out here, or everywhere: the session ends, and a copy of its cookie is worthless."""
+    if visit.given("everywhere") == "1":
+        visit.desk.end_sessions_of(visit.name, visit.name)
+    else:
+        visit.desk.end_session(visit.name, visit.session.id)
     response = RedirectResponse("/sign-in" if visit.console.way.has_form else "/guide", 303)
     return forget_session(response, secure=visit.secure)
+
+
+def end_sessions(visit: Visit) -> Response:
+    """Sign another person out everywhere."""
+    if not visit.console.way.has_form:
+        raise RefusedError(404, "People sign in at the proxy: end their sessions there.")
+    person = visit.given("person", 256)
+    if person is None:
+        raise RefusedError(422, "No person is named: give the name as the audit shows it.")
+    visit.desk.end_sessions_of(person, visit.name)
+    return RedirectResponse("/settings?ended=1", 303)

@@ -19,7 +19,7 @@ from textmod_console.record.publisher import Publisher
 from textmod_console.record.reader import Reader
 from textmod_console.record.webhooks import Webhooks
 from textmod_console.settings import Settings
-from textmod_console.store import counting, outbox, queue, reading
+from textmod_console.store import counting, ended, outbox, queue, reading
 from textmod_console.store.engine import Database
 from textmod_console.store.leadership import Leadership
 from textmod_console.store.schema import head
@@ -105,6 +105,7 @@ class Leader:
                 with self._database.write() as connection:
                     queue.expire(connection, self._clock())
                     counting.expire(connection, self._clock())
+                    ended.expire(connection, self._clock())
                     metrics.OUTBOX.set(outbox.size(connection))
                 thresholds.note(self._policies(), self._clock())
             if time.monotonic() >= next_count:

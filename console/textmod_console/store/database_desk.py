@@ -13,7 +13,7 @@ from textmod_console.desk import Answer, AuditEntry, Card, Entry, Histogram, Que
 from textmod_console.events import Decision
 from textmod_console.measurement import Quality
 from textmod_console.policies import ReadPolicies, no_policies
-from textmod_console.store import auditing, deciding, queue, reading
+from textmod_console.store import auditing, deciding, ended, queue, reading
 from textmod_console.store.engine import Database
 from textmod_console.store.kept import Kept
 from textmod_console.store.schema import Lane
@@ -133,6 +133,24 @@ class DatabaseDesk:
         """Append to the audit chain: a reveal, an export, a change of a setting."""
         with _timed("record"), self._database.write(grouped=True) as connection:
             auditing.append(connection, self._now(), actor, act, item=item, detail=detail)
+
+    def end_session(self, person: str, session: str) -> None:
+        """End one session of a person, in every browser that holds its cookie."""
+        with _timed("record"), self._database.write(grouped=True) as connection:
+            ended.end(connection, session, self._now())
+            auditing.append(connection, self._now(), person, "sign-out")
+
+    def end_sessions_of(self, person: str, actor: str) -> None:
+        """End all sessions that a person has begun."""
+        with _timed("record"), self._database.write(grouped=True) as connection:
+            ended.end_all(connection, person, self._now())
+            detail = {"person": person}
+            auditing.append(connection, self._now(), actor, "sign-out-all", detail=detail)
+
+    def has_ended(self, person: str, session: str, began: int) -> bool:
+        """Whether a session was ended; it began at this Unix time in seconds."""
+        with self._database.read() as connection:
+            return ended.has_ended(connection, session, person, datetime.fromtimestamp(began, UTC))
 
     def quality(self) -> Quality | None:
         """Return the figures of the current window; None while there is nothing to measure."""

@@ -216,6 +216,13 @@ deliveries: Final = Table(  # decisions that wait to be sent to webhooks
     Index("ix_deliveries_due", "hook", "not_before"),
 )
 
+ended_sessions: Final = Table(  # before their time; rows are deleted after a day
+    "ended_sessions",
+    metadata,
+    Column("subject", Text, primary_key=True),  # `session ID`, or `person NAME`
+    Column("at", BigInteger, nullable=False),
+)
+
 audit: Final = Table(
     "audit",
     metadata,
