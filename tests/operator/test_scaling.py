@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -734,11 +735,23 @@ def test_what_was_learned_survives_as_json() -> None:
     assert Memory.empty().learned() == {}
 
 
-@pytest.mark.parametrize("value", ["fast", -1, 0, None, True, math.inf, math.nan, [], {}])
+NONSENSE = ["fast", -1, 0, None, True, math.inf, math.nan, [], {}, sys.float_info.max, 10**400]
+
+
+@pytest.mark.parametrize("value", NONSENSE)
 def test_nonsense_in_what_was_learned_is_left_out(value: object) -> None:
     names = ("rate", "startSeconds", "hours")
     assert Memory.from_learned(dict.fromkeys(names, value)) == Memory.empty()
     assert Memory.from_learned({"hours": [value] * 24}).hours == (0.0,) * 24
+
+
+@pytest.mark.parametrize("value", [sys.float_info.max, 1e13, 1e12, 1.0, sys.float_info.min, 5e-324])
+def test_whatever_was_learned_can_be_written_again(value: float) -> None:
+    """Else a figure that somebody wrote into the annotation fails every pass of the object."""
+    figures = {"rate": value, "startSeconds": value, "hours": [value] * 24}
+    stream = Stream(memory=Memory.from_learned(figures))
+    stream.run(30, 100)
+    assert json.dumps(stream.memory.learned(), allow_nan=False)
 
 
 # --- Zero, threshold, bounds --------------------------------------------------------------------

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
 HOURS = 24
 DAY_KEPT = 0.7
 """The part of an hour's peak that is remembered a day later."""
+MOST_LEARNED = 1e12
+"""Messages per second, or seconds: more was not learned here, and could not be computed with."""
 
 Condition = Literal["LagUnknown", "AtMaximum", "HotPartition"]
 
@@ -168,8 +169,8 @@ class Memory:
 
     @classmethod
     def from_learned(cls, figures: dict[str, Any]) -> Memory:
-        """The reverse of `learned`. Values that are missing, not numbers or not positive are left
-        unknown: the annotation they come from is open to anybody's edit."""
+        """The reverse of `learned`. Values that are missing, not numbers, not positive or above
+        MOST_LEARNED are left unknown: the annotation they come from is open to anybody's edit."""
         hours = figures.get("hours")
         if not isinstance(hours, list) or len(hours) != HOURS:
             hours = []
@@ -201,5 +202,5 @@ def _rounded(value: float) -> float:
 
 def _positive(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if 0 < value <= sys.float_info.max else None
+        return float(value) if 0 < value <= MOST_LEARNED else None
     return None
