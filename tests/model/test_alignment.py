@@ -68,6 +68,7 @@ def check(found: Alignment, text: str) -> None:
 @given(sent_texts)
 @example("\u202edcba dlo\u202c")
 @example("\ud83d\ude00")
+@example("<!-- -->i<!-- a b -->d<!---->i<!-->o<!-- x -->t<!-- y --> &lt;!-- z -- > <!--")
 @settings(max_examples=500)
 def test_the_steps_make_the_same_text_and_lead_back(text: str) -> None:
     found = alignment.tidied(text)
@@ -99,6 +100,7 @@ def test_the_steps_make_the_same_texts_of_real_comments(comments: list[str]) -> 
         pytest.param(r"it \_is\_ so", "_is_", r"_is\_", id="backslashes"),
         pytest.param("a id\u200biot b", "idiot", "id\u200biot", id="invisible"),
         pytest.param("a \ud83d\ude00 b", "😀", "\ud83d\ude00", id="surrogates"),
+        pytest.param("an id<!-- -->iot b", "idiot", "id<!-- -->iot", id="comment"),
         pytest.param("&nbsp;&nbsp;yes", "yes", "yes", id="white space"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from textmod_model.text import between as between_letters
 from textmod_model.text import evasion, readings, vocabulary
-from textmod_model.text.cleaning import clean
+from textmod_model.text.cleaning import clean, tidy
 from textmod_model.text.draft import Draft
 from textmod_model.text.evasion import SUSPECT, is_suspect, origins, suspicion, undisguise
 
@@ -101,6 +101,10 @@ DISGUISES = {
     "apostrophes": between("'"),
     "tags": between("<b></b>"),
     "tags around letters": lambda text: "".join(f"<i>{c}</i>" if c.isalpha() else c for c in text),
+    "comments": behind("<!-- -->"),
+    "comments with words": behind("<!--none-->"),
+    "empty comments": between("<!-->", "<!--->", "<!---->"),
+    "entities that are not seen": between("&#8203;", "&zwnj;", "&shy;", "&NoBreak;"),
     "brackets": lambda text: "".join(f"({c})" if c.isalpha() else c for c in text),
     "stars around letters": lambda text: "".join(f"*{c}*" if c.isalpha() else c for c in text),
 }
@@ -110,9 +114,10 @@ DISGUISES = {
 def test_a_disguised_text_is_read(disguise: Callable[[str], str]) -> None:
     disguised = disguise(PLAIN)
     assert disguised != PLAIN
-    assert is_suspect(disguised)
-    assert undisguise(disguised).replace(".,", ",").rstrip(".") == PLAIN
-    assert clean(disguised) == undisguise(disguised)
+    tidied = tidy(disguised)
+    assert tidied == PLAIN or is_suspect(tidied)
+    assert undisguise(tidied).replace(".,", ",").rstrip(".") == PLAIN
+    assert clean(disguised) == undisguise(tidied)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +150,11 @@ def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
         pytest.param("you st<b></b>upid idiot", "you stupid idiot", id="one empty element"),
         pytest.param("you st<wbr>upid idiot", "you stupid idiot", id="one place for a line break"),
         pytest.param("you éिdiot", "you édiot", id="a mark of another script on an accent"),
+        pytest.param("you st<!-- -->upid idiot", "you stupid idiot", id="one comment"),
+        pytest.param("you st<!--none-->upid idiot", "you stupid idiot", id="a comment with a word"),
+        pytest.param(
+            "so, <!-- you idiot -->", "so, <! -  you idiot  - >", id="a comment that says it"
+        ),
         pytest.param("it's y'o'u s't'u'p'i'd", "it's you stupid", id="endings stay"),
         pytest.param("noʎ pᴉdnʇs ʇoᴉpᴉ", "you stupid idiot", id="upside down"),
     ],
@@ -257,6 +267,8 @@ def test_what_is_beside_letters_is_found_in_linear_time() -> None:
     """Quadratic, a text of brackets or tags would take minutes."""
     left_over = between_letters.separators(["(s)(t)(u)(p)(i)(d)"])
     assert left_over.sub("", "(s)t((((u) " + "(" * 2**20) == "stu " + "(" * 2**20
+    many = "<!--" * 2**18 + "a" + "<!-- -->" * 2**12
+    assert between_letters.comments(many).sub("", many) == "<!--" * 2**18 + "a"
     draft = Draft("s<i>t</i>u<b><i>p</i></b>id " + "<b>" * 2**18)
     between_letters.drop_tags(draft)
     assert draft.text == "stupid " + "<b>" * 2**18

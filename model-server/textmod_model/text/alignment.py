@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from textmod_model.text import cleaning
+from textmod_model.text.between import comments
 from textmod_model.text.draft import Draft
 from textmod_model.text.evasion import LONGEST_TEXT, rewrite
 
@@ -159,6 +160,8 @@ def tidied(text: str) -> Alignment:
         _repair_encoding(found)
         found.sub(cleaning.INVISIBLE, _nothing)
     found.sub(_NUL, _nothing)
+    if "<!--" in found.text:
+        found.sub(comments(found.text), _nothing)
     found.sub(_DASHES, lambda _: " - ")
     found.sub(_LINK, lambda _: "] (")
     found.sub(_BACKSLASH, _nothing)

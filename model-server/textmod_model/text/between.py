@@ -1,4 +1,4 @@
-"""Marks, digits and tags that a text has between the letters of its words."""
+"""Marks, digits, tags and comments that a text has between the letters of its words."""
 
 import re
 from collections import Counter
@@ -31,6 +31,24 @@ _EMPTY_TAGS: Final = re.compile(rf"(?<=[A-Za-z]){_EMPTY}")
 _TAGS_WITHIN: Final = re.compile(rf"(?<=[A-Za-z]){_TAG}+(?=[A-Za-z])")
 _TAGS_BESIDE: Final = re.compile(rf"(?<=[A-Za-z]){_TAG}+|{_TAG}{_RUN}(?=[A-Za-z])")
 _SEVERAL: Final = 3
+
+# A comment ends before the next tag at the latest, so that a text of beginnings takes linear time.
+_COMMENT: Final = "<!--(?:-?>|(?:[^<>-]|-(?!->))*+-->)"
+# Without words in it: where comments are shown, nothing is hidden by leaving it out.
+_WORDLESS: Final = "<!--(?:-?>|(?:[^<>A-Za-z-]|-(?!->)|[A-Za-z]{1,2}(?![A-Za-z]))*+-->)"
+_COMMENTS_WITHIN: Final = re.compile(rf"(?<=[A-Za-z])(?:{_COMMENT})+(?=[A-Za-z])")
+_COMMENTS: Final = re.compile(rf"{_COMMENTS_WITHIN.pattern}|{_WORDLESS}")
+_COMMENTS_BESIDE: Final = re.compile(rf"(?<=[A-Za-z])(?:{_COMMENT})+|{_WORDLESS}")
+
+
+def comments(text: str) -> re.Pattern[str]:
+    """Return what finds the HTML comments of a text that are part of no word a reader sees.
+
+    These are comments within words, and comments without words. If many are within words, those
+    behind words are meant as they are.
+    """
+    many = len(_COMMENTS_WITHIN.findall(text)) >= _SEVERAL
+    return _COMMENTS_BESIDE if many else _COMMENTS
 
 
 def has_empty_tags(chunk: str) -> bool:

@@ -10,6 +10,7 @@ import html
 import re
 from typing import Final
 
+from textmod_model.text.between import comments
 from textmod_model.text.evasion import is_suspect, undisguise
 
 MAX_CHUNK: Final = 128
@@ -63,7 +64,7 @@ def cut(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Undo entities, escapes, wrong encodings and Markdown links: the first part of `clean`."""
+    """Undo entities, escapes, comments, wrong encodings and links: the first part of `clean`."""
     if "&" in text:
         text = _unescape(text)
     if "<" in text and ("<U+" in text or "<u+" in text):
@@ -73,6 +74,8 @@ def tidy(text: str) -> str:
     if "\0" in text:
         text = text.replace("\0", "")
     if "--" in text:
+        if "<!--" in text:
+            text = comments(text).sub("", text)
         text = text.replace("--", " - ")
     if "](" in text:  # [words](address): the address becomes a chunk of its own, broken or not
         text = text.replace("](", "] (")
