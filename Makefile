@@ -12,7 +12,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 WORKERS ?= 3
 SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo console up down status kubectl test lint types imports built unit integration e2e faults fuzz images sbom \
+.PHONY: help setup demo console up down status kubectl test lint types imports built unit integration keda e2e faults fuzz images sbom \
 	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator bench-operator-10000 \
 	bench-isolation bench-autoscaling \
 	bench-autoscaling-real bench-policies bench-quality bench-review \
@@ -68,6 +68,11 @@ integration: setup built ## tests on a real control plane and a real broker
 # Before the tests, so that none of them waits beside a build, and where its progress is seen.
 built: setup
 	@$(BIN)/textmod-dev build --all
+
+# Too long a build for every run of the tests, which leave the real KEDA out.
+keda: setup ## build a real KEDA (ten minutes, once), and test the Keda provider on it
+	@$(BIN)/textmod-dev build --keda
+	TEXTMOD_KEDA=1 $(PYTEST) tests/integration/test_keda.py
 
 e2e: setup ## the chart and the images on a real kind cluster (a Docker engine, or root to start one)
 	$(PYTEST) e2e --exitfirst --capture=no -v

@@ -33,11 +33,15 @@ def build(arguments: argparse.Namespace) -> int:
         control_plane_binaries,
         helm,
         kafka_jars,
+        keda,
         kind_tool,
         schema_registry_folder,
     )
 
     progress = Progress()
+    if arguments.keda:
+        _say(f"KEDA: {keda(progress)}")
+        return 0
     _say(f"control plane: {control_plane_binaries(progress)}")
     _say(f"kafka: {kafka_jars(progress)}")
     if arguments.all:
@@ -246,6 +250,9 @@ def _parser() -> argparse.ArgumentParser:
         if function is build:
             command.add_argument(
                 "--all", action="store_true", help="and what the tests use beside it"
+            )
+            command.add_argument(
+                "--keda", action="store_true", help="only KEDA, for its integration test"
             )
         if function is run:
             command.add_argument(

@@ -1,9 +1,9 @@
 """Finds or builds what the clusters run, and the Helms that the chart is tested with.
 
-All are pinned in this repository (``dev/kubernetes``, ``dev/kind`` and ``dev/helm`` by go.sum,
-``dev/kafka/pom.xml``, ``dev/schema-registry/pom.xml``) and built once into the cache, in a folder
-named after the hash of those pins. A folder appears there only when it is complete, by a rename, so
-an interrupted build leaves nothing that looks finished.
+All are pinned in this repository (``dev/kubernetes``, ``dev/kind``, ``dev/helm``, ``dev/keda`` by
+go.sum, ``dev/kafka/pom.xml``, ``dev/schema-registry/pom.xml``) and built once into the cache, in a
+folder named after the hash of those pins. A folder appears there only when it is complete, by a
+rename, so an interrupted build leaves nothing that looks finished.
 """
 
 from __future__ import annotations
@@ -133,6 +133,33 @@ def syft(progress: Progress) -> Path:
             stamp = {"main.version": version}
             _go_build([package], stamp, sources, scratch, progress, instead="go without")
     return target / "syft"
+
+
+def keda_folder() -> Path:
+    """Where the pinned KEDA is once `keda` has built it; absent before."""
+    sources = repository_root() / "dev" / "keda"
+    return cache_dir() / "keda" / _digest(sources / "go.mod", sources / "go.sum")
+
+
+def keda(progress: Progress) -> Path:
+    """The folder of the pinned KEDA (operator, adapter, webhooks; its manifests in ``config``),
+    built now if the cache does not have it (about ten minutes on two cores, once).
+
+    Raises:
+        LocalClusterError: as `control_plane_binaries`.
+    """
+    sources = repository_root() / "dev" / "keda"
+    target = keda_folder()
+    with _built_once(target, free_gib=6) as scratch:
+        if scratch is not None:
+            module = "github.com/kedacore/keda/v2"
+            version = ".".join(_required(sources, module))
+            progress.step(f"Building KEDA {version} from source (once, about ten minutes)")
+            packages = [f"{module}/cmd/{name}" for name in ("operator", "adapter", "webhooks")]
+            stamp = {f"{module}/version.Version": version}
+            _go_build(packages, stamp, sources, scratch, progress, instead="go without")
+            shutil.copytree(_module_folder(sources, module) / "config", scratch / "config")
+    return target
 
 
 def kafka_jars(progress: Progress) -> Path:
@@ -291,6 +318,12 @@ def _go_build(
     flags = " ".join(f"-X {name}={value}" for name, value in stamp.items())
     command = [go, "build", "-v", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", f"{target}/"]
     _follow([*command, *packages], progress, total, cwd=sources, env=environment)
+
+
+def _module_folder(sources: Path, module: str) -> Path:
+    """Where Go keeps the unpacked files of a module that go.mod requires."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", module]
+    return Path(subprocess.check_output(command, cwd=sources, text=True).strip())
 
 
 def _copy_jars(pom: Path, what: str, instead: str, target: Path, progress: Progress) -> None:

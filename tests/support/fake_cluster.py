@@ -40,6 +40,8 @@ class FakeCluster:
     faults: dict[tuple[str, str], ClusterError] = field(default_factory=dict)
     """(verb, kind) → the answer to that request."""
     foreign: tuple[str, ...] = ()
+    keda_webhook: bool = False
+    """KEDA's admission webhook judges ScaledObjects."""
     writes: list[tuple[str, str]] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     body: Manifest | None = None
@@ -55,6 +57,8 @@ class FakeCluster:
 
     def apply(self, manifest: Manifest, owner: TextModeration) -> Manifest:
         self._meets("apply", manifest["kind"])
+        if self.keda_webhook and manifest["kind"] == "ScaledObject":
+            self._refuse_beside_an_hpa()
         ref = Ref.of(manifest)
         before = self.live.get(ref)
         if before is None or before["asked"] != manifest:
@@ -66,6 +70,17 @@ class FakeCluster:
             "status": self.status.get(manifest["kind"], {}),
         }
         return self.live[ref]
+
+    def _refuse_beside_an_hpa(self) -> None:
+        """As KEDA 2.21 does: one autoscaler for one target."""
+        for ref in self.live:
+            if ref.kind == "HorizontalPodAutoscaler":
+                raise ClusterError(
+                    403,
+                    'admission webhook "vscaledobject.kb.io" denied the request: the workload '
+                    f"'science' of type 'textmoderation.dev/v1alpha1.TextModeration' is already "
+                    f"managed by the hpa '{ref.name}'",
+                )
 
     def dry_run(self, manifest: Manifest) -> Manifest:
         self._meets("apply", manifest["kind"])

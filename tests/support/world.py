@@ -50,6 +50,7 @@ class World:
     """Address of a pod → its answer to GET /model; another one can't be reached."""
     asked: list[str] = field(default_factory=list)
     """Addresses that were asked for their model, in order."""
+    capabilities: Capabilities = field(default_factory=Capabilities)
     seconds: float = 0.0
     """Of the monotonic clock."""
     now: datetime = NOW
@@ -83,7 +84,7 @@ class World:
         edges = Edges(
             self.cluster,
             self.kafka,
-            Capabilities,
+            lambda: self.capabilities,
             self.claims,
             write_status=self.cluster.patch_status,
             ask_pod=self.says.get,

@@ -59,8 +59,18 @@ def _check_autoscaler(tm: TextModeration, seen: AutoscalerSeen | None) -> None:
 
 
 def _check_scaled_object(seen: AutoscalerSeen) -> None:
+    """Ready of a ScaledObject says that it is a valid one; a paused one is. From KEDA 2.20 on it no
+    longer speaks of the HPA, which HPAActive does."""
+    who = f"{seen.ref.kind} {seen.ref.name}"
     ready, _, message = seen.conditions.get("Ready", ("Unknown", "", "KEDA has not acted yet"))
     if ready != "True":
+        raise AutoscalingNotReady("MetricsUnavailable", f"{who}: {message}")
+    paused, _, _ = seen.conditions.get("Paused", ("False", "", ""))
+    if paused == "True":
         raise AutoscalingNotReady(
-            "MetricsUnavailable", f"{seen.ref.kind} {seen.ref.name}: {message}"
+            "HpaLimited",
+            f"{who} is paused: remove its annotations that begin with autoscaling.keda.sh/paused",
         )
+    active, _, message = seen.conditions.get("HPAActive", ("Unknown", "", ""))
+    if active == "False":
+        raise AutoscalingNotReady("MetricsUnavailable", f"{who}: {message}")

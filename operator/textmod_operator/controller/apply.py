@@ -10,8 +10,9 @@ from textmod_operator import metrics, naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller.gather import serves
 from textmod_operator.controller.inventory import key_of
-from textmod_operator.controller.refusals import problem_of
+from textmod_operator.controller.refusals import is_denied, problem_of
 from textmod_operator.desired.policies import config_map_ref
+from textmod_operator.desired.scaled_object import SCALED_OBJECT
 from textmod_operator.errors import ClusterError, NotAccepted, Problem
 from textmod_operator.kube.cluster import Cluster
 from textmod_operator.state import (
@@ -91,10 +92,28 @@ def apply_all(
         ref = Ref.of(manifest)
         with noted(problems):
             try:
-                live[ref] = cluster.apply(manifest, tm)
+                live[ref] = _apply(manifest, tm, cluster)
             except ClusterError as error:
                 raise problem_of(ref.kind, ref.name, error) from error
     return live
+
+
+def _apply(manifest: Manifest, tm: TextModeration, cluster: Cluster) -> Manifest:
+    """Apply an object; an autoscaler of ours makes way for KEDA's, whose webhook refuses a
+    ScaledObject beside another autoscaler of the same target. Otherwise `prune` deletes it later.
+
+    Raises:
+        ClusterError: the API server refused.
+    """
+    try:
+        return cluster.apply(manifest, tm)
+    except ClusterError as error:
+        if manifest["kind"] != SCALED_OBJECT or not is_denied(error):
+            raise
+        for ref in cluster.owned(tm.metadata.uid, tm.metadata.namespace):
+            if ref.kind == "HorizontalPodAutoscaler":
+                cluster.delete(ref)
+        return cluster.apply(manifest, tm)
 
 
 @metrics.STEPS.labels("prune").time()

@@ -55,7 +55,7 @@ def problem_of(kind: str, name: str, error: ClusterError) -> Problem:
     part = _PARTS.get(kind, WorkloadNotReady)
     if error.status == 403 and "exceeded quota" in error.message:
         return part("QuotaExceeded", f"{said}; raise the quota, or delete what uses it up")
-    if "admission webhook" in error.message and "denied the request" in error.message:
+    if is_denied(error):
         return part("PodRefused", f"{said}; change the object, or the policy that refuses it")
     if "ValidatingAdmissionPolicy" in error.message:
         return part("PodRefused", f"{said}; change the object, or the policy that refuses it")
@@ -63,6 +63,11 @@ def problem_of(kind: str, name: str, error: ClusterError) -> Problem:
         "ApplyFailed",
         f"{said} (HTTP {error.status}); it is retried, and what runs is left as it is",
     )
+
+
+def is_denied(error: ClusterError) -> bool:
+    """Whether an admission webhook judged the object and refused it."""
+    return "admission webhook" in error.message and "denied the request" in error.message
 
 
 def _is_of_the_spec(error: ClusterError) -> bool:

@@ -13,15 +13,16 @@ from textmod_operator.state import Manifest
 SCALED_OBJECT_API_VERSION: Final = "keda.sh/v1alpha1"
 SCALED_OBJECT: Final = "ScaledObject"
 POLLING_SECONDS: Final = 5
-"""How often KEDA asks; its own default of 30 s would be most of a promise of 30 s."""
+"""How often KEDA looks at its HPA and refreshes the conditions that ours is judged by; its default
+is 30 s. The size is asked for in every sync of the HPA, whatever this says."""
 
 
 def scaled_object(tm: TextModeration, keda_url: str) -> Manifest:
     """The ScaledObject whose trigger is the number of replicas that the scaling law wants.
 
     KEDA turns it into an HPA of the same shape as ours. It gets no tolerance of 0: KEDA's schema
-    refuses the field up to 2.17, so that a step of a tenth and less (from 10 replicas on) waits
-    for the next unless `autoscaling.behavior` names one.
+    refuses the field up to 2.17 (2.21 takes it), so that a step of a tenth and less (from 10
+    replicas on) waits for the next unless `autoscaling.behavior` names one.
 
     Args:
         keda_url: of this operator's Service, without a path.
