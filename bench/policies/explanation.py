@@ -1,6 +1,6 @@
 """What explanations cost, and that they add up.
 
-    python -m bench.policies.explanation [--data FILE.csv] [--rounds 8]
+    python -m bench.policies.explanation [--data FILE.csv] [--rounds 24]
 
 Half of the comments train a model of each recipe; the other half, new to it, is judged in batches,
 as the stream judges messages: decoded, scored, decided, explained and written, all but the broker's
@@ -144,7 +144,7 @@ def main() -> None:
     """Measure both recipes, and write the figures."""
     parser = argparse.ArgumentParser(prog="bench.policies.explanation")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=24)
     arguments = parser.parse_args()
     by_recipe = {}
     with tempfile.TemporaryDirectory() as folder:
