@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # no package of ours: see the bench
 
 from autoscaling.bound import fluid_optimum
-from autoscaling.policies import Cpu, Keda
+from autoscaling.policies import Cpu, Keda, Prompt
 from autoscaling.shapes import SHAPES
 from autoscaling.simulator import World, simulate, simulate_all
 from autoscaling.streams import (
@@ -128,3 +128,11 @@ def test_unavoidable_are_the_fewest_seconds_of_any_law_on_each_stream() -> None:
     assert found["seconds_unavoidable"] == 2 + 3
     assert found["avoidable_vs_keda_best"] == pytest.approx((14 - 5) / (130 - 5), abs=1e-4)
     assert beyond_best(cells) == pytest.approx((14 - 13) / (130 - 13), abs=1e-4)
+
+
+def test_no_foresight_is_needed_to_keep_ten_seconds_while_a_thread_goes_viral() -> None:
+    """What ours loses there is no bound: see decisions/2026-11-28-the-scaling-law-stays.md."""
+    place = SHAPE_PLACES[3]
+    run = simulate(stream("shape", "viral", 0, place), place.world, Prompt())
+    assert run.over <= 3
+    assert run.replica_hours <= 3.0
