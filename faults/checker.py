@@ -31,6 +31,12 @@ class Findings:
     """Results with another key, without the original's headers, or letters with another value."""
     ahead: int
     """Messages below a committed offset that have no result."""
+    requests: int
+    """Review requests."""
+    unreviewed: int
+    """Texts that a policy or the random sample chose and that have a verdict, but no request."""
+    asked_again: int
+    """Review requests beyond the first of a text. At least once allows them."""
     recovery_seconds: float | None
     """From the end of the last fault to the next result; None: none was outstanding."""
     visible_seconds: float | None
@@ -41,9 +47,9 @@ class Findings:
     def broken(self, delivery: str) -> list[str]:
         """Return the names of the properties that do not hold."""
         counts = asdict(self)
-        names = ["lost", "invented", "order_breaks", "altered", "ahead", "stalled"]
+        names = ["lost", "invented", "order_breaks", "altered", "ahead", "unreviewed", "stalled"]
         if delivery == "ExactlyOnce":
-            names.append("duplicated")
+            names += ["duplicated", "asked_again"]
         return [name for name in names if counts[name]]
 
 
@@ -54,6 +60,8 @@ def check(history: History) -> Findings:
     known = [result for result in history.results if _is_of(result, sent.get(result.number))]
     excused = history.expired
     missing = [one for number, one in sent.items() if number not in times and number not in excused]
+    to_review = {item for result in known for item in result.to_review}
+    asked = Counter(history.requests)
     recovery, stood_still = _standstill(history, outstanding=bool(missing))
     return Findings(
         messages=len(sent),
@@ -64,6 +72,9 @@ def check(history: History) -> Findings:
         order_breaks=_order_breaks(known, sent),
         altered=sum(_is_altered(result, sent[result.number], history) for result in known),
         ahead=sum(one.offset < history.committed.get(one.partition, -1) for one in missing),
+        requests=len(history.requests),
+        unreviewed=len(to_review - asked.keys()),
+        asked_again=len(history.requests) - len(asked),
         recovery_seconds=recovery,
         visible_seconds=None if history.visible is None else history.visible - history.last_fault,
         stalled=stood_still,

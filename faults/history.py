@@ -35,6 +35,8 @@ class Result(NamedTuple):
     """Partition and offset of the input that its headers name."""
     headers: frozenset[str]
     """Names of all headers."""
+    to_review: tuple[str, ...] = ()
+    """The texts of a verdict that must have a review request, by the ids of their items."""
 
 
 def placed(sent: list[Sent], there: list[Result]) -> list[Sent]:
@@ -81,5 +83,7 @@ class History:
     """Whether the dead-letter topic may refuse an original: its letter then comes without it."""
     expired: set[int] = field(default_factory=set)
     """Numbers of messages that were deleted from the input unread."""
+    requests: list[str] = field(default_factory=list)
+    """The item of each review request."""
     group: list[str] = field(default_factory=list)
     """What the broker said of the group while the stream stood still; a line a member."""

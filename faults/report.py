@@ -22,7 +22,8 @@ def tables(results: Mapping[str, Any]) -> str:
     """Return the totals and a row for each scenario and delivery."""
     names = (
         "runs", "runs_failed", "messages", "lost", "duplicated_exactly_once", "order_breaks",
-        "altered", "invented", "ahead", "stalls", "slowest_recovery_seconds",
+        "altered", "invented", "ahead", "review_requests", "unreviewed", "asked_again_exactly_once",
+        "stalls", "slowest_recovery_seconds",
     )  # fmt: skip
     totals = "".join(f"| `{name}` | {_shown(results[name])} |\n" for name in names)
     head = (

@@ -98,6 +98,11 @@ def results(rows: Iterable[Row], commit: str) -> dict[str, Any]:
         "altered": total("altered", whole),
         "invented": total("invented", whole),
         "ahead": total("ahead", whole),
+        "review_requests": total("requests", whole),
+        "unreviewed": total("unreviewed", whole),
+        "asked_again_exactly_once": total(
+            "asked_again", [row for row in whole if row["delivery"] == "ExactlyOnce"]
+        ),
         "stalls": sum(bool(row["stalled"]) for row in whole),
         "slowest_recovery_seconds": _slowest(whole),
         "scenarios": _by_scenario(rows),

@@ -11,7 +11,7 @@ from random import Random
 
 from faults.checker import check
 from faults.history import History
-from faults.plan import Run
+from faults.plan import TEXTMOD, Run
 from faults.rows import Row, of
 from faults.scenarios import restore
 from faults.surroundings import policies, write_policies
@@ -32,7 +32,14 @@ def carry_out(run: Run, stage: Stage, bundles: Path) -> Row:
     """
     one = run.resolved()
     random = Random(f"{run.scenario} {run.delivery} {run.seed}")  # noqa: S311 - a seeded run
-    world = World(stage, run.delivery, random, min(REPLICAS, one.brokers), proxied=one.proxied)
+    world = World(
+        stage,
+        run.delivery,
+        random,
+        min(REPLICAS, one.brokers),
+        proxied=one.proxied,
+        reviewed=run.worker == TEXTMOD,
+    )
     world.history.bare = one.bare
     begun = time.monotonic()
     try:

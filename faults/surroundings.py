@@ -177,9 +177,24 @@ def policies_changed(world: World) -> None:
             write_policies(world, policies(0.5))
 
 
+@scenario("review", policies=True, poison=0.05)
+def review(world: World) -> None:
+    """Send every text to review, while workers are killed, frozen and rolled."""
+    write_policies(world, policies(1.0))
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        world.pause(0.5, 2)
+        replace_worker(world, number)
+    with frozen(world.random.choice(world.workers).pid):
+        world.pause(9, 12)
+
+
 def policies(at_least: float) -> str:
-    """Return a solved policy set with one threshold."""
-    policy = {"name": "rude", "rules": [{"action": "Remove", "atLeast": at_least}]}
+    """Return a solved policy set: removed from a threshold on, reviewed below it."""
+    policy = {
+        "name": "rude",
+        "rules": [{"action": "Remove", "atLeast": at_least}],
+        "otherwise": "Review",
+    }
     document = {"policies": [policy], "explanation": {"actions": []}}
     return json.dumps({"version": version_of(document), **document})
 

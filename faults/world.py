@@ -17,26 +17,24 @@ from random import Random
 
 from confluent_kafka import (
     Consumer,
-    KafkaError,
     KafkaException,
-    Message,
     TopicPartition,
 )
 from confluent_kafka.admin import MemberAssignment
 
 from faults.history import UNKNOWN, History, Progress, Result, placed
 from faults.network import Network
+from faults.reading import SAMPLE_SECONDS, Reading, read, requested
 from faults.sender import Sender
 from faults.topics import ANSWER_SECONDS, Admin
 from textmod_dev.kafka_broker import KafkaBroker
 from textmod_dev.processes import ManagedProcess, ProcessKeeper, free_port, wait_until
 
 PARTITIONS = 6
-SAMPLE_SECONDS = 0.5
 PROMISE_SECONDS = 60.0
 """The longest standstill that a run allows once the last fault is over."""
-VISIBLE_SECONDS = 90.0
-"""The longest wait for transactions that killed workers left open."""
+REVIEW_SAMPLE = 0.05
+"""The share of texts whose review is asked for at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +55,22 @@ class World:
     """A stream of its own."""
 
     def __init__(
-        self, stage: Stage, delivery: str, random: Random, replicas: int, *, proxied: bool = False
+        self,
+        stage: Stage,
+        delivery: str,
+        random: Random,
+        replicas: int,
+        *,
+        proxied: bool = False,
+        reviewed: bool = False,
     ) -> None:
         self.brokers, self.random, self.network = stage.brokers, random, stage.network
         self._command = stage.command
         self._keeper = stage.keeper
         name = uuid.uuid4().hex[:8]
         self.input, self.output, self.letters = f"in-{name}", f"out-{name}", f"dead-{name}"
+        self._review = f"review-{name}" if reviewed else ""
+        self._reading = Reading(REVIEW_SAMPLE if reviewed else 0.0, name)
         self.group = f"textmod.{name}"
         servers = stage.brokers.bootstrap_servers
         self.admin = Admin(servers)
@@ -94,9 +101,15 @@ class World:
             "TEXTMOD_TERMINATION_LOG": os.devnull,
             "OMP_NUM_THREADS": "1",
         }
-        for topic, partitions in (
-            (self.input, PARTITIONS), (self.output, PARTITIONS), (self.letters, 1)
-        ):  # fmt: skip
+        sizes = {self.input: PARTITIONS, self.output: PARTITIONS, self.letters: 1}
+        if reviewed:
+            sizes[self._review] = 1
+            self._environment |= {
+                "TEXTMOD_REVIEW_TOPIC": self._review,
+                "TEXTMOD_REVIEW_SAMPLE": str(REVIEW_SAMPLE),
+                "TEXTMOD_REVIEW_SALT": name,
+            }
+        for topic, partitions in sizes.items():
             self.admin.create(topic, partitions, replicas)
         self._sender = Sender(servers, self.input, random)
         # A member of no group: it only asks what the group has committed. (The admin client's
@@ -235,6 +248,8 @@ class World:
                 for one in letters
             ]
         )
+        if self._review:
+            self.history.requests = requested(read(self.brokers.bootstrap_servers, self._review))
         self.history.visible = self._now()
         return self.history
 
@@ -246,7 +261,8 @@ class World:
         for worker in list(self.workers):
             self.end_worker(worker, signal.SIGKILL)
         with contextlib.suppress(KafkaException, TimeoutError):
-            self.admin.delete([self.input, self.output, self.letters])
+            topics = [self.input, self.output, self.letters, self._review]
+            self.admin.delete([topic for topic in topics if topic])
         # Kafka's clients end here, by name, and not whenever the garbage collector comes by.
         self._offsets.close()
         del self.admin
@@ -313,71 +329,11 @@ class World:
         ]
 
     def _read(self, topic: str, *, dead: bool) -> list[Result]:
-        """Read a topic to its end as of now.
-
-        What is behind an open transaction can't be read. One that a killed worker left open ends
-        with its time-out; until then this waits.
-        """
-        options = {
-            "bootstrap.servers": self.brokers.bootstrap_servers,
-            "group.id": f"reader-{topic}",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-        }
-        whole = Consumer(options | {"isolation.level": "read_uncommitted"})
-        reader = Consumer(options | {"isolation.level": "read_committed"})
-        found: list[Result] = []
+        """Read a topic to its end as of now."""
         base = self._generations[topic] << 40  # after all that was read of it before
-        try:
-            known = whole.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].partitions
-            partitions = [TopicPartition(topic, number, 0) for number in known]
-            ends = {
-                one.partition: whole.get_watermark_offsets(one, timeout=ANSWER_SECONDS)[1]
-                for one in partitions
-            }
-            deadline = time.monotonic() + VISIBLE_SECONDS
-            for one in partitions:  # for read_committed the end is the last stable offset
-                while (
-                    reader.get_watermark_offsets(one, timeout=ANSWER_SECONDS)[1]
-                    < ends[one.partition]
-                    and time.monotonic() < deadline
-                ):
-                    time.sleep(SAMPLE_SECONDS)
-            reader.assign(partitions)
-            left = set(ends)
-            while left:
-                for message in reader.consume(1000, 0.2):
-                    if message.error() is None:
-                        found.append(_result(message, dead=dead, base=base))
-                    elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                        left.discard(message.partition())
-        finally:
-            reader.close()
-            whole.close()
-        return found
+        found = read(self.brokers.bootstrap_servers, topic)
+        return [self._reading.result(one, dead=dead, base=base) for one in found]
 
 
 def _numbers(assignment: MemberAssignment | None) -> list[int] | None:
     return assignment and sorted(one.partition for one in assignment.topic_partitions)
-
-
-def _result(message: Message, *, dead: bool, base: int) -> Result:
-    headers = dict(message.headers() or [])
-    source = (-1, -1)
-    if dead:
-        names = ("textmod.error.partition", "textmod.error.offset")
-        source = (int(headers.get(names[0], -1)), int(headers.get(names[1], -1)))
-    elif "ce_id" in headers:
-        _, partition, offset = headers["ce_id"].decode().rsplit("/", 2)
-        source = (int(partition), int(offset))
-    return Result(
-        number=int(headers.get("number", -1)),
-        dead=dead,
-        partition=message.partition(),
-        offset=base + message.offset(),
-        key=message.key(),
-        value=message.value() if dead else None,
-        source=source,
-        headers=frozenset(headers),
-    )

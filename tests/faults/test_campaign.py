@@ -27,6 +27,9 @@ def row(run: Run, **found: Any) -> dict[str, Any]:
         "altered": 0,
         "invented": 0,
         "ahead": 0,
+        "requests": 3,
+        "unreviewed": 0,
+        "asked_again": 0,
         "stalled": False,
         "recovery_seconds": 1.0,
         "broken": [],
@@ -115,6 +118,7 @@ def test_figures_add_up() -> None:
     assert found["commit"] == COMMIT
     assert (found["runs"], found["messages"], found["runs_failed"]) == (3, 30, 0)
     assert (found["lost"], found["duplicated_exactly_once"], found["stalls"]) == (1, 2, 1)
+    assert (found["review_requests"], found["unreviewed"]) == (9, 0)
     assert found["slowest_recovery_seconds"] == 3.0
     assert [(one["delivery"], one["runs"], one["duplicated"]) for one in found["scenarios"]] == [
         ("AtLeastOnce", 1, 7),

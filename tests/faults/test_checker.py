@@ -172,3 +172,43 @@ def test_a_message_without_an_offset_that_is_not_in_the_topic_is_lost() -> None:
     del history.results[2]
     history.sent = placed(history.sent, [])
     assert "lost" in broken(history)
+
+
+def reviewed(delivery: str) -> History:
+    """The first two messages were chosen for review, and both have a request."""
+    history = well(delivery)
+    for at in range(2):
+        history.results[at] = history.results[at]._replace(to_review=(f"in/{at}/0",))
+    history.requests = ["in/0/0", "in/1/0"]
+    return history
+
+
+@pytest.mark.parametrize("delivery", BOTH)
+def test_a_chosen_verdict_with_its_request_is_well(delivery: str) -> None:
+    found = check(reviewed(delivery))
+    assert found.broken(delivery) == []
+    assert (found.requests, found.unreviewed, found.asked_again) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("delivery", BOTH)
+def test_a_chosen_verdict_without_a_request(delivery: str) -> None:
+    history = reviewed(delivery)
+    del history.requests[1]
+    assert check(history).unreviewed == 1
+    assert broken(history) == ["unreviewed"]
+
+
+def test_a_request_for_another_text_is_not_the_one_that_is_missing() -> None:
+    history = reviewed("ExactlyOnce")
+    history.requests[1] = "in/1/2"
+    assert broken(history) == ["unreviewed"]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "expected"), [("AtLeastOnce", []), ("ExactlyOnce", ["asked_again"])]
+)
+def test_a_repeated_request(delivery: str, expected: list[str]) -> None:
+    history = reviewed(delivery)
+    history.requests.append("in/0/0")
+    assert check(history).asked_again == 1
+    assert broken(history) == expected
