@@ -72,6 +72,10 @@ DISGUISES = {
     "percent-encoded in small letters": coded("%{:02x}"),
     "escapes of four digits": coded("u{:04x}"),
     "escapes of two digits": coded("x{:02x}"),
+    "escapes of eight digits": coded("\\U{:08x}"),
+    "escapes in braces": coded("\\u{{{:x}}}"),
+    "escapes in braces, padded": coded("\\x{{{:04X}}}"),
+    "percent and four digits": coded("%u{:04X}"),
     "acute": lambda text: unicodedata.normalize("NFC", behind("\u0301")(text)),
     "dot below": lambda text: unicodedata.normalize("NFC", behind("\u0323")(text)),
     "two marks": lambda text: unicodedata.normalize("NFC", behind("\u0302\u0301")(text)),
@@ -167,6 +171,7 @@ def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
     "text",
     [
         "With max50, max55 and max70 of linux64 it is slower than with the others, I think",
+        "U0, U00 and U1000 of u{x} in x{50}, u{5} or U000; U0000 is no letter, I think",
         "At 20%50 or 80%60%70, x64 and 4x50 of https://a.b/%73%74%75%70, 100% sure, 5%41 more",
         "The control group's well-known e-mail, i.e. the U.S.A.'s, at 5am (10s after the 1st).",
         "mRNA, PhD, iPhone, IL-6, CO₂ at 20 °C, 10 µm, ½ of m²; p53 … naïve cafés in Pará",

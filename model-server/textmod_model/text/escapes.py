@@ -1,4 +1,4 @@
-"""Letters written as escapes: `%73`, and `\\u0073` and `\\x73` as they are without backslashes."""
+"""Letters written as escapes: `%73`, and without backslashes `\\u0073`, `\\u{73}` and `\\x73`."""
 
 import re
 from typing import Final
@@ -10,7 +10,8 @@ _BEYOND_DIGITS: Final = r"(?:(?<![\d%])|(?<=%[4-7][0-9A-Fa-f]))"  # not "20%50"
 _AMONG_LETTERS: Final = r"(?:(?<=[A-Za-z])|(?<=x[4-7][0-9A-Fa-f])|(?=...x[4-7]))"  # not "x64"
 # An address, which keeps its own, or an escape.
 _ESCAPE: Final = re.compile(
-    rf"(?:https?://|www\.)\S*|{_BEYOND_DIGITS}%{_CODE}|u00{_CODE}"
+    rf"(?:https?://|www\.)\S*|{_BEYOND_DIGITS}%{_CODE}|%?u00{_CODE}|U000000{_CODE}"
+    rf"|[ux]{{0{{0,4}}{_CODE}}}"
     rf"|{_AMONG_LETTERS}x{_CODE}(?!\d)|(?<!\w)x(49|61)(?!\w)"  # I, a
 )
 _SEVERAL: Final = 3
@@ -29,7 +30,7 @@ def read(draft: Draft) -> None:
 
 def _count(text: str) -> int:
     """Count the letters that are written as escapes. Most texts have none, and need no search."""
-    if not ("%" in text or "x" in text or "u00" in text):
+    if not ("%" in text or "x" in text or "u00" in text or "u{" in text or "U0" in text):
         return 0
     return sum(map(_is_escape, _ESCAPE.finditer(text)))
 
