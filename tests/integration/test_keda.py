@@ -131,3 +131,58 @@ def test_a_pause_in_keda_is_told_and_ends(
     assert not kubectl("get", "hpa", "-o", "name")
     kubectl("annotate", "so", "science", f"{PAUSED}-")
     wait_until_it_scales(kubectl, wait_for)
+
+
+def test_the_kafka_trigger_answers_as_the_simulator_has_it(
+    operator: LocalCluster,
+    applied: Callable[[dict[str, Any]], None],
+    kubectl: Kubectl,
+    wait_for: WaitFor,
+    topic_prefix: str,
+) -> None:
+    """The lag, and with more than one threshold beyond all partitions (three here) theirs alone.
+
+    Between the two KEDA's integer division lets the lag pass, where `autoscaling.policies` has the
+    cap at once (what that means for sizes is in decisions/2026-11-24-keda-provider.md).
+    """
+    applied(merged(UNREAD, {"autoscaling": {"metricsProvider": "None"}}))
+    topic = f"{topic_prefix}-input"
+    wait_for(lambda: condition(kubectl, "TopicsReady").get("status") == "True", 60, "the topics")
+    kubectl("apply", "-f", "-", stdin=json.dumps(kafka_trigger(operator.bootstrap_servers, topic)))
+    name = "jsonpath={.items[0].spec.metrics[0].external.metric.name}"
+    wait_for(lambda: kubectl("get", "hpa", "-o", name), 60, "KEDA's autoscaler")
+    metric, space = kubectl("get", "hpa", "-o", name), topic_prefix
+    path = f"/apis/external.metrics.k8s.io/v1beta1/namespaces/{space}/{metric}"
+    selector = "labelSelector=scaledobject.keda.sh%2Fname%3Dtheirs"
+
+    def answered() -> str:
+        values = json.loads(kubectl("get", "--raw", f"{path}?{selector}"))["items"]
+        return ",".join(item["value"] for item in values)
+
+    for more, expected in ((0, "0"), (250, "250"), (50, "300"), (99, "399"), (1, "300")):
+        produce(operator, topic, [b"{}"] * more)
+        wait_for(lambda expected=expected: answered() == expected, 20, f"KEDA answers {expected}")
+    kubectl("delete", "so", "theirs")
+
+
+def kafka_trigger(brokers: str, topic: str) -> dict[str, Any]:
+    """A ScaledObject of a user's own, on KEDA's Kafka trigger."""
+    trigger = {
+        "bootstrapServers": brokers,
+        "consumerGroup": f"{topic}-nobody",
+        "topic": topic,
+        "lagThreshold": "100",
+        "offsetResetPolicy": "earliest",
+    }
+    target = {"apiVersion": "textmoderation.dev/v1alpha1", "kind": "TextModeration"}
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "theirs"},
+        "spec": {
+            "scaleTargetRef": {**target, "name": "science"},
+            "minReplicaCount": 1,
+            "maxReplicaCount": 3,
+            "triggers": [{"type": "kafka", "metadata": trigger}],
+        },
+    }
