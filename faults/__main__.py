@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from faults.lanes import Place, carry_out_all
-from faults.plan import DELIVERIES, TEXTMOD, WORKERS, compared, plan
+from faults.plan import DELIVERIES, TEXTMOD, WORKERS, Run, compared, plan
 from faults.report import write_report
 from faults.rows import Row, Rows, commit, results
 from faults.scenarios import SCENARIOS
@@ -95,7 +95,14 @@ def _report(rows: Rows, state: str, out: Path) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__.splitlines()[0])
-    parser.add_argument("--scenario", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument(
+        "--scenario",
+        nargs="*",
+        type=_known,
+        default=list(SCENARIOS),
+        metavar="NAME",
+        help="or two with & between, at once",
+    )
     parser.add_argument("--pairs", type=int, default=0, help="of faults at once, for each seed")
     parser.add_argument("--delivery", nargs="+", choices=DELIVERIES, default=list(DELIVERIES))
     parser.add_argument(
@@ -122,6 +129,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=None, help="folder of rows and results")
     parser.add_argument("--minutes", type=float, default=1000, help="begin no run after these")
     return parser
+
+
+def _known(name: str) -> str:
+    """Return the name of a scenario or of a pair. Raises ArgumentTypeError."""
+    try:
+        Run(name, "", 0, 0).resolved()
+    except (KeyError, ValueError) as error:
+        message = f"no scenario {name}; there are {', '.join(SCENARIOS)}"
+        raise argparse.ArgumentTypeError(message) from error
+    return name
 
 
 def _say(line: str) -> None:

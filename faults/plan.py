@@ -35,6 +35,14 @@ class Run:
         """Return the scenario. Raises KeyError for an unknown name."""
         return SCENARIOS.get(self.scenario) or pair_named(self.scenario)
 
+    def command(self) -> str:
+        """Return the command that repeats it."""
+        words = (
+            f"--scenario '{self.scenario}' --delivery {self.delivery} --seed {self.seed}"
+            f" --messages {self.messages}"
+        )
+        return f".venv/bin/python -m faults {words} --worker {self.worker}"
+
 
 def plan(
     names: Sequence[str],

@@ -53,9 +53,9 @@ def carry_out(run: Run, stage: Stage, bundles: Path) -> Row:
         broken = found.broken(run.delivery)
         row = of(run) | asdict(found) | {"broken": broken, "workers_started": len(world.logs())}
         if broken:
-            row["bundle"] = str(_bundle(bundles, row, history, world))
+            row["bundle"] = str(_bundle(bundles, run, row, history, world))
     except BaseException as error:
-        _bundle(bundles, of(run) | {"error": str(error)}, world.history, world)
+        _bundle(bundles, run, of(run) | {"error": str(error)}, world.history, world)
         raise
     finally:
         world.close()
@@ -63,19 +63,23 @@ def carry_out(run: Run, stage: Stage, bundles: Path) -> Row:
     return row | {"seconds": round(time.monotonic() - begun, 1)}
 
 
-def _bundle(bundles: Path, row: Row, history: History, world: World) -> Path:
+def _bundle(bundles: Path, run: Run, row: Row, history: History, world: World) -> Path:
     """Keep what a person needs to understand a broken run."""
     folder = bundles / "-".join(
         str(row[name]) for name in ("scenario", "delivery", "seed", "worker")
     )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    (folder / "repeat.txt").write_text(f"{run.command()}\n")
     (folder / "findings.json").write_text(json.dumps(row, indent=2) + "\n")
     with (folder / "history.txt").open("w") as file:
         done = {result.number for result in history.results}
         for sent in history.sent:
             if sent.number not in done:
                 file.write(f"missing {sent.number} at {sent.partition}/{sent.offset}\n")
+        asked = set(history.requests)
+        for result in history.results:
+            file.writelines(f"no review request: {one}\n" for one in {*result.to_review} - asked)
         for progress in history.progress:
             file.write(f"{progress.at:8.1f} s {progress.results} committed\n")
         file.writelines(f"group: {line}\n" for line in history.group)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from faults.__main__ import _parser
 from faults.plan import BARE, DELIVERIES, TEXTMOD, Run, compared, plan
 from faults.report import BEGIN, END, write_report
 from faults.rows import FAILED, Rows, of, results
@@ -64,6 +68,30 @@ def test_a_run_finds_its_scenario_by_name() -> None:
     pair = Run("worker-sigkill&broker-freeze", "AtLeastOnce", 1, 10).resolved()
     assert pair.cluster == (3, False)
     assert Run("classic-storm", "AtLeastOnce", 1, 10).resolved().cluster == (1, True)
+
+
+@pytest.mark.parametrize("name", ["storm", "worker-sigkill&broker-freeze"])
+def test_the_command_of_a_run_repeats_it(name: str) -> None:
+    run = Run(name, "ExactlyOnce", 7, 4000)
+    python, module, campaign, *words = shlex.split(run.command())
+    assert (python, module, campaign) == (".venv/bin/python", "-m", "faults")
+    args = _parser().parse_args(words)
+    again = plan(
+        args.scenario,
+        [*args.delivery],
+        seed=args.seed,
+        pairs=args.pairs,
+        messages=args.messages,
+        worker=args.worker,
+    )
+    assert again == [run]
+
+
+def test_a_scenario_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("flood", "storm&flood", ""):
+        with pytest.raises(SystemExit):
+            _parser().parse_args(["--scenario", name])
+        assert "no scenario" in capsys.readouterr().err
 
 
 def test_nothing_asked_for_is_no_run() -> None:
