@@ -23,7 +23,7 @@ from textmod_operator.controller.inventory import Inventory, key_of, needs_pass
 from textmod_operator.controller.kafka_workers import KafkaWorkers
 from textmod_operator.controller.model_pods import ModelPods
 from textmod_operator.controller.passes import Passes, next_pass
-from textmod_operator.controller.quality_metrics import quality_figures
+from textmod_operator.controller.quality_metrics import figures_of_all
 from textmod_operator.controller.reconcile import Edges, Outcome
 from textmod_operator.controller.status_writer import StatusWriter
 from textmod_operator.controller.streams import Streams, stream_of
@@ -292,9 +292,7 @@ class Controller:
         """What was measured of every object, while this process leads."""
         if not self._leading.is_set():
             return []
-        return [
-            figure for key, body in self._inventory.items() for figure in quality_figures(key, body)
-        ]
+        return list(figures_of_all(self._inventory.items()))
 
     def _conditions(self) -> list[tuple[str, str, dict[str, str]]]:
         """(namespace, name, condition → status) of every object, while this process leads."""

@@ -1,15 +1,30 @@
-"""Metrics of measured quality, read from the statuses. Pure."""
+"""Metrics of measured quality, read from the statuses. Pure, but for a log line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from textmod_operator.conditions import promises
 from textmod_operator.metrics import QualityFigure
 from textmod_operator.state import Manifest, ObjectKey
 
+logger = logging.getLogger(__name__)
+
 _ENDS: Final = {"value": "", "low": "_low", "high": "_high"}
+
+
+def figures_of_all(objects: Iterable[tuple[ObjectKey, Manifest]]) -> Iterator[QualityFigure]:
+    """Yield the figures of many objects. One whose status can't be read, such as that of a newer
+    operator before a rollback, has none and takes none from the others."""
+    for key, body in objects:
+        try:
+            found = list(quality_figures(key, body))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("%s: read status.quality for the metrics: %s", key, type(error).__name__)
+        else:
+            yield from found
 
 
 def quality_figures(key: ObjectKey, body: Manifest) -> Iterator[QualityFigure]:
