@@ -18,7 +18,7 @@ import orjson
 
 from textmod_console import metrics
 from textmod_console.errors import ConfigurationError, ConsoleError
-from textmod_console.record import signing
+from textmod_console.record import addresses, signing
 from textmod_console.settings import Settings, Webhook
 from textmod_console.store import auditing, deliveries
 from textmod_console.store.deliveries import Due
@@ -93,7 +93,10 @@ class Sender:
             body = payload(one)
             at = int(self._clock().timestamp())
             head = signing.headers(one.decision, at, body, given)
-            request = self._client.stream("POST", self._hook.url, content=body, headers=head)
+            extensions = {"trace": addresses.check}
+            request = self._client.stream(
+                "POST", self._hook.url, content=body, headers=head, extensions=extensions
+            )
             with request as answer:  # its body is not read
                 return None if answer.is_success else f"HTTP {answer.status_code}"
         except (OSError, UnicodeDecodeError) as error:
