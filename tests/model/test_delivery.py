@@ -1,6 +1,7 @@
 """Both deliveries on producers that fail as librdkafka does: nothing lost, nothing out of order."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -323,18 +324,19 @@ def test_the_rules_are_asked_for_now_and_then_and_taken_when_they_come(parts):
 # --- review requests ------------------------------------------------------------------------------
 
 
-def requested(*texts, start=0, verdict=b"verdict"):
+def requested(*texts, start=0, verdict=b"verdict", partition=0):
     """Return a batch in which every verdict is followed by a request to review its text."""
     records, offset = [], start
     for text in texts:
-        message, item = FakeMessage(0, offset, b"original"), f"in/0/{offset}"
+        message = FakeMessage(partition, offset, b"original")
+        item = f"in/{partition}/{offset}"
         request = ReviewRequest({"item": item, "text": text, "context": "c" * 200}, "Policy")
         records += [
             Record(None, message, b"k", verdict, [], None),
             Record(None, message, item.encode(), request.value(), [], None, request=request),
         ]
         offset += 1
-    return Batch(records, {0: offset}, np.zeros(len(texts)), requests=len(texts))
+    return Batch(records, {partition: offset}, np.zeros(len(texts)), requests=len(texts))
 
 
 def asked(parts):
@@ -347,7 +349,22 @@ def test_a_request_goes_to_the_review_topic_by_its_item(parts):
     assert parts.written() == [b"verdict", b"verdict", b"c"]
     assert [one["text"] for one in asked(parts)] == ["a", "b"]
     found = parts.brokers.topics["review"].records
-    assert [(one["key"], one["partition"]) for one in found] == [(b"in/0/0", -1), (b"in/0/1", -1)]
+    assert [(one["key"], one["partition"]) for one in found] == [(b"in/0/0", 0), (b"in/0/1", 0)]
+
+
+def test_requests_of_an_input_partition_share_one_of_the_review_topic(parts):
+    parts.submit(requested("a", "b", partition=1), requested("c", partition=7))
+    parts.run()
+    assert [one["partition"] for one in parts.brokers.topics["review"].records] == [1, 1, 1]
+
+
+def test_a_review_topic_with_fewer_partitions_than_before_costs_no_verdict(parts):
+    parts.writer.refresh(time.monotonic(), force=True)
+    parts.brokers.topics["review"].partitions = 1
+    batches = parts.submit(requested("a", "b", partition=1))
+    assert parts.run() == batches
+    found = [parts.brokers.topics[name].records for name in ("out", "review")]
+    assert [[one["partition"] for one in records] for records in found] == [[1, 1], [-1, -1]]
 
 
 @pytest.mark.parametrize("known", [True, False])

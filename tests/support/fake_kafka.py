@@ -384,6 +384,7 @@ class FakeTopic:
 
     def __init__(self, max_bytes=1_048_588):
         self.max_bytes = max_bytes
+        self.partitions = 2
         self.records = []
         self.error = None
         """Answer every write with this error code."""
@@ -437,6 +438,8 @@ class FakeProducer:
             raise KafkaException(self.fatal)
         if len(self) >= self.capacity:
             raise BufferError
+        if partition >= self.brokers.topics[topic].partitions:
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
         record = {"value": value, "key": key, "headers": headers, "timestamp": timestamp}
         record["partition"] = partition
         self.queue.append((topic, record, on_delivery))
@@ -460,7 +463,9 @@ class FakeProducer:
     def list_topics(self, topic, timeout):
         if self.brokers.unknown:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None, 1: None})})
+        known = self.brokers.topics.get(topic) or FakeTopic()
+        found = SimpleNamespace(partitions=dict.fromkeys(range(known.partitions)))
+        return SimpleNamespace(topics={topic: found})
 
     def init_transactions(self, timeout):
         if self.brokers.silent:

@@ -91,6 +91,7 @@ class Writer:
         a verdict that went by its key's hash could overtake, or be overtaken by, one that goes to
         its message's own partition."""
         self._same_partition = False
+        self._review_partitions = 0
         self._refresh_at = 0.0
         self._now_ms = 0
         self._batch_bytes = PRODUCER_BATCH_BYTES
@@ -201,14 +202,16 @@ class Writer:
         self._refresh_rules(ask=due, wait=wait)
         if not due:
             return
-        names = (self._settings.input_topic, self._settings.output_topic)
+        own = self._settings
+        names = [name for name in (own.input_topic, own.output_topic, own.review_topic) if name]
         try:
             counts = partition_counts(self.producer, names)
         except KafkaException as exception:
             log.warning("look up the topics' partitions: %s", exception.args[0].str())
             self._refresh_at = now + LOOKUP_RETRY_SECONDS
             return
-        self._same_partition = counts[names[0]] == counts[names[1]]
+        self._same_partition = counts[own.input_topic] == counts[own.output_topic]
+        self._review_partitions = counts.get(own.review_topic, 0)
         self.routed = True
         self._refresh_at = now + ROUTES_SECONDS
 
@@ -279,17 +282,28 @@ class Writer:
     # --- handing over -----------------------------------------------------------------------------
 
     def _produce(self, record: Record, report: Report) -> None:
-        partition = -1
-        if record.refused is None and not record.for_review and self._same_partition:
-            partition = record.source.partition() or 0
         try:
-            self._hand_over(record, partition, report)
+            self._hand_over(record, self._partition(record), report)
         except KafkaException as exception:
-            # The input grew and the output has yet to.
+            # The input grew and the output has yet to, or the review topic was created again.
             if exception.args[0].code() != KafkaError._UNKNOWN_PARTITION:  # noqa: SLF001
                 raise
-            self._same_partition = False
+            if record.for_review:
+                self._review_partitions = 0
+            else:
+                self._same_partition = False
             self._hand_over(record, -1, report)
+
+    def _partition(self, record: Record) -> int:
+        """Return the partition to write to; -1: that of the key's hash.
+
+        Review requests go where others of their input partition go, or those of one batch would be
+        as many small writes as there are partitions, which costs more than making them.
+        """
+        own = record.source.partition() or 0
+        if record.for_review:
+            return own % self._review_partitions if self._review_partitions else -1
+        return own if record.refused is None and self._same_partition else -1
 
     def _hand_over(self, record: Record, partition: int, report: Report) -> None:
         self.producer.produce(
