@@ -12,7 +12,7 @@ from objects import PLAINTEXT, body, moderation
 from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.deletion import finalize
 from textmod_operator.controller.reconcile import Edges
-from textmod_operator.errors import TopicsNotReady
+from textmod_operator.errors import ClusterError, TopicsNotReady
 from textmod_operator.kafka.clusters import KafkaPending
 from textmod_operator.naming import FINALIZER
 from textmod_operator.state import Capabilities
@@ -109,3 +109,21 @@ def test_topics_that_left_the_spec_are_deleted_too() -> None:
     world.cluster.body["status"]["formerTopics"] = [former]
     world.finalize()
     assert set(world.kafka.topics) == {"science-input"}
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_topics_that_stay_because_the_secrets_are_gone_are_told(
+    ends: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    if ends:  # the namespace: it takes nothing new
+        world.cluster.faults["create", "Event"] = ClusterError(403, "is being terminated")
+    sasl = {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "kafka"}}
+    assert world.cluster.body is not None
+    world.cluster.body["spec"]["kafka"]["sasl"] = sasl
+    world.finalize()
+    assert world.released
+    assert set(world.kafka.topics) == {"science-input", "science-output"}
+    assert world.cluster.events == ([] if ends else [("Warning", "SecretNotFound")])
+    told = "the topics science-output were not deleted: Secret kafka is not in namespace reddit"
+    assert told in caplog.text

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller import kafka_topics, ownership
 from textmod_operator.controller.gather import connect_to_kafka
 from textmod_operator.controller.inventory import key_of
 from textmod_operator.controller.reconcile import Edges
-from textmod_operator.errors import NotAccepted, TopicsNotReady
+from textmod_operator.errors import ClusterError, NotAccepted, TopicsNotReady
 from textmod_operator.state import Manifest, ObjectKey
+
+logger = logging.getLogger(__name__)
 
 
 def finalize(body: Manifest, edges: Edges) -> None:
@@ -16,7 +21,8 @@ def finalize(body: Manifest, edges: Edges) -> None:
 
     The workload is deleted first, and its pods are waited for: a pod that still writes would have
     the brokers create the topic again. A topic that another object uses stays. An object that is
-    set back to Retain, or can't be parsed, is released and its topics stay.
+    set back to Retain, can't be parsed, or whose Secrets are gone (a namespace that ends deletes
+    them too) is released and its topics stay; an Event and the log then name them.
 
     Raises:
         ClusterError: it is not known yet which workloads there are.
@@ -24,13 +30,30 @@ def finalize(body: Manifest, edges: Edges) -> None:
             topics yet; the object is held and tried again.
         KafkaPending: the brokers have not been asked yet.
     """
+    tm, owned = None, ownership.owned(body)
     try:
         tm = TextModeration.parse(body)
         if tm.spec.topics.deletion_policy == "Delete":
-            _delete_topics(tm, ownership.owned(body), edges)
-    except NotAccepted:
-        pass
+            _delete_topics(tm, owned, edges)
+    except NotAccepted as problem:
+        if owned:
+            _tell(tm, key_of(body), owned, problem, edges)
     edges.cluster.set_finalizer(key_of(body), present=False)
+
+
+def _tell(
+    tm: TextModeration | None,
+    key: ObjectKey,
+    owned: dict[str, str],
+    problem: NotAccepted,
+    edges: Edges,
+) -> None:
+    """Tell which topics stay though nothing uses them any more."""
+    message = f"the topics {', '.join(sorted(owned))} were not deleted: {problem.message}"
+    logger.warning("%s: %s", key, message)
+    if tm is not None:
+        with contextlib.suppress(ClusterError):  # a namespace that ends takes no Event
+            edges.cluster.post_event(tm, "Warning", problem.reason, message)
 
 
 def _delete_topics(tm: TextModeration, owned: dict[str, str], edges: Edges) -> None:
