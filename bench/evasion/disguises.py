@@ -134,6 +134,14 @@ DISGUISES: Final = (
     Disguise("1337", "lookalike", _table(_LEET)),
     Disguise("signs for letters", "lookalike", _table(_LEET_SIGNS)),
     Disguise("letters three times", "lookalike", lambda letter, _: letter * 3),
+    Disguise("doubled", "lookalike", lambda letter, _: letter * 2),
+    Disguise(
+        "doubled, alternating case", "lookalike", lambda letter, _: letter.upper() + letter.lower()
+    ),
+    Disguise("doubled, case swapped", "lookalike", lambda letter, _: letter + letter.swapcase()),
+    Disguise(
+        "twice or three times", "lookalike", lambda letter, draw: letter * draw.choice((2, 3))
+    ),
     Disguise("space behind", "apart", _behind(" ")),
     Disguise("dot behind", "apart", _behind(".")),
     Disguise("dash behind", "apart", _behind("-")),

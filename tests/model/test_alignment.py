@@ -121,6 +121,8 @@ def test_a_word_of_the_clean_text_is_found_in_the_one_sent(
         pytest.param("you are an &#105;d10t", "idiot", "&#105;d10t", id="entity and signs"),
         pytest.param("y o u a r e s t u p i d", "stupid", "s t u p i d", id="set apart"),
         pytest.param("you stuuuuuupid", "stupid", "stuuuuuupid", id="repeats"),
+        pytest.param("yyoouu ssttuuppiidd", "stupid", "ssttuuppiidd", id="doubles"),
+        pytest.param("yoouu arree sttuppiid", "stupid", "sttuppiid", id="some doubles"),
     ],
 )
 def test_a_disguised_word_is_found_in_the_text_sent(sent: str, read: str, said: str) -> None:

@@ -93,6 +93,14 @@ DISGUISES = {
     "1337": mapped("aeiostbg", "43105789"),
     "signs": mapped("aeislt", "@€!$|+"),
     "three times": lambda text: "".join(c * 3 if c.isalpha() else c for c in text),
+    "doubled": lambda text: "".join(c * 2 if c.isalpha() else c for c in text),
+    "doubled in another style": lambda text: "".join(
+        c + unicodedata.lookup(f"MATHEMATICAL BOLD SMALL {c.upper()}") if c.isalpha() else c
+        for c in text
+    ),
+    "doubled in another script": lambda text: "".join(
+        c + c.translate(str.maketrans("aeiopcyxs", "аеіорсухѕ")) if c.isalpha() else c for c in text
+    ),
     "dots": behind("."),
     "stars": behind("*"),
     "two signs": behind("-~"),
@@ -161,6 +169,27 @@ def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
         ),
         pytest.param("it's y'o'u s't'u'p'i'd", "it's you stupid", id="endings stay"),
         pytest.param("noʎ pᴉdnʇs ʇoᴉpᴉ", "you stupid idiot", id="upside down"),
+        pytest.param(
+            "yoouu are a sttuupid iidiott, thhiis is buullsshit garbbage",
+            "you are a stupid idiot, this is bullshit garbage",
+            id="some letters twice",
+        ),
+        pytest.param(
+            "II ddoonn'tt ssaayy yyoouu'rree aa kkllooppttaarr, bbuutt ttoooo wweellll-rreeaadd.",
+            "I don't say you're a kloptar, but too well-read.",
+            id="letters twice and endings, names, pairs, compounds",
+        ),
+        pytest.param(
+            "yoouuu are ssstupiid, aand thhhis iss buulllshhit garrrbaage",
+            "you are stupid, and this is bullshit garbage",
+            id="letters once, twice or three times",
+        ),
+        pytest.param(
+            "YyOoUu aArReE aA sStTuUpPiIdD IiDdIiOoTt",
+            "You are a stupid idiot",
+            id="letters twice in alternating case",
+        ),
+        pytest.param("SSTTUUPPIIDD", "STUPID", id="one word of letters twice"),
     ],
 )
 def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
@@ -179,6 +208,10 @@ def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
         "U.S. readers: TL;DR at the end, it was re-posted by my co-workers, and I do not know why",
         "that is sooo good, hmmm, I do not know what AAA batteries or www are for",
         "u r so lol smh @b3n_99 #wow2nite",
+        "untill it happpened I bellieved in thier comittment to the bookkeeper, occassionally",
+        "Offermanns, Bennett and Hassann of Missisippi accommodate coffee; McCaffrey's balloons",
+        "the issue: aggressive bootstrappiness, agreeableness, beekeepers, tallness, off-gassing",
+        "World War II had AA batteries, II and III, for the committee of Mr Buzzell, see ee.aa.oo",
         "क्‍षत्रिय और न‌मक",
         "می‌خواهم بروم \u200fabc\u200f",
         "שָׁלוֹם עוֹלָם",
@@ -206,9 +239,9 @@ def test_texts_that_need_nothing_are_left_as_they_are(text: str) -> None:
 ANY = st.one_of(
     st.text(),
     st.text(st.sampled_from("ab sS5$!.*\u200d\u0301\u0336аéɐ𝐚🅰🇦🇺\u202e\u202c \n")),
-    st.lists(st.sampled_from(["st", "u", "pid", " ", ".", "1d", "TTT", "é", "ш", "🔥"])).map(
-        "".join
-    ),
+    st.lists(
+        st.sampled_from(["st", "u", "pid", " ", ".", "1d", "TTT", "é", "ш", "🔥", "iiDd", "'"])
+    ).map("".join),
 )
 
 
@@ -262,7 +295,8 @@ def test_origins_lead_back_to_what_was_sent() -> None:
 def test_the_cost_is_linear() -> None:
     """Long texts are read at all: a quadratic step would take hours."""
     draw = random.Random(1)  # noqa: S311  # a repeatable text
-    for piece in ("s t u p i d ", "b!tch ", "é", "a\u0301\u0302", "\u202e", "\u0336", "((((", ". "):
+    pieces = ("s t u p i d ", "b!tch ", "é", "a\u0301\u0302", "\u202e", "\u0336", "((((", ". ")
+    for piece in (*pieces, "aabb", "ssttuuppiidd ", "bbookkee", "aab", "aab'bb'"):
         text = piece * (2**17 // len(piece))
         assert undisguise(text) is not None
     assert undisguise("".join(draw.choices("il1!|$a ", k=2**14))) is not None
@@ -284,9 +318,9 @@ def test_marks_between_letters_never_raise(text: str) -> None:
     assert isinstance(clean(text), str)
 
 
-PARTS = st.sampled_from(
-    ["-", "/", "..", "'s", "'ll", ".", "http://", "www.", "r/", "10.1234", "23", "!", "(", "$", "x"]
-) | st.sampled_from(sorted(vocabulary.words()))
+MARKS = ["-", "/", "..", "'s", "'ll", ".", "http://", "www.", "r/", "10.1234", "23", "!", "(", "$"]
+DOUBLES = ["x", "ssttuuppiidd", "Aabbout", "buullsshit", "oofftten", "ii", "tt", "LL"]
+PARTS = st.sampled_from([*MARKS, *DOUBLES]) | st.sampled_from(sorted(vocabulary.words()))
 
 
 @given(st.lists(PARTS | st.text(st.characters(codec="ascii"), max_size=5), min_size=1, max_size=5))
@@ -299,7 +333,10 @@ def test_what_says_nothing_at_a_glance_says_nothing_when_looked_at(parts: list[s
             assert evasion._suspicion(chunk) == 0, chunk
 
 
-@pytest.mark.parametrize("repeated", ["1.", "a", "abcdef-", "(", "abcdef..", "1-", ".", "!a", "aA"])
+@pytest.mark.parametrize(
+    "repeated",
+    ["1.", "a", "abcdef-", "(", "abcdef..", "1-", ".", "!a", "aA", "aab", "abb-", "ab", "aabb"],
+)
 def test_a_glance_takes_no_longer_than_the_chunk_is_long(repeated: str) -> None:
     """Quadratic, these would take minutes."""
     assert evasion._SAYS_NOTHING.fullmatch(repeated * 200_000 + "é") is None

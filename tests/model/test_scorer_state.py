@@ -54,7 +54,8 @@ COLLIDING: Final = {
     bits: [chunk for long in LONG for chunk in (long, *impostors(long, bits))] for bits in PLACES
 }
 WORDS: Final = ["you", "are", "an", "idiot", "the", "study", "The", "STUDY,", "doi.org/10", "e.g.",
-                "can't", "(sic)", "xqzw", "xqzw.", ":-)", "x)", "科学", "\0", "\ud800"]  # fmt: skip
+                "can't", "(sic)", "yyoouu", "aarree", "STTUPPID", "xqzw", "xqzw.", ":-)", "x)",
+                "科学", "\0", "\ud800"]  # fmt: skip
 chunk = st.one_of(
     st.sampled_from(WORDS),
     st.integers(0, 200).map(lambda number: f"new{number}"),

@@ -46,6 +46,8 @@ class Framed(NamedTuple):
     """All letters are capitals."""
     repeats: NDArray[np.bool_]
     """A letter comes three times in a row, capital or small."""
+    doubles: NDArray[np.bool_]
+    """Two letters side by side come twice in a row each, capital or small."""
 
 
 class Frame(NamedTuple):
@@ -99,6 +101,7 @@ def framed(chunks: Chunks, places: Indices) -> Framed:
     letters = shifted(first, second, begins, lengths)
     lower = letters[0] | _CASE, letters[1] | _CASE
     behind, _ = shifted(first, second, begins + lengths, sizes - begins - lengths)
+    same = _same(*lower, lengths)
     flags = (
         begins_small.astype(np.uint64)
         | (small & highest > 0).astype(np.uint64) << np.uint64(1)
@@ -115,7 +118,8 @@ def framed(chunks: Chunks, places: Indices) -> Framed:
         begins_small=begins_small,
         follows_small=(small | lowest) == letter,
         capitals=small == 0,
-        repeats=_repeats(*lower, lengths),
+        repeats=same & (same >> np.uint64(1)) > 0,
+        doubles=same & (same >> np.uint64(2)) > 0,
     )
 
 
@@ -146,13 +150,12 @@ def _mask(first: Mask, second: Mask) -> Mask:
     return low | (((second >> np.uint64(7)) * _GATHER) >> np.uint64(56)) << np.uint64(8)
 
 
-def _repeats(first: Halves, second: Halves, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell in which words three bytes in a row are the same."""
+def _same(first: Halves, second: Halves, lengths: NDArray[np.int64]) -> Mask:
+    """Return which bytes of each word are the same as the next."""
     eight, rest = np.uint64(8), np.uint64(56)
     next_first, next_second = first >> eight | second << rest, second >> eight
     same = _mask(_is_zero(first ^ next_first), _is_zero(second ^ next_second))
-    within = (np.uint64(1) << np.maximum(lengths - 2, 0).astype(np.uint64)) - np.uint64(1)
-    return np.asarray(same & (same >> np.uint64(1)) & within > 0)
+    return same & ((np.uint64(1) << (lengths - 1).astype(np.uint64)) - np.uint64(1))
 
 
 def _is_zero(eight: Halves) -> Mask:

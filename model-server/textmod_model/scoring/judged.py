@@ -52,14 +52,15 @@ class Judged:
         lengths, capitals = chunks.lengths, chunks.capitals & (chunks.lengths > 1)
         ordinary = chunks.follows_small
         short = lengths <= LONGEST_FRAGMENT
-        matters = np.flatnonzero(short | capitals | letter_like)
+        matters = np.flatnonzero(short | capitals | letter_like | chunks.doubles)
         is_word = np.zeros(len(lengths), np.bool_)
         is_word[matters] = self._words.find(*(half[matters] for half in chunks.lower)) != ABSENT
         is_name = ~chunks.begins_small & (lengths >= _SHORTEST_NAME)
         is_fragment = short & (lengths == chunks.sizes) & ~is_name
         shouted = np.where(is_word & (chunks.sizes >= LEAST_SHOUTED), SHOUTED_WEIGHT, 0)
         said = np.where(capitals, shouted, np.where(is_fragment, FRAGMENT, 0))
-        said[chunks.repeats | letter_like | ~(ordinary | capitals)] = UNSURE
+        repeats = chunks.repeats | (chunks.doubles & ~is_word)
+        said[repeats | letter_like | ~(ordinary | capitals)] = UNSURE
         said[(lengths == 1) & (chunks.sizes == 2) & chunks.begins_small] = UNSURE  # "s. t."
         said[ordinary & is_word] = 0
         said[~around] = UNSURE

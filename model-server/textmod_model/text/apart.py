@@ -11,8 +11,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from textmod_model.text.draft import Draft
-from textmod_model.text.readings import letters_of
-from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word
+from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word, letters_of
 
 _GAP: Final = re.compile(r"\s+")
 _PIECE: Final = re.compile(r"([^\w'’]*)(['’]?[A-Za-z]+(?:['’][A-Za-z]*)?)([^\w'’]*)")

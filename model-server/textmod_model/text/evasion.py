@@ -12,24 +12,17 @@ it; a scorer remembers it by chunk, so that texts without pay nothing.
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from textmod_model.text import apart, between, characters, escapes
+from textmod_model.text.certainty import GUESS, SURE, Kind
+from textmod_model.text.doubles import has_pair
 from textmod_model.text.draft import Draft
-from textmod_model.text.readings import (
-    GUESS,
-    LONGEST,
-    SURE,
-    Kind,
-    Reading,
-    is_unreadable,
-    letters_of,
-    reading,
-)
-from textmod_model.text.vocabulary import is_common, is_word
+from textmod_model.text.readings import LONGEST, Reading, is_unreadable, reading, without_pairs
+from textmod_model.text.vocabulary import is_common, is_word, letters_of
 
 LONGEST_TEXT: Final = 1 << 16
 """Characters of a text's beginning that are read; what is behind them stays as it is."""
@@ -56,7 +49,7 @@ _SAYS_NOTHING: Final = re.compile(
     rf"""[!-$&-@\[-`{{-~]++
     |{_MARKS_AROUND}(?:https?://|www\.|/?[ru]/|(?:doi:)?10\.\d{{4}})[!-~]*+
     |{_MARKS_AROUND}[$<=+-]*+\d[\d.,:/%+x-]*+[A-Za-z]{{0,2}}+{_MARKS_AROUND}
-    |(?!.*([a-z])\1\1)(?:
+    |(?!.*([a-z])\1(?:\1|([a-z])\2))(?:
         (?![!(]){_MARKS_AROUND}[A-Za-z][a-z]{{4,}}+(?:\d{{1,3}}+|'(?:[stdm]|re|ve|ll))?
         |{_MARKS_AROUND}(?:(?:\d++[-/])++[A-Za-z][a-z]{{5,}}+|[A-Za-z][a-z]{{5,}}+(?=[-/.]))
             (?:(?:[-/]|\.{{2,}}+)(?:[A-Za-z][a-z]{{5,}}+|\d++))*+
@@ -64,6 +57,8 @@ _SAYS_NOTHING: Final = re.compile(
     re.VERBOSE,
 )
 _TRIPLE: Final = re.compile(r"([A-Za-z])\1\1")
+_REPEATED: Final = re.compile(r"([A-Za-z])\1(?:\1|([A-Za-z])\2)")
+"""A triple, or two pairs side by side, which few words have."""
 _ENDINGS: Final = frozenset(["s", "t", "re", "ve", "ll", "d", "m", ""])
 _LETTER_AND_MARK: Final = 2
 _LONG_PART: Final = 5
@@ -79,7 +74,7 @@ _ENGLISH: Final = 0.35
 _SEVERAL: Final = 3
 _MANY: Final = 0.1
 # Compounds have marks between their parts, and feelings repeat letters: more of these are needed.
-_MANY_OF: Final[Mapping[Kind, float]] = {"separators": 0.2, "repeats": 0.15}
+_MANY_OF: Final[Mapping[Kind, float]] = {"separators": 0.2, "repeats": 0.15, "doubles": 0.15}
 _UPPER: Final = 0.9
 _MIXED: Final = 0.3
 """Share of words with capitals where nobody puts them, from which all capitals mean nothing."""
@@ -171,12 +166,13 @@ def _quick_suspicion(chunk: str) -> int | None:
 def _quick_word(chunk: str, core: str) -> int | None:
     """Return what letters between marks say; None if it has to be looked at."""
     small = core.lower()
-    if core and is_word(small) and (core[1:].islower() or len(core) == 1):
+    known = bool(core) and is_word(small)
+    if known and (core[1:].islower() or len(core) == 1):
         return 0
-    if not core or _TRIPLE.search(core):
+    if not core or (_TRIPLE if known else _REPEATED).search(core):
         return None
     if core.isupper() and len(core) > 1:
-        return SHOUTED_WEIGHT if len(chunk) >= LEAST_SHOUTED and is_word(small) else 0
+        return SHOUTED_WEIGHT if known and len(chunk) >= LEAST_SHOUTED else 0
     if not core[1:].islower() and len(core) > 1:
         return None  # capitals where nobody puts them
     if chunk[0] in LETTER_LIKE and core[0].islower():
@@ -194,7 +190,7 @@ def _is_ordinary(part: str) -> bool:
         return True
     if len(part) <= 2 or not part.isalpha() or not part[1:].islower():
         return False
-    return is_word(part.lower()) or (len(part) > _LONG_PART and not _TRIPLE.search(part))
+    return is_word(part.lower()) or (len(part) > _LONG_PART and not _REPEATED.search(part))
 
 
 def _suspicion(chunk: str) -> int:
@@ -246,7 +242,7 @@ def _right_capitals(draft: Draft) -> None:
     swapped = sum(word[0].islower() and word[1:].isupper() for word in words)
     if len(words) < _SEVERAL:
         return
-    if swapped >= _SEVERAL - 1 and capitals >= len(letters) / 2:
+    if swapped >= max(_SEVERAL - 1, mixed / 2) and capitals >= len(letters) / 2:
         draft.sub(_LETTERS, lambda match: match[0].swapcase())
     elif (capitals >= _UPPER * len(letters) and len(words) > _SEVERAL) or (
         mixed >= max(_SEVERAL, _MIXED * len(words))
@@ -262,6 +258,8 @@ def _read_words(draft: Draft) -> None:
     found = {chunk: new for chunk in set(chunks) if (new := reading(chunk)) is not None}
     if not found:
         return
+    if any(new.certainty and "doubles" in new.kinds for new in found.values()):
+        _read_pairs(set(chunks), found)
     evidence = _Evidence(chunks, found)
     if any(map(evidence.has_much, _EAGER)):
         for chunk in set(chunks) - found.keys():
@@ -273,6 +271,16 @@ def _read_words(draft: Draft) -> None:
         draft.sub(_CHUNK, lambda match: instead.get(match[0], match[0]))
     if left_over:
         draft.sub(left_over, lambda _: "")
+
+
+def _read_pairs(chunks: Iterable[str], found: dict[str, Reading]) -> None:
+    """Read what has one pair too, in a text of words with two that are none."""
+    for chunk in chunks:
+        before = found.get(chunk, Reading(chunk, frozenset(), GUESS))
+        if not before.certainty and has_pair(before.text):
+            new = without_pairs(chunk) or without_pairs(before.text)
+            if new is not None and new.certainty:
+                found[chunk] = new._replace(kinds=before.kinds | new.kinds)
 
 
 _EAGER: Final[Sequence[Kind]] = ("signs", "accents", "letters")
@@ -301,6 +309,8 @@ class _Evidence:
     def has_much(self, kind: Kind) -> bool:
         """Tell whether a kind is found so often that it is meant."""
         count = self._words_made[kind]
+        if kind == "repeats":  # of a pair, one letter doubled makes three
+            count += self._words_made["doubles"]
         # Numbers and mentions say nothing against signs for letters, which they are read as too.
         against = 0 if kind == "signs" else self._guesses[kind]
         return count >= max(self._several, _MANY_OF.get(kind, _MANY) * self._words, against)

@@ -5,23 +5,23 @@ that needs the fewest of them and gives the most frequent word.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from textmod_model.text.between import DIGITS, is_word_with_digits
+from textmod_model.text.certainty import BETWEEN, GROUP, GUESS, LIKELY, SIGN, SURE, Kind, certainty
+from textmod_model.text.doubles import halved, has_two_pairs, undoubled
 from textmod_model.text.escapes import has_escapes
 from textmod_model.text.letters import SIGNS, TURNED, TURNED_ASCII, options
 from textmod_model.text.spellings import MOST, spellings
-from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word
-
-Kind = Literal["letters", "accents", "separators", "signs", "repeats", "capitals"]
-
-
-GUESS: Final = 0
-LIKELY: Final = 1
-SURE: Final = 2
+from textmod_model.text.vocabulary import (
+    cost,
+    is_word,
+    is_word_with_ending,
+    letters_of,
+)
 
 
 class Reading(NamedTuple):
@@ -31,8 +31,7 @@ class Reading(NamedTuple):
     kinds: frozenset[Kind]
     """The ways in which it was disguised."""
     certainty: int
-    """GUESS: nothing speaks for it but what the rest of the text is like. LIKELY: what comes of it
-    is a word. SURE: and what was there can be read in no other way."""
+    """GUESS, LIKELY or SURE."""
 
 
 class _Variant(NamedTuple):
@@ -42,8 +41,9 @@ class _Variant(NamedTuple):
 
 LONGEST: Final = 90
 """Characters of the longest chunk that is read."""
-_LONGEST_CORE: Final = LONGEST_WORD + 3  # with an ending
 _NOTHING: Final[frozenset[Kind]] = frozenset()
+_DOUBLES: Final[frozenset[Kind]] = frozenset({"doubles"})
+_FEW: Final = 4
 _REPEATED: Final = re.compile(r"([^\W\d_])\1\1+", re.IGNORECASE)
 # An ordinary word between marks: small, capital or capitalised, perhaps with an apostrophe.
 _ORDINARY: Final = re.compile(
@@ -60,26 +60,17 @@ _CORE: Final = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
 _SIGNED_CORE: Final = re.compile(
     r"([^\w$€|+@!(\u20a1-\u20bf†]*)(.*?)([^\w$€|+@!\u20a1-\u20bf†]*)", re.DOTALL
 )
-_GROUP: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_BETWEEN: Final = re.compile(r"[^\w'’]+|_+|['’](?=['’])")
 # At two places within a word, or more.
 _APOSTROPHES_WITHIN: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+['’][A-Za-z][A-Za-z'’]*")
 _APOSTROPHES: Final = re.compile("['’]+")
-_SUFFIX: Final = re.compile(r"(?:['’](?:s|t|re|ve|ll|d|m|em|all)|['’])$")
-_NEGATION: Final = re.compile(r"n['’]t$")
 # Two 1s may be four words: too many to try.
 _GROUPED: Final = re.compile(r"(?!.*1.*1)[#&,-/:;=>?\]\"_~]*+[A-Za-z0-9#&,-/:;=>?\]\"_~]++")
 _DIGITS_OR_LETTERS: Final = re.compile("[A-Za-z0-9]+")
 _DIGITS_AS_LETTERS: Final = str.maketrans(
     {digit: letters for digit, letters in SIGNS.items() if digit.isdigit() and len(letters) == 1}
 )
-_SIGN: Final = re.compile(f"[{re.escape(''.join(SIGNS))}]")
 _STARS: Final = re.compile(r"(\*+)")
 _VOWELS: Final = "aeiou"
-# A number with its unit or ending, a word with its number, a mention: signs by right.
-_NUMBERED: Final = re.compile(
-    r"[$€£+-]?\d[\d.,:]*[A-Za-z]{1,3}|[A-Za-z]+-?\d+|\d[A-Za-z]\d|@.*|\d+"
-)
 
 
 def reading(chunk: str, *, eager: bool = False) -> Reading | None:
@@ -108,9 +99,9 @@ def is_unreadable(chunk: str) -> bool:
     if has_escapes(chunk) or any(map(is_word_with_digits, doubtful)):
         return False
     for text in {other for group in doubtful for other in _digits_read(group.lower())}:
-        if is_word(text) or _REPEATED.search(text):
+        if is_word(text) or _REPEATED.search(text) or has_two_pairs(text):
             return False
-    return True
+    return not has_two_pairs(chunk)
 
 
 def _digits_read(text: str) -> Iterable[str]:
@@ -128,7 +119,7 @@ def _reading(chunk: str, *, eager: bool) -> Reading | None:
     if _ADDRESS.search(chunk):
         return _address(chunk) if eager else None
     if _is_ordinary(chunk) and not (chunk[0] == "(" and chunk[-1] != ")"):
-        return None
+        return without_pairs(chunk) if has_two_pairs(chunk) else None
     if not eager and _NO_LETTERS.fullmatch(chunk):
         return None
     best = None
@@ -144,29 +135,32 @@ def _reading(chunk: str, *, eager: bool) -> Reading | None:
     return best
 
 
+def without_pairs(chunk: str) -> Reading | None:
+    """Read a chunk as a word of which letters were written twice, one pair or more."""
+    head, core, tail = _parts(_CORE, chunk)
+    if is_word_with_ending(core):
+        return None
+    text = undoubled(core)
+    if text is not None:
+        return Reading(head + text + tail, _DOUBLES, LIKELY)
+    text = halved(core)
+    return None if text is None else Reading(head + text + tail, _DOUBLES, GUESS)
+
+
 def _without_marks(plain: str, *, eager: bool) -> Reading | None:
     """Read a chunk from which combining marks were taken."""
     found = _reading(plain, eager=eager)
     if found is not None:
-        certainty = min(found.certainty, LIKELY)
-        return Reading(found.text, found.kinds | {"accents"}, certainty)
-    certainty = LIKELY if _is_word(_parts(_CORE, plain)[1]) else GUESS
-    return Reading(plain, frozenset({"accents"}), certainty)
+        least = min(found.certainty, LIKELY)
+        return Reading(found.text, found.kinds | {"accents"}, least)
+    least = LIKELY if is_word_with_ending(_parts(_CORE, plain)[1]) else GUESS
+    return Reading(plain, frozenset({"accents"}), least)
 
 
 def _parts(shape: re.Pattern[str], chunk: str) -> tuple[str, str, str]:
     """Part a chunk into what stands before its core, the core, and what stands behind."""
     match = shape.fullmatch(chunk)
     return (match[1], match[2], match[3]) if match else ("", chunk, "")
-
-
-def letters_of(core: str) -> str:
-    """Return the small letters of a word without its ending behind an apostrophe."""
-    lowered = core.lower()
-    plain = _SUFFIX.sub("", lowered)
-    if plain == lowered or is_word(plain):
-        return plain
-    return _NEGATION.sub("", lowered)
 
 
 def _address(chunk: str) -> Reading | None:
@@ -180,14 +174,14 @@ def _is_ordinary(chunk: str) -> bool:
 
 
 def _read(core: str, *, eager: bool) -> Reading | None:
-    if _is_word(core) and not _is_odd(core):
+    if is_word_with_ending(core) and not _is_odd(core):
         return None
     if not eager and not core.isascii() and is_word(core.lower()):
         return None  # café
     whole = _read_whole(core)
     if whole is not None and whole.certainty == SURE:
         return whole
-    groups = _GROUP.findall(core)
+    groups = GROUP.findall(core)
     if len(groups) > 1 and not all(len(group) == 1 for group in groups):
         return _read_groups(core) or whole
     return whole
@@ -196,42 +190,47 @@ def _read(core: str, *, eager: bool) -> Reading | None:
 def _read_groups(core: str) -> Reading | None:
     """Read each part of a compound by itself."""
     kinds: set[Kind] = set()
-    certainty = GUESS
+    best = GUESS
 
     def replace(match: re.Match[str]) -> str:
-        nonlocal certainty
+        nonlocal best
         part = match[0]
-        if _is_ordinary(part) or part.isdigit() or (_is_word(part) and not _is_odd(part)):
+        if part.isdigit() or (is_word_with_ending(part) and not _is_odd(part)):
             return part
-        found = _read_whole(part)
+        if _is_ordinary(part):
+            found = without_pairs(part) if has_two_pairs(part) else None
+        else:
+            found = _read_whole(part)
         if found is None or not found.certainty:
             return part
         kinds.update(found.kinds)
-        certainty = max(certainty, found.certainty)
+        best = max(best, found.certainty)
         return found.text
 
-    text = _GROUP.sub(replace, core)
-    return Reading(text, frozenset(kinds), certainty) if certainty else None
+    text = GROUP.sub(replace, core)
+    return Reading(text, frozenset(kinds), best) if best else None
 
 
 def _read_whole(core: str) -> Reading | None:
-    candidates = [v for v in islice(_variants(core), MOST * 3) if v.kinds]
-    words = [v for v in candidates if _is_word(v.text)]
+    spelled = list(islice(_spelled(core), MOST * 3))
+    candidates = [v for v in islice(_variants(spelled), MOST * 3) if v.kinds]
+    words = [v for v in candidates if is_word_with_ending(v.text)]
     if words:
         best = min(words, key=lambda v: (len(v.kinds), cost(letters_of(v.text))))
-        return Reading(best.text, best.kinds, _certainty(core, best))
+        return Reading(best.text, best.kinds, certainty(core, *best))
+    for text, kinds in spelled[:_FEW] if not core.isascii() or has_two_pairs(core) else ():
+        if has_two_pairs(text) and (word := undoubled(text)) is not None:
+            best = _Variant(word, kinds | _DOUBLES)
+            return Reading(*best, certainty(core, *best))
     if not candidates:
-        return None
+        half = halved(core)
+        return None if half is None else Reading(half, _DOUBLES, GUESS)
     if not core.isascii() and not any(map(str.isascii, filter(str.isalpha, core))):
         return None  # a word of another script
     last = max(candidates, key=lambda v: len(v.kinds))
-    if "separators" in last.kinds and any(len(group) > 1 for group in _GROUP.findall(core)):
+    if "separators" in last.kinds and any(len(group) > 1 for group in GROUP.findall(core)):
         return None
     return Reading(last.text, last.kinds, GUESS) if last.text.isalpha() else None
-
-
-def _is_word(text: str) -> bool:
-    return len(text) <= _LONGEST_CORE and text.isascii() and is_word(letters_of(text))
 
 
 def _is_odd(word: str) -> bool:
@@ -239,82 +238,18 @@ def _is_odd(word: str) -> bool:
     return any(map(str.isupper, word[1:])) and any(map(str.islower, word))
 
 
-def _certainty(core: str, variant: _Variant) -> int:
-    """Return how certain it is that a word is read as this one, which is a word."""
-    return min(_JUDGES[kind](core, letters_of(variant.text)) for kind in variant.kinds)
+def _variants(spelled: Iterable[_Variant]) -> Iterator[_Variant]:
+    """Yield what a word may be that is spelled so, the likelier first."""
+    for one in spelled:
+        for two in _without_repeats(one):
+            yield from _with_usual_capitals(two)
 
 
-def _of_signs(core: str, letters: str) -> int:
-    if len(letters) <= 2 or _NUMBERED.fullmatch(core):
-        return GUESS
-    if sum(map(str.isalpha, core)) <= 1 and len(letters) <= 3:
-        return GUESS
-    if core.isupper() or set(_SIGN.findall(core)) <= _BRACKETS:
-        return LIKELY
-    return SURE
-
-
-def _of_separators(core: str, letters: str) -> int:
-    core = _SUFFIX.sub("", core)
-    groups = _GROUP.findall(core)
-    singles = sum(len(group) == 1 for group in groups)
-    if len(letters) <= 2 or (core.isupper() and singles == len(groups)):
-        return GUESS  # U.S.A.
-    if singles > 2:
-        return SURE
-    if all(is_word(group.lower()) for group in groups if len(group) > 1):
-        return GUESS  # e-mail
-    between = set(_BETWEEN.findall(core))
-    if all(group[0].isupper() for group in groups) or not between.isdisjoint(_BRACKETS_IN_WORDS):
-        return LIKELY  # Yu-Gi-Oh, alco(ho)l
-    if len(groups) > 2:
-        return SURE
-    parted = len(groups) == 2 and between and between <= _NEVER_IN_WORDS
-    return SURE if parted and groups[1].islower() else LIKELY  # rock'n'roll
-
-
-def _of_letters(core: str, letters: str) -> int:
-    if len(letters) > 2:
-        return SURE
-    mixed = any(map(str.isascii, filter(str.isalpha, core)))
-    return SURE if mixed and not _GREEK.search(core) else GUESS  # Δt
-
-
-def _of_accents(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
-    return LIKELY  # names and foreign words have them by right
-
-
-def _of_repeats(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
-    if len(set(core.lower())) == 1:
-        return GUESS  # www
-    return LIKELY  # who writes "sooo" mostly means it
-
-
-def _of_capitals(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
-    return LIKELY
-
-
-_GREEK: Final = re.compile("[\u0370-\u03ff]")
-_BRACKETS: Final = frozenset("([{<")
-_BRACKETS_IN_WORDS: Final = frozenset("()[]{}")
-_NEVER_IN_WORDS: Final = frozenset("._~…•·")
-_JUDGES: Final[dict[Kind, Callable[[str, str], int]]] = {
-    "letters": _of_letters,
-    "accents": _of_accents,
-    "separators": _of_separators,
-    "signs": _of_signs,
-    "repeats": _of_repeats,
-    "capitals": _of_capitals,
-}
-
-
-def _variants(core: str) -> Iterator[_Variant]:
-    """Yield what a word may be, the likelier first."""
+def _spelled(core: str) -> Iterator[_Variant]:
+    """Yield what a word may be by its characters."""
     for one in _as_letters(core):
         for two in _without_separators(one):
-            for three in _signs_as_letters(two):
-                for four in _without_repeats(three):
-                    yield from _with_usual_capitals(four)
+            yield from _signs_as_letters(two)
 
 
 def _as_letters(core: str) -> Iterable[_Variant]:
@@ -346,10 +281,10 @@ def _without_separators(variant: _Variant) -> Iterable[_Variant]:
         yield _Variant(DIGITS.sub("", text), kinds | {"separators"})
     if _APOSTROPHES_WITHIN.fullmatch(text):
         yield _Variant(_APOSTROPHES.sub("", text), kinds | {"separators"})
-    if not _BETWEEN.search(text) or not (text[0].isalnum() and text[-1].isalnum()):
+    if not BETWEEN.search(text) or not (text[0].isalnum() and text[-1].isalnum()):
         return
     kinds |= {"separators"}
-    yield _Variant(_BETWEEN.sub("", text), kinds)
+    yield _Variant(BETWEEN.sub("", text), kinds)
     if "*" in text:  # letters left out, mostly vowels
         parts = _STARS.split(text)
         choices = [_VOWELS if part.startswith("*") else (part,) for part in parts]
@@ -358,7 +293,7 @@ def _without_separators(variant: _Variant) -> Iterable[_Variant]:
 
 def _signs_as_letters(variant: _Variant) -> Iterable[_Variant]:
     text, kinds = variant
-    if not _SIGN.search(text):
+    if not SIGN.search(text):
         yield variant
         return
     choices = [SIGNS.get(character, character) for character in text]

@@ -4,6 +4,7 @@ Both are made by `make text-tables` (`dev/textmod_dev/text_tables.py`), which na
 """
 
 import math
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -65,6 +66,9 @@ _PAIRS: Final = frozenset(
         "yo",
     ]
 )
+_LONGEST_CORE: Final = LONGEST_WORD + 3  # with an ending
+_ENDING: Final = re.compile(r"(?:['’](?:s|t|re|ve|ll|d|m|em|all)|['’])$")
+_NEGATION: Final = re.compile(r"n['’]t$")
 _SINGLES: Final = frozenset("ai")
 _UNKNOWN: Final = 13.0
 _UNKNOWN_LETTER: Final = 1.5
@@ -95,6 +99,27 @@ def is_word(letters: str) -> bool:
         return letters in (_SINGLES if size == 1 else _PAIRS)
     rank = _ranks().get(letters)
     return rank is not None and rank < _RANKS.get(size, 1 << 30)
+
+
+def without_ending(core: str) -> str:
+    """Return a word without its ending behind an apostrophe."""
+    return _ENDING.sub("", core)
+
+
+def letters_of(core: str) -> str:
+    """Return the small letters of a word without its ending behind an apostrophe."""
+    lowered = core.lower()
+    if "'" not in lowered and "’" not in lowered:
+        return lowered
+    plain = without_ending(lowered)
+    if plain == lowered or is_word(plain):
+        return plain
+    return _NEGATION.sub("", lowered)
+
+
+def is_word_with_ending(text: str) -> bool:
+    """Tell whether a text is a word that people write, perhaps with an ending, in any case."""
+    return len(text) <= _LONGEST_CORE and text.isascii() and is_word(letters_of(text))
 
 
 def words() -> Iterator[str]:

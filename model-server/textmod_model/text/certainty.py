@@ -1,0 +1,101 @@
+"""How certain it is that a disguised word is read as another one."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final, Literal
+
+from textmod_model.text.letters import SIGNS
+from textmod_model.text.vocabulary import is_word, letters_of, without_ending
+
+Kind = Literal["letters", "accents", "separators", "signs", "repeats", "doubles", "capitals"]
+"""A way in which a word is disguised."""
+
+GUESS: Final = 0
+"""Nothing speaks for it but what the rest of the text is like."""
+LIKELY: Final = 1
+"""What comes of it is a word."""
+SURE: Final = 2
+"""And what was there can be read in no other way."""
+
+GROUP: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+BETWEEN: Final = re.compile(r"[^\w'’]+|_+|['’](?=['’])")
+SIGN: Final = re.compile(f"[{re.escape(''.join(SIGNS))}]")
+# A number with its unit or ending, a word with its number, a mention: signs by right.
+_NUMBERED: Final = re.compile(
+    r"[$€£+-]?\d[\d.,:]*[A-Za-z]{1,3}|[A-Za-z]+-?\d+|\d[A-Za-z]\d|@.*|\d+"
+)
+
+
+def certainty(core: str, word: str, kinds: Iterable[Kind]) -> int:
+    """Return how certain it is that what is there is read as this word, disguised in these ways."""
+    letters = letters_of(word)
+    return min(_JUDGES[kind](core, letters) for kind in kinds)
+
+
+def _of_signs(core: str, letters: str) -> int:
+    if len(letters) <= 2 or _NUMBERED.fullmatch(core):
+        return GUESS
+    if sum(map(str.isalpha, core)) <= 1 and len(letters) <= 3:
+        return GUESS
+    if core.isupper() or set(SIGN.findall(core)) <= _BRACKETS:
+        return LIKELY
+    return SURE
+
+
+def _of_separators(core: str, letters: str) -> int:
+    core = without_ending(core)
+    groups = GROUP.findall(core)
+    singles = sum(len(group) == 1 for group in groups)
+    if len(letters) <= 2 or (core.isupper() and singles == len(groups)):
+        return GUESS  # U.S.A.
+    if singles > 2:
+        return SURE
+    if all(is_word(group.lower()) for group in groups if len(group) > 1):
+        return GUESS  # e-mail
+    between = set(BETWEEN.findall(core))
+    if all(group[0].isupper() for group in groups) or not between.isdisjoint(_BRACKETS_IN_WORDS):
+        return LIKELY  # Yu-Gi-Oh, alco(ho)l
+    if len(groups) > 2:
+        return SURE
+    parted = len(groups) == 2 and between and between <= _NEVER_IN_WORDS
+    return SURE if parted and groups[1].islower() else LIKELY  # rock'n'roll
+
+
+def _of_letters(core: str, letters: str) -> int:
+    if len(letters) > 2:
+        return SURE
+    mixed = any(map(str.isascii, filter(str.isalpha, core)))
+    return SURE if mixed and not _GREEK.search(core) else GUESS  # Δt
+
+
+def _of_accents(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
+    return LIKELY  # names and foreign words have them by right
+
+
+def _of_repeats(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
+    if len(set(core.lower())) == 1:
+        return GUESS  # www
+    return LIKELY  # who writes "sooo" mostly means it
+
+
+def _of_doubles(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
+    return LIKELY  # or a typing error
+
+
+def _of_capitals(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
+    return LIKELY
+
+
+_GREEK: Final = re.compile("[\u0370-\u03ff]")
+_BRACKETS: Final = frozenset("([{<")
+_BRACKETS_IN_WORDS: Final = frozenset("()[]{}")
+_NEVER_IN_WORDS: Final = frozenset("._~…•·")
+_JUDGES: Final[dict[Kind, Callable[[str, str], int]]] = {
+    "letters": _of_letters,
+    "accents": _of_accents,
+    "separators": _of_separators,
+    "signs": _of_signs,
+    "repeats": _of_repeats,
+    "doubles": _of_doubles,
+    "capitals": _of_capitals,
+}
