@@ -4,11 +4,11 @@
 
 Both have a policy that sends the highest-scored 5 % of the texts to review; one of them has a
 review topic too, and a random sample of 0.5 %. CPU seconds are the worker's, from the first message
-to the last verdict; rounds are interleaved and the least of each is kept. `stream_cost_ratio` is of
-texts that the worker has not seen, with flat verdicts, explained where they ask for review;
-`stream_cost_ratio_warm` of texts that it knows; `stream_cost_ratio_seldon` of Seldon's format: its
-verdicts have no explanations, so that review alone pays for them. Merges them into
-bench/results/console.json.
+to the last verdict. A ratio is the median of the rounds', in each of which both are run, one after
+the other. `stream_cost_ratio` is of texts that the worker has not seen, with flat verdicts,
+explained where they ask for review; `stream_cost_ratio_warm` of texts that it knows;
+`stream_cost_ratio_seldon` of Seldon's format: its verdicts have no explanations, so that review
+alone pays for them. Merges them into bench/results/console.json.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--recipe", default="default")
     args = parser.parse_args()
-    least: dict[tuple[str, bool], list[float]] = {}
+    costs: dict[tuple[str, bool], list[tuple[float, float]]] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
         KafkaBroker(Path(folder) / "kafka") as broker,
@@ -104,10 +104,10 @@ def main() -> None:
                     print(
                         f"{output:8} review={review!s:5} {found[0]:.5f} {found[1]:.5f}", flush=True
                     )
-                    known = least.setdefault((output, review), list(found))
-                    least[output, review] = [min(pair) for pair in zip(known, found, strict=True)]
+                    costs.setdefault((output, review), []).append(found)
     ratios = {
-        output: np.divide(least[output, True], least[output, False]).tolist() for output in FORMATS
+        output: np.median(np.divide(costs[output, True], costs[output, False]), axis=0).tolist()
+        for output in FORMATS
     }
     figures = {
         "stream_cost_ratio": round(ratios["Verdict"][0], 4),
