@@ -56,20 +56,29 @@ class Findings:
 def check(history: History) -> Findings:
     """Return what is wrong with a history."""
     sent = {one.number: one for one in history.sent}
-    times = Counter(result.number for result in history.results if result.number in sent)
-    known = [result for result in history.results if _is_of(result, sent.get(result.number))]
+    times = Counter(
+        (result.number, result.source if result.source in history.copies else None)
+        for result in history.results
+        if result.number in sent
+    )
+    known = [
+        result
+        for result in history.results
+        if result.source in history.copies or _is_of(result, sent.get(result.number))
+    ]
+    answered = {number for number, copy in times if copy is None}
     excused = history.expired
-    missing = [one for number, one in sent.items() if number not in times and number not in excused]
+    missing = [sent[number] for number in sent.keys() - answered - excused]
     to_review = {item for result in known for item in result.to_review}
     asked = Counter(history.requests)
     recovery, stood_still = _standstill(history, outstanding=bool(missing))
     return Findings(
         messages=len(sent),
-        lost=len(missing),
-        expired=sum(one in sent and one not in times for one in excused),
+        lost=len(missing) + len(history.copies - {result.source for result in history.results}),
+        expired=sum(one in sent and one not in answered for one in excused),
         duplicated=sum(times.values()) - len(times),
         invented=len(history.results) - len(known),
-        order_breaks=_order_breaks(known, sent),
+        order_breaks=_order_breaks(known),
         altered=sum(_is_altered(result, sent[result.number], history) for result in known),
         ahead=sum(one.offset < history.committed.get(one.partition, -1) for one in missing),
         requests=len(history.requests),
@@ -93,25 +102,26 @@ def _is_altered(result: Result, one: Sent, history: History) -> bool:
     return result.key != one.key or (result.dead and result.value != one.value)
 
 
-def _order_breaks(results: list[Result], sent: dict[int, Sent]) -> int:
+def _order_breaks(results: list[Result]) -> int:
     """Count, by topic and key, first results that stand before one of an earlier message.
 
-    Messages without a key have no order. The same key is always in one partition of each topic, so
-    offsets order them.
+    Messages without a key have no order. Offsets order those of a key in one partition of the
+    input; partitions that are added move keys to others, which are read beside it.
     """
-    by_key: dict[tuple[bool, bytes, int], list[Result]] = defaultdict(list)
+    by_key: dict[tuple[bool, bytes, int, int], list[Result]] = defaultdict(list)
     for result in results:
         if result.key is not None:
-            by_key[result.dead, result.key, result.partition].append(result)
+            place = (result.dead, result.key, result.partition, result.source[0])
+            by_key[place].append(result)
     breaks = 0
     for group in by_key.values():
-        seen: set[int] = set()
+        seen: set[tuple[int, int]] = set()
         latest = -1
         for result in sorted(group, key=lambda one: one.offset):
-            if result.number in seen:
+            if result.source in seen:
                 continue
-            seen.add(result.number)
-            offset = sent[result.number].offset
+            seen.add(result.source)
+            offset = result.source[1]
             breaks += offset < latest
             latest = max(latest, offset)
     return breaks

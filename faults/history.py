@@ -39,7 +39,15 @@ class Result(NamedTuple):
     """The texts of a verdict that must have a review request, by the ids of their items."""
 
 
-def placed(sent: list[Sent], there: list[Result]) -> list[Sent]:
+class Place(NamedTuple):
+    """Where a message is in the input topic."""
+
+    number: int
+    partition: int
+    offset: int
+
+
+def placed(sent: list[Sent], there: list[Place]) -> list[Sent]:
     """Return what was sent with the offsets that the broker did not report, found in the topic.
 
     `there` is the content of the input topic. A message that is not there keeps its unknown offset,
@@ -52,6 +60,19 @@ def placed(sent: list[Sent], there: list[Result]) -> list[Sent]:
         else one
         for one in sent
     ]
+
+
+def copies(sent: list[Sent], there: list[Place]) -> set[tuple[int, int]]:
+    """Return partition and offset of messages that the sender itself wrote a second time.
+
+    An idempotent producer does, where it has to start a new epoch after answers that did not come.
+    """
+    known = {one.number: (one.partition, one.offset) for one in sent}
+    return {
+        (one.partition, one.offset)
+        for one in there
+        if one.number in known and known[one.number] != (one.partition, one.offset)
+    }
 
 
 class Progress(NamedTuple):
@@ -71,6 +92,8 @@ class History:
     promise_seconds: float
     """How long the stream may stand still with messages waiting, once the last fault is over."""
     sent: list[Sent] = field(default_factory=list)
+    copies: set[tuple[int, int]] = field(default_factory=set)
+    """Partition and offset of what the sender wrote a second time; each is a message of its own."""
     results: list[Result] = field(default_factory=list)
     committed: dict[int, int] = field(default_factory=dict)
     """The group's committed offset of each input partition."""

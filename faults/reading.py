@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from faults.history import Result
+from faults.history import Place, Result
 from faults.topics import ANSWER_SECONDS
 
 VISIBLE_SECONDS = 90.0
@@ -60,6 +60,15 @@ def read(servers: str, topic: str) -> list[Message]:
         reader.close()
         whole.close()
     return found
+
+
+def places(records: list[Message]) -> list[Place]:
+    """Return where the numbered messages among the records of the input topic are."""
+    return [
+        Place(int(number), one.partition(), one.offset())
+        for one in records
+        if (number := dict(one.headers() or []).get("number"))
+    ]
 
 
 def requested(records: list[Message]) -> list[str]:

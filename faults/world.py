@@ -22,9 +22,9 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import MemberAssignment
 
-from faults.history import UNKNOWN, History, Progress, Result, placed
+from faults.history import History, Progress, Result, copies, placed
 from faults.network import Network
-from faults.reading import SAMPLE_SECONDS, Reading, read, requested
+from faults.reading import SAMPLE_SECONDS, Reading, places, read, requested
 from faults.sender import Sender
 from faults.topics import ANSWER_SECONDS, Admin
 from textmod_dev.kafka_broker import KafkaBroker
@@ -231,9 +231,9 @@ class World:
         for worker in list(self.workers):
             self.end_worker(worker, signal.SIGTERM)
         self.history.committed = self._committed() or {}
-        if any(one.offset == UNKNOWN for one in self.history.sent):
-            there = self._read(self.input, dead=False)
-            self.history.sent = placed(self.history.sent, there)
+        there = places(read(self.brokers.bootstrap_servers, self.input))
+        self.history.sent = placed(self.history.sent, there)
+        self.history.copies = copies(self.history.sent, there)
         verdicts, letters = self._read(self.output, dead=False), self._read(self.letters, dead=True)
         # A letter without its original names the message by its source alone.
         self.history.expired = {

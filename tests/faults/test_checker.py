@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from faults.checker import check
-from faults.history import UNKNOWN, History, Progress, Result, Sent, placed
+from faults.history import UNKNOWN, History, Place, Progress, Result, Sent, copies, placed
 
 BOTH = ["AtLeastOnce", "ExactlyOnce"]
 HEADERS = frozenset({"number", "ce_id"})
@@ -158,11 +158,42 @@ def test_an_offset_that_the_broker_did_not_say_is_found_in_the_topic() -> None:
     history = well("ExactlyOnce")
     whole = list(history.sent)
     history.sent[2] = history.sent[2]._replace(offset=UNKNOWN)
-    there = [
-        Result(n, False, part, at, key, None, (-1, -1), HEADERS) for n, part, at, key, _ in whole
-    ]
+    there = [Place(n, part, at) for n, part, at, _, _ in whole]
     history.sent = placed(history.sent, there)
     assert history.sent == whole
+    assert broken(history) == []
+
+
+def sent_twice() -> History:
+    """The sender wrote the third message a second time, and both have a verdict."""
+    history = well("ExactlyOnce")
+    there = [Place(n, part, at) for n, part, at, _, _ in history.sent]
+    history.copies = copies(history.sent, [*there, Place(2, 0, 3)])
+    history.results.append(history.results[2]._replace(offset=3, source=(0, 3)))
+    return history
+
+
+def test_what_the_sender_wrote_twice_is_two_messages() -> None:
+    assert broken(sent_twice()) == []
+
+
+def test_a_second_writing_without_a_verdict_is_lost() -> None:
+    history = sent_twice()
+    del history.results[-1]
+    assert broken(history) == ["lost"]
+
+
+def test_a_second_writing_with_two_verdicts_is_duplicated() -> None:
+    history = sent_twice()
+    history.results.append(history.results[-1]._replace(offset=4))
+    assert broken(history) == ["duplicated"]
+
+
+def test_a_key_that_moved_to_another_partition_of_the_input_has_no_order_across_them() -> None:
+    history = well("AtLeastOnce")
+    moved = Sent(6, 2, 0, b"key-0", b"text 6")  # its offset is below those before it
+    history.sent.append(moved)
+    history.results.append(Result(6, False, 0, 3, moved.key, None, (2, 0), HEADERS))
     assert broken(history) == []
 
 
