@@ -5,10 +5,10 @@
 KEDA's best setting is chosen for each place, afterwards, over all of its streams: the one with the
 fewest seconds over the promise.
 
-*Unavoidable* on a stream are the fewest seconds over that any law had, among them one that has all
-replicas from the first second on, whatever they cost, and no rebalance. The clairvoyant is no bound
-of the seconds: it takes every replica for an average one, and goes for the fewest replicas that are
-just in time.
+The *unavoidable* seconds of a stream are the fewest seconds over the promise of any law. One of the
+laws always runs all replicas, whatever they cost, and never rebalances. The clairvoyant gives no
+lower bound of the seconds: it assumes that all replicas have the average speed, and takes the
+fewest replicas that are just in time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A real KEDA on the local cluster: its operator, metrics server and admission webhooks.
 
-With the permissions of KEDA's own manifests. It takes ``external.metrics.k8s.io`` over from
-whoever has it, as a KEDA that is installed does; `keda` gives it back::
+With the permissions of KEDA's own manifests. Like an installed KEDA it takes over the API
+``external.metrics.k8s.io``; when the block ends, `keda` restores the service that had it before::
 
     with keda(cluster, keda_folder()):
         ...
@@ -13,7 +13,7 @@ import base64
 import functools
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -139,20 +139,31 @@ def _hpa_controller_reads(role: str) -> Json:
     return binding | {"subjects": [account]}
 
 
-def _environment(kubeconfig: Path) -> dict[str, str]:
-    return {
+def _start(
+    cluster: LocalCluster,
+    name: str,
+    command: Sequence[str | Path],
+    kubeconfig: Path,
+    is_ready: Callable[[], bool],
+) -> ManagedProcess:
+    """Start one of KEDA's programs, and wait until it is ready."""
+    environment = {
         "KUBECONFIG": str(kubeconfig),
         "POD_NAMESPACE": NAMESPACE,
         "KEDA_CLUSTER_OBJECT_NAMESPACE": NAMESPACE,
         "WATCH_NAMESPACE": "",
     }
+    process = cluster.keeper.start(name, command, env=environment)
+    wait_until(is_ready, f"{name} was ready", process=process)
+    return process
 
 
 def _operator(
     cluster: LocalCluster, folder: Path, kubeconfig: Path, certificates: Path, metrics_port: int
 ) -> ManagedProcess:
     probe = free_port()
-    process = cluster.keeper.start(
+    return _start(
+        cluster,
         "keda-operator",
         [
             folder / "operator",
@@ -162,21 +173,20 @@ def _operator(
             f"--cert-dir={certificates}",
             f"--ca-dir={certificates}",
         ],
-        env=_environment(kubeconfig),
-    )
-    wait_until(
+        kubeconfig,
         lambda: answers(f"http://127.0.0.1:{probe}/readyz"),
-        "KEDA's operator was ready",
-        process=process,
     )
-    return process
 
 
 def _adapter(
     cluster: LocalCluster, folder: Path, kubeconfig: Path, certificates: Path, metrics_port: int
 ) -> ManagedProcess:
     port, authority = free_port(), cluster.control_plane.server_authority.certificate
-    process = cluster.keeper.start(
+    cluster.apply(
+        *manifests.aggregated_api("external.metrics.k8s.io", "v1beta1", SERVICE, port, authority)
+    )
+    return _start(
+        cluster,
         "keda-metrics-apiserver",
         [
             folder / "adapter",
@@ -191,17 +201,9 @@ def _adapter(
             f"--authentication-kubeconfig={kubeconfig}",
             f"--authorization-kubeconfig={kubeconfig}",
         ],
-        env=_environment(kubeconfig),
-    )
-    cluster.apply(
-        *manifests.aggregated_api("external.metrics.k8s.io", "v1beta1", SERVICE, port, authority)
-    )
-    wait_until(
+        kubeconfig,
         lambda: cluster.control_plane.api_available(EXTERNAL_METRICS),
-        "KEDA's metrics API was available",
-        process=process,
     )
-    return process
 
 
 def _webhooks(
@@ -209,7 +211,8 @@ def _webhooks(
 ) -> ManagedProcess:
     """They refuse what they can't judge here; KEDA's own configuration lets that pass."""
     port, probe = free_port(), free_port()
-    process = cluster.keeper.start(
+    process = _start(
+        cluster,
         "keda-webhooks",
         [
             folder / "webhooks",
@@ -218,12 +221,8 @@ def _webhooks(
             f"--port={port}",
             f"--cert-dir={certificates}",
         ],
-        env=_environment(kubeconfig),
-    )
-    wait_until(
+        kubeconfig,
         lambda: answers(f"http://127.0.0.1:{probe}/readyz"),
-        "KEDA's webhooks were ready",
-        process=process,
     )
     authority = cluster.control_plane.server_authority.certificate
     cluster.apply(

@@ -117,7 +117,7 @@ def test_every_shape_has_places() -> None:
 
 
 def test_unavoidable_are_the_fewest_seconds_of_any_law_on_each_stream() -> None:
-    """Also where the clairvoyant, who is just in time, has more of them than ours."""
+    """Also where the clairvoyant is over for more seconds than our law."""
 
     def cell(seed: int, policy: str, over: int) -> Cell:
         return Cell("test", "stairs", seed, "here", policy, over, 1.0, 0, 0)
@@ -131,7 +131,7 @@ def test_unavoidable_are_the_fewest_seconds_of_any_law_on_each_stream() -> None:
 
 
 def test_no_foresight_is_needed_to_keep_ten_seconds_while_a_thread_goes_viral() -> None:
-    """What ours loses there is no bound: see decisions/2026-11-28-the-scaling-law-stays.md."""
+    """Our law could lose less there: see decisions/2026-11-28-the-scaling-law-stays.md."""
     place = SHAPE_PLACES[3]
     run = simulate(stream("shape", "viral", 0, place), place.world, Prompt())
     assert run.over <= 3

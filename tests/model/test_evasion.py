@@ -141,6 +141,11 @@ def test_letters_set_apart_are_joined(gap: str) -> None:
     assert undisguise(apart).split() == PLAIN.split()
 
 
+@pytest.mark.parametrize("word", ["x{62}x{61}x{64}", "u{62}u{61}u{64}", "%62%61%64"])
+def test_three_escapes_are_read_wherever_the_word_ends(word: str) -> None:
+    assert undisguise(f"it was a {word} day") == "it was a bad day"
+
+
 def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
     spaced = " ".join(PLAIN.replace(" ", "").replace(",", ""))
     assert {"stupid", "idiot", "bullshit", "garbage"} <= set(undisguise(spaced).split())

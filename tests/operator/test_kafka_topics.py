@@ -14,6 +14,7 @@ from textmod_operator.errors import TopicsNotReady
 
 TOPICS = {"science-input", "science-output", "science-dead-letter"}
 RETAIN = merged(SPEC, {"topics": {"deletionPolicy": "Retain"}})
+SCRAM = {"mechanism": "SCRAM-SHA-512"}
 READY = ("AsAsked", "the topics are as requested")
 
 
@@ -282,6 +283,21 @@ def test_topics_of_before_strimzi_that_the_object_no_longer_names_are_deleted_wi
     world.settle()
     assert world.server.read(PATH) is None
     assert set(world.kafka.topics) == {"of-somebody-else"}
+
+
+def test_only_the_topics_that_really_stay_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """Strimzi has deleted its own; what was made before needs a Secret that is not there."""
+    world = StrimziWorld()
+    former = {"deletionPolicy": "Delete", "output": {"name": "former-output"}}
+    settled(world, {"serving": {"platform": "Deployment"}, "topics": former})
+    settled(world, SPEC)
+    world.asks(merged(SPEC, {"kafka": {"sasl": {**SCRAM, "secretRef": {"name": "gone"}}}}))
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert set(world.kafka.topics) == {"former-output"}
+    told = "the topics former-output were not deleted: Secret gone is not in namespace reddit"
+    assert told in caplog.text
 
 
 def test_a_topic_that_another_object_uses_outlives_the_object() -> None:

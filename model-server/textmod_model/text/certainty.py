@@ -11,11 +11,11 @@ Kind = Literal["letters", "accents", "separators", "signs", "repeats", "doubles"
 """A way in which a word is disguised."""
 
 GUESS: Final = 0
-"""Nothing speaks for it but what the rest of the text is like."""
+"""Only the rest of the text speaks for it."""
 LIKELY: Final = 1
-"""What comes of it is a word."""
+"""The reading is a word."""
 SURE: Final = 2
-"""And what was there can be read in no other way."""
+"""The reading is a word, and there is no other reading."""
 
 GROUP: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 BETWEEN: Final = re.compile(r"[^\w'’]+|_+|['’](?=['’])")

@@ -37,8 +37,10 @@ def _count(text: str) -> int:
 
 def _is_escape(match: re.Match[str]) -> bool:
     """Tell escapes from addresses, and from numbers behind a word ("linux64", "max50")."""
-    ends = not match.string[match.end() : match.end() + 1].isalpha()
-    return match.lastindex is not None and not (ends and match[0][0] == "x")
+    if match.lastindex is None:
+        return False
+    number = match[0][0] == "x" and match[0][1] != "{"
+    return not number or match.string[match.end() : match.end() + 1].isalpha()
 
 
 def _letter(match: re.Match[str]) -> str:

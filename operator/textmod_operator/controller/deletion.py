@@ -21,8 +21,8 @@ def finalize(body: Manifest, edges: Edges) -> None:
 
     The workload is deleted first, and its pods are waited for: a pod that still writes would have
     the brokers create the topic again. A topic that another object uses stays. An object that is
-    set back to Retain, can't be parsed, or whose Secrets are gone (a namespace that ends deletes
-    them too) is released and its topics stay; an Event and the log then name them.
+    set back to Retain, or can't be parsed, is released and its topics stay. So is one whose Secrets
+    are gone, as in a namespace that ends; an Event and the log then name the topics.
 
     Raises:
         ClusterError: it is not known yet which workloads there are.
@@ -30,30 +30,13 @@ def finalize(body: Manifest, edges: Edges) -> None:
             topics yet; the object is held and tried again.
         KafkaPending: the brokers have not been asked yet.
     """
-    tm, owned = None, ownership.owned(body)
     try:
         tm = TextModeration.parse(body)
-        if tm.spec.topics.deletion_policy == "Delete":
-            _delete_topics(tm, owned, edges)
-    except NotAccepted as problem:
-        if owned:
-            _tell(tm, key_of(body), owned, problem, edges)
+    except NotAccepted:
+        tm = None  # nobody knows its policy
+    if tm is not None and tm.spec.topics.deletion_policy == "Delete":
+        _delete_topics(tm, ownership.owned(body), edges)
     edges.cluster.set_finalizer(key_of(body), present=False)
-
-
-def _tell(
-    tm: TextModeration | None,
-    key: ObjectKey,
-    owned: dict[str, str],
-    problem: NotAccepted,
-    edges: Edges,
-) -> None:
-    """Tell which topics stay though nothing uses them any more."""
-    message = f"the topics {', '.join(sorted(owned))} were not deleted: {problem.message}"
-    logger.warning("%s: %s", key, message)
-    if tm is not None:
-        with contextlib.suppress(ClusterError):  # a namespace that ends takes no Event
-            edges.cluster.post_event(tm, "Warning", problem.reason, message)
 
 
 def _delete_topics(tm: TextModeration, owned: dict[str, str], edges: Edges) -> None:
@@ -65,12 +48,24 @@ def _delete_topics(tm: TextModeration, owned: dict[str, str], edges: Edges) -> N
         kafka_topics.delete(tm, edges.claims, edges.cluster)
         # What the operator created before Strimzi took over, and the spec no longer names.
         owned = {name: one for name, one in owned.items() if name not in tm.topic_names}
-    if owned:
+    unused = {name: one for name, one in owned.items() if not edges.claims.also_used(tm, name)}
+    if not unused:
+        return
+    try:
         connection, _ = connect_to_kafka(tm, edges.cluster)
-        edges.cluster.check_leading()
-        edges.kafka.to(connection).delete(
-            {name: one for name, one in owned.items() if not edges.claims.also_used(tm, name)}
-        )
+    except NotAccepted as problem:
+        _tell(tm, unused, problem, edges)
+        return
+    edges.cluster.check_leading()
+    edges.kafka.to(connection).delete(unused)
+
+
+def _tell(tm: TextModeration, topics: dict[str, str], why: NotAccepted, edges: Edges) -> None:
+    """Report which topics stay although nothing uses them any more."""
+    message = f"the topics {', '.join(sorted(topics))} were not deleted: {why.message}"
+    logger.warning("%s/%s: %s", tm.metadata.namespace, tm.metadata.name, message)
+    with contextlib.suppress(ClusterError):  # a namespace that ends takes no Event
+        edges.cluster.post_event(tm, "Warning", why.reason, message)
 
 
 def _stop_pods(tm: TextModeration, edges: Edges) -> None:

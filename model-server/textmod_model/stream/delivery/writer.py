@@ -288,9 +288,7 @@ class Writer:
             # The input grew and the output has yet to, or the review topic was created again.
             if exception.args[0].code() != KafkaError._UNKNOWN_PARTITION:  # noqa: SLF001
                 raise
-            if record.for_review:
-                self._review_partitions = 0
-            else:
+            if not record.for_review:
                 self._same_partition = False
             self._hand_over(record, -1, report)
 
