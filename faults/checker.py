@@ -62,19 +62,18 @@ def check(history: History) -> Findings:
         if result.number in sent
     )
     known = [
-        result
-        for result in history.results
-        if result.source in history.copies or _is_of(result, sent.get(result.number))
+        result for result in history.results if _is_of(result, sent.get(result.number), history)
     ]
     answered = {number for number, copy in times if copy is None}
     excused = history.expired
     missing = [sent[number] for number in sent.keys() - answered - excused]
+    unanswered = history.copies.keys() - {result.source for result in history.results}
     to_review = {item for result in known for item in result.to_review}
     asked = Counter(history.requests)
     recovery, stood_still = _standstill(history, outstanding=bool(missing))
     return Findings(
         messages=len(sent),
-        lost=len(missing) + len(history.copies - {result.source for result in history.results}),
+        lost=len(missing) + len(unanswered),
         expired=sum(one in sent and one not in answered for one in excused),
         duplicated=sum(times.values()) - len(times),
         invented=len(history.results) - len(known),
@@ -90,8 +89,11 @@ def check(history: History) -> Findings:
     )
 
 
-def _is_of(result: Result, one: Sent | None) -> bool:
-    return one is not None and result.source == (one.partition, one.offset)
+def _is_of(result: Result, one: Sent | None, history: History) -> bool:
+    if one is None:
+        return False
+    own = result.source == (one.partition, one.offset)
+    return own or history.copies.get(result.source) == one.number
 
 
 def _is_altered(result: Result, one: Sent, history: History) -> bool:

@@ -62,14 +62,14 @@ def placed(sent: list[Sent], there: list[Place]) -> list[Sent]:
     ]
 
 
-def copies(sent: list[Sent], there: list[Place]) -> set[tuple[int, int]]:
-    """Return partition and offset of messages that the sender itself wrote a second time.
+def copies(sent: list[Sent], there: list[Place]) -> dict[tuple[int, int], int]:
+    """Return the numbers of messages that the sender wrote a second time, by partition and offset.
 
     An idempotent producer does, where it has to start a new epoch after answers that did not come.
     """
     known = {one.number: (one.partition, one.offset) for one in sent}
     return {
-        (one.partition, one.offset)
+        (one.partition, one.offset): one.number
         for one in there
         if one.number in known and known[one.number] != (one.partition, one.offset)
     }
@@ -92,8 +92,9 @@ class History:
     promise_seconds: float
     """How long the stream may stand still with messages waiting, once the last fault is over."""
     sent: list[Sent] = field(default_factory=list)
-    copies: set[tuple[int, int]] = field(default_factory=set)
-    """Partition and offset of what the sender wrote a second time; each is a message of its own."""
+    copies: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Numbers of what the sender wrote a second time, by partition and offset; each is a message of
+    its own."""
     results: list[Result] = field(default_factory=list)
     committed: dict[int, int] = field(default_factory=dict)
     """The group's committed offset of each input partition."""

@@ -240,6 +240,7 @@ class World:
             one.number for one in self.history.sent if self._is_expired(one.partition, one.offset)
         }
         numbers = {(one.partition, one.offset): one.number for one in self.history.sent}
+        numbers |= self.history.copies
         self.history.results = (
             self._earlier
             + verdicts

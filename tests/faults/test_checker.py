@@ -183,6 +183,12 @@ def test_a_second_writing_without_a_verdict_is_lost() -> None:
     assert broken(history) == ["lost"]
 
 
+def test_a_verdict_that_names_the_second_writing_of_another_message_is_invented() -> None:
+    history = sent_twice()
+    history.results[-1] = history.results[-1]._replace(number=4)
+    assert "invented" in broken(history)
+
+
 def test_a_second_writing_with_two_verdicts_is_duplicated() -> None:
     history = sent_twice()
     history.results.append(history.results[-1]._replace(offset=4))
