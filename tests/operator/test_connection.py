@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError
@@ -15,7 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka_admin_fake import refused_by, unresolved
 
+from textmod_operator.errors import TopicsNotReady
 from textmod_operator.kafka.connection import Causes, bad_credential, pem_blocks, with_plain_pem
+from textmod_operator.kafka.requests import AdminRequests
 from textmod_operator.state import KafkaConnection
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -124,3 +128,34 @@ def test_brokers_that_the_servers_led_to_are_named_too() -> None:
     text = "kafka-2:9092/2: Connection setup timed out in state CONNECT (after 5002ms in state X)"
     causes.note(KafkaError(KafkaError._TRANSPORT, text))
     assert causes.sentence() == "a:1: no answer in time; kafka-2:9092: no answer in time"
+
+
+@pytest.mark.parametrize("kept", ["traceback", "reference"])
+def test_a_closed_client_leaves_no_thread_whoever_holds_on_to_it(
+    kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real one, on an address where nobody listens. The frames of the failed request refer to
+    it, and a profiler, a debugger or a logger may keep those for ever."""
+    monkeypatch.setattr("textmod_operator.kafka.requests.REQUEST_SECONDS", 0.05)
+    before = threads_of_clients()
+    requests = AdminRequests(KafkaConnection("127.0.0.1:1"))
+    held: object = requests.client
+    if kept == "traceback":
+        with pytest.raises(TopicsNotReady) as failed:
+            requests.list_topics()
+        held = failed
+    started = threads_of_clients() - before
+    assert started
+    requests.close()
+    assert not started & threads_of_clients()
+    del held
+
+
+def threads_of_clients() -> set[str]:
+    """The threads of this process that librdkafka started."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if (task / "comm").read_text().startswith("rdk:"):
+                found.add(task.name)
+    return found

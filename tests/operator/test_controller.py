@@ -15,6 +15,7 @@ from textmod_operator.controller.decisions import raised_size
 from textmod_operator.controller.inventory import is_newer
 from textmod_operator.controller.status_writer import merge_patch
 from textmod_operator.controller.triggers import Patience
+from textmod_operator.errors import ClusterError
 from textmod_operator.kafka.clusters import KafkaPending
 from textmod_operator.settings import Settings
 from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ScalingSeen
@@ -96,13 +97,37 @@ def test_only_a_task_that_failed_is_a_reason_to_start_again() -> None:
     assert not asyncio.run(alive_with(ends_well, fails))
 
 
-def test_an_object_that_goes_during_its_pass_leaves_no_kafka_client() -> None:
-    async def main() -> None:
-        controller = Controller(None, Settings())
-        controller._wait_for_kafka(ObjectKey("reddit", "gone"), KafkaPending(PLAINTEXT))
-        assert len(controller._kafka) == len(controller._kafka_workers) == 0
+@pytest.mark.parametrize(
+    "failure", [KafkaPending(PLAINTEXT), ClusterError(404, "gone"), ValueError("a bug")]
+)
+def test_a_pass_that_outlives_its_object_leaves_nothing_of_it(failure: Exception) -> None:
+    """Whatever it ends with: what it has put into a cache, or looked up, is dropped again."""
 
-    asyncio.run(main())
+    class Outliving:
+        def run(self, key: ObjectKey) -> None:
+            asyncio.run_coroutine_threadsafe(goes(), loop).result()
+            controller._kafka.to(PLAINTEXT)
+            raise failure
+
+    async def goes() -> None:
+        controller.on_event("DELETED", body(resourceVersion="2"))
+        cluster.forgotten.clear()
+
+    async def main() -> int:
+        controller.lead()
+        controller.on_event("ADDED", body(resourceVersion="1"))
+        work = asyncio.create_task(controller._work(Outliving()))  # type: ignore[arg-type]
+        async with asyncio.timeout(5):
+            await cluster.forgotten.wait()
+        work.cancel()
+        return len(controller._kafka) + len(controller._kafka_workers) + len(controller._queue)
+
+    cluster = Revoking()
+    controller = Controller(cluster, Settings())  # type: ignore[arg-type]
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        assert runner.run(main()) == 0
+    controller._threads.shutdown()
 
 
 class Revoking:
@@ -110,8 +135,10 @@ class Revoking:
 
     def __init__(self) -> None:
         self.revoked: list[str] = []
+        self.forgotten = asyncio.Event()
 
-    def forget(self, key: ObjectKey) -> None: ...
+    def forget(self, key: ObjectKey) -> None:
+        self.forgotten.set()
 
     def revoke_console(self, namespace: str, name: str) -> None:
         self.revoked.append(f"{namespace}/{name}")

@@ -272,3 +272,119 @@ def test_a_reading_is_known_again_after_a_failed_poll() -> None:
     seen = world.streams.scaling(KEY)
     assert seen is not None
     assert isinstance(seen.reading, LagReading)
+
+
+# --- nothing is left behind -----------------------------------------------------------------------
+
+
+class Unsettled(World):
+    """A stream with a message that waits, so that one step asks everything; what closes clients
+    waits until the test runs it, as it does in its own thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kafka.topics["science-input"].records[0] = [1.0]
+        self.closing: list[Callable[[], None]] = []
+        self.clusters._discard = self.closing.append
+
+    def forget(self) -> None:
+        """The last object that uses the cluster goes."""
+        self.streams.forget(KEY)
+        self.clusters.keep_only(set())
+
+    def settle(self) -> None:
+        while self.closing:
+            self.closing.pop()()
+
+
+EVERYTHING = (
+    *("list_topics", "describe_topics", "list_offsets", "fetch_group_offsets", "fetch"),
+    "describe_groups",
+)
+
+
+def test_a_step_with_work_asks_everything() -> None:
+    world = Unsettled()
+    for _ in range(3):
+        world.work.step(world.now)
+        world.now += 30
+    assert set(EVERYTHING) <= set(world.kafka.requests)
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("closed", ["meanwhile", "afterwards"])
+@pytest.mark.parametrize("request_name", ["", *EVERYTHING])
+def test_a_cluster_that_goes_at_any_request_leaves_no_client(
+    request_name: str, closed: str, down: bool
+) -> None:
+    """Whichever request is under way when the object goes, answered or not; whether its clients are
+    closed before that request has ended, or after; and whoever looks once more."""
+    world = Unsettled()
+    late = world.clusters.to(world.connection)
+    polls = ("list_offsets", "fetch_group_offsets", "fetch", "describe_groups", "describe_topics")
+
+    def go() -> None:
+        world.forget()
+        world.kafka.down = down
+        if closed == "meanwhile" and request_name not in polls:  # a poll is waited for
+            world.settle()
+
+    if request_name:
+        world.kafka.before[request_name] = go
+    else:
+        go()
+    for _ in range(4):
+        world.work.step(world.now)
+        world.now += 30
+    world.settle()
+    world.work.step(world.now)
+    for ask in (late.prove, lambda: late.ensure((), {}, print), lambda: late.topic_ids(["a"])):
+        with pytest.raises((KafkaPending, TopicsNotReady)):
+            ask()
+    assert world.kafka.open == set()
+    assert len(world.clusters) == 0
+
+
+@pytest.mark.parametrize("kind", ["admin", "consumer", "groups"])
+def test_a_client_that_fails_to_close_leaves_no_other_open(kind: str) -> None:
+    world = Unsettled()
+    for _ in range(3):
+        world.work.step(world.now)
+        world.now += 30
+    assert len(world.kafka.open) == 4
+    world.kafka.fails_to_close = {kind}
+    world.forget()
+    world.settle()
+    assert world.kafka.open == set()
+    assert len(world.clusters) == 0
+
+
+def test_what_could_not_be_closed_for_lack_of_a_thread_is_closed_later() -> None:
+    world = World()
+    world.work.step(world.now)
+    other = KafkaConnection("other:9092")
+    world.clusters.to(other)
+    started = world.clusters._discard
+
+    def no_thread_for(_: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    world.clusters._discard = no_thread_for
+    world.clusters.keep_only(set())
+    assert len(world.clusters) == 2
+    assert world.kafka.open
+    world.clusters._discard = started
+    world.clusters.keep_only(set())
+    assert len(world.clusters) == 0
+    assert world.kafka.open == set()
+
+
+def test_clients_that_a_pass_of_a_deleted_object_looked_up_are_gone_too() -> None:
+    async def test(workers: KafkaWorkers, world: World, asked: Asked) -> None:
+        workers.follow(KEY, world.connection, {})
+        workers.forget(KEY)
+        world.clusters.to(world.connection)  # by a pass that was under way
+        workers.forget(KEY)
+        assert len(world.clusters) == 0
+
+    run(test)

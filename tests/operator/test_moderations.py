@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -71,6 +72,27 @@ def test_the_status_of_an_object_recreated_meanwhile_is_not_written(world: World
     world.server.put(PATH, body())
     assert world.moderations.patch_status(KEY, {"consumerGroup": "a"}) is None
     assert "status" not in world.now
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_what_was_decided_on_an_object_is_not_written_to_the_next_of_its_name(
+    world: World, seen: bool
+) -> None:
+    """A pass saw the first object; the watch may have the second one by now."""
+    uid = world.now["metadata"]["uid"]
+    world.server.remove(PATH)
+    world.server.put(PATH, body())
+    if seen:
+        world.watch()
+    before, write = world.now, world.moderations
+    assert write.patch_status(KEY, {"consumerGroup": "a"}, uid) is None
+    assert write.patch_metadata(KEY, {"annotations": {"a": "b"}}, uid) is None
+    assert write.set_finalizer(KEY, present=True, uid=uid) is None
+    with contextlib.suppress(ClusterError):  # a size is not decided again
+        write.scale(KEY, 7, uid)
+    assert world.now == before
+    world.watch()
+    assert write.patch_status(KEY, {"consumerGroup": "a"}, before["metadata"]["uid"]) is not None
 
 
 def test_an_object_that_is_gone_is_none(world: World) -> None:

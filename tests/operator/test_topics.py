@@ -11,7 +11,7 @@ from objects import PLAINTEXT, body, moderation
 
 from textmod_operator.controller import ownership
 from textmod_operator.desired.topics import topics
-from textmod_operator.errors import TopicsNotReady
+from textmod_operator.errors import ClusterError, TopicsNotReady
 from textmod_operator.kafka.admin import KafkaAdmin
 from textmod_operator.state import ObjectKey, TopicSeen
 
@@ -26,6 +26,7 @@ class World:
         self.kafka = FakeKafka()
         self.spec = {"topics": {"input": {"partitions": 2}}} if spec is None else spec
         self.body = body(self.spec)
+        self.gone = False
         self.now = 0.0
         self.admin = self.start()
 
@@ -50,15 +51,27 @@ class World:
             }
             for one in seen
         ]
-        self.write(KEY, {"topics": found})
+        self.write(KEY, {"topics": found}, self.body["metadata"]["uid"])
         return seen
 
-    def write(self, key: ObjectKey, patch: dict[str, Any]) -> None:
-        assert key == KEY
+    def write(self, key: ObjectKey, patch: dict[str, Any], uid: str) -> Any:
+        assert (key, uid) == (KEY, self.body["metadata"]["uid"])
+        if self.gone:
+            return None
         self.body["status"] = {**self.body.get("status", {}), **patch}
+        return self.body
 
     def delete(self) -> None:
         self.admin.delete(ownership.owned(self.body))
+
+
+def test_an_object_that_is_gone_gets_no_topics() -> None:
+    """Nobody would be there to delete them."""
+    world = World()
+    world.gone = True
+    with pytest.raises(ClusterError, match="gone"):
+        world.ensure()
+    assert world.kafka.topics == {}
 
 
 def test_topics_are_made_and_results_keep_the_time_of_writing() -> None:

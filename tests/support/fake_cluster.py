@@ -164,7 +164,7 @@ class FakeCluster:
 
     # --- the TextModeration -----------------------------------------------------------------
 
-    def patch_status(self, key: ObjectKey, status: Manifest) -> Manifest | None:
+    def patch_status(self, key: ObjectKey, status: Manifest, uid: str) -> Manifest | None:
         self._meets("patch", "status")
         self.writes.append(("patch", "status"))
         assert self.body is not None
@@ -174,7 +174,7 @@ class FakeCluster:
         self.body = {**self.body, "metadata": metadata, "status": kept}
         return self.body
 
-    def patch_metadata(self, key: ObjectKey, metadata: Manifest) -> Manifest | None:
+    def patch_metadata(self, key: ObjectKey, metadata: Manifest, uid: str) -> Manifest | None:
         self._meets("patch", "metadata")
         self.writes.append(("patch", "metadata"))
         assert self.body is not None
@@ -184,13 +184,13 @@ class FakeCluster:
     def check_leading(self) -> None:
         """This process leads."""
 
-    def set_finalizer(self, key: ObjectKey, *, present: bool) -> Manifest | None:
+    def set_finalizer(self, key: ObjectKey, *, present: bool, uid: str) -> Manifest | None:
         self._meets("patch", "metadata")
         assert self.body is not None
         others = [n for n in self.body["metadata"].get("finalizers", ()) if n != FINALIZER]
-        return self.patch_metadata(key, {"finalizers": [*others, *([FINALIZER] * present)]})
+        return self.patch_metadata(key, {"finalizers": [*others, *([FINALIZER] * present)]}, uid)
 
-    def scale(self, key: ObjectKey, replicas: int) -> None:
+    def scale(self, key: ObjectKey, replicas: int, uid: str) -> None:
         self._meets("patch", "scale")
         self.writes.append(("scale", str(replicas)))
 

@@ -75,6 +75,10 @@ class FakeKafka:
     """Request → what happens just before it is answered."""
     requests: list[str] = field(default_factory=list)
     ids: Iterable[int] = field(default_factory=lambda: itertools.count(1))
+    open: set[Any] = field(default_factory=set)
+    """Clients that were made and have not been closed."""
+    fails_to_close: set[str] = field(default_factory=set)
+    """Kinds of clients ("admin", "consumer", "groups") whose close raises."""
 
     def create(self, name: str, partitions: int = 1, **how: Any) -> FakeTopic:
         """Make a topic, as an admin of the cluster would."""
@@ -111,6 +115,11 @@ class FakeKafka:
             discard=lambda close: close(),
         )
 
+    def closed(self, client: Any, kind: str) -> None:
+        self.open.discard(client)
+        if kind in self.fails_to_close:
+            raise OSError(f"close {kind}")
+
     def asked(self, request: str) -> None:
         self.requests.append(request)
         if request in self.before:
@@ -123,6 +132,10 @@ class FakeAdminClient:
     def __init__(self, kafka: FakeKafka, config: dict[str, Any]) -> None:
         self.kafka = kafka
         self.error_cb = config["error_cb"]
+        kafka.open.add(self)
+
+    def __exit__(self, *_: object) -> None:
+        self.kafka.closed(self, "admin")
 
     def poll(self, timeout: float) -> int:
         if self.kafka.down:
@@ -282,6 +295,7 @@ class FakeGroups(GroupOffsets):
     def fetch(
         self, groups: Mapping[str, Iterable[Partition]]
     ) -> dict[str, dict[Partition, Committed] | str]:
+        self.kafka.open.add(self)
         self.kafka.asked("fetch_group_offsets")
         answers: dict[str, dict[Partition, Committed] | str] = {}
         for group, wanted in groups.items():
@@ -299,7 +313,7 @@ class FakeGroups(GroupOffsets):
         self.kafka.groups.setdefault(group, {}).update(offsets)
 
     def close(self) -> None:
-        self.kafka.requests.append("close")
+        self.kafka.closed(self, "groups")
 
 
 class FakeConsumer:
@@ -308,8 +322,10 @@ class FakeConsumer:
     def __init__(self, kafka: FakeKafka) -> None:
         self.kafka = kafka
         self.waiting: list[Any] = []
+        kafka.open.add(self)
 
     def assign(self, positions: Iterable[Any]) -> None:
+        self.kafka.asked("fetch")
         for at in positions:
             topic = self.kafka.topics[at.topic]
             own = topic.config.get("message.timestamp.type") == "LogAppendTime"
@@ -324,7 +340,7 @@ class FakeConsumer:
         self.waiting.clear()
 
     def close(self) -> None:
-        self.kafka.requests.append("close")
+        self.kafka.closed(self, "consumer")
 
 
 class _Message:

@@ -125,6 +125,9 @@ class _StruckAdmin:
     def poll(self, timeout: float) -> int:
         return 0
 
+    def __exit__(self, *raised: object) -> None:
+        self._admin.__exit__(*raised)
+
     def __getattr__(self, request: str) -> Any:
         def send(*asked: Any, **options: Any) -> Any:
             how = self._kafka.strike.next()

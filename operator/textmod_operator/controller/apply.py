@@ -153,14 +153,15 @@ def hold_or_release(body: Manifest, tm: TextModeration, cluster: Cluster) -> Non
     outlives the operator, and would block the deletion of a namespace."""
     wanted = tm.spec.topics.deletion_policy == "Delete"
     if wanted != (naming.FINALIZER in (body["metadata"].get("finalizers") or ())):
-        cluster.set_finalizer(key_of(body), present=wanted)
+        cluster.set_finalizer(key_of(body), present=wanted, uid=tm.metadata.uid)
 
 
 def step_over_zero(tm: TextModeration, scaling: ScalingSeen | None, cluster: Cluster) -> None:
     """Remove the last replica when the input is idle, and bring the first one back when something
     waits: the HPA does neither."""
     if (size := size_over_zero(tm, scaling)) is not None:
-        cluster.scale(ObjectKey(tm.metadata.namespace, tm.metadata.name), size)
+        key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
+        cluster.scale(key, size, tm.metadata.uid)
 
 
 def size_over_zero(tm: TextModeration, scaling: ScalingSeen | None) -> int | None:

@@ -214,15 +214,19 @@ class Controller:
         if self._leading.is_set() and spec.get("review") is not None:
             self._threads.submit(self._revoke_console, key)
         self._inventory.forget(key)
+        self._drop(key)
+        for other in self._claims.forget(key):
+            self._enqueue_known(other)
+        metrics.OBJECTS.set(len(self._inventory))
+
+    def _drop(self, key: ObjectKey) -> None:
+        """Drop what is kept of an object that is gone; again after a pass that outlived it."""
         self._queue.forget(key)
         self._writer.forget(key)
         self._unfollow(key)
         self._cluster.forget(key)
         self._model_pods.forget(key)
         self._consoles.forget(key)
-        for other in self._claims.forget(key):
-            self._enqueue_known(other)
-        metrics.OBJECTS.set(len(self._inventory))
 
     def _revoke_console(self, key: ObjectKey) -> None:
         """Revoke the permission of a deleted object's console; garbage collection deletes the rest.
@@ -255,6 +259,8 @@ class Controller:
                 logger.exception("%s: the pass failed; retrying in %.1f s", key, delay)
             finally:
                 self._queue.done(key)
+                if key not in self._inventory:
+                    self._drop(key)
 
     def _plan(self, key: ObjectKey, outcome: Outcome | None) -> None:
         """Schedule the next pass, and follow the lag."""

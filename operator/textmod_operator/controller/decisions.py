@@ -63,7 +63,7 @@ class Decisions:
         if body is None or scaling is None or not self._leading():
             return
         if (size := raised_size(body, scaling)) is not None:
-            await self._raise_to(key, size)
+            await self._raise_to(key, size, body["metadata"]["uid"])
         stopped_or_went_on = self._progress_changed(key, scaling)
         if stopped_or_went_on or changes_condition(body, scaling) or crosses_zero(body, scaling):
             self._enqueue(key)
@@ -87,21 +87,23 @@ class Decisions:
         (self._stopped.add if stopped else self._stopped.discard)(key)
         return was != stopped
 
-    async def _raise_to(self, key: ObjectKey, size: int) -> None:
+    async def _raise_to(self, key: ObjectKey, size: int, uid: str) -> None:
         """Scale up now, as the HPA would at its next sync."""
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._threads, self._cluster.scale, key, size)
+            await loop.run_in_executor(self._threads, self._cluster.scale, key, size, uid)
             logger.info("%s: scaled to %d ahead of the HPA's next sync", key, size)
         except ClusterError as error:
             logger.warning("%s: could not scale to %d, leaving it to the HPA: %s", key, size, error)
 
     def _write_figures(self, key: ObjectKey, body: Manifest, patch: Manifest) -> None:
-        self._writer.merge(key, patch)
+        uid = body["metadata"]["uid"]
+        self._writer.merge(key, patch, uid)
         learned = self._streams.learned(key)
         known = (body["metadata"].get("annotations") or {}).get(naming.LEARNED_ANNOTATION)
         if learned is not None and learned != known:
-            self._cluster.patch_metadata(key, {"annotations": {naming.LEARNED_ANNOTATION: learned}})
+            annotations = {naming.LEARNED_ANNOTATION: learned}
+            self._cluster.patch_metadata(key, {"annotations": annotations}, uid)
 
 
 # --- pure helpers -------------------------------------------------------------------------------

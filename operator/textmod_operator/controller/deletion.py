@@ -36,7 +36,7 @@ def finalize(body: Manifest, edges: Edges) -> None:
         tm = None  # nobody knows its policy
     if tm is not None and tm.spec.topics.deletion_policy == "Delete":
         _delete_topics(tm, ownership.owned(body), edges)
-    edges.cluster.set_finalizer(key_of(body), present=False)
+    edges.cluster.set_finalizer(key_of(body), present=False, uid=body["metadata"]["uid"])
 
 
 def _delete_topics(tm: TextModeration, owned: dict[str, str], edges: Edges) -> None:

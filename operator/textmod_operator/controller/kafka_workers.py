@@ -141,10 +141,11 @@ class KafkaWorkers:
             self._enqueue(key)  # it was tried since the pass looked
 
     def forget(self, key: ObjectKey) -> None:
-        """Stop working for an object; the clients that nobody else uses are closed."""
+        """Stop working for an object; the clients that nobody else uses are closed, those included
+        that a pass of a deleted object looked up."""
         self._topics.pop(key, None)
-        if self._connections.pop(key, None) is not None:
-            self._adjust()
+        self._connections.pop(key, None)
+        self._adjust()
 
     async def stop(self) -> None:
         """End every worker."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from textmod_operator.controller.inventory import key_of
+from textmod_operator.errors import ClusterError
 from textmod_operator.state import Manifest, ObjectKey, Topic
 
-Write = Callable[[ObjectKey, Manifest], None]
-"""Merges a patch into the status of an object at once."""
+Write = Callable[[ObjectKey, Manifest, str], Manifest | None]
+"""Merges a patch into the status of the object with a uid at once; None: that is gone."""
 
 
 def owned(body: Manifest) -> dict[str, str]:
@@ -37,7 +38,8 @@ def recorder(body: Manifest, asked: Iterable[Topic], write: Write) -> Callable[[
     """Return a function that puts topics on record that are about to be created.
 
     A process that dies between creating a topic and the end of its pass leaves this record, so the
-    topic is deleted with its object. What is on record for the other topics stays.
+    topic is deleted with its object. What is on record for the other topics stays. It raises
+    `ClusterError` when the object is gone: nobody would delete the topics.
     """
     roles = {topic.name: topic for topic in asked}
     known = (body.get("status") or {}).get("topics") or []
@@ -54,6 +56,8 @@ def recorder(body: Manifest, asked: Iterable[Topic], write: Write) -> Callable[[
             }
             for name in names
         ]
-        write(key_of(body), {"topics": [*others, *intended]})
+        patch = {"topics": [*others, *intended]}
+        if write(key_of(body), patch, body["metadata"]["uid"]) is None:
+            raise ClusterError(404, "the TextModeration is gone, and its topics are not created")
 
     return record

@@ -99,7 +99,7 @@ class Passes:
         except Problem as problem:
             held = held_status(body, problem, self._now())
             if patch := merge_patch(body.get("status") or {}, held):
-                self._writer.merge(key, patch)
+                self._writer.merge(key, patch, body["metadata"]["uid"])
             raise
 
 

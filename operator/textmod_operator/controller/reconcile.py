@@ -57,8 +57,9 @@ from textmod_operator.state import (
     WorkloadSeen,
 )
 
-StatusWriter = Callable[[ObjectKey, Manifest], None]
-"""Merges into the status of an object at once, before the pass ends."""
+StatusWriter = Callable[[ObjectKey, Manifest, str], Manifest | None]
+"""Merges into the status of the object with a uid at once, before the pass ends; the object
+afterwards, None when it is gone."""
 
 
 @dataclass(frozen=True)
@@ -308,5 +309,6 @@ def _hand_over(move: Handover, connection: KafkaConnection, seen: Observed, edge
     tm = move.before
     key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
     edges.kafka.to(connection).ensure_group(move.source, None, seen.session_seconds)
-    edges.write_status(key, {"consumerGroup": move.target, "consumerGroupSessionSeconds": None})
+    moved = {"consumerGroup": move.target, "consumerGroupSessionSeconds": None}
+    edges.write_status(key, moved, tm.metadata.uid)
     raise handover.under_way(move, "the offsets are there, and the new replicas start")

@@ -34,7 +34,8 @@ def restart(tm: TextModeration, cluster: Cluster, now: datetime) -> None:
     """Ask for a rollout of the same pods, by an annotation that is part of their revision."""
     stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
-    cluster.patch_metadata(key, {"annotations": {naming.RESTARTED_ANNOTATION: stamp}})
+    annotations = {naming.RESTARTED_ANNOTATION: stamp}
+    cluster.patch_metadata(key, {"annotations": annotations}, tm.metadata.uid)
     cluster.post_event(
         tm,
         "Warning",

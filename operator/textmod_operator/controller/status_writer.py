@@ -16,7 +16,7 @@ from textmod_operator.state import Manifest, ObjectKey
 class StatusDoor(Protocol):
     """The part of the cluster that a status is written through."""
 
-    def patch_status(self, key: ObjectKey, status: Manifest) -> Manifest | None: ...
+    def patch_status(self, key: ObjectKey, status: Manifest, uid: str) -> Manifest | None: ...
 
     def post_event(
         self, about: TextModeration, severity: str, reason: str, message: str
@@ -61,20 +61,22 @@ class StatusWriter:
         fast = set(patch) <= {*FIGURES, "policies"} and differ_in_rates_alone(before, after)
         if says_nothing_new(patch) or (fast and not self.figures_due(key)):
             return
-        self.merge(key, patch)
+        self.merge(key, patch, body["metadata"]["uid"])
         if about is None:
             return
         for notice in notices(before, after):
             self._cluster.post_event(about, notice.severity, notice.reason, notice.message)
 
-    def merge(self, key: ObjectKey, patch: Manifest) -> None:
-        """Merge a patch into the status at once."""
-        after = self._cluster.patch_status(key, patch)
+    def merge(self, key: ObjectKey, patch: Manifest, uid: str) -> Manifest | None:
+        """Merge a patch into the status of the object with this uid at once; the object afterwards,
+        None when it is gone."""
+        after = self._cluster.patch_status(key, patch, uid)
         metrics.STATUS_WRITES.inc()
         if set(patch) & set(FIGURES):
             self._figures_written[key] = self._clock()
         if after is not None:
             self._wrote(key, after)
+        return after
 
     def figures_due(self, key: ObjectKey) -> bool:
         """Whether the figures alone may be written again."""

@@ -119,10 +119,12 @@ class KafkaCluster:
     def close(self) -> None:
         """Close the clients. Waits for a poll of the lag that is under way; other requests are left
         to end, and the last one closes its client."""
-        self.monitor.close()
-        with self._lock:
-            self._closed = True
-            self._close_if_idle()
+        try:
+            self.monitor.close()
+        finally:
+            with self._lock:
+                self._closed = True
+                self._close_if_idle()
 
     @contextmanager
     def _client(self) -> Iterator[KafkaAdmin]:
@@ -149,8 +151,8 @@ class KafkaCluster:
 
     def _close_if_idle(self) -> None:
         if self._closed and self._requests == 0 and self._admin is not None:
-            self._admin.close()
-            self._admin = None
+            admin, self._admin = self._admin, None
+            admin.close()
 
     def _require_proven(self) -> None:
         if self.breaker.proven:
@@ -177,12 +179,14 @@ class KafkaClusters:
         self._discard = discard or _in_a_thread
         self._lock = threading.Lock()
         self._clusters: dict[KafkaConnection, KafkaCluster] = {}
+        self._unused: list[KafkaCluster] = []
+        """Clusters that nobody uses any more and that have not been handed to `discard` yet."""
         self._closing = 0
 
     def __len__(self) -> int:
         """Clusters with clients, those that are being closed included."""
         with self._lock:
-            return len(self._clusters) + self._closing
+            return len(self._clusters) + len(self._unused) + self._closing
 
     def to(self, connection: KafkaConnection) -> KafkaCluster:
         """Return the clients of a connection."""
@@ -197,12 +201,27 @@ class KafkaClusters:
             return self._clusters.get(connection)
 
     def keep_only(self, connections: set[KafkaConnection]) -> None:
-        """Close the clients of every other connection, in the background."""
+        """Close the clients of every other connection, in the background. Those for which no thread
+        can be started now are closed by a later call."""
         with self._lock:
-            gone = [self._clusters.pop(one) for one in self._clusters.keys() - connections]
-            self._closing += len(gone)
-        for cluster in gone:
-            self._discard(self._closer(cluster))
+            self._unused += [self._clusters.pop(one) for one in self._clusters.keys() - connections]
+        while (cluster := self._next_unused()) is not None:
+            try:
+                self._discard(self._closer(cluster))
+            except RuntimeError as error:
+                with self._lock:
+                    self._unused.append(cluster)
+                    self._closing -= 1
+                servers = cluster.connection.bootstrap_servers
+                logger.warning("close the clients of %s: %s; retrying later", servers, error)
+                return
+
+    def _next_unused(self) -> KafkaCluster | None:
+        with self._lock:
+            if not self._unused:
+                return None
+            self._closing += 1
+            return self._unused.pop()
 
     def _closer(self, cluster: KafkaCluster) -> Callable[[], None]:
         def close() -> None:

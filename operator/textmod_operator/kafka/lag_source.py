@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import ExitStack
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from confluent_kafka import (
@@ -36,6 +37,7 @@ from textmod_operator.kafka.connection import (
     words,
 )
 from textmod_operator.kafka.offsets import Committed, GroupOffsets, Partition
+from textmod_operator.kafka.requests import close_client
 from textmod_operator.state import KafkaConnection
 
 logger = logging.getLogger(__name__)
@@ -249,10 +251,14 @@ class KafkaLagSource:
 
     def close(self) -> None:
         """See `LagSource`."""
-        self._groups.close()
-        if self._consumer is not None:
-            self._consumer.close()
-        self._consumer = self._admin = None
+        consumer, self._consumer = self._consumer, None
+        admin, self._admin = self._admin, None
+        with ExitStack() as each:  # one that fails to close leaves none of the others open
+            each.callback(self._groups.close)
+            if consumer is not None:
+                each.callback(consumer.close)
+            if admin is not None:
+                each.callback(close_client, admin)
 
     def _ask(
         self,

@@ -118,9 +118,9 @@ class GroupOffsets:
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
-        if self._client is not None:
-            self._client.close()
-        self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def _ask(
         self, groups: Mapping[str, Iterable[Partition]], *, again: bool = False

@@ -82,14 +82,23 @@ class AdminRequests:
         return result
 
     def close(self) -> None:
-        """Close the connections, even while an error's frames still hold this object. Nothing may
-        be asked afterwards."""
-        vars(self).pop("client", None)
+        """Close the connections. Nothing may be asked afterwards."""
+        close_client(self.client)
 
     def _problem(self, error: KafkaError, doing: str) -> TopicsNotReady:
         metrics.KAFKA_ERRORS.inc()
         self.client.poll(0)  # hands the client's own errors to error_cb
         return problem(self._connection, error, doing, self._causes)
+
+
+def close_client(client: AdminClient) -> None:
+    """Close the connections of a client and end its threads, whoever still refers to it.
+
+    Dropping the last reference would do so too, but the traceback of an error, a profiler or a
+    debugger may hold one for ever; and if the garbage collector happens to find the client on one
+    of the client's own threads, librdkafka aborts the process.
+    """
+    client.__exit__(None, None, None)
 
 
 def is_refusal(problem: TopicsNotReady) -> bool:

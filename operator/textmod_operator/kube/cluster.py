@@ -225,25 +225,25 @@ class Cluster:
         """Drop what is kept of a TextModeration that is gone."""
         self._moderations.forget(key)
 
-    def patch_status(self, key: ObjectKey, status: Manifest) -> Manifest | None:
+    def patch_status(self, key: ObjectKey, status: Manifest, uid: str) -> Manifest | None:
         """Merge into the status; see `Moderations.patch_status`."""
         self._mark(key)
-        return self._moderations.patch_status(key, status)
+        return self._moderations.patch_status(key, status, uid)
 
-    def patch_metadata(self, key: ObjectKey, metadata: Manifest) -> Manifest | None:
+    def patch_metadata(self, key: ObjectKey, metadata: Manifest, uid: str) -> Manifest | None:
         """Merge into the metadata; see `Moderations.patch_metadata`."""
         self._mark(key)
-        return self._moderations.patch_metadata(key, metadata)
+        return self._moderations.patch_metadata(key, metadata, uid)
 
-    def set_finalizer(self, key: ObjectKey, *, present: bool) -> Manifest | None:
+    def set_finalizer(self, key: ObjectKey, *, present: bool, uid: str) -> Manifest | None:
         """Add or remove the operator's finalizer; see `Moderations.set_finalizer`."""
         self._mark(key)
-        return self._moderations.set_finalizer(key, present=present)
+        return self._moderations.set_finalizer(key, present=present, uid=uid)
 
-    def scale(self, key: ObjectKey, replicas: int) -> None:
+    def scale(self, key: ObjectKey, replicas: int, uid: str) -> None:
         """Set spec.replicas through the scale subresource; see `Moderations.scale`."""
         self._mark(key)
-        self._moderations.scale(key, replicas)
+        self._moderations.scale(key, replicas, uid)
 
     def _mark(self, key: ObjectKey) -> None:
         if self._election.identity is not None:

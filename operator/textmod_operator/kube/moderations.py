@@ -3,6 +3,9 @@
 Every write names the resourceVersion that it was decided on. A conflict is decided again on a fresh
 reading where that is safe: parts of the status and annotations of the operator's own are merged,
 finalizers are computed from the fresh list, and a size is left to the next pass.
+
+A write names the uid of the object that it was decided on, too: an object may be deleted and
+created again under its name while a pass over it runs, and the new one is not what the pass saw.
 """
 
 from __future__ import annotations
@@ -58,19 +61,29 @@ class Moderations:
         found = (item["metadata"] for listed in lists for item in listed.get("items") or ())
         return {ObjectKey(metadata["namespace"], metadata["name"]) for metadata in found}
 
-    def patch_status(self, key: ObjectKey, status: Manifest) -> Manifest | None:
+    def patch_status(
+        self, key: ObjectKey, status: Manifest, uid: str | None = None
+    ) -> Manifest | None:
         """Merge into the status (None removes a field); the object afterwards, None when it is
-        gone."""
-        return self._write(key, lambda _: {"status": status}, "/status")
+        gone.
 
-    def patch_metadata(self, key: ObjectKey, metadata: Manifest) -> Manifest | None:
+        Args:
+            uid: of the object that the status is of; None: of whatever has the key now.
+        """
+        return self._write(key, lambda _: {"status": status}, "/status", uid=uid)
+
+    def patch_metadata(
+        self, key: ObjectKey, metadata: Manifest, uid: str | None = None
+    ) -> Manifest | None:
         """Merge into the metadata; the object afterwards, None when it is gone.
 
         Not for lists (finalizers), which a merge replaces: see `set_finalizer`.
         """
-        return self._write(key, lambda _: {"metadata": metadata})
+        return self._write(key, lambda _: {"metadata": metadata}, uid=uid)
 
-    def set_finalizer(self, key: ObjectKey, *, present: bool) -> Manifest | None:
+    def set_finalizer(
+        self, key: ObjectKey, *, present: bool, uid: str | None = None
+    ) -> Manifest | None:
         """Add the operator's finalizer, or remove it, and leave those of others; the object
         afterwards, None when it is gone."""
 
@@ -81,16 +94,17 @@ class Moderations:
                 after.append(naming.FINALIZER)
             return None if set(after) == set(before) else {"metadata": {"finalizers": after}}
 
-        return self._write(key, change)
+        return self._write(key, change, uid=uid)
 
-    def scale(self, key: ObjectKey, replicas: int) -> None:
+    def scale(self, key: ObjectKey, replicas: int, uid: str | None = None) -> None:
         """Set spec.replicas through the scale subresource, as an autoscaler does.
 
         Raises:
             ClusterError: 409 when the object was changed since it was read: the size was decided
                 on something else.
         """
-        self._write(key, lambda _: {"spec": {"replicas": replicas}}, "/scale", attempts=1)
+        change = {"spec": {"replicas": replicas}}
+        self._write(key, lambda _: change, "/scale", attempts=1, uid=uid)
 
     def mark(self, key: ObjectKey, leader: str) -> None:
         """Write this leader's name to an object that an earlier one may have acted on.
@@ -118,11 +132,17 @@ class Moderations:
             self._fenced.discard(body["metadata"]["uid"])
 
     def _write(
-        self, key: ObjectKey, change: Change, subresource: str = "", attempts: int = ATTEMPTS
+        self,
+        key: ObjectKey,
+        change: Change,
+        subresource: str = "",
+        attempts: int = ATTEMPTS,
+        uid: str | None = None,
     ) -> Manifest | None:
         ref = Ref(api.API_VERSION, api.KIND, key.namespace, key.name)
         body = self._newest(key) or self._get(ref)
-        uid = body["metadata"]["uid"] if body is not None else None
+        if uid is None and body is not None:
+            uid = body["metadata"]["uid"]
         for attempt in range(1, attempts + 1):
             if body is None or body["metadata"]["uid"] != uid:
                 return None
