@@ -12,7 +12,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= TEXTMOD_END_WITH_PARENT=1 $(BIN)/pytest
 WORKERS ?= 3
 SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo console up down status kubectl test lint types imports built unit integration keda e2e faults fuzz images sbom \
+.PHONY: help setup demo console up down status kubectl test lint types imports built unit integration keda e2e faults soak fuzz images sbom \
 	bench bench-profile bench-scorer bench-limits bench-evasion text-tables bench-operator bench-operator-10000 \
 	bench-isolation bench-autoscaling \
 	bench-autoscaling-real bench-policies bench-quality bench-review \
@@ -79,6 +79,9 @@ e2e: setup ## the chart and the images on a real kind cluster (a Docker engine, 
 
 faults: setup ## break what a cluster breaks and count every message (RUNS=300 SEED=1, or FAULTS="--scenario storm --runs 40")
 	$(BIN)/python -m faults --seed $(or $(SEED),1) $(if $(RUNS),--runs $(RUNS) --pairs 16 --lanes 4 4 --compare) $(FAULTS)
+
+soak: setup ## an hour of load and random faults: nothing lost, and nothing grows (MINUTES=60 SEED=1; RECORD=1 keeps the figures)
+	$(BIN)/python -m faults.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
 
 # Coverage-guided fuzzing needs a wheel that nothing else does, so it has a folder of its own.
 ATHERIS = $(or $(TEXTMOD_CACHE),$(HOME)/.cache/textmod)/atheris-3.0.0

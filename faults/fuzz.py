@@ -22,21 +22,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import faults.fuzz_console
+import faults.fuzz_stream  # noqa: F401 - these two register their targets
+from faults.fuzz_targets import TARGETS, scratch, target
 from faults.poison import payload
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
 LONGEST = 4096
 """Bytes of an input: what is long costs time and reaches little more."""
-
-Target = Callable[[bytes], None]
-TARGETS: dict[str, Target] = {}
-
-
-def target(function: Target) -> Target:
-    """Register a target under its function's name."""
-    TARGETS[function.__name__.replace("_", "-")] = function
-    return function
 
 
 # --- the model server -----------------------------------------------------------------------------
@@ -116,7 +110,7 @@ def _read_file(data: bytes, name: str) -> None:
     from textmod_model.training import dataset
     from textmod_model.training.rows import DatasetError
 
-    file = _scratch() / name
+    file = scratch() / name
     file.write_bytes(data)
     with contextlib.suppress(DatasetError):
         read = dataset.read(file)
@@ -178,7 +172,7 @@ def recorded_scores(data: bytes) -> None:
     from textmod_model.training import thresholds
     from textmod_model.training.dataset import DatasetError
 
-    file = _scratch() / "both.csv"
+    file = scratch() / "both.csv"
     file.write_bytes(data)
     with contextlib.suppress(DatasetError):
         pairs = thresholds.read(file, "perspective", "ours")
@@ -191,9 +185,9 @@ def manifest(data: bytes) -> None:
     """A damaged artifact is refused in one sentence."""
     from textmod_model import artifact
 
-    (_scratch() / artifact.MANIFEST).write_bytes(data)
+    (scratch() / artifact.MANIFEST).write_bytes(data)
     with contextlib.suppress(artifact.ArtifactError):
-        artifact.load(_scratch())
+        artifact.load(scratch())
 
 
 @target
@@ -256,16 +250,6 @@ def learned(data: bytes) -> None:
     Record.read(text)
 
 
-@cache
-def _scratch() -> Path:
-    folder = tempfile.TemporaryDirectory(prefix="textmod-fuzz-")
-    _kept.append(folder)
-    return Path(folder.name)
-
-
-_kept: list[tempfile.TemporaryDirectory[str]] = []
-
-
 def _sow(folder: Path) -> None:
     """Begin with hostile messages made by rule: chance alone hardly comes to a JSON document."""
     random = Random(0)  # noqa: S311 - nothing secret
@@ -290,7 +274,9 @@ def main() -> int:
     if args.target.startswith("message-"):
         _sow(grown)
     seeds = CORPUS / args.target
-    with atheris.instrument_imports(include=["textmod_model", "textmod_operator"]):
+    with atheris.instrument_imports(
+        include=["textmod_model", "textmod_operator", "textmod_console"]
+    ):
         TARGETS[args.target](b"")  # imports what it needs
     limits = [f"-max_total_time={args.seconds}", f"-max_len={LONGEST}", "-timeout=20"]
     folders = [str(grown), *([str(seeds)] if seeds.is_dir() else [])]

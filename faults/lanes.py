@@ -30,7 +30,7 @@ from textmod_dev.processes import ProcessKeeper
 RUN_SECONDS: Final = 900.0
 """The longest that a run may take; a lane that has not answered by then is ended."""
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
-    TEXTMOD: (sys.executable, "-m", "textmod_model", "stream"),
+    TEXTMOD: (sys.executable, "-m", "faults.observed", "stream"),
     BARE: (sys.executable, "-m", "faults.bare"),
 }
 SESSION: Final = {
@@ -161,7 +161,7 @@ def _serve(pipe: Connection, kind: tuple[int, bool], place: Place, folder: Path)
     with (
         contextlib.suppress(EOFError, OSError),
         ProcessKeeper(folder / "logs") as keeper,
-        _brokers(folder / "kafka", *kind) as (cluster, network),
+        brokers_up(folder / "kafka", *kind) as (cluster, network),
     ):
         while True:
             run: Run = pipe.recv()
@@ -179,7 +179,7 @@ def _failed(run: Run, why: str) -> Row:
 
 
 @contextlib.contextmanager
-def _brokers(folder: Path, count: int, classic: bool) -> Iterator[tuple[KafkaBroker, Network]]:
+def brokers_up(folder: Path, count: int, classic: bool) -> Iterator[tuple[KafkaBroker, Network]]:
     properties = SESSION | (RULES if count == 1 else {}) | (CLASSIC if classic else {})
     with (
         Network(count, Random(0)) as network,  # noqa: S311 - nothing secret

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -18,8 +19,10 @@ SAMPLE_SECONDS = 0.5
 REQUESTED = b"dev.textmoderation.review.requested.v1"
 
 
-def read(servers: str, topic: str) -> list[Message]:
+def read(servers: str, topic: str, since: Mapping[int, int] | None = None) -> list[Message]:
     """Return the committed records of a topic up to its end as of now.
+
+    `since` has the offsets to begin at, by partition; a partition that is not in it is read whole.
 
     What is behind an open transaction can't be read. One that a killed worker left open ends
     with its time-out; until then this waits.
@@ -36,7 +39,8 @@ def read(servers: str, topic: str) -> list[Message]:
     found: list[Message] = []
     try:
         known = whole.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].partitions
-        partitions = [TopicPartition(topic, number, 0) for number in known]
+        begin = since or {}
+        partitions = [TopicPartition(topic, number, begin.get(number, 0)) for number in known]
         ends = {
             one.partition: whole.get_watermark_offsets(one, timeout=ANSWER_SECONDS)[1]
             for one in partitions

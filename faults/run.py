@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
+from faults.bundle import write_bundle
 from faults.checker import check
 from faults.history import History
 from faults.plan import TEXTMOD, Run
@@ -64,28 +63,5 @@ def carry_out(run: Run, stage: Stage, bundles: Path) -> Row:
 
 
 def _bundle(bundles: Path, run: Run, row: Row, history: History, world: World) -> Path:
-    """Keep what a person needs to understand a broken run."""
-    folder = bundles / "-".join(
-        str(row[name]) for name in ("scenario", "delivery", "seed", "worker")
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "repeat.txt").write_text(f"{run.command()}\n")
-    (folder / "findings.json").write_text(json.dumps(row, indent=2) + "\n")
-    with (folder / "history.txt").open("w") as file:
-        done = {result.number for result in history.results}
-        for sent in history.sent:
-            if sent.number not in done:
-                file.write(f"missing {sent.number} at {sent.partition}/{sent.offset}\n")
-        asked = set(history.requests)
-        for result in history.results:
-            file.writelines(f"no review request: {one}\n" for one in {*result.to_review} - asked)
-        for progress in history.progress:
-            file.write(f"{progress.at:8.1f} s {progress.results} committed\n")
-        file.writelines(f"group: {line}\n" for line in history.group)
-        file.write(f"the last fault was over after {history.last_fault:.1f} s\n")
-        file.writelines(f"{result}\n" for result in history.results)
-    for log in world.logs():
-        if log.exists():
-            shutil.copy(log, folder / log.name)
-    return folder
+    name = "-".join(str(row[column]) for column in ("scenario", "delivery", "seed", "worker"))
+    return write_bundle(bundles / name, run.command(), row, history, world.logs())

@@ -6,6 +6,7 @@ import json
 import math
 import threading
 import time
+from collections.abc import Sequence
 from random import Random
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -23,9 +24,25 @@ TAIL_RATE = 100.0
 
 
 class Sender(threading.Thread):
-    """Sends numbered messages at a rate, and keeps those that the broker acknowledged."""
+    """Sends numbered messages at a rate, and keeps those that the broker acknowledged.
 
-    def __init__(self, servers: str, topic: str, random: Random) -> None:
+    Attributes:
+        next: the number of the next message.
+
+    Args:
+        first: the number of the first message.
+        values: what harmless messages hold, in turn; None: a few short comments.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        topic: str,
+        random: Random,
+        *,
+        first: int = 0,
+        values: Sequence[bytes] | None = None,
+    ) -> None:
         super().__init__(daemon=True)
         self._producer = Producer(
             {
@@ -39,30 +56,32 @@ class Sender(threading.Thread):
         )
         self._topic, self._random = topic, Random(random.random())  # noqa: S311 - a seeded run
         self._acknowledged: list[Sent] = []
-        self._count, self._rate, self._poison = 0, 0.0, 0.0
+        self.next = first
+        self._end, self._rate, self._poison = first, 0.0, 0.0
+        self._tail = TAIL_RATE
         self._stopped = False
         self._until = math.inf
         bodies = [f"comment {n}: lovely paper, you stupid idiot" for n in range(BODIES)]
-        self._values = [json.dumps({"id": 0, "body": body}).encode() for body in bodies]
+        self._values = values or [json.dumps({"id": 0, "body": body}).encode() for body in bodies]
 
-    def begin(self, count: int, rate: float, poison: float) -> None:
-        """Send `count` messages at `rate` a second, then some until the last fault is over.
+    def begin(self, count: int, rate: float, poison: float, tail: float = TAIL_RATE) -> None:
+        """Send `count` messages at `rate` a second, then at `tail` until the last fault is over.
 
         A share of them is hostile.
         """
-        self._count, self._rate, self._poison = count, rate, poison
+        self._end = self.next + count
+        self._rate, self._poison, self._tail = rate, poison, tail
         self.start()
 
     def run(self) -> None:
         due = time.monotonic()
-        number = 0
-        while not self._stopped and (number < self._count or due < self._until):
+        while not self._stopped and (self.next < self._end or due < self._until):
             early = due - time.monotonic()
             if early > 0.01:
                 self._producer.poll(early)
-            self._send(number)
-            number += 1
-            due += 1 / (self._rate if number < self._count else TAIL_RATE)
+            self._send(self.next)
+            self.next += 1
+            due += 1 / (self._rate if self.next < self._end else self._tail)
 
     def fault_is_over(self) -> None:
         """Send for a moment longer."""
@@ -88,7 +107,7 @@ class Sender(threading.Thread):
         if self._random.random() < self._poison:
             value, headers = payload(self._random)
         else:
-            value, headers = self._values[number % BODIES], []
+            value, headers = self._values[number % len(self._values)], []
 
         def acknowledged(error: KafkaError | None, message: Message) -> None:
             if error is None:
@@ -96,11 +115,13 @@ class Sender(threading.Thread):
                 offset = UNKNOWN if message.offset() is None else message.offset()
                 self._acknowledged.append(Sent(number, message.partition(), offset, key, value))
 
-        self._producer.produce(
-            self._topic,
-            value,
-            key,
-            headers=[*headers, ("number", str(number).encode())],
-            on_delivery=acknowledged,
-        )
+        everything = [*headers, ("number", str(number).encode())]
+        while not self._stopped:
+            try:
+                self._producer.produce(
+                    self._topic, value, key, headers=everything, on_delivery=acknowledged
+                )
+                break
+            except BufferError:  # brokers have been away for long
+                self._producer.poll(0.5)
         self._producer.poll(0)

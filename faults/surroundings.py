@@ -188,12 +188,12 @@ def review(world: World) -> None:
         world.pause(9, 12)
 
 
-def policies(at_least: float) -> str:
-    """Return a solved policy set: removed from a threshold on, reviewed below it."""
+def policies(at_least: float, otherwise: str = "Review") -> str:
+    """Return a solved policy set: removed from a threshold on, reviewed below it by default."""
     policy = {
         "name": "rude",
         "rules": [{"action": "Remove", "atLeast": at_least}],
-        "otherwise": "Review",
+        "otherwise": otherwise,
     }
     document = {"policies": [policy], "explanation": {"actions": []}}
     return json.dumps({"version": version_of(document), **document})

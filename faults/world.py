@@ -18,12 +18,14 @@ from random import Random
 from confluent_kafka import (
     Consumer,
     KafkaException,
+    Message,
     TopicPartition,
 )
 from confluent_kafka.admin import MemberAssignment
 
 from faults.history import History, Progress, Result, copies, placed
 from faults.network import Network
+from faults.observed import PREFIX
 from faults.reading import SAMPLE_SECONDS, Reading, places, read, requested
 from faults.sender import Sender
 from faults.topics import ANSWER_SECONDS, Admin
@@ -85,6 +87,8 @@ class World:
         """Input offsets that were deleted unread: from, to; by partition."""
         self.policies = stage.keeper.log_dir / f"{name}.policies.json"
         self._replicas = replicas
+        self._settled = 0
+        """Messages that were committed before the history begins."""
         self._begun = time.monotonic()
         self.history = History(delivery, PROMISE_SECONDS)
         self._environment = {
@@ -135,7 +139,7 @@ class World:
             self._logs.append(self._keeper.log_dir / f"{name}.log")
         names = ("HTTP", "GRPC", "METRICS")
         ports = {f"PREDICTIVE_UNIT_{name}_SERVICE_PORT": str(free_port()) for name in names}
-        own = {"TEXTMOD_POD_NAME": pod or name}
+        own = {"TEXTMOD_POD_NAME": pod or name, PREFIX: str(self._keeper.log_dir / name)}
         if self.policies.exists():
             own["TEXTMOD_POLICIES_FILE"] = str(self.policies)
         worker = self._keeper.start(name, list(self._command), env=self._environment | ports | own)
@@ -214,6 +218,16 @@ class World:
     def finish(self) -> History:
         """Wait until all is done or the stream stands still; return what happened."""
         self.history.sent = self._sender.finish()
+        self._wait_until_done()
+        self._watching.set()
+        self._watcher.join()
+        for worker in list(self.workers):
+            self.end_worker(worker, signal.SIGTERM)
+        self._collect()
+        return self.history
+
+    def _wait_until_done(self) -> None:
+        """Wait until all is committed, or nothing has moved for longer than promised."""
         total = len(self.history.sent)
         last, since = -1, time.monotonic()
         while time.monotonic() - since < PROMISE_SECONDS + 15:
@@ -226,12 +240,11 @@ class World:
             time.sleep(SAMPLE_SECONDS)
         else:
             self.history.group = self._described()
-        self._watching.set()
-        self._watcher.join()
-        for worker in list(self.workers):
-            self.end_worker(worker, signal.SIGTERM)
+
+    def _collect(self) -> None:
+        """Read what was sent and what came of it into the history."""
         self.history.committed = self._committed() or {}
-        there = places(read(self.brokers.bootstrap_servers, self.input))
+        there = places(self._records(self.input))
         self.history.sent = placed(self.history.sent, there)
         self.history.copies = copies(self.history.sent, there)
         verdicts, letters = self._read(self.output, dead=False), self._read(self.letters, dead=True)
@@ -250,9 +263,12 @@ class World:
             ]
         )
         if self._review:
-            self.history.requests = requested(read(self.brokers.bootstrap_servers, self._review))
+            self.history.requests = requested(self._records(self._review))
         self.history.visible = self._now()
-        return self.history
+
+    def _records(self, topic: str) -> list[Message]:
+        """Read a topic to its end as of now."""
+        return read(self.brokers.bootstrap_servers, topic)
 
     def close(self) -> None:
         """End what is left; delete the topics."""
@@ -305,7 +321,8 @@ class World:
         while not self._watching.wait(SAMPLE_SECONDS):
             committed = self._committed()
             if committed is not None:
-                self.history.progress.append(Progress(self._now(), sum(committed.values())))
+                done = sum(committed.values()) - self._settled
+                self.history.progress.append(Progress(self._now(), done))
 
     def _committed(self) -> dict[int, int] | None:
         """The group's offsets; None while no broker answers."""
@@ -330,10 +347,9 @@ class World:
         ]
 
     def _read(self, topic: str, *, dead: bool) -> list[Result]:
-        """Read a topic to its end as of now."""
+        """Return the results in a topic."""
         base = self._generations[topic] << 40  # after all that was read of it before
-        found = read(self.brokers.bootstrap_servers, topic)
-        return [self._reading.result(one, dead=dead, base=base) for one in found]
+        return [self._reading.result(one, dead=dead, base=base) for one in self._records(topic)]
 
 
 def _numbers(assignment: MemberAssignment | None) -> list[int] | None:

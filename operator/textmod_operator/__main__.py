@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from textmod_operator.log_lines import LineFormatter
+from textmod_operator import log_lines
 from textmod_operator.settings import ConsoleSettings, Settings
 
 CONFIGURATION_ERROR: Final = 78
@@ -282,9 +282,7 @@ def _run(args: argparse.Namespace) -> int:
     from textmod_operator.controller.triggers import handlers
     from textmod_operator.kube.cluster import Cluster, connect
 
-    lines = logging.StreamHandler()
-    lines.setFormatter(LineFormatter())
-    logging.basicConfig(level=args.log_level, handlers=[lines])
+    log_lines.configure(args.log_level)
     # These tell of every object, watch and connection; what matters is said here.
     for library in ("kopf", "kafka"):
         logging.getLogger(library).setLevel(logging.WARNING)

@@ -1,6 +1,8 @@
 """Formats log records so that nothing a tenant chose can forge a line or control a terminal.
 
-One log has the words of many: brokers that objects name, images that users run. Pure.
+One log has the words of many: brokers that objects name, images that users run. Pure. The
+model server and the console have the same formatter: the packages never import each other, and
+tests/test_log_lines.py holds them together.
 """
 
 import logging
@@ -37,3 +39,10 @@ class LineFormatter(logging.Formatter):
         # Split at \n alone: other separators in an exception's text are escaped.
         lines = super().formatException(ei).split("\n")
         return "\n".join(_INDENT + escaped(line) for line in lines)
+
+
+def configure(level: str | int) -> None:
+    """Have every logger of the process write such lines to standard error, from a level on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=level, handlers=[handler])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from textmod_model.__main__ import main
 from textmod_model.formats.dead_letter import dead_letter_headers
 from textmod_model.formats.message import Refused
 from textmod_model.stream.records import Record
@@ -177,3 +178,40 @@ def test_through_the_model_a_verdict_or_a_dead_letter_with_the_originals_place()
 def test_a_count_that_is_none_starts_again(count):
     found = Letter(Stored(0, headers=[("textmod.redrive.count", count)]))
     assert (found.count, found.headers()) == (0, [("textmod.redrive.count", b"1")])
+
+
+class Foreign(Stored):
+    """A message that somebody else wrote to the dead-letter topic."""
+
+    def __init__(self, **errors):
+        super().__init__(0)
+        self._headers = [(f"textmod.error.{name}", value) for name, value in errors.items()]
+
+
+@pytest.mark.parametrize(
+    "reason", [b"", b"a\0b", b"x" * 40_000, b"../up", "für".encode(), b"two words", None]
+)
+def test_what_is_no_reason_of_ours_names_no_consumer_group(reason):
+    log = FakeLog([Foreign(reason=reason)])
+    report = run(log, Plan(), to_input("in"))
+    assert dict(report.redriven) == {"Unknown": 1}
+    assert list(log.offsets) == ["Unknown"]
+
+
+@pytest.mark.parametrize("digits", [b"9" * 5_000, b"9" * 19, b"-1", "٣".encode(), b"1e3"])
+def test_a_number_that_is_too_long_or_none_ends_no_run(digits):
+    letter = Letter(Foreign(partition=digits, offset=digits))
+    assert 0 <= letter.partition() < 1 << 63
+    assert 0 <= letter.offset() < 1 << 63
+
+
+@pytest.mark.parametrize("moment", [b"0001-01-01T00:00:00", b"9999-12-31T23:59:59", b"soon", b""])
+def test_a_moment_that_no_clock_shows_ends_no_run(moment):
+    kind, milliseconds = Letter(Foreign(timestamp=moment)).timestamp()
+    assert (kind, milliseconds) == (0, -1) or milliseconds > 0
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "0", "-1"])
+def test_a_rate_that_is_no_number_above_zero_is_refused(rate, capsys):
+    assert main(["redrive", "--rate", rate]) == 78
+    assert "--rate must be a number above 0." in capsys.readouterr().err

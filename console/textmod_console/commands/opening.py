@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from textmod_console import settings
+from textmod_console import log_lines, settings
 from textmod_console.errors import ConsoleError, RecordError
 from textmod_console.settings import Settings
 from textmod_console.store import migrations
@@ -27,15 +27,13 @@ def command(
     def run(arguments: argparse.Namespace) -> int:
         try:
             found = settings.load(os.environ)
-            logging.basicConfig(
-                level=found.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-            )
+            log_lines.configure(found.log_level)
             logging.getLogger("alembic").setLevel(logging.WARNING)
             # httpx logs the URL of each request, and that of a webhook may hold a token.
             logging.getLogger("httpx").setLevel(logging.WARNING)
             return work(arguments, found)
         except ConsoleError as error:
-            sys.stderr.write(f"textmod-console: {error}\n")
+            sys.stderr.write(f"textmod-console: {log_lines.escaped(str(error))}\n")
             _leave_message(error)
             return error.exit_code
 

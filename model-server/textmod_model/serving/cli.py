@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from textmod_model import log_lines
 from textmod_model import settings as settings_module
 from textmod_model.errors import ArtifactRefused, ConfigurationError, ServingError, StreamError
 from textmod_model.health import Health
@@ -64,7 +65,7 @@ def dry_run(environment: Mapping[str, str]) -> int:
     try:
         settings = settings_module.load(environment)
     except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{log_lines.escaped(str(error))}\n")
         return error.exit_code
     configuration = {
         "settings": settings_module.describe(settings),
@@ -88,14 +89,13 @@ def run(environment: Mapping[str, str], *, synchronous: bool) -> int:
     try:
         settings = settings_module.load(environment)
         termination_log = str(settings.termination_log)
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        log_lines.configure(settings.log_level)
         _serve(settings, stop, synchronous=synchronous)
     except ServingError as error:
-        sys.stderr.write(f"{error}\n")
+        sentence = log_lines.escaped(str(error))
+        sys.stderr.write(f"{sentence}\n")
         with contextlib.suppress(OSError), open(termination_log, "w") as file:  # noqa: PTH123 - a device
-            file.write(f"{error}\n")
+            file.write(f"{sentence}\n")
         return error.exit_code
     return 0
 

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
 
+from textmod_model import log_lines
 from textmod_model import settings as settings_module
 from textmod_model.errors import ConfigurationError, ServingError, StreamError
 
@@ -49,9 +51,10 @@ def run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
     from textmod_model.stream.redrive_log import KafkaLog
 
     try:
-        if args.rate is not None and args.rate <= 0:
-            raise ConfigurationError("--rate must be more than 0.")
+        if args.rate is not None and not 0 < args.rate < math.inf:
+            raise ConfigurationError("--rate must be a number above 0.")
         settings = settings_module.load({**environment, "TEXTMOD_STREAMING": "Native"})
+        log_lines.configure(settings.log_level)
         answer = redrive.to_input(settings.input_topic)
         if args.to == "output" and not args.dry_run:
             from textmod_model.policies.allowance import NoAllowance
@@ -74,10 +77,10 @@ def run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
         with KafkaLog(settings, most) as log:
             report = redrive.run(log, plan, answer, dry=args.dry_run, rate=args.rate)
     except ServingError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{log_lines.escaped(str(error))}\n")
         return error.exit_code
     except (RegistryUnavailable, ModelBrokenError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{log_lines.escaped(str(error))}\n")
         return StreamError.exit_code
     sys.stdout.write(json.dumps(report.as_json()) + "\n")
     return 0

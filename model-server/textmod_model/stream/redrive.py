@@ -5,6 +5,7 @@ run goes on where the first one ended. Progress is kept by reason, so that a run
 leaves the others for later. No Kafka client here; `redrive_log` has it.
 """
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,8 +29,12 @@ MOST_REASONS = 100
 MOST_TIMES = 5
 """A letter that came back so often is not sent again unless it is asked for."""
 
+_REASON = re.compile(r"[A-Za-z0-9]{1,64}")
+_LARGEST = (1 << 63) - 1
+_DIGITS = len(str(_LARGEST))
+
 UNKNOWN_REASON = "Unknown"
-"""Of a message on the dead-letter topic that has no reason: somebody else's."""
+"""Of a message on the dead-letter topic without a reason as ours are: somebody else's."""
 
 
 class Letter:
@@ -58,8 +63,9 @@ class Letter:
 
     @property
     def reason(self) -> str:
-        """Why it is a dead letter."""
-        return self._errors.get("reason") or UNKNOWN_REASON
+        """Why it is a dead letter; a part of a group's name, so that no other text is taken."""
+        found = self._errors.get("reason") or ""
+        return found if _REASON.fullmatch(found) else UNKNOWN_REASON
 
     @property
     def bare(self) -> bool:
@@ -90,10 +96,10 @@ class Letter:
         """Return the original's: with LogAppendTime the letter's own is when it was written."""
         text = self._errors.get("timestamp")
         try:
-            moment = datetime.fromisoformat(text or "")
-        except ValueError:
+            seconds = datetime.fromisoformat(text or "").timestamp()
+        except (ValueError, OverflowError):  # no moment, or one that no clock shows
             return (0, -1)
-        return (1, round(moment.timestamp() * 1000))
+        return (1, round(seconds * 1000))
 
     def __len__(self) -> int:
         return len(self.message)
@@ -278,7 +284,10 @@ def _text(value: str | bytes | None) -> str:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None
+    """Return a number that Kafka can have; None for other texts, which anybody may write."""
+    if not text or len(text) > _DIGITS or not (text.isascii() and text.isdigit()):
+        return None
+    return min(int(text), _LARGEST)
 
 
 def _sent_at(letter: Letter) -> tuple[str, bytes]:

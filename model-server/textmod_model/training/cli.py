@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textmod_model import log_lines
 from textmod_model.artifact import ArtifactError
 from textmod_model.training import data_arguments, policies_cli, thresholds_cli
 from textmod_model.training.dataset import Dataset, DatasetError
@@ -349,7 +350,7 @@ def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
         try:
             return run(arguments)
         except _told() as error:
-            sys.stderr.write(f"textmod-model: {error}\n")
+            sys.stderr.write(f"textmod-model: {log_lines.escaped(str(error))}\n")
             return 1
 
     return guarded
