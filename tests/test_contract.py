@@ -53,6 +53,7 @@ from textmod_operator.conditions import measured_of
 from textmod_operator.desired import console_webhooks, desired
 from textmod_operator.desired.console_policies import with_policies
 from textmod_operator.naming import ENV_REVISION
+from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import Capabilities, KafkaConnection
 
 FULL = {
@@ -341,7 +342,9 @@ def written_for_console(console: dict, connection: KafkaConnection) -> dict[str,
     }
     kafka = FULL["kafka"] if connection is SECURE else {}
     review = {"labelDelayHours": 24, "minimumLabels": 7, "console": console}
-    want = desired(moderation({"kafka": kafka, "review": review}), connection, Capabilities())
+    settings = ConsoleSettings(webhook_networks=("10.96.0.0/12", "fd00::/8"))
+    capabilities = Capabilities(console=settings)
+    want = desired(moderation({"kafka": kafka, "review": review}), connection, capabilities)
     (container,) = want.console[-1]["spec"]["template"]["spec"]["containers"]
     return {
         entry["name"]: entry.get("value", resolved.get(entry["name"])) for entry in container["env"]
@@ -396,6 +399,7 @@ def test_the_console_signs_in_as_the_object_says() -> None:
     assert token.database_url == "sqlite:////data/console.db"
     assert proxy.console_authentication == "Proxy"
     assert token.console_webhooks == ()
+    assert [str(one) for one in proxy.console_webhook_networks] == ["10.96.0.0/12", "fd00::/8"]
     (hook,) = proxy.console_webhooks
     assert (hook.name, hook.url) == ("site", "https://example.com/a")
     assert set(hook.decisions) == {"Approve", "Remove", "Escalate"}

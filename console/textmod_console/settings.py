@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     field_validator,
@@ -77,6 +78,8 @@ class Settings(BaseModel):
     """From a JSON list."""
     console_webhooks_folder: Path = Path("/etc/textmod/webhooks")
     """Holds a folder for each webhook, with a file `secret`."""
+    console_webhook_networks: tuple[IPvAnyNetwork, ...] = ()
+    """From a list with commas: networks that are not public, and that webhooks may lead to."""
     console_data: Path = Path("/data")
     console_database_url: SecretStr | None = None
     """A SQLAlchemy URL of SQLite or Postgres. None: SQLite in `console_data`."""
@@ -121,6 +124,13 @@ class Settings(BaseModel):
         except (ValueError, RecursionError):
             message = "must be a JSON list of {name, url, decisions} objects"
             raise ValueError(message) from None
+
+    @field_validator("console_webhook_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -228,6 +228,7 @@ class LocalCluster:
                 f"--metrics-port={self._operator_metrics_port}",
                 f"--health-port={health}",
                 f"--certificate-dir={self.state_dir / 'operator'}",
+                "--console-webhook-networks=127.0.0.0/8",  # all of this cluster is on loopback
                 *arguments,
             ],
             env=environment,

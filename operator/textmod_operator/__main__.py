@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     _flag(run, "console-image", ConsoleSettings.image, "image of consoles whose object names none")
     _flag(run, "console-metrics-from", "[]", "NetworkPolicy peers that scrape consoles, as JSON")
     _flag(run, "console-network-policy", "on", "off: make no NetworkPolicy for consoles")
+    _flag(
+        run, "console-webhook-networks", "", "private networks of webhooks, as 10.0.0.0/8,fd00::/8"
+    )
     _flag(run, "log-level", "INFO", "DEBUG, INFO, WARNING or ERROR")
 
     crd = commands.add_parser("crd", help="print the CustomResourceDefinition")
@@ -247,6 +250,7 @@ def _settings(args: argparse.Namespace) -> Settings:
             operator_namespace=args.lease_namespace or None,
             metrics_from=_peers(args.console_metrics_from),
             network_policy=args.console_network_policy != "off",
+            webhook_networks=_names(args.console_webhook_networks),
         ),
         # A container that is restarted has the same name and process id.
         identity=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",

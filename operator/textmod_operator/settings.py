@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,20 @@ class ConsoleSettings:
     """NetworkPolicy peers that may scrape the consoles."""
     network_policy: bool = True
     """Whether each console gets a NetworkPolicy."""
+    webhook_networks: tuple[str, ...] = ()
+    """Networks that are not public and that webhooks may lead to, such as 10.0.0.0/8."""
+
+    def __post_init__(self) -> None:
+        """Check the networks. Raises ValueError."""
+        for network in self.webhook_networks:
+            try:
+                ip_network(network)
+            except ValueError:
+                message = (
+                    f"--console-webhook-networks names {network}: give networks such as "
+                    "10.0.0.0/8 or fd00::/8, without bits of a host"
+                )
+                raise ValueError(message) from None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,10 @@ def test_an_empty_value_counts_as_unset() -> None:
             "TEXTMOD_KAFKA_SECURITY_PROTOCOL=SASL_SSL needs TEXTMOD_KAFKA_SASL_MECHANISM: set it.",
         ),
         (
+            {"TEXTMOD_CONSOLE_WEBHOOK_NETWORKS": "10.0.0.0/8, 10.0.0.1/8"},
+            "TEXTMOD_CONSOLE_WEBHOOK_NETWORKS.1: value is not a valid IPv4 or IPv6 network.",
+        ),
+        (
             {"TEXTMOD_CONSOLE_PORT": "0"},
             "TEXTMOD_CONSOLE_PORT: input should be greater than or equal to 1.",
         ),

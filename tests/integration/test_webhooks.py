@@ -44,6 +44,7 @@ def test_decisions_reach_a_site_and_no_redirect_is_followed(site: Site, tmp_path
         {
             "TEXTMOD_CONSOLE_WEBHOOKS": json.dumps(hooks),
             "TEXTMOD_CONSOLE_WEBHOOKS_FOLDER": str(tmp_path),
+            "TEXTMOD_CONSOLE_WEBHOOK_NETWORKS": "127.0.0.0/8",
         }
     )
     with World(f"sqlite:///{tmp_path}/console.db") as world:

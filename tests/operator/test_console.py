@@ -374,6 +374,21 @@ def test_a_webhook_is_handed_over_with_its_secret_as_a_file_and_its_port_opened(
     assert 8443 not in outgoing(made()["NetworkPolicy"]["spec"])
 
 
+def test_networks_of_webhooks_reach_consoles_that_have_some() -> None:
+    settings = replace(SETTINGS, webhook_networks=("10.96.0.0/12", "fd00::/8"))
+    given = environment(made(HOOKED, settings=settings))
+    assert given["TEXTMOD_CONSOLE_WEBHOOK_NETWORKS"] == "10.96.0.0/12,fd00::/8"
+    assert environment(made(settings=settings)) == environment(made())
+    assert "TEXTMOD_CONSOLE_WEBHOOK_NETWORKS" not in environment(made(HOOKED))
+
+
+@pytest.mark.parametrize("given", ["10.0.0.1/8", "example.com", "10.0.0.0/33"])
+def test_a_network_that_is_none_is_refused_at_the_start(given: str) -> None:
+    arguments = _parser().parse_args(["run", f"--console-webhook-networks=127.0.0.0/8,{given}"])
+    with pytest.raises(ValueError, match=f"names {given}"):
+        _settings(arguments)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

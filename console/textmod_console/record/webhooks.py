@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ import orjson
 from textmod_console import metrics
 from textmod_console.errors import ConfigurationError, ConsoleError
 from textmod_console.record import addresses, signing
+from textmod_console.record.addresses import Network
 from textmod_console.settings import Settings, Webhook
 from textmod_console.store import auditing, deliveries
 from textmod_console.store.deliveries import Due
@@ -55,6 +56,7 @@ class Sender:
         secret: the file that holds the keys; read for every attempt, so that new keys are used at
             once.
         clock: the moment, with a time zone.
+        networks: not public, and allowed all the same.
     """
 
     def __init__(
@@ -64,12 +66,15 @@ class Sender:
         database: Database,
         clock: Callable[[], datetime],
         client: httpx.Client,
+        *,
+        networks: Collection[Network] = (),
     ) -> None:
         self._hook = hook
         self._secret = secret
         self._database = database
         self._clock = clock
         self._client = client
+        self._extensions = {"trace": addresses.checking(networks)}
         for outcome in ("sent", "failed", "given_up"):  # from 0 on, so that 1 is an increase
             metrics.WEBHOOK_ATTEMPTS.labels(hook.name, outcome)
 
@@ -93,9 +98,8 @@ class Sender:
             body = payload(one)
             at = int(self._clock().timestamp())
             head = signing.headers(one.decision, at, body, given)
-            extensions = {"trace": addresses.check}
             request = self._client.stream(
-                "POST", self._hook.url, content=body, headers=head, extensions=extensions
+                "POST", self._hook.url, content=body, headers=head, extensions=self._extensions
             )
             with request as answer:  # its body is not read
                 return None if answer.is_success else f"HTTP {answer.status_code}"
@@ -135,6 +139,7 @@ class Webhooks:
         self._database = database
         self._hooks: Sequence[Webhook] = settings.console_webhooks
         self._folder = settings.console_webhooks_folder
+        self._networks = settings.console_webhook_networks
         self._clock = clock
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -160,7 +165,9 @@ class Webhooks:
         # Redirects are not followed: the URL is the one that the object names, and no other.
         with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
             secret = self._folder / hook.name / "secret"
-            sender = Sender(hook, secret, self._database, self._clock, client)
+            sender = Sender(
+                hook, secret, self._database, self._clock, client, networks=self._networks
+            )
             while not self._stopping.is_set():
                 try:
                     busy = sender.turn() == AT_ONCE

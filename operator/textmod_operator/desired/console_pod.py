@@ -87,7 +87,7 @@ def _container(
             {"name": "http", "containerPort": naming.CONSOLE_PORT},
             {"name": "internal", "containerPort": naming.CONSOLE_INTERNAL_PORT},
         ],
-        "env": _environment(tm, console, connection),
+        "env": _environment(tm, console, connection, settings),
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": DATA_VOLUME, "mountPath": DATA_FOLDER},
@@ -100,13 +100,13 @@ def _container(
 
 
 def _environment(
-    tm: TextModeration, console: Console, connection: KafkaConnection
+    tm: TextModeration, console: Console, connection: KafkaConnection, settings: ConsoleSettings
 ) -> list[Manifest]:
     review, proxy = tm.spec.review, console.authentication.proxy
     values: dict[str, str] = {
         **kafka_access.brokers(connection),
         **console_policies.environment(tm),
-        **console_webhooks.environment(console),
+        **console_webhooks.environment(console, settings.webhook_networks),
         naming.ENV_REVIEW_TOPIC: tm.review_topic,
         naming.ENV_FEEDBACK_TOPIC: tm.feedback_topic,
         naming.ENV_CONSUMER_GROUP: naming.console_group(tm),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,8 +16,12 @@ _FILE: Final = "secret"
 _VOLUME: Final = "webhooks"
 
 
-def environment(console: Console) -> dict[str, str]:
-    """Return the variable; none without webhooks, whose consoles are then not restarted."""
+def environment(console: Console, networks: Sequence[str] = ()) -> dict[str, str]:
+    """Return the variables; none without webhooks, whose consoles are then not restarted.
+
+    Args:
+        networks: that are not public and that webhooks may lead to.
+    """
     if not console.webhooks:
         return {}
     hooks = [
@@ -26,6 +31,7 @@ def environment(console: Console) -> dict[str, str]:
     return {
         naming.CONSOLE_ENV_WEBHOOKS: json.dumps(hooks),
         naming.CONSOLE_ENV_WEBHOOKS_FOLDER: FOLDER,
+        **({naming.CONSOLE_ENV_WEBHOOK_NETWORKS: ",".join(networks)} if networks else {}),
     }
 
 
