@@ -98,6 +98,37 @@ def test_what_is_decided_stands_for_what_is_not_yet() -> None:
     assert part.recall.value == pytest.approx(done.recall.value, rel=0.01)
 
 
+def test_a_queue_that_is_behind_is_not_represented_by_another() -> None:
+    """Held texts come first: when reviewers fall behind, the others are left."""
+    held = {"policies": (("spam", "Review"),), "held": True}
+    rest = {"policies": (("spam", "Review"),)}
+    other = {"policies": (("rude", "Review"),)}
+    found = judged(
+        (900, 1.0, held), (100, 0.0, held), (20, 1.0, rest), (80, 0.0, rest), (900, None, rest)
+    )
+    assert found.precision.value == pytest.approx(0.55, abs=0.001)
+    found = judged(
+        (900, 1.0, other), (100, 0.0, other), (20, 1.0, rest), (80, 0.0, rest), (900, None, rest)
+    )
+    assert found.precision.value == pytest.approx(0.55, abs=0.001)
+    assert found.policies["spam"].precision.value == pytest.approx(0.2, abs=0.001)
+
+
+def test_a_queue_of_which_nothing_was_decided_makes_the_whole_unknown() -> None:
+    done, left = {"policies": (("spam", "Review"),)}, {"policies": (("rude", "Review"),)}
+    random = (30, 1.0, RANDOM), (470, 0.0, RANDOM)
+    found = judged((500, 1.0, done), (500, None, left), *random)
+    assert (found.precision.value, found.recall.value) == (None, None)
+    assert "have not been decided" in (found.reason or "")
+    assert found.policies["spam"].precision.value == 1.0
+    # What the other policy flags may have the label of this one: 500 beside 500 and 3,000.
+    assert found.policies["spam"].recall.value is None
+    assert "not flagged by it" in (found.policies["spam"].reason or "")
+    few = judged((500, 1.0, done), (20, None, left), *random)
+    assert few.precision.value == pytest.approx(1.0)
+    assert few.policies["spam"].recall.value is not None
+
+
 def test_where_nothing_is_flagged_recall_is_none_of_what_was_found() -> None:
     found = judged((30, 1.0, RANDOM), (70, 0.0, RANDOM))
     assert (found.recall.value, found.recall.low) == (0.0, 0.0)

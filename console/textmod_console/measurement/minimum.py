@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from textmod_console.measurement.sums import Stratum, total
@@ -67,23 +66,31 @@ def enough_for_recall(
 
 
 UNDONE: Final = 0.05
-"""Most of the flagged texts, by weight, that may be of a class of which none was decided."""
+"""Most of the flagged texts, by weight, that may be in a queue of which none was decided."""
+UNSEEN: Final = 0.1
+"""Most of the texts that were not flagged and are in such a queue, of all texts with the label:
+recall is off by no more, even if each of them has the label."""
 
 
-def done_enough(texts: Sequence[tuple[float, bool]], classes: Sequence[Hashable]) -> str | None:
+def done_enough(whole: float, undone: float) -> str | None:
     """Return why nothing can be said, None if decisions are missing only here and there.
 
     Args:
-        texts: weight, and whether it has a label, of each flagged text that was chosen.
-        classes: within which labelled texts stand for those without.
+        whole: the flagged texts, by weight.
+        undone: those of them in queues of which nothing was decided.
     """
-    weights: defaultdict[Hashable, float] = defaultdict(float)
-    labelled = set()
-    for (weight, has_label), its_class in zip(texts, classes, strict=True):
-        weights[its_class] += weight
-        if has_label:
-            labelled.add(its_class)
-    undone = sum(weight for its_class, weight in weights.items() if its_class not in labelled)
-    if undone <= UNDONE * sum(weights.values()):
+    if undone <= UNDONE * whole:
         return None
     return "the reviews that policies asked for have not been decided"
+
+
+def seen_enough(undone: float, positive: float) -> str | None:
+    """Return why recall is unknown, None if hardly a text with the label can have been left out.
+
+    Args:
+        undone: the texts not flagged, by weight, in queues of which nothing was decided.
+        positive: all texts with the label that were found, by weight.
+    """
+    if undone <= UNSEEN * positive:
+        return None
+    return "reviews of texts that are not flagged by it have not been decided"

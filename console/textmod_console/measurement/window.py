@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import floor, log2
@@ -14,8 +14,9 @@ from textmod_console.measurement.minimum import (
     done_enough,
     enough_for_precision,
     enough_for_recall,
+    seen_enough,
 )
-from textmod_console.measurement.sums import Labelled, stratified
+from textmod_console.measurement.sums import Labelled, stratified, total
 from textmod_console.measurement.values import Estimate, Quality
 
 WINDOW: Final = timedelta(days=7)
@@ -42,6 +43,8 @@ class Chosen:
     """Of the decision that counts, `opinions.label_of`; None: there is none."""
     times: int = 1
     """How many these are."""
+    held: bool = False
+    """Whether the texts are kept back until they are decided: these come first in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,27 +148,43 @@ class _Text:
 def _weighted(items: Sequence[Chosen]) -> list[_Text]:
     """The items with weights that make up for those without a label.
 
-    Within a class, items of about one probability and one verdict, those with a label stand for
-    those without: whether a text was decided in time does not depend on its content.
+    Within a queue (`_queue`) those with a label stand for those without: whether a text was decided
+    in time does not depend on its content. A queue of which nothing was decided is stood for by
+    the others of its class; `done_enough` tells whether that may be.
     """
-    chosen: defaultdict[tuple[int, bool], float] = defaultdict(float)
-    done: defaultdict[tuple[int, bool], float] = defaultdict(float)
+    chosen: defaultdict[_Queue, float] = defaultdict(float)
+    done: defaultdict[_Queue, float] = defaultdict(float)
     for one in items:
         weight = one.times / one.probability
-        chosen[_class(one)] += weight
-        done[_class(one)] += weight if one.label is not None else 0.0
-    return [
-        _Text(
-            one,
-            (chosen[_class(one)] / done[_class(one)] if one.label is not None else 1.0)
-            / one.probability,
-        )
-        for one in items
-    ]
+        chosen[_queue(one)] += weight
+        done[_queue(one)] += weight if one.label is not None else 0.0
+    whole: defaultdict[_Class, float] = defaultdict(float)
+    begun: defaultdict[_Class, float] = defaultdict(float)
+    for queue, weight in chosen.items():
+        whole[queue[0]] += weight
+        begun[queue[0]] += weight if done[queue] > 0 else 0.0
+
+    def factor(one: Chosen) -> float:
+        if one.label is None:
+            return 1.0
+        queue = _queue(one)
+        return chosen[queue] / done[queue] * whole[queue[0]] / begun[queue[0]]
+
+    return [_Text(one, factor(one) / one.probability) for one in items]
 
 
-def _class(one: Chosen) -> tuple[int, bool]:
+_Class = tuple[int, bool]
+"""Texts of about one probability, flagged or not."""
+_Queue = tuple[_Class, tuple[tuple[str, str], ...], bool]
+"""Those of a class that are decided in about the same order."""
+
+
+def _class(one: Chosen) -> _Class:
     return floor(log2(one.probability) - 1e-9), one.flagged
+
+
+def _queue(one: Chosen) -> _Queue:
+    return _class(one), one.policies, one.held
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,19 +202,18 @@ def _figures(
     counted: Sequence[AllTexts],
 ) -> _Figures:
     """Precision of what `acted` says, and recall of it."""
-    flagged = stratified(_sums(one for one in texts if acted(one.chosen)))
-    passed = stratified(_sums(one for one in texts if not acted(one.chosen)))
+    ours = [one for one in texts if acted(one.chosen)]
+    others = [one for one in texts if not acted(one.chosen)]
+    flagged, passed = stratified(_sums(ours)), stratified(_sums(others))
     scarcest = asked.scarcest.get(group, 0.0)
-    undone = done_enough(
-        [
-            (one.weight * one.chosen.times, one.chosen.label is not None)
-            for one in texts
-            if acted(one.chosen)
-        ],
-        [_class(one.chosen) for one in texts if acted(one.chosen)],
-    )
+    begun = {_queue(one.chosen) for one in texts if one.chosen.label is not None}
+    undone = done_enough(_weight(ours), _left_out(ours, begun))
     no_precision = enough_for_precision(flagged, scarcest, asked.minimum) or undone
-    no_recall = enough_for_recall(flagged, passed, asked.minimum) or undone
+    no_recall = (
+        enough_for_recall(flagged, passed, asked.minimum)
+        or undone
+        or seen_enough(_left_out(others, begun), total(flagged).positive + total(passed).positive)
+    )
     totals = _totals(counted, acted) if counted else None
     right = precision(flagged, scarcest, totals and totals[0])
     found = recall(flagged, passed, totals)
@@ -209,6 +227,16 @@ def _figures(
         _estimate(found, no_recall is None),
         tuple(reasons),
     )
+
+
+def _weight(texts: Iterable[_Text]) -> float:
+    """The texts that these were chosen from."""
+    return sum(one.chosen.times / one.chosen.probability for one in texts)
+
+
+def _left_out(texts: Iterable[_Text], begun: Collection[_Queue]) -> float:
+    """The same of those in queues of which nothing was decided."""
+    return _weight(one for one in texts if _queue(one.chosen) not in begun)
 
 
 def _totals(counted: Sequence[AllTexts], acted: Acted) -> tuple[Total, Total]:

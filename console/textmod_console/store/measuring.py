@@ -60,6 +60,7 @@ class Kind(NamedTuple):
     """Of the label that decided."""
     probability: float
     flagged: bool
+    held: bool
     policies: tuple[tuple[str, str], ...]
     score: float | None
     label: float | None
@@ -187,7 +188,15 @@ def _evidence(found: _Scan) -> dict[str, Evidence]:
 def _chosen(kind: Kind, one: _Alike) -> Chosen:
     # The mean of the scores themselves: the middle of their bin would differ from the totals.
     score = None if kind.score is None else one.scores / one.times
-    return Chosen(kind.probability, kind.flagged, kind.policies, score, kind.label, times=one.times)
+    return Chosen(
+        probability=kind.probability,
+        flagged=kind.flagged,
+        held=kind.held,
+        policies=kind.policies,
+        score=score,
+        label=kind.label,
+        times=one.times,
+    )
 
 
 def _scarcest(counts: Iterable[Kind], *, unseen: bool) -> dict[Group, float]:
@@ -242,7 +251,7 @@ def _scan(connection: Connection, first: datetime, since: datetime, until: datet
         kind = _kind(request, name, label_of(opinions), is_inside=is_inside)
         alike = found.kinds[kind]
         alike.times += 1
-        alike.scores += request.get("scores", {}).get(name, 0.0)
+        alike.scores += min(1.0, max(0.0, request.get("scores", {}).get(name, 0.0)))
         if is_inside:
             alike.counted += covered.includes(request["item"])
             if version := request.get("policyVersion"):
@@ -276,6 +285,7 @@ def _kind(request: dict[str, Any], name: str, label: float | None, *, is_inside:
         name=name,
         probability=_rounded(request["selection"]["probability"]),
         flagged=bool(request.get("flagged")),
+        held=bool(request.get("hold")),
         policies=tuple(sorted(asked | acted)),
         score=None if score is None else centre(score),
         label=label,
