@@ -155,6 +155,35 @@ def test_a_card_that_has_changed_is_refused(world: World) -> None:
         world.desk.decide("other", "ann", Answer("Approve"), 0)
 
 
+def test_an_answer_that_is_sent_twice_is_one_decision(world: World) -> None:
+    """A double click, or an answer that was lost on its way."""
+    world.ask(request("i"))
+    answer = Answer("Remove", note="rude", milliseconds=900)
+    version = world.desk.claim("i", "ann").version
+    first = world.desk.decide("i", "ann", answer, version)
+    world.wait(seconds=1)
+    assert world.desk.decide("i", "ann", Answer("Remove", note="rude"), version) == first
+    assert [entry.act for entry in world.desk.audit(None, 9)] == ["decide", "claim"]
+    for reviewer, other in [
+        ("bob", answer), ("ann", Answer("Approve", note="rude")), ("ann", Answer("Remove")),
+    ]:  # fmt: skip
+        with pytest.raises(OutdatedError):
+            world.desk.decide("i", reviewer, other, version)
+    world.wait(seconds=9)  # long ago: somebody looks at an old card
+    with pytest.raises(OutdatedError):
+        world.desk.decide("i", "ann", answer, version)
+    assert world.desk.card("i", None).decided == (first,)
+
+
+def test_an_answer_that_was_undone_is_sent_again_as_another(world: World) -> None:
+    world.ask(request("i"))
+    version = world.desk.claim("i", "ann").version
+    first = world.desk.decide("i", "ann", Answer("Remove"), version)
+    world.desk.undo(first.id, "ann")
+    with pytest.raises(OutdatedError):
+        world.desk.decide("i", "ann", Answer("Remove"), version)
+
+
 def test_a_later_decision_supersedes(world: World) -> None:
     world.ask(request("i"))
     first = world.desk.decide("i", "ann", Answer("Remove"), 0)

@@ -113,6 +113,15 @@ class MemoryDesk:
         if self._holder(found) not in {None, reviewer}:
             raise ClaimedByAnotherError("Somebody else holds this item.")
         if found.version != version:
+            last = found.decided[-1] if found.decided else None
+            sent = (reviewer, answer.decision, answer.note, answer.reason)
+            if (
+                last is not None
+                and (last.actor, last.decision, last.note, last.reason) == sent
+                and found.version == version + 1
+                and last.at + UNDO > self.now
+            ):
+                return last
             raise OutdatedError("The item has changed: load it again.")
         if answer.outcome and not answer.appeal:
             raise InvalidAnswerError("An outcome needs an appeal.")

@@ -21,6 +21,8 @@ from cryptography.fernet import Fernet, InvalidToken
 from textmod_console.errors import ConfigurationError
 
 LIFETIME_SECONDS = 8 * 3600
+SKEW_SECONDS = 300
+"""How far the clocks of replicas may be apart: a session begins on one and goes on at another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Sessions:
             found = Session(*json.loads(self._fernet.decrypt(cookie.encode())))
         except (InvalidToken, ValueError, TypeError):
             return None
-        return found if 0 <= now - found.began < LIFETIME_SECONDS else None
+        return found if -SKEW_SECONDS <= now - found.began < LIFETIME_SECONDS else None
 
     def mark(self, session: Session, person: str, purpose: str) -> str:
         """Return a token for one purpose of one person in one session."""

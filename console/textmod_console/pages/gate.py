@@ -166,7 +166,7 @@ class Gate:
             raise RefusedError(
                 401, "Not signed in: send a bearer token.", {"WWW-Authenticate": "Bearer"}
             )
-        to = f"?next={quote(ask.target, safe='')}" if page.method == "GET" else ""
+        to = f"?next={quote(ask.target, safe='')}" if page.method == "GET" else "?untaken=1"
         return RedirectResponse(f"/sign-in{to}", 303)
 
     def _within_limit(self, person: Person) -> None:

@@ -66,7 +66,9 @@ def sign_in(visit: Visit) -> Response:
             401,
             "The proxy in front of this console named no user: open its address instead.",
         )
-    return render(visit, "sign_in.html", next=local_path(visit.asked("next")), sentence=None)
+    untaken = visit.asked("untaken") == "1"
+    sentence = "You were signed out, and what you sent was not taken." if untaken else None
+    return render(visit, "sign_in.html", next=local_path(visit.asked("next")), sentence=sentence)
 
 
 def enter(visit: Visit) -> Response:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from starlette.responses import RedirectResponse, Response
 
 from textmod_console.access.person import Permission
+from textmod_console.access.sessions import SKEW_SECONDS
 from textmod_console.desk import UNDO, Answer, Card
 from textmod_console.errors import ClaimedByAnotherError, NotFoundError
 from textmod_console.events import DecisionName, Outcome
@@ -84,9 +85,10 @@ def _notice(visit: Visit) -> dict[str, str] | None:
     """Return the parameters of the last decision's undo; None once it is too late."""
     found = {name: (visit.asked(name) or "")[:MAX_ITEM] for name in _NOTICE}
     left = (whole_number(found["until"]) or 0) - visit.now
-    if found["done"] not in DECISIONS or not 0 < left <= _UNDO_SECONDS:
+    if found["done"] not in DECISIONS or not 0 < left <= _UNDO_SECONDS + SKEW_SECONDS:
         return None
-    return found | {"left": str(left)}
+    # Another replica, with another clock, may have taken the decision.
+    return found | {"left": str(min(left, _UNDO_SECONDS))}
 
 
 def reveal(visit: Visit) -> Response:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row
 
 from textmod_console import metrics
 from textmod_console.desk import Answer, AuditEntry, Card, Entry, Histogram, QueueCounts
+from textmod_console.errors import OutdatedError
 from textmod_console.events import Decision
 from textmod_console.measurement import Quality
 from textmod_console.policies import ReadPolicies, no_policies
@@ -91,9 +92,17 @@ class DatabaseDesk:
         in_force = self._policies()
         with _timed("decide"), self._database.write(grouped=True) as connection:
             now = self._now()
-            decision = deciding.decide(
-                connection, item, reviewer, answer, version=version, now=now, policies=in_force
-            )
+            try:
+                decision = deciding.decide(
+                    connection, item, reviewer, answer, version=version, now=now, policies=in_force
+                )
+            except OutdatedError:
+                same = deciding.repeated(
+                    connection, item, reviewer, answer, version=version, now=now
+                )
+                if same is None:
+                    raise
+                return same
             detail = {"decision": decision.decision, "id": decision.id}
             auditing.append(connection, now, reviewer, "decide", item=item, detail=detail)
         metrics.DECISIONS.labels(decision.decision).inc()

@@ -89,6 +89,28 @@ def decide(
     return decision
 
 
+def repeated(
+    connection: Connection,
+    item: str,
+    reviewer: str,
+    answer: Answer,
+    *,
+    version: int,
+    now: datetime,
+) -> Decision | None:
+    """Return the decision that this answer has made already; None if there is none.
+
+    A form that is sent twice, by a double click or after an answer that was lost, is one decision.
+    """
+    row = locked(connection, item)
+    known = projection.decisions_of(connection, [item])[item]
+    last = max(known, key=lambda one: (one.at, one.id), default=None)
+    if last is None or row.version != version + 1 or last.at + UNDO <= now:
+        return None
+    given = (reviewer, answer.decision, answer.reason or None, answer.note or None)
+    return last if (last.actor, last.decision, last.reason, last.note) == given else None
+
+
 def _history(connection: Connection, row: Row[Any]) -> tuple[list[Decision], list[Appeal]]:
     """Return the decisions and appeals of an item whose row is locked."""
     if row.version == 0:  # the first of either raises the version

@@ -119,6 +119,8 @@ function submitted(event) {
 }
 
 function clicked(event) {
+  // The second click of a double one would decide the next card, which nobody has read.
+  if (event.detail > 1 && event.target.closest("[data-decide] button")) event.preventDefault();
   const link = event.target.closest(".card a[rel]");
   if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
   event.preventDefault();
@@ -127,11 +129,19 @@ function clicked(event) {
   else working = working.then(() => go(link.href));
 }
 
+// A layout without Latin letters has none of our keys: there the key's place counts.
+function keyOf(event) {
+  const key = event.shiftKey ? event.key : event.key.toLowerCase(); // also with Caps Lock
+  const other = /^\p{L}$/u.test(key) && !/^\p{Script=Latin}$/u.test(key);
+  return other && /^Key[A-Z]$/.test(event.code) ? event.code[3].toLowerCase() : key;
+}
+
 function pressed(event) {
   if (document.body.dataset.keys !== "on" || event.repeat) return;
   if (event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select")) return;
-  const found = [...document.querySelectorAll("[data-key]")].find((e) => e.dataset.key === event.key);
+  const key = keyOf(event);
+  const found = [...document.querySelectorAll("[data-key]")].find((e) => e.dataset.key === key);
   if (!found) return;
   event.preventDefault();
   found.click();
