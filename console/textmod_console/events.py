@@ -263,11 +263,32 @@ def parse(ce_type: str, value: bytes) -> Event | None:
     kind = _TYPES.get(ce_type)
     if kind is None:
         return None
+    event: Event
     try:
-        return kind.model_validate_json(value)
+        event = kind.model_validate_json(value)
     except ValidationError as error:
         message = f"a {ce_type} can't be read: {' '.join(sentences(error))}"
         raise DataError(message) from None
+    why = _unusable(event)
+    if why is not None:
+        raise DataError(f"a {ce_type} can't be used: {why}.")
+    return event
+
+
+_LEAST_PROBABILITY: Final = 1e-12
+"""Squares of 1/p are added up."""
+
+
+def _unusable(event: Event) -> str | None:
+    """Return why an event that can be read is not taken in; older versions took in more."""
+    if not isinstance(event, ReviewRequested):
+        return None
+    item = event.item
+    if not item.isprintable() or item != item.strip():  # no form and no address could name it
+        return "its item holds characters that can't be seen, or begins or ends with a space"
+    if event.selection.probability < _LEAST_PROBABILITY:
+        return f"its probability is less than {_LEAST_PROBABILITY:g}"
+    return None
 
 
 def header(headers: Iterable[tuple[str, bytes | None]], name: str) -> str:

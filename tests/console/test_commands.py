@@ -49,6 +49,40 @@ def test_an_import_that_refuses_a_row_takes_the_others_and_fails(
         assert [one.decision for one in world.desk.card("a", None).decided] == ["Approve"]
 
 
+def test_an_import_that_ends_half_way_is_in_the_audit_with_what_it_took(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "decisions.csv"
+    good = [f"a,Approve,{n}" for n in range(250)]
+    file.write_text("\n".join(["item,decision,id", *good, "a,Ban,x"]) + "\n")
+    with world:
+        world.ask(request("a"))
+        assert main(["import", "--actor", "rita", "--format", "csv", str(file)]) == 65
+        (record,) = [one for one in world.desk.audit(None, 9) if one.act == "import"]
+    assert (record.actor, record.detail["rows"]) == ("rita", 200)
+    said = capsys.readouterr().err
+    assert "imported 200 decisions; 0 were known, 0 refused" in said
+    assert "line 252: the decision must be one of" in said
+
+
+def test_an_export_that_cannot_be_written_is_in_the_audit_and_a_sentence(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with world:
+        world.ask(request("a"))
+        world.desk.decide("a", "ann", Answer("Remove"), 0)
+        assert main(["export", "--texts", "/dev/full"]) == 78
+        acts = [one.act for one in world.desk.audit(None, 9)]
+    assert acts == ["export", "decide"]
+    assert "/dev/full can't be written: No space left on device." in capsys.readouterr().err
+
+
+def test_an_exported_file_is_its_owners(world: World, tmp_path: Path) -> None:
+    with world:
+        assert main(["export", "--texts", str(tmp_path / "x.jsonl")]) == 0
+    assert (tmp_path / "x.jsonl").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_file_that_is_not_utf8_is_refused_in_a_sentence(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,6 +135,36 @@ def test_no_cell_is_a_formula(world: World) -> None:
     assert first.note == '-1, "quoted"\nand more'
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"item": "x" * 1025}, "item: is longer than 1024 bytes"),
+        ({"id": "x" * 65}, "id: string should have at most 64 characters"),
+    ],
+)
+def test_a_row_that_no_event_can_be_of_is_refused_and_the_others_are_taken(
+    world: World, fields: dict[str, object], why: str
+) -> None:
+    row = {"item": "a", "decision": "Approve", "labels": {"removed": 0}}
+    lines = [row | {"id": "1"}, row | fields, row | {"id": "3"}]
+    found = imported(world, "jsonl", "\n".join(json.dumps(line) for line in lines))
+    assert found.added == 2
+    (sentence,) = found.refused
+    assert sentence.startswith("line 2: ")
+    assert why in sentence
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_text_of_a_megabyte_is_exported_and_imported(world: World, name: str) -> None:
+    decided(world)
+    world.ask(request("d", text="long \u202e" * 200_000))
+    world.desk.decide("d", "ann", Answer("Remove"), 0)
+    file = io.StringIO(newline="")
+    with world.database.read() as connection:
+        FORMATS[name].write(file, transfer.rows(connection, None, texts=True))
+    assert imported(world, name, file.getvalue()).known == 4
+
+
 def read(name: str, content: str) -> list[tuple[str, str]]:
     given = FORMATS[name].read(io.StringIO(content, newline=""))
     return [(one.item, one.decision) for one in given]

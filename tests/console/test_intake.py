@@ -2,6 +2,7 @@
 
 import json
 import random
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from desk_world import World, request
 from textmod_console.desk import Answer
 from textmod_console.errors import NotFoundError
 from textmod_console.events import APPEAL, COUNTED, DECISION, REVIEW_REQUESTED, Appeal
+from textmod_console.internal.figures import evidence_document, quality_document
 from textmod_console.store import projection
 from textmod_console.store.intake import Message, Role, take_in
+from textmod_console.store.measuring import Measuring
 from textmod_console.store.projection import Place
 
 
@@ -147,3 +150,91 @@ def test_an_appeal_opens_a_decided_item_until_a_decision_names_it(world: World) 
     assert [entry.kind for entry in world.desk.history("i")] == [
         "Requested", "Decision", "Appeal", "Decision",
     ]  # fmt: skip
+
+
+# --- records that others wrote ------------------------------------------------------------------
+
+
+def forged(**fields: object) -> bytes:
+    record = {"number": 1, "at": 1, "actor": "eve", "act": "x", "item": None, "detail": "{}"}
+    return json.dumps(record | {"digest": "d"} | fields).encode()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"number": 2**63 - 1}, {"number": 10**30}, {"number": 1e300}, {"number": 0},
+        {"number": -5}, {"at": 10**30}, {"at": 2**62}, {"detail": "no JSON"}, {"detail": "[1]"},
+    ],
+)  # fmt: skip
+def test_a_forged_audit_record_stops_neither_the_audit_nor_decisions(
+    world: World, fields: dict[str, object]
+) -> None:
+    message = Message(Place(0, 0), None, "dev.textmoderation.audit.v1", "x", forged(**fields))
+    assert take(world, Role.FEEDBACK, message) == 0
+    world.ask(request("i"))
+    world.desk.decide("i", "ann", Answer("Remove"), world.desk.claim("i", "ann").version)
+    assert [entry.act for entry in world.desk.audit(None, 10)] == ["decide", "claim"]
+
+
+@pytest.mark.parametrize("kind", ["Skip", "Unsure", "Remove"])
+def test_a_decision_of_a_name_longer_than_an_index_holds_stops_nothing(
+    world: World, kind: str
+) -> None:
+    value = {
+        "id": "d", "item": scattered(250), "decision": kind, "actor": scattered(1000),
+        "actorKind": "Human", "tool": {"name": "t", "version": "1"}, "at": "2026-11-27T12:00:00Z",
+    }  # fmt: skip
+    body = json.dumps(value).encode()
+    assert take(world, Role.FEEDBACK, Message(Place(0, 0), None, DECISION, "d", body)) == 1
+
+
+@pytest.mark.parametrize("item", ["a\u200bb", "a\nb", " a", "a ", "\u2028"])
+def test_an_item_that_no_form_can_name_is_not_put_before_anybody(world: World, item: str) -> None:
+    value = json.loads(request("i").value()) | {"item": item}
+    assert take(world, Role.REVIEW, review(0, "x", json.dumps(value).encode())) == 0
+    assert world.desk.next_card("ann") is None
+
+
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a probability near 0": {"selection": {"strategy": "x", "probability": 1e-300}},
+    "a probability of no weight": {"selection": {"strategy": "x", "probability": 5e-324}},
+    "a score beyond any": {"scores": {"removed": 1e308}},
+    "a score below any": {"scores": {"removed": -1e308}},
+    "a number of 5,000 digits": {"explanation": {"base": "DIGITS"}},
+    "an unknown number of 5,000 digits": {"newer": "DIGITS"},
+    "reasons without an end": {"reasons": [{"kind": "Policy", "policy": "p" * 1000}] * 50},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_request_leaves_cards_and_figures_as_they_are(world: World, name: str) -> None:
+    """Its item may be shown, decided and measured, and nothing fails; or it is not taken in."""
+    value = json.loads(request("i").value()) | HOSTILE[name]
+    body = json.dumps(value).replace('"DIGITS"', "9" * 5000).encode()
+    take(world, Role.REVIEW, review(0, "i", body))
+    world.ask(request("j"))
+    while (card := world.desk.next_card("ann")) is not None:
+        world.desk.decide(card.item, "ann", Answer("Remove"), card.version)
+    delay = timedelta(0)
+    found = Measuring(world.database, delay, 1, lambda: world.now + timedelta(days=1)).figures()
+    quality_document(found.quality)
+    evidence_document(found.model, found.evidence)
+    world.desk.scores_of_the_day()
+    if len(world.desk.audit(None, 10)) > 2:
+        assert world.desk.history("i")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b'{"a": "\xff"}', b"\xff\xfe{\x00}\x00", b'{"at": 1e999}', b'{"id": ' + b"9" * 5000 + b"}"],
+)
+@pytest.mark.parametrize("kind", [REVIEW_REQUESTED, DECISION, APPEAL, COUNTED])
+def test_bytes_that_are_no_json_stop_nothing(world: World, kind: str, value: bytes) -> None:
+    whole = json.dumps({"id": "d", "item": "i", "decision": "Remove", "actor": "a", "x": 1})
+    mixed = whole.encode().replace(b'"x": 1', b'"x": "\xff\xc3"')
+    messages = [
+        Message(Place(0, n), b"\xff", kind, "\ufffd", one) for n, one in enumerate([value, mixed])
+    ]
+    for role in Role:
+        take(world, role, *messages)

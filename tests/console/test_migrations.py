@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Table, insert, inspect, select, text
 
+from textmod_console import metrics
 from textmod_console.errors import ConfigurationError, RecordError
 from textmod_console.store import migrations
 from textmod_console.store.engine import Database, set_pragma
 from textmod_console.store.leadership import Leadership
-from textmod_console.store.schema import metadata
+from textmod_console.store.schema import head, metadata
 
 
 def test_several_that_start_at_once_make_the_declared_tables(new_url: Callable[[], str]) -> None:
@@ -27,6 +29,57 @@ def test_several_that_start_at_once_make_the_declared_tables(new_url: Callable[[
         assert compare_metadata(context, metadata) == []
     for database in databases:
         database.close()
+
+
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_database_of_an_earlier_release_keeps_what_it_holds(
+    new_url: Callable[[], str], revision: str
+) -> None:
+    database = Database(new_url())
+    migrations.upgrade(database, revision)
+    with database.write() as connection:
+        present = set(inspect(connection).get_table_names())
+        kept = [table for table in metadata.sorted_tables if table.name in present]
+        for table in kept:
+            if table is not head:
+                connection.execute(insert(table), [_row(table, n) for n in range(3)])
+        before = {table.name: connection.execute(select(table)).all() for table in kept}
+    assert {"items", "decisions", "outbox", "audit"} <= before.keys()
+    migrations.upgrade(database)
+    with database.read() as connection:
+        assert {table.name: connection.execute(select(table)).all() for table in kept} == before
+        context = MigrationContext.configure(connection, opts={"version_table": "schema_version"})
+        assert compare_metadata(context, metadata) == []
+    database.close()
+
+
+def _row(table: Table, number: int) -> dict[str, object]:
+    values = {str: f"{table.name} {number}", bool: True, float: 0.5, int: number + 1}
+    return {column.name: values[column.type.python_type] for column in table.columns}
+
+
+def test_an_older_console_leaves_a_newer_database_alone(new_url: Callable[[], str]) -> None:
+    database = Database(new_url())
+    migrations.upgrade(database)
+    with database.write() as connection:
+        connection.execute(text("UPDATE schema_version SET version_num = '9999'"))
+        connection.execute(text("CREATE TABLE newer (id INTEGER)"))
+    with pytest.raises(ConfigurationError, match="schema 9999 of a newer console") as raised:
+        migrations.upgrade(database)
+    assert str(raised.value).count(". ") == 1
+    assert "textmod_console_outbox_events" in str(raised.value)
+    assert metrics.OUTBOX._name == "textmod_console_outbox_events"
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT version_num FROM schema_version")) == "9999"
+    database.close()
+
+
+def test_every_version_is_tried_above() -> None:
+    folder = Path(migrations.__file__).parent / "versions"
+    assert len(list(folder.glob("v*.py"))) == len(REVISIONS)
 
 
 @pytest.fixture

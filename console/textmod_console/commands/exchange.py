@@ -2,9 +2,11 @@
 
 import argparse
 import itertools
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
@@ -48,31 +50,52 @@ def add(subparsers: "Subparsers") -> None:
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
     since = moment_of(arguments.since, "--since")
     with closing(opening.database(settings)) as database:
-        with _open(arguments.file, "w") as file, database.read() as connection:
-            rows = transfer.rows(connection, since, texts=arguments.texts)
-            count = FORMATS[arguments.format].write(file, rows)
-        detail = {"format": arguments.format, "rows": count, "texts": arguments.texts}
-        _append(database, arguments, "export", detail)
+        try:
+            count = _write(arguments, database, since)
+        except OSError as error:
+            message = f"{arguments.file} can't be written: {error.strerror}."
+            raise ConfigurationError(message) from None
     sys.stderr.write(f"exported {count} decisions\n")
     return 0
 
 
+def _write(arguments: argparse.Namespace, database: Database, since: datetime | None) -> int:
+    with _open(arguments.file, "w") as file, database.read() as connection:
+        rows = transfer.count(connection, since)
+        detail = {"format": arguments.format, "rows": rows, "texts": arguments.texts}
+        # Before the first row: the reader of a pipe may stop half-way.
+        _append(database, arguments, "export", detail)
+        found = transfer.rows(connection, since, texts=arguments.texts)
+        count = FORMATS[arguments.format].write(file, found)
+        file.flush()
+    return count
+
+
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
     found = Imported()
-    with closing(opening.database(settings)) as database:
-        with _open(arguments.file, "r") as file:
-            given = FORMATS[arguments.format].read(file)
+    with (
+        closing(opening.database(settings)) as database,
+        _open(arguments.file, "r") as file,
+    ):
+        given = FORMATS[arguments.format].read(file)
+        try:
             while batch := _batch(arguments.file, given):
                 with database.write() as connection:
                     transfer.take(connection, batch, now_utc(), found)
-        _append(database, arguments, "import", {"format": arguments.format, "rows": found.added})
+        finally:  # also where a line in the middle can't be read: the ones before were taken
+            detail = {"format": arguments.format, "rows": found.added}
+            _append(database, arguments, "import", detail)
+            _report(found)
+    return 65 if found.refused else 0
+
+
+def _report(found: Imported) -> None:
     for sentence in found.refused:
         sys.stderr.write(f"{sentence}\n")
     sys.stderr.write(
         f"imported {found.added} decisions; {found.known} were known,"
         f" {len(found.refused)} refused\n"
     )
-    return 65 if found.refused else 0
 
 
 def _batch(path: Path, given: Iterator[Given]) -> list[Given]:
@@ -86,9 +109,17 @@ def _open(path: Path, mode: Literal["r", "w"]) -> "AbstractContextManager[TextIO
     if str(path) == "-":
         return nullcontext(sys.stdout if mode == "w" else sys.stdin)
     try:
-        return cast("TextIO", path.open(mode, encoding="utf-8", newline=""))
+        return cast(
+            "TextIO",
+            open(path, mode, encoding="utf-8", newline="", opener=_own),
+        )
     except OSError as error:
         raise ConfigurationError(f"{path} can't be opened: {error.strerror}.") from None
+
+
+def _own(path: str, flags: int) -> int:
+    """Open a file that is made for its owner alone: it may hold texts."""
+    return os.open(path, flags, 0o600)
 
 
 def _append(

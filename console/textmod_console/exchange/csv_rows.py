@@ -13,10 +13,13 @@ COLUMNS: Final = (
     "score", "note", "reason", "model", "policyVersion", "supersedes", "text",
 )  # fmt: skip
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_LARGEST: Final = 1 << 26
+"""Characters of a cell: more than the largest message of a topic. Python's own limit is 131,072."""
 
 
 def read(file: TextIO) -> Iterator[Given]:
     """Yield the decision of each row."""
+    csv.field_size_limit(_LARGEST)
     header = next((line for line in file if line.strip()), "")
     header = header.removeprefix("\ufeff")
     marked = header.strip().strip('"').casefold()

@@ -18,6 +18,8 @@ from textmod_console.store.schema import audit, head, micros, moment
 AUDIT: Final = f"{PREFIX}audit.v1"
 KEY: Final = "audit"
 """One key, so that the records of a console stay in order in one partition."""
+_LAST: Final = 10**15 - 1
+"""No console appends as many: others follow a record that was read, and must have numbers left."""
 # Statements of every request are made once: making one costs more than running it.
 _HEAD: Final = select(head.c.number, head.c.digest).where(head.c.id == 1).with_for_update()
 _APPEND: Final = insert(audit)
@@ -78,8 +80,12 @@ def read(value: bytes) -> tuple[Record, str]:
             str(found["detail"]),
         )
         digest = str(found["digest"])
-    except (ValueError, KeyError, TypeError):
+        moment(record.at)
+        detail = orjson.loads(record.detail)
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise DataError("an audit record can't be read.") from None
+    if not 1 <= record.number <= _LAST or not isinstance(detail, dict):
+        raise DataError("an audit record is none of a console's.")
     if "\x00" in f"{record.actor}{record.act}{record.item}{record.detail}{digest}":
         raise DataError("an audit record holds a NUL character.")
     return record, digest

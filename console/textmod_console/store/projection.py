@@ -35,6 +35,8 @@ from textmod_console.store.standing import absent_until, standing
 
 BINS = 64
 """Of a score between 0 and 1."""
+LONGEST_REVIEWER: Final = 500
+"""Bytes of a name in an index beside an item's."""
 LONGEST_AUTHOR: Final = 500
 """Characters. The model server writes fewer."""
 
@@ -237,7 +239,7 @@ def _note_absences(connection: Connection, found: Iterable[Decision]) -> None:
     rows = [
         {"item": one.item, "reviewer": one.actor, "until": micros(until)}
         for one in found
-        if (until := absent_until(one)) is not None
+        if (until := absent_until(one)) is not None and len(one.actor.encode()) <= LONGEST_REVIEWER
     ]
     if rows:
         statement = insert_into(connection, absences)

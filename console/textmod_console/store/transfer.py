@@ -7,14 +7,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from pydantic import ValidationError
+from sqlalchemy import Connection, func, select
 
+from textmod_console.errors import sentences
 from textmod_console.events import Decision, ReviewRequested, labels_of
 from textmod_console.exchange import Exported, Given
 from textmod_console.store import deciding
 from textmod_console.store.schema import decisions, items, micros
 
 _NAMESPACE: Final = uuid.UUID("6f0c4a34-6d0b-4d6b-9f7e-0c8a52a3f7d1")
+
+
+def count(connection: Connection, since: datetime | None) -> int:
+    """Return how many decisions `rows` yields."""
+    query = select(func.count()).select_from(decisions)
+    if since is not None:
+        query = query.where(decisions.c.at >= micros(since))
+    return int(connection.execute(query).scalar_one())
 
 
 def rows(connection: Connection, since: datetime | None, *, texts: bool) -> Iterator[Exported]:
@@ -55,7 +65,12 @@ def take(connection: Connection, given: Iterable[Given], now: datetime, found: I
                 f"{one.place}: there is no such item, and the file names no labels for it."
             )
             continue
-        if deciding.keep(connection, _decision(one, row, now), now):
+        try:
+            decision = _decision(one, row, now)
+        except ValidationError as error:
+            found.refused.append(f"{one.place}: {' '.join(sentences(error))}")
+            continue
+        if deciding.keep(connection, decision, now):
             found.added += 1
         else:
             found.known += 1
