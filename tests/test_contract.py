@@ -83,6 +83,7 @@ FULL = {
             "attributes": {"TOXICITY": "removed"},
             "languages": ["en", "de"],
             "keySecretRef": {"name": "perspective"},
+            "allowedOrigins": ["https://a.example.org", "http://localhost:3000"],
         },
         "openai": {"keySecretRef": {"name": "openai", "key": "token"}},
     },
@@ -150,6 +151,7 @@ def test_the_model_server_reads_what_the_operator_writes() -> None:
     assert read.pod_name == "science-1"
     assert read.perspective_attributes == {"TOXICITY": "removed"}
     assert read.perspective_languages == ("en", "de")
+    assert read.perspective_origins == ("https://a.example.org", "http://localhost:3000")
     assert read.perspective_key is not None and read.openai_key is not None
     assert read.perspective_key.get_secret_value() == "p1 p2"
     assert read.openai_key.get_secret_value() == "o1"

@@ -100,6 +100,8 @@ class Settings(BaseModel):
     """Perspective's attributes to labels; empty: each label under its upper-case name."""
     perspective_languages: tuple[str, ...] = ("en",)
     """ISO 639-1 codes, separated by commas; `*`: any."""
+    perspective_origins: tuple[str, ...] = ()
+    """Origins of web pages whose scripts may call, separated by commas; `*`: any page's."""
     perspective_key: SecretStr | None = None
     openai_key: SecretStr | None = None
     """Keys that callers must present, several separated by white space. None: no key is needed."""
@@ -152,6 +154,13 @@ class Settings(BaseModel):
             return value
         codes = [code.strip().lower() for code in value.split(",")]
         return () if codes == ["*"] else tuple(codes)
+
+    @field_validator("perspective_origins", mode="before")
+    @classmethod
+    def _read_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(origin.strip() for origin in value.split(","))
 
     @field_validator("perspective_key", "openai_key")
     @classmethod

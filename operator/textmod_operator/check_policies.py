@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from textmod_operator.policies import (
     ModelSeen,
     Record,
     Solution,
+    SolvedPolicy,
     SolvedRule,
     model_of,
     solve,
@@ -49,7 +51,7 @@ def rate_per_second(text: str) -> float:
         ValueError: it is none.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)/(s|min|h|d)", text.strip())
-    if found is None or float(found[1]) <= 0:
+    if found is None or not 0 < float(found[1]) < float("inf"):
         raise ValueError(f"{text!r} is not a rate: write it as 12/s, 700/min, 5000/h or 100000/d")
     return float(found[1]) / _SECONDS[found[2]]
 
@@ -80,7 +82,25 @@ def table(tm: TextModeration, solved: Solution, rate: float | None) -> list[str]
     ]
     at = "an unknown rate" if rate is None else f"{rate * _DAY:,.0f} texts a day"
     head = f"{tm.metadata.name}: version {solved.version}, at {at}"
-    return [head, "", *lines, *(f"\n{one.reason}: {one.message}" for one in solved.findings)]
+    said = [f"{one.reason}: {one.message}" for one in solved.findings]
+    said += [sentence for policy in solved.policies for sentence in _overtaken(policy)]
+    return [head, "", *lines, *(f"\n{sentence}" for sentence in said)]
+
+
+def _overtaken(policy: SolvedPolicy) -> Iterator[str]:
+    """Say which rules decide nothing, since an earlier one applies to all of their texts."""
+    lowest: tuple[float, int] | None = None
+    """From which score on an earlier rule without a budget applies, and which one."""
+    for number, rule in enumerate(policy.rules, 1):
+        if rule.at_least is None:
+            continue
+        if lowest is not None and lowest[0] <= rule.at_least:
+            yield (
+                f"policy {policy.name}, rule {number} decides nothing: rule {lowest[1]} applies to "
+                f"all of its texts, from {lowest[0]:g} on"
+            )
+        elif rule.budget_per_day is None:
+            lowest = rule.at_least, number
 
 
 def _row(rule: SolvedRule, rate: float | None) -> tuple[str, ...]:

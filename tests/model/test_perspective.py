@@ -288,6 +288,50 @@ def test_keys_are_kept_as_digests():
     assert vars(keys)["_digests"] == [hashlib.sha256(b"sesame").digest()]
 
 
+# --- browsers -------------------------------------------------------------------------------------
+
+SITE = "https://www.example.org"
+ASKS = {
+    "Origin": SITE,
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "content-type,x-goog-api-client",
+}
+
+
+@pytest.mark.parametrize("path", [ANALYZE, SUGGEST, "/comments:analyze"])
+@pytest.mark.parametrize(("allowed", "answered"), [(SITE, SITE), ("*", "*")])
+def test_a_script_of_an_allowed_page_may_call(path, allowed, answered):
+    api, _ = server(origins=("https://other.example.org", allowed), perspective_keys=Keys("k"))
+    asked = api.request("OPTIONS", path, headers=ASKS)  # browsers send no key with it
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] == answered
+    assert "POST" in asked.headers["access-control-allow-methods"]
+    assert asked.headers["access-control-allow-headers"] == ASKS["Access-Control-Request-Headers"]
+    for key in ("k", "wrong"):  # the reason for a refusal is for the page, too
+        answer = api.post(f"{path}?key={key}", json=request(), headers={"Origin": SITE})
+        assert answer.headers["access-control-allow-origin"] == answered
+        assert "access-control-allow-credentials" not in answer.headers
+    discovered = api.get("/$discovery/rest", headers={"Origin": SITE})
+    assert discovered.headers["access-control-allow-origin"] == answered
+
+
+@pytest.mark.parametrize("origins", [(), ("https://other.example.org",)])
+@pytest.mark.parametrize("origin", [SITE, "null", "https://other.example.org.evil.example"])
+def test_a_script_of_any_other_page_may_not(origins, origin):
+    api, _ = server(origins=origins)
+    assert api.request("OPTIONS", ANALYZE, headers={**ASKS, "Origin": origin}).status_code >= 400
+    answer = api.post(ANALYZE, json=request(), headers={"Origin": origin})
+    assert answer.status_code == 200
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_options_that_ask_no_permission_are_refused_in_googles_shape():
+    api, _ = server(origins=(SITE,))
+    answer = api.request("OPTIONS", ANALYZE)
+    assert error(answer)["status"] == "INVALID_ARGUMENT"
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
 # --- suggestscore ---------------------------------------------------------------------------------
 
 
@@ -303,7 +347,11 @@ def test_a_suggestion_is_answered_and_counted_and_said_once_not_to_be_stored(cap
                 "clientToken": "comment:1",
             },
         )
-        assert answer.json() == {"clientToken": "comment:1"}
+        assert answer.json() == {
+            "requestedLanguages": ["en"],
+            "detectedLanguages": ["en"],
+            "clientToken": "comment:1",
+        }
     assert "textmod_suggestions_total 2.0" in metrics.text().decode()
     assert [one.message for one in caplog.records if "suggest" in one.message] == [
         "comments:suggestscore: suggestions are counted, but not stored"
@@ -316,6 +364,10 @@ def test_a_suggestion_is_answered_and_counted_and_said_once_not_to_be_stored(cap
         ({"attributeScores": {"TOXICITY": {}}}, "COMMENT_EMPTY"),
         ({"comment": {"text": "a"}}, "INVALID_REQUEST"),
         ({"comment": {"text": "a"}, "attributeScores": {"T": 1}}, "INVALID_REQUEST"),
+        (
+            {"comment": {"text": "a"}, "attributeScores": {"T": {"summaryScore": {"value": 2}}}},
+            "INVALID_REQUEST",
+        ),
     ],
 )
 def test_a_suggestion_that_is_none_is_refused(api, document, kind):

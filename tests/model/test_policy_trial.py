@@ -102,6 +102,8 @@ def test_the_report_is_whole_and_shows_no_text(files, tmp_path, sample_data):
         if len(words) > 3:
             assert " ".join(words[:4]) not in shown
     assert "Rows to look at" in html
+    assert "prefers-color-scheme: dark" in html
+    assert "fill: var(--card)" in html, "thresholds stand on the page's own colour"
 
 
 def test_a_solved_form_is_taken_as_it_stands(files, tmp_path, capsys):
@@ -127,6 +129,20 @@ def test_a_fault_is_one_sentence(files, tmp_path, capsys, content, says):
     assert main(["policies", *files[:-1], str(tmp_path / "none.json")]) == 1
     assert "cannot read" in capsys.readouterr().err
     assert main(["policies", *files, "--per-day", "-1"]) == 1
+
+
+def test_what_makes_the_figures_mean_something_else_is_said(files, tmp_path, capsys):
+    found = document(policy(rule(at_least=0.6)), model="sha256:" + "b" * 64)
+    (tmp_path / "policies.json").write_text(json.dumps(found))
+    assert main(["policies", *files]) == 0
+    assert "its thresholds are another model's" in capsys.readouterr().err
+    (tmp_path / "policies.json").write_bytes(raw())
+    data = tmp_path / "data.csv"
+    data.write_text(data.read_text(encoding="utf-8").replace("text,label", "text,rude", 1))
+    assert main(["policies", *files, "--label", "rude"]) == 0
+    said = capsys.readouterr()
+    assert "does not say which texts have the label removed" in said.err
+    assert "–" in said.out
 
 
 def test_texts_that_the_model_was_trained_on_are_no_test(seed_path, tmp_path, capsys, sample_data):

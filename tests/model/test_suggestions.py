@@ -157,7 +157,7 @@ def test_what_names_no_label_is_answered_counted_and_not_stored(producer) -> Non
     client, metrics = api(producer)
     for scores in ({"OTHER": 1.0}, {"APPROVED": 0.0}):
         answer = client.post(SUGGEST, json=suggestion(**scores))
-        assert answer.json() == {"clientToken": "comment:1"}
+        assert answer.json()["clientToken"] == "comment:1"
     assert producer.written == []
     assert 'textmod_suggested_decisions_total{outcome="ignored"} 2.0' in metrics.text().decode()
 

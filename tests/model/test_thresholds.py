@@ -111,6 +111,14 @@ def test_scores_are_read_from_the_files_that_texts_are_read_from(tmp_path):
         assert (pairs.old.tolist(), pairs.new.tolist()) == ([0.5], [0.25])
 
 
+@pytest.mark.parametrize("tied", [2 / 3, 0.00001, 0.99999])
+def test_the_printed_threshold_flags_what_the_exact_one_does(tied):
+    pairs = Pairs(np.array([0.9] * 50 + [0.1] * 50), np.array([tied] * 60 + [tied / 2] * 40))
+    found = thresholds.mapped(pairs, 0.8)
+    row = thresholds.table(pairs, [found], "old", "new").splitlines()[3]
+    assert (pairs.new >= float(row.split()[1])).sum() == found.flagged_after == 60
+
+
 def test_the_command_prints_a_table_or_json(tmp_path, capsys):
     rows = "".join(f"{n / 1000},{math.sqrt(n / 1000)}\n" for n in range(1, 1001))
     path = str(write(tmp_path, "\ufeffperspective,mine\n" + rows + "\n0.5,\n"))

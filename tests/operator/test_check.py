@@ -194,12 +194,30 @@ def test_without_a_rate_a_budget_is_not_solved(
     assert otherwise == ["Allow", "otherwise", "100.0%", "?"]
 
 
+def test_a_rule_that_an_earlier_one_leaves_nothing_is_named(
+    tmp_path: Path, artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = {"action": "Review", "atLeast": 0.3}
+    file = written(tmp_path, with_policies(wide, {"action": "Remove", "atLeast": 0.9}, REVIEW))
+    assert main(["check", file, "--artifact", str(artifact), "--rate", "2/s"]) == 0
+    out = capsys.readouterr().out
+    said = [line for line in out.splitlines() if "decides nothing" in line]
+    assert said == [
+        "policy off-topic, rule 2 decides nothing: rule 1 applies to all of its texts, from 0.3 on"
+    ]
+    first, last = REVIEW, {"action": "Remove", "atLeast": 0.9}
+    file = written(tmp_path, with_policies(first, last))  # the budget's rest is the second's
+    assert main(["check", file, "--artifact", str(artifact), "--rate", "2/s"]) == 0
+    assert "decides nothing" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
         (["--rate", "2"], "--rate and --solved need --artifact"),
         (["--artifact", "MODEL", "--rate", "2"], "as 12/s"),
         (["--artifact", "MODEL", "--rate", "0/s"], "is not a rate"),
+        (["--artifact", "MODEL", "--rate", "9" * 400 + "/d"], "is not a rate"),
         (["--artifact", "no/such/folder"], "no/such/folder"),
     ],
 )

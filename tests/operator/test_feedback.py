@@ -214,6 +214,20 @@ def test_a_promise_that_people_find_out_of_reach_is_not_made() -> None:
     assert "by people's decisions no score" in finding.message
 
 
+def test_a_promise_that_is_lost_within_the_hour_is_said_to_hold_until_then() -> None:
+    first = solved(labels(600, -0.7, 1))
+    moved = rule(first).at_least
+    hopeless = LabelEvidence(900, tuple(Point(x / 4, 0.0, 20.0) for x in range(-10, 20)))
+    soon = solved(hopeless, before=first.record, now=HOUR / 2)
+    assert rule(soon).at_least == moved
+    (finding,) = soon.findings
+    assert finding.reason == "PrecisionUnreachable"
+    assert f"it applies from {moved:g} on for the rest of that threshold's hour" in finding.message
+    later = solved(hopeless, before=soon.record, now=HOUR + 1)
+    assert rule(later).at_least is None
+    assert "the rule never applies" in later.findings[0].message
+
+
 # --- what the console says ------------------------------------------------------------------------
 
 

@@ -96,6 +96,12 @@ BAD_SPECS = (
         "at most 3",
     ),
     Bad(
+        "an origin with a path",
+        {"serving": {"perspective": {"allowedOrigins": ["https://example.org/"]}}},
+        "allowedOrigins",
+        "pattern",
+    ),
+    Bad(
         "unknown mechanism",
         {"kafka": {"sasl": {"mechanism": "GSSAPI", "secretRef": {"name": "s"}}}},
         "PLAIN",

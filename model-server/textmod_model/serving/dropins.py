@@ -49,6 +49,8 @@ class DropIns:
     """Perspective's attribute to the model's label."""
     languages: tuple[str, ...] = ("en",)
     """ISO 639-1 codes that Perspective's calls may name; none: any."""
+    origins: tuple[str, ...] = ()
+    """Of web pages whose scripts may make Perspective's calls; `*`: any page's."""
     perspective_keys: Keys = field(default_factory=Keys)
     openai_keys: Keys = field(default_factory=Keys)
 
@@ -73,6 +75,7 @@ class DropIns:
         return cls(
             given or _default_attributes(labels),
             settings.perspective_languages,
+            settings.perspective_origins,
             Keys(perspective.get_secret_value() if perspective else ""),
             Keys(openai.get_secret_value() if openai else ""),
         )

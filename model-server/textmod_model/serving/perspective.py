@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -66,6 +69,8 @@ def routes(
     """
 
     async def analyze(request: Request) -> Response:
+        _posted(request)
+
         def work(body: bytes) -> object:
             _admit(request, dropins)
             return answer(parse(AnalyzeRequest, body), calls.predictor, dropins)
@@ -73,11 +78,13 @@ def routes(
         return await calls.answer(request, "perspective", work, failure)
 
     async def suggestscore(request: Request) -> Response:
+        _posted(request)
+
         def work(body: bytes) -> object:
             _admit(request, dropins)
             suggested = parse(SuggestRequest, body)
             suggestions.take(suggested)
-            return _echo(suggested)
+            return {**_languages(suggested, dropins, "requestedLanguages"), **_echo(suggested)}
 
         return await calls.answer(request, "perspective_suggest", work, failure)
 
@@ -92,15 +99,42 @@ def routes(
         return response
 
     suggestions = Suggestions(calls.metrics, _origin(calls, dropins, source), feedback)
+    methods, middleware = _for_browsers(dropins)
     return [
         *(
-            Route(f"{version}/comments:{method.__name__}", method, methods=["POST"])
+            Route(
+                f"{version}/comments:{method.__name__}",
+                method,
+                methods=methods,
+                middleware=middleware,
+            )
             for version in ("/v1alpha1", "")
             for method in (analyze, suggestscore)
         ),
-        Route("/$discovery/rest", discovery),
-        Route("/discovery/v1/apis/commentanalyzer/v1alpha1/rest", discovery),
+        *(
+            Route(path, discovery, middleware=middleware)
+            for path in ("/$discovery/rest", "/discovery/v1/apis/commentanalyzer/v1alpha1/rest")
+        ),
     ]
+
+
+def _for_browsers(dropins: DropIns) -> tuple[list[str], list[Middleware]]:
+    """Return the methods of a call, and what lets scripts of the allowed web pages make it."""
+    if not dropins.origins:
+        return ["POST"], []
+    allowed = Middleware(
+        CORSMiddleware,
+        allow_origins=dropins.origins,
+        allow_methods=["POST"],
+        allow_headers=["*"],
+    )
+    return ["POST", "OPTIONS"], [allowed]
+
+
+def _posted(request: Request) -> None:
+    """Refuse an OPTIONS that asks for no permission of a browser's; raises HTTPException."""
+    if request.method != "POST":
+        raise HTTPException(405, headers={"Allow": "POST"})
 
 
 def _origin(calls: Calls, dropins: DropIns, source: Source) -> Origin:
@@ -148,11 +182,9 @@ def answer(request: AnalyzeRequest, predictor: Predictor, dropins: DropIns) -> o
         values = [row[column] if isinstance(row, list) else row for row in rows]
         if found := _attribute_scores(values[0], values[1:] or values, spans, least):
             scores[attribute] = found
-    used = request.languages or list(dropins.languages[:1]) or ["und"]
     return {
         **({"attributeScores": scores} if scores else {}),
-        "languages": used,
-        "detectedLanguages": used,
+        **_languages(request, dropins, "languages"),
         **_echo(request),
     }
 
@@ -226,6 +258,17 @@ def _trimmed(text: str, begin: int, end: int) -> Span | None:
 def _language(name: str) -> str:
     """Return the ISO 639-1 code of a language: `en` of `EN` and `en-US`."""
     return re.split("[-_]", name, maxsplit=1)[0].lower()
+
+
+def _languages(
+    request: AnalyzeRequest | SuggestRequest, dropins: DropIns, asked: str
+) -> dict[str, object]:
+    """Return the languages of a call; `asked` is the field for those that it named.
+
+    None is detected, so that it has the same ones twice.
+    """
+    used = request.languages or list(dropins.languages[:1]) or ["und"]
+    return {asked: used, "detectedLanguages": used}
 
 
 def _echo(request: AnalyzeRequest | SuggestRequest) -> dict[str, object]:

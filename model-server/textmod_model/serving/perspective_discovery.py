@@ -48,7 +48,11 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         "clientToken": _TEXT,
     },
     "SuggestCommentScoreRequest": {**_COMMON, "attributeScores": _map("AttributeScores")},
-    "SuggestCommentScoreResponse": {"clientToken": _TEXT},
+    "SuggestCommentScoreResponse": {
+        "requestedLanguages": _TEXTS,
+        "detectedLanguages": _TEXTS,
+        "clientToken": _TEXT,
+    },
     "ArticleAndParentComment": {
         "article": _ref("TextEntry"),
         "parentComment": _ref("TextEntry"),

@@ -43,10 +43,6 @@ class Suggestions:
         request.comment.checked()
         if not request.attribute_scores:
             raise refused("INVALID_REQUEST", "Missing attribute_scores")
-        self._metrics.suggestions.inc()
-        if self._feedback is None:
-            self._say_once("suggestions are counted, but not stored")
-            return
         scores = {
             name: one.summary_score.value
             for name, one in request.attribute_scores.items()
@@ -54,6 +50,10 @@ class Suggestions:
         }
         if not all(0 <= value <= 1 for value in scores.values()):
             raise refused("INVALID_REQUEST", "Scores must be between 0 and 1.")
+        self._metrics.suggestions.inc()
+        if self._feedback is None:
+            self._say_once("suggestions are counted, but not stored")
+            return
         suggestion = Suggestion(
             request.comment.text, scores, request.client_token, request.community_id
         )

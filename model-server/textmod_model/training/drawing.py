@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 KEPT, REMOVED, ACCENT, QUIET = "#2f86c5", "#d95763", "#3f9150", "#8d96a0"
 INK: Final = "#1c2024"
 """Of texts and lines: in the page their colour is the page's own, dark or light."""
+PAPER: Final = "#fffffe"
+"""Behind texts: in the page the colour that the figure stands on."""
 STYLE: Final[dict[Any, Any]] = {
     "svg.hashsalt": "textmoderation",  # repeatable identifiers
     "svg.fonttype": "none",  # text stays text: smaller, searchable
@@ -62,7 +64,7 @@ def svg(figure: Figure) -> Markup:
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = text[text.index("<svg") :].replace(INK, "currentColor").replace(PAPER, "var(--card)")
     return Markup(text)  # noqa: S704  # made by matplotlib, which escapes the text it is given
 
 

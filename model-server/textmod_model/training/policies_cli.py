@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,16 +64,34 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.report.write_text(text, encoding="utf-8")
         except OSError as error:
             raise DatasetError(f"cannot write {arguments.report}: {error.strerror}.") from error
-    if seen:
-        sys.stderr.write(
-            f"{arguments.artifact} was trained on {arguments.data}: precision and recall are too"
-            " good to be true. Take texts that it has not seen.\n"
-        )
+    for sentence in _doubts(arguments, made, trial, seen=seen):
+        sys.stderr.write(f"{sentence}\n")
     if arguments.json:
         sys.stdout.write(json.dumps(document(trial, arguments.per_day)) + "\n")
     else:
         _print(trial, arguments.per_day)
     return 0
+
+
+def _doubts(
+    arguments: argparse.Namespace, made: Artifact, trial: "Trial", *, seen: bool
+) -> Iterator[str]:
+    """Say why the figures are not what they may be taken for."""
+    if seen:
+        yield (
+            f"{arguments.artifact} was trained on {arguments.data}: precision and recall are too"
+            " good to be true. Take texts that it has not seen."
+        )
+    if trial.policies.model not in (None, made.manifest.digest):
+        yield (
+            f"{arguments.policies} was solved for the model {trial.policies.model}, and"
+            f" {arguments.artifact} is {made.manifest.digest}: its thresholds are another model's."
+        )
+    for label in dict.fromkeys(one.label for one in trial.spoken if one.having is None):
+        yield (
+            f"{arguments.data} does not say which texts have the label {label}, so precision and"
+            f" recall are unknown: name its column by --label {label}."
+        )
 
 
 def _policies(path: Path) -> "PolicySet":

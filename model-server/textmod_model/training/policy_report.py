@@ -13,7 +13,17 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from textmod_model.artifact import Manifest
-from textmod_model.training.drawing import ACCENT, KEPT, QUIET, REMOVED, STYLE, Plot, plot, template
+from textmod_model.training.drawing import (
+    ACCENT,
+    KEPT,
+    PAPER,
+    QUIET,
+    REMOVED,
+    STYLE,
+    Plot,
+    plot,
+    template,
+)
 from textmod_model.training.policy_trial import ACTS, PolicyTrial, Share, Trial, act_of
 
 _COLORS: Final = dict(zip(ACTS, (QUIET, "#e3a32b", "#b8620e", REMOVED), strict=True))
@@ -212,5 +222,5 @@ def _thresholds(axes: Axes, one: PolicyTrial, *, named: bool) -> None:
                 color=_COLORS[act],
                 ha="right" if right else "left",
                 va="top",
-                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
+                bbox={"facecolor": PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
             )

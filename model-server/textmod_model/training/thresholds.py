@@ -150,7 +150,7 @@ def table(pairs: Pairs, mapping: Sequence[Mapped], old: str, new: str) -> str:
     left = f", {pairs.blank} lines with one score left out" if pairs.blank else ""
     lines = [f"{texts} texts{left}.", ""]
     head = (old, new, "95 % range", "flagged", "no longer", "newly")
-    cells = [head, *(_row(one, texts) for one in mapping)]
+    cells = [head, *(_row(one, pairs) for one in mapping)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines += [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -160,15 +160,23 @@ def table(pairs: Pairs, mapping: Sequence[Mapped], old: str, new: str) -> str:
     return "\n".join([*lines, *([""] if hints else []), *hints])
 
 
-def _row(one: Mapped, texts: int) -> tuple[str, ...]:
+def _row(one: Mapped, pairs: Pairs) -> tuple[str, ...]:
     if one.new is None:
         return f"{one.old:g}", "unknown", "", "0", "", ""
-    share = 100 * one.flagged_after / texts
+    share = 100 * one.flagged_after / len(pairs.new)
     return (
         f"{one.old:g}",
-        f"{one.new:.4f}",
+        _written(one.new, pairs.new),
         f"{one.low:.4f} to {one.high:.4f}",
         f"{one.flagged_after} ({share:.2f} %)",
         str(one.dropped),
         str(one.added),
     )
+
+
+def _written(threshold: float, scores: Floats) -> str:
+    """Return a threshold in four digits, or in as many more as flag the same texts."""
+    flagged = np.count_nonzero(scores >= threshold)
+    shorter = (f"{threshold:.{digits}f}" for digits in range(4, 17))
+    alike = (one for one in shorter if np.count_nonzero(scores >= float(one)) == flagged)
+    return next(alike, repr(threshold))

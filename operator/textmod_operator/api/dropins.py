@@ -11,6 +11,10 @@ from textmod_operator.api.rules import Strict
 
 LabelName = Annotated[str, Field(min_length=1, max_length=253)]
 Language = Annotated[str, Field(min_length=2, max_length=3, pattern=r"^[a-z]{2,3}$")]
+Origin = Annotated[
+    str,
+    Field(max_length=253, pattern=r"^(\*|https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?)$"),
+]
 
 
 class KeySecretRef(SecretRef):
@@ -43,6 +47,13 @@ class Perspective(Strict):
         default=None,
         description="The Secret that holds the API key of callers (?key=). Default: no key is "
         "asked for.",
+    )
+    allowed_origins: list[Origin] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Origins of the web pages whose scripts may call from a browser (CORS), such "
+        "as https://www.example.org, without a path; with * any page may. Whoever opens such a "
+        "page can read the key that it calls with. Default: none.",
     )
 
 

@@ -19,6 +19,9 @@ def environment(tm: TextModeration) -> list[Manifest]:
         if perspective.attributes:
             attributes = json.dumps(perspective.attributes, sort_keys=True)
             entries.append({"name": naming.ENV_PERSPECTIVE_ATTRIBUTES, "value": attributes})
+        if perspective.allowed_origins:
+            origins = ",".join(perspective.allowed_origins)
+            entries.append({"name": naming.ENV_PERSPECTIVE_ORIGINS, "value": origins})
     for name, protocol in (
         (naming.ENV_PERSPECTIVE_KEY, perspective),
         (naming.ENV_OPENAI_KEY, openai),

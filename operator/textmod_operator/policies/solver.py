@@ -211,8 +211,14 @@ class _Work:
         if threshold is None:
             why = "by people's decisions " if self._corrected else ""
             best = _best(asked, self._label, histogram)
-            self._find("PrecisionUnreachable", f"{start}{why}{best}; the rule never applies")
+            self._find("PrecisionUnreachable", f"{start}{why}{best}; {self._until_then(last)}")
         return threshold, "Feedback" if self._corrected else "Artifact"
+
+    def _until_then(self, last: Decided | None) -> str:
+        """What a rule does whose precision can't be promised, or no longer."""
+        if last is None or not self._stays(last):
+            return "the rule never applies"
+        return f"it applies from {last.at_least:g} on for the rest of that threshold's hour"
 
     def _find(self, reason: FindingReason, message: str) -> None:
         self.findings.append(Finding(reason, message))
