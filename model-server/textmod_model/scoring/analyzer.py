@@ -91,15 +91,12 @@ class Analyzer:
             tokens, fragile = self._tokenizer.marked(chunk)
         return self.token_ids(tokens), fragile
 
-    def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
-        """Tell whether the fragile chunk at index `at` may be another between its neighbours."""
-        near = [chunks[place] for place in range(max(at - 1, 0), min(at + 2, len(chunks)))]
-        if max(map(len, near)) > MAX_CHUNK:
-            return True
-        return self._tokenizer.depends_on_neighbours(chunks, at)
+    def tokenized_with(self, chunks: Sequence[str], at: int, within: range) -> range:
+        """Return the run of chunks within which a fragile one is to be tokenized."""
+        return self._tokenizer.tokenized_with(chunks, at, within)
 
     def words(self, text: str) -> Known:
-        """Take the words of a whole tidy text as if it were one chunk, and nothing else of it."""
+        """Take the words of a part of a tidy text, or all of it, as if it were one chunk."""
         tokens = self.token_ids(self._tokenizer.text(cut(text)))
         return Known(tokens, chunks=0)
 

@@ -7,7 +7,7 @@ stay where Unicode has a composed letter, or where an orthography may put one ma
 
 import re
 import unicodedata
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Final
 
 from textmod_model.text.draft import Draft
@@ -117,27 +117,22 @@ def show(draft: Draft) -> None:
     _drop_invisible(draft, right_to_left=right_to_left)  # now beside letters, before beside emoji
 
 
-@cache
-def _foreign_marks() -> frozenset[str]:
-    """Return the marks of other scripts than Latin."""
-    marks = filter(_is_mark, map(chr, range(0x0591, 0x12000)))
-    return frozenset(mark for mark in marks if not _MARKED.match(mark))
-
-
-@cache
-def _behind_latin() -> re.Pattern[str]:
-    marks = re.escape("".join(sorted(_foreign_marks())))
-    return re.compile(f"(?<=[A-Za-z\u00c0-\u024f])[{marks}]+")
-
-
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character)[0] == "M"
-
-
 def _drop_foreign_marks(draft: Draft) -> None:
     """Leave out marks of other scripts behind Latin letters."""
-    if not _foreign_marks().isdisjoint(draft.text):
-        draft.sub(_behind_latin(), lambda _: "")
+    marks = "".join(sorted(filter(_is_foreign_mark, set(draft.text))))
+    if marks:
+        behind_latin = re.compile(f"(?<=[A-Za-z\u00c0-\u024f])[{re.escape(marks)}]+")
+        draft.sub(behind_latin, lambda _: "")
+
+
+@lru_cache(maxsize=4096)
+def _is_foreign_mark(character: str) -> bool:
+    """Tell the marks of other scripts than Latin."""
+    return (
+        "\u0591" <= character < "\U00012000"
+        and unicodedata.category(character)[0] == "M"
+        and not _MARKED.match(character)
+    )
 
 
 def _drop_invisible(draft: Draft, *, right_to_left: bool) -> None:

@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
+from textmod_model.text.cleaning import MAX_CHUNK
 from textmod_model.text.rules import Rules
 
 PLAIN_SUFFIXES: Final = frozenset(",!?:;()[]{}<>_#*&\"'`")
@@ -59,7 +60,6 @@ class ChunkTokenizer:
         self._pattern_sizes: dict[str, set[int]] = {}  # by a pattern's first token
         for pattern in rules.patterns:
             self._pattern_sizes.setdefault(pattern[0], set()).add(len(pattern))
-        self._reach = max(map(len, rules.patterns), default=1) - 1
         self._adjacent = {pair for pattern in rules.patterns for pair in pairwise(pattern)}
         cases = chain(rules.specials, chain.from_iterable(rules.patterns))
         self._words_of_cases = {word for case in cases for word in _WORDS.findall(case)}
@@ -187,31 +187,24 @@ class ChunkTokenizer:
             return None
         return front._replace(tokens=front.tokens[:-1]), back._replace(tokens=back.tokens[1:])
 
-    def depends_on_neighbours(self, chunks: Sequence[str], at: int) -> bool:
-        """Tell whether a fragile chunk may have other tokens here than alone.
+    def tokenized_with(self, chunks: Sequence[str], at: int, within: range) -> range:
+        """Return the run of chunks within which a fragile one is to be tokenized.
 
-        It may if a pattern reaches across one of its edges. The chunks are taken to be joined by
-        single spaces: anything else between them would only keep patterns from reaching across.
+        Across the run's edges no pattern reaches, unless they are those of `within`. The chunks are
+        taken to be joined by single spaces: anything else would only keep patterns from reaching
+        across. A run of one has the chunk's own tokens.
         """
-        near = [self._parts_again(chunk) for chunk in chunks[max(at - 1, 0) : at + 2]]
-        if not any((one[-1], two[0]) in self._adjacent for one, two in pairwise(near)):
-            return False  # no pattern has these side by side
-        before: list[str] = []
-        left = at
-        while left > 0 and len(before) < self._reach:
-            left -= 1
-            before[:0] = self._parts(chunks[left])
-        after: list[str] = []
-        right = at
-        while right < len(chunks) - 1 and len(after) < self._reach:
-            right += 1
-            after.extend(self._parts(chunks[right]))
-        own = self._parts(chunks[at])
-        first, last = len(before), len(before) + len(own)
-        return any(
-            start < first < end or start < last < end
-            for start, end in self._pattern_spans([*before, *own, *after])
-        )
+        first, last = at, at
+        while first > within.start and self._may_join(chunks[first - 1], chunks[first]):
+            first -= 1
+        while last < within.stop - 1 and self._may_join(chunks[last], chunks[last + 1]):
+            last += 1
+        return range(first, last + 1)
+
+    def _may_join(self, left: str, right: str) -> bool:
+        if max(len(left), len(right)) > MAX_CHUNK:  # cut into pieces, and not looked at here
+            return True
+        return (self._parts_again(left)[-1], self._parts_again(right)[0]) in self._adjacent
 
     def text(self, text: str) -> list[str]:
         """Tokenize a whole text, white space left out."""
