@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import signal
+import time
 from collections.abc import Sequence
 from random import Random
 
@@ -16,6 +18,8 @@ from faults.topics import ANSWER_SECONDS
 from faults.world import PROMISE_SECONDS, Stage, World
 from textmod_dev.processes import ManagedProcess
 
+READ_ATTEMPTS = 5
+"""To read the topics at a checkpoint."""
 SEGMENT_BYTES = 16 << 20
 """Of a topic's files, so that deleted records give their space back."""
 
@@ -77,8 +81,20 @@ class LastingWorld(World):
         self._wait_until_done()
 
     def checkpoint(self) -> History:
-        """Return the history since the last checkpoint; all that was sent is to be committed."""
-        self._collect()
+        """Return the history since the last checkpoint; all that was sent is to be committed.
+
+        Raises KafkaException if the topics can't be read again and again.
+        """
+        since = copy.deepcopy(self._since)
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                self._collect()
+                break
+            except KafkaException:  # a broker that has just come back
+                if attempt == READ_ATTEMPTS:
+                    raise
+                self._since = copy.deepcopy(since)
+                time.sleep(ANSWER_SECONDS)
         done, fresh = self.history, History(self.history.delivery, PROMISE_SECONDS)
         fresh.last_fault = self._now()
         self._settled = sum(done.committed.values())

@@ -20,7 +20,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -128,7 +128,7 @@ class Soak:
     faults: list[str] = field(default_factory=list)
     """In the order in which they were carried out."""
     failures: list[str] = field(default_factory=list)
-    """Faults that broke off: the campaign's trouble, and not the stream's."""
+    """Faults and requests that broke off: the campaign's trouble, and not the stream's."""
 
     def piece(self, until: float) -> None:
         """Carry out one piece; its faults begin before `until` on the monotonic clock."""
@@ -158,7 +158,7 @@ class Soak:
         for delivery, stream in self.streams.items():
             row = self._judged(delivery, stream, self.faults[number:])
             stream.pieces.append(row | {"seconds": round(time.monotonic() - begun, 1)})
-            stream.world.forget()
+            self._try("delete records", stream.world.forget)
 
     def figures(self) -> dict[str, Any]:
         """Add up what was seen so far."""
@@ -210,11 +210,18 @@ class Soak:
         stream.world.history.bare |= scenario.bare
         say(f"  {name} ({stream.world.history.delivery})")
         self.faults.append(name)
-        try:
-            scenario.fault(stream.mortals if name in OF_WORKERS else stream.world)
-        except Exception as error:  # noqa: BLE001 - the soak goes on; it is reported
-            self.failures.append(f"{name}: {type(error).__name__}: {error}")
+        world = stream.mortals if name in OF_WORKERS else stream.world
+        if not self._try(name, lambda: scenario.fault(world)):
             restore(self.stage.brokers, BROKERS)
+
+    def _try(self, name: str, work: Callable[[], object]) -> bool:
+        """Do something that the soak can go on without; return whether it was done."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - it is reported
+            self.failures.append(f"{name}: {type(error).__name__}: {error}")
+            return False
+        return True
 
     def _judged(self, delivery: str, stream: Stream, faults: list[str]) -> Row:
         history: History = stream.world.checkpoint()

@@ -26,6 +26,14 @@ from confluent_kafka.admin import (
 ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 180.0
 EVERYBODY = "User:*"
+_PASSING = frozenset(
+    {
+        KafkaError.INVALID_REPLICATION_FACTOR,  # too few brokers
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+    }
+)
 ALLOW, DENY = AclPermissionType.ALLOW, AclPermissionType.DENY
 
 
@@ -103,8 +111,8 @@ class Admin:
 
 
 def _is_passing(error: KafkaError) -> bool:
-    """Tell whether a repetition may succeed: too few brokers for the replicas may be down only."""
-    return error.retriable() or error.code() == KafkaError.INVALID_REPLICATION_FACTOR
+    """Tell whether a repetition may succeed: brokers may be down only, and leaders move."""
+    return error.retriable() or error.code() in _PASSING
 
 
 def _rule(

@@ -79,8 +79,10 @@ def test_the_programs_have_the_same_formatter() -> None:
 def test_every_logger_of_a_process_writes_such_lines(program: ModuleType) -> None:
     """In a process of its own, since it is the root logger that is configured."""
     code = (
-        f"import logging; from {program.__name__} import configure; configure('INFO');"
-        f"logging.getLogger('kafka.client').error('down\\n%s', {FORGED!r})"
+        f"import logging; from {program.__name__} import configure; configure('DEBUG');"
+        f"logging.getLogger('kafka.client').error('down\\n%s', {FORGED!r});"
+        "logging.getLogger('httpx').info('GET https://example.com/hook?token=x');"
+        "logging.getLogger('httpcore2.http11').debug('Authorization: x')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -14,6 +14,9 @@ FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # C0 and C1 controls, DEL, the line separators of Unicode, and what reverses the direction of text.
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _INDENT: Final = "    "
+QUIET: Final = ("httpx", "httpx2", "httpcore", "httpcore2")
+"""HTTP clients. They log URLs and a server's words at INFO, and headers at DEBUG: a token may be in
+each of them."""
 
 _ExceptionInfo = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -42,7 +45,12 @@ class LineFormatter(logging.Formatter):
 
 
 def configure(level: str | int) -> None:
-    """Have every logger of the process write such lines to standard error, from a level on."""
+    """Have every logger of the process write such lines to standard error, from a level on.
+
+    Those of `QUIET` only warn.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level, handlers=[handler])
+    for library in QUIET:
+        logging.getLogger(library).setLevel(logging.WARNING)

@@ -35,10 +35,16 @@ def admin(client: FakeClient) -> Admin:
     return found
 
 
-def test_a_topic_grows_once_a_broker_that_was_down_is_back() -> None:
-    client = FakeClient(
-        KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.INVALID_REPLICATION_FACTOR
-    )
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    ],
+)
+def test_a_topic_grows_once_a_broker_that_was_down_is_back(code: int) -> None:
+    client = FakeClient(code, code)
     admin(client).grow("in", 6)
     assert client.codes == []
 

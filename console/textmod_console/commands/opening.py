@@ -29,8 +29,6 @@ def command(
             found = settings.load(os.environ)
             log_lines.configure(found.log_level)
             logging.getLogger("alembic").setLevel(logging.WARNING)
-            # httpx logs the URL of each request, and that of a webhook may hold a token.
-            logging.getLogger("httpx").setLevel(logging.WARNING)
             return work(arguments, found)
         except ConsoleError as error:
             sys.stderr.write(f"textmod-console: {log_lines.escaped(str(error))}\n")

@@ -12,6 +12,7 @@ from textmod_operator.state import Manifest, ObjectKey
 
 logger = logging.getLogger(__name__)
 
+_ACTIONS: Final = frozenset({"Review", "Remove"})
 _ENDS: Final = {"value": "", "low": "_low", "high": "_high"}
 
 
@@ -28,19 +29,33 @@ def figures_of_all(objects: Iterable[tuple[ObjectKey, Manifest]]) -> Iterator[Qu
 
 
 def quality_figures(key: ObjectKey, body: Manifest) -> Iterator[QualityFigure]:
-    """Yield the figures of one object; what is not known has none.
+    """Yield the figures of one object, each once; what is not known has none.
+
+    A status names what a console reported: only policies that the spec has make series.
 
     Args:
         body: the object as last read.
     """
+    seen: set[object] = set()
+    for of, gauge, value in _figures(key, body):
+        if (of, gauge) not in seen:
+            seen.add((of, gauge))
+            yield of, gauge, value
+
+
+def _figures(key: ObjectKey, body: Manifest) -> Iterator[QualityFigure]:
     spec, quality = body.get("spec") or {}, (body.get("status") or {}).get("quality") or {}
     if "review" not in spec:
         return
     yield from _of(key, "", "", quality)
+    known = {one["name"] for one in spec.get("policies") or ()}
     for policy in quality.get("policies") or ():
+        if policy["name"] not in known:
+            continue
         yield from _of(key, policy["name"], "", policy)
         for one in policy.get("actions") or ():
-            yield from _of(key, policy["name"], one["action"], one)
+            if one["action"] in _ACTIONS:
+                yield from _of(key, policy["name"], one["action"], one)
     for promise in promises(spec, quality):
         of = (key.namespace, key.name, promise.policy, promise.action)
         yield of, "textmoderation_promised_precision", promise.promised

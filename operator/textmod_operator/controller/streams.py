@@ -144,6 +144,7 @@ class Streams:
 
     def forget(self, key: ObjectKey) -> None:
         """Stop reading a stream that is gone, or no longer accepted."""
+        metrics.EXPIRED.remove(key.namespace, key.name)
         with self._lock:
             stream = self._streams.pop(key, None)
             self._memories.pop(key, None)
