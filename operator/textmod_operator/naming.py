@@ -173,6 +173,12 @@ def child(tm: TextModeration) -> str:
     return tm.metadata.name
 
 
+def seldon_workload(tm: TextModeration) -> str:
+    """Name of the Deployment that Seldon's controller makes: object, predictor, index of the pod,
+    containers."""
+    return f"{child(tm)}-{PREDICTOR}-0-{CONTAINER}"
+
+
 def policies_config_map(tm: TextModeration) -> str:
     """Name of the ConfigMap that hands the policies of `tm` to its pods."""
     return f"{tm.metadata.name}-policies"

@@ -243,6 +243,8 @@ class Capabilities:
 
     hpa_tolerance: bool = False
     """HPA `behavior.*.tolerance` is on (1.35 and later)."""
+    assigned_ids: bool = False
+    """The cluster assigns user and groups to each pod and refuses others (OpenShift)."""
     keda_url: str | None = None
     """Where KEDA can ask this operator; None: it was not told."""
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
@@ -357,6 +359,8 @@ class WorkloadSeen:
     failure: str | None = None
     """The controller's own words, when it says that it failed."""
     pods: tuple[PodSeen, ...] = ()
+    unreported: bool = False
+    """Seldon's controller has written no status yet: it may not run, or not for this namespace."""
 
 
 @dataclass(frozen=True)

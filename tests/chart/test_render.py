@@ -285,6 +285,22 @@ def test_every_pod_is_restricted(helm4: Helm, options: tuple[str, ...]) -> None:
             assert {m["mountPath"] for m in container["volumeMounts"]} >= {"/tmp"}
 
 
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [((), {}), (("--set=podSecurityContext.runAsUser=1000660000",), {"runAsUser": 1000660000})],
+    ids=["the chart's own", "given"],
+)
+def test_openshift_assigns_user_and_groups(
+    helm: Helm, options: tuple[str, ...], ids: dict[str, int]
+) -> None:
+    objects = rendered(helm, "--api-versions=security.openshift.io/v1", *options)
+    (deployment,), (pod,) = of_kind(objects, "Deployment"), of_kind(objects, "Pod")
+    for spec in (deployment["spec"]["template"]["spec"], pod["spec"]):
+        seccomp = {"type": "RuntimeDefault"}
+        restricted = {"runAsNonRoot": True, "seccompProfile": seccomp}
+        assert spec["securityContext"] == restricted | ids
+
+
 def test_two_replicas_stay_apart_and_one_is_always_there(helm4: Helm) -> None:
     objects = rendered(helm4)
     (deployment,) = of_kind(objects, "Deployment")

@@ -206,7 +206,17 @@ def test_state(seen, state):
     result = status(sdep(), deployments, ["d"])
     assert result["state"] == state
     assert result["replicas"] == seen.get("replicas", 0)
-    assert result["deploymentStatus"]["d"]["availableReplicas"] == seen.get("availableReplicas", 0)
+    figures = {name: seen.get(name, 0) for name in ("replicas", "availableReplicas")}
+    assert result["deploymentStatus"] == ({"d": figures} if any(figures.values()) else {})
+
+
+def test_a_deployment_without_pods_is_named_in_the_status_only_if_it_had_some():
+    """The controller writes figures that differ from those that it has, and has none at first."""
+    fresh, known = sdep(), {**sdep(), "status": {"deploymentStatus": {"d": {"replicas": 2}}}}
+    assert status(fresh, [], ["d"])["deploymentStatus"] == {}
+    assert status(known, [], ["d"])["deploymentStatus"] == {
+        "d": {"replicas": 0, "availableReplicas": 0}
+    }
 
 
 def test_the_webhook_refuses_a_kafka_server_without_its_topics_and_a_unit_without_a_container():

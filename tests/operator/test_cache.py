@@ -39,6 +39,11 @@ def test_only_a_relevant_change_in_a_watch_event_counts() -> None:
     assert not cache.saw(noise)
     assert cache.saw(deployment(spec={"replicas": 2}))
     assert cache.saw(deployment(spec={"replicas": 2}, status={"availableReplicas": 0}))
+    failed = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    status = {"availableReplicas": 0, "conditions": [failed]}
+    assert cache.saw(deployment(spec={"replicas": 2}, status=status))
+    status = {"availableReplicas": 0, "conditions": [{**failed, "message": "still"}]}
+    assert not cache.saw(deployment(spec={"replicas": 2}, status=status))
 
 
 def test_owned_objects_are_found_by_the_uid_of_their_owner() -> None:

@@ -116,6 +116,19 @@ def test_the_pod_is_restricted(console: dict[str, Any]) -> None:
     assert spec["serviceAccountName"] == "science-console"
 
 
+@pytest.mark.parametrize("console", [{}, DATABASE])
+def test_where_the_cluster_assigns_users_and_groups_the_pod_asks_for_none(
+    console: dict[str, Any],
+) -> None:
+    assert pod_of(made(console))["securityContext"]["fsGroup"] == 65532
+    openshift = Capabilities(assigned_ids=True, console=SETTINGS)
+    want = desired(moderation(asked(console)), PLAINTEXT, openshift)
+    objects = {manifest["kind"]: manifest for manifest in want.console}
+    assert "securityContext" not in pod_of(objects)
+    (container,) = pod_of(objects)["containers"]
+    assert not {"runAsUser", "runAsGroup"} & container["securityContext"].keys()
+
+
 @pytest.mark.parametrize(("policy", "when"), [("Retain", "Retain"), ("Delete", "Delete")])
 def test_the_volume_lives_as_long_as_the_topics(policy: str, when: str) -> None:
     spec = made({"storage": {"size": "5Gi"}}, topics={"deletionPolicy": policy})["StatefulSet"]

@@ -132,6 +132,18 @@ def test_credentials_reach_the_pod_by_reference_and_by_file() -> None:
     assert {"/etc/textmod/kafka-ca", "/etc/textmod/kafka-certificate", "/tmp"} == mounts
 
 
+@pytest.mark.parametrize("platform", ["Seldon", "Deployment"])
+def test_mounted_secrets_can_be_read_whatever_user_and_group_the_pod_runs_as(platform: str) -> None:
+    """The kubelet makes root owner and group of a Secret's files where the pod has no fsGroup."""
+    registry = {"url": "https://registry:8081", "caSecretRef": {"name": "registry-ca"}}
+    kafka = {**SECURED["kafka"], "schemaRegistry": registry}
+    made = objects({"serving": {"platform": platform}, "kafka": kafka}, SECRET_CONNECTION)
+    modes = [
+        volume["secret"]["defaultMode"] for volume in pod(made)["volumes"] if "secret" in volume
+    ]
+    assert modes == [0o444] * 3
+
+
 OAUTH = {
     "tokenEndpointUrl": "https://login.example.com/token",
     "scope": "kafka",

@@ -34,7 +34,7 @@ def test_an_upgraded_api_server_is_noticed_without_a_restart(world: World) -> No
     assert not world.discovery.capabilities().hpa_tolerance, "read a moment ago"
     world.seconds += VERSION_SECONDS
     assert world.discovery.capabilities().hpa_tolerance
-    assert len(world.server.sent) == 2
+    assert [sent.path for sent in world.server.sent].count("/version") == 2
 
 
 def test_a_version_that_cannot_be_read_is_the_last_one(world: World) -> None:
@@ -59,3 +59,10 @@ def test_who_serves_the_metrics_is_looked_up_again(world: World) -> None:
     assert world.discovery.foreign_metrics() == ("externalmetrics",)
     world.seconds += METRICS_SECONDS
     assert world.discovery.foreign_metrics() == ()
+
+
+def test_openshift_assigns_users_and_groups(world: World) -> None:
+    assert not world.discovery.capabilities().assigned_ids
+    world.server.documents["/apis/security.openshift.io/v1"] = {"resources": []}
+    world.seconds += VERSION_SECONDS
+    assert world.discovery.capabilities().assigned_ids

@@ -65,3 +65,16 @@ textmod-operator-metrics-tls
 {{- define "textmod.certificateFrom" -}}
 {{- if .Values.metricsApi.enabled }}{{ .Values.metricsApi.certificate.source }}{{ end }}
 {{- end }}
+
+{{- /* OpenShift assigns user and groups to each pod, and refuses the chart's own. */}}
+{{- define "textmod.podSecurityContext" -}}
+{{- $context := .Values.podSecurityContext }}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}
+{{- range $id := list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- if eq (get $context $id | toString) "65532" }}
+{{- $context = omit $context $id }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml $context }}
+{{- end }}

@@ -70,6 +70,13 @@ class Controller:
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.warning("%s/%s: %s; trying again", *key, error)
                 asyncio.get_running_loop().call_later(1, self._enqueue, key)
+                if isinstance(error, ApiError) and error.status != 409:
+                    await self._report(sdep, error)
+
+    async def _report(self, sdep: Json, error: ApiError) -> None:
+        """What the API server says to one of its objects stands in the status, as Failed."""
+        with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+            await self._write_status(sdep, {"state": "Failed", "description": str(error)})
 
     async def _reconcile(self, sdep: Json) -> None:
         try:
@@ -125,15 +132,14 @@ class Controller:
         old = sdep.get("status", {})
         if all(old.get(key) == value for key, value in new.items()):
             return
-        # A merge patch leaves what is not named: drop the Deployments that are no more.
-        gone = old.get("deploymentStatus", {}).keys() - new.get("deploymentStatus", {}).keys()
-        figures = new.get("deploymentStatus", {}) | dict.fromkeys(gone)
+        if "deploymentStatus" in new:
+            # A merge patch leaves what is not named: drop the Deployments that are no more.
+            gone = old.get("deploymentStatus", {}).keys() - new["deploymentStatus"].keys()
+            new = {**new, "deploymentStatus": new["deploymentStatus"] | dict.fromkeys(gone)}
         metadata = sdep["metadata"]
         path = f"{SELDON}/namespaces/{metadata['namespace']}/seldondeployments/{metadata['name']}"
         try:
-            await self._client.patch(
-                f"{path}/status", {"status": {**new, "deploymentStatus": figures}}
-            )
+            await self._client.patch(f"{path}/status", {"status": new})
         except ApiError as error:
             if error.status != 404:
                 raise

@@ -292,16 +292,20 @@ def _service(
 
 
 def status(sdep: Json, deployments: list[Json], wanted_names: list[str]) -> Json:
-    """state, description, replicas and deploymentStatus, from the Deployments as they are."""
+    """state, description, replicas and deploymentStatus, from the Deployments as they are.
+
+    A Deployment is named there from its first pod on, as the controller writes only figures that
+    changed.
+    """
+    known = sdep.get("status", {}).get("deploymentStatus", {})
     by_name = {deployment["metadata"]["name"]: deployment for deployment in deployments}
     figures: Json = {}
     state, description = "Available", ""
     for name in wanted_names:
         seen = by_name.get(name, {}).get("status", {})
-        figures[name] = {
-            "replicas": seen.get("replicas", 0),
-            "availableReplicas": seen.get("availableReplicas", 0),
-        }
+        replicas, available = seen.get("replicas", 0), seen.get("availableReplicas", 0)
+        if name in known or replicas or available:
+            figures[name] = {"replicas": replicas, "availableReplicas": available}
         conditions = {c["type"]: c for c in seen.get("conditions", ())}
         if seen.get("readyReplicas", 0) and not seen.get("unavailableReplicas", 0):
             continue

@@ -44,7 +44,13 @@ def _in_progress(tm: TextModeration, seen: WorkloadSeen) -> ConditionState:
     if any(pod.ready for pod in seen.pods):
         message = f"replicas are moving to {tm.spec.model.image}"
         return ConditionState("False", "RollingOut", message)
-    said = next((f"; pod {pod.name} says: {pod.says}" for pod in seen.pods if pod.says), "")
+    if seen.unreported:
+        said = (
+            f"; Seldon's controller has not reported on {seen.ref.kind} {seen.ref.name}: check "
+            "that it runs and handles this namespace"
+        )
+    else:
+        said = next((f"; pod {pod.name} says: {pod.says}" for pod in seen.pods if pod.says), "")
     message = f"no replica serves yet; {tm.replicas} requested{said}"
     return ConditionState("False", "Creating", message)
 

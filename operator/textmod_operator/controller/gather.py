@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from textmod_operator import metrics
+from textmod_operator import metrics, naming
 from textmod_operator.api.kafka import OAuth
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
@@ -162,7 +162,8 @@ def workload_seen(
     if seldon and not pods and tm.replicas > 0:
         failure = _replica_failure(tm, body, cluster) or failure
     ready = sum(pod.ready for pod in pods)
-    return WorkloadSeen(want.workload, replicas, ready, settled, failure, pods)
+    unreported = seldon and not (body.get("status") or {}).get("state")
+    return WorkloadSeen(want.workload, replicas, ready, settled, failure, pods, unreported)
 
 
 def console_seen(tm: TextModeration, ref: Ref, live: Manifest, cluster: Cluster) -> WorkloadSeen:
@@ -191,9 +192,10 @@ def _failure(deployment: Manifest) -> str | None:
 
 
 def _replica_failure(tm: TextModeration, seldon: Manifest, cluster: Cluster) -> str | None:
-    """The same of the Deployments behind a SeldonDeployment, which does not pass it on."""
-    deployments = ((seldon.get("status") or {}).get("deploymentStatus") or {}).keys()
-    for name in deployments:
+    """The same of the Deployments behind a SeldonDeployment, which does not pass it on. Its status
+    does not name a Deployment that never had a pod."""
+    known = (seldon.get("status") or {}).get("deploymentStatus") or {}
+    for name in {naming.seldon_workload(tm): None} | known:
         ref = Ref("apps/v1", "Deployment", tm.metadata.namespace, name)
         if (body := cluster.get(ref)) is not None and (failure := _failure(body)) is not None:
             return failure

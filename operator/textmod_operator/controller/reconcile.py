@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from textmod_operator import metrics
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions import refused_status, status
+from textmod_operator.conditions.states import PASSING
 from textmod_operator.controller import kafka_topics, ownership
 from textmod_operator.controller.apply import (
     apply_all,
@@ -57,6 +59,9 @@ from textmod_operator.state import (
     WorkloadSeen,
 )
 
+UNSERVED_SECONDS: Final = 15.0
+"""A SeldonDeployment on its way is looked at again after this time: the Deployment behind it, which
+may tell why it has no pods, is not watched."""
 StatusWriter = Callable[[ObjectKey, Manifest, str], Manifest | None]
 """Merges into the status of the object with a uid at once, before the pass ends; the object
 afterwards, None when it is gone."""
@@ -186,19 +191,26 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         connection,
         retry=any(problem.retry for problem in problems) or _may_turn_out_foreign(tm, seen),
         uses_secrets=secrets_digest is not None or bool(console.digest),
-        again=_again(tm, policies, quality, edges),
+        again=_again(tm, result, policies, quality, edges),
     )
 
 
 def _again(
-    tm: TextModeration, policies: Policies | None, quality: Heard, edges: Edges
+    tm: TextModeration, result: Manifest, policies: Policies | None, quality: Heard, edges: Edges
 ) -> float | None:
-    """Seconds until a pod or a console is due to be asked again; None: none is."""
+    """Seconds until something that no watch reports is looked at again; None: nothing is."""
     waits = [] if quality.again is None else [quality.again]
     if policies is not None and policies.waits:
         key = ObjectKey(tm.metadata.namespace, tm.metadata.name)
         waits.append(edges.model_pods.wait(key))
+    if tm.spec.serving.platform == "Seldon" and _on_its_way(result):
+        waits.append(UNSERVED_SECONDS)
     return min(waits, default=None)
+
+
+def _on_its_way(status: Manifest) -> bool:
+    workload = (item for item in status["conditions"] if item["type"] == "WorkloadReady")
+    return any(item["status"] == "False" and item["reason"] in PASSING for item in workload)
 
 
 @metrics.STEPS.labels("topics").time()

@@ -56,7 +56,7 @@ def desired(
         revision=pods,
         session_seconds=session_seconds(tm),
     )
-    console = console_objects(tm, connection, capabilities.console, console_secrets)
+    console = console_objects(tm, connection, capabilities, console_secrets)
     url = console_url(tm)
     return Desired(topics(tm), tuple(objects), (reader,), console, url)
 

@@ -16,8 +16,7 @@ from textmod_operator.desired.console_network import (
     url,
 )
 from textmod_operator.desired.console_pod import DATA_VOLUME, pod_template
-from textmod_operator.settings import ConsoleSettings
-from textmod_operator.state import KafkaConnection, Manifest
+from textmod_operator.state import Capabilities, KafkaConnection, Manifest
 
 
 @dataclass(frozen=True)
@@ -45,19 +44,20 @@ def console_url(tm: TextModeration) -> str | None:
 def console_objects(
     tm: TextModeration,
     connection: KafkaConnection,
-    settings: ConsoleSettings,
+    capabilities: Capabilities,
     secrets: ConsoleSecrets,
 ) -> tuple[Manifest, ...]:
     """Everything that should exist for the console, its workload last; nothing when there is none.
 
     Args:
         connection: how the brokers are reached (no secret of it goes into an object).
-        settings: the operator's own, about consoles.
+        capabilities: what the cluster offers, and the operator's settings for consoles.
         secrets: what is known of the Secrets that the console reads.
     """
     console = wanted(tm)
     if console is None:
         return ()
+    settings = capabilities.console
     objects = [_service_account(tm), service(tm)]
     if console.ingress is not None:
         objects.append(ingress(tm, console.ingress))
@@ -66,7 +66,7 @@ def console_objects(
         objects.append(network_policy(tm, console, connection, settings, port))
     if console.replicas > 1:
         objects.append(_disruption_budget(tm))
-    template = pod_template(tm, console, connection, settings, secrets.digest)
+    template = pod_template(tm, console, connection, capabilities, secrets.digest)
     if console.database is None:
         objects.append(_stateful_set(tm, console, template))
     else:

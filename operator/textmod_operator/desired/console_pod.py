@@ -11,8 +11,7 @@ from textmod_operator.api.review import Console
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired import console_policies, console_webhooks, kafka_access, policies
 from textmod_operator.desired.container import Health, container
-from textmod_operator.settings import ConsoleSettings
-from textmod_operator.state import KafkaConnection, Manifest
+from textmod_operator.state import Capabilities, KafkaConnection, Manifest
 
 SHUTDOWN_SECONDS: Final = 25
 """What the console takes at most to finish its requests and publish what was decided."""
@@ -21,14 +20,14 @@ SPARE_SECONDS: Final = 8
 DATA_FOLDER: Final = "/data"
 DATA_VOLUME: Final = "data"
 USER: Final = 65532
-"""Of the image: the volume's files belong to this group."""
+"""Of the image: the volume's files belong to this group, unless the cluster assigns another."""
 
 
 def pod_template(
     tm: TextModeration,
     console: Console,
     connection: KafkaConnection,
-    settings: ConsoleSettings,
+    capabilities: Capabilities,
     secrets_digest: str,
 ) -> Manifest:
     """The pod template.
@@ -36,7 +35,7 @@ def pod_template(
     Args:
         secrets_digest: changes with the content of the Secrets that the pod reads.
     """
-    spec = _pod_spec(tm, console, connection, settings)
+    spec = _pod_spec(tm, console, connection, capabilities)
     made_of = json.dumps([spec, secrets_digest], sort_keys=True)
     revision = hashlib.sha256(made_of.encode()).hexdigest()[:16]
     return {
@@ -54,7 +53,7 @@ def pod_template(
 
 
 def _pod_spec(
-    tm: TextModeration, console: Console, connection: KafkaConnection, settings: ConsoleSettings
+    tm: TextModeration, console: Console, connection: KafkaConnection, capabilities: Capabilities
 ) -> Manifest:
     own_volume = console.database is None
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
@@ -67,22 +66,23 @@ def _pod_spec(
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": PRE_STOP_SECONDS + SHUTDOWN_SECONDS + SPARE_SECONDS,
-        "securityContext": {"fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch"},
-        "containers": [_container(tm, console, connection, settings)],
+        "containers": [_container(tm, console, connection, capabilities)],
         "volumes": [*volumes, *kafka_access.volumes(tm)],
     }
+    if not capabilities.assigned_ids:
+        spec["securityContext"] = {"fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch"}
     if secrets := tm.spec.model.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret.name} for secret in secrets]
     return spec
 
 
 def _container(
-    tm: TextModeration, console: Console, connection: KafkaConnection, settings: ConsoleSettings
+    tm: TextModeration, console: Console, connection: KafkaConnection, capabilities: Capabilities
 ) -> Manifest:
     health = Health(naming.CONSOLE_INTERNAL_PORT, "/healthz", "/readyz", "/healthz")
     return {
         "name": naming.CONSOLE_CONTAINER,
-        "image": console.image or settings.image,
+        "image": console.image or capabilities.console.image,
         "ports": [
             {"name": "http", "containerPort": naming.CONSOLE_PORT},
             {"name": "internal", "containerPort": naming.CONSOLE_INTERNAL_PORT},

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from textmod_operator import naming
 from textmod_operator.api.review import Console
+from textmod_operator.desired.kafka_access import SECRET_MODE
 from textmod_operator.state import Manifest
 
 FOLDER: Final = "/etc/textmod/webhooks"
@@ -48,7 +49,7 @@ def volumes(console: Console) -> list[Manifest]:
         }
         for hook in console.webhooks
     ]
-    return [{"name": _VOLUME, "projected": {"sources": sources, "defaultMode": 0o440}}]
+    return [{"name": _VOLUME, "projected": {"sources": sources, "defaultMode": SECRET_MODE}}]
 
 
 def mounts(console: Console) -> list[dict[str, Any]]:

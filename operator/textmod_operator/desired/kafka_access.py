@@ -15,6 +15,10 @@ from textmod_operator.state import KafkaConnection, Manifest
 CA_FOLDER = "/etc/textmod/kafka-ca"
 CERTIFICATE_FOLDER = "/etc/textmod/kafka-certificate"
 OAUTH_CA_FOLDER = "/etc/textmod/kafka-oauth-ca"
+SECRET_MODE = 0o444
+"""Of mounted Secrets: the kubelet makes root their owner and, where the pod has no fsGroup, their
+group, and which user and group a model pod has is decided by the image, Seldon or OpenShift. The
+volume is mounted in this pod's own containers only."""
 
 
 def brokers(connection: KafkaConnection) -> dict[str, str]:
@@ -80,8 +84,8 @@ def mounts(tm: TextModeration) -> list[dict[str, Any]]:
 
 
 def secret_volume(volume: str, secret: str) -> Manifest:
-    """A Secret as a volume that only the container's user can read."""
-    return {"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}}
+    """A Secret as a volume of the pod, readable there whatever user and groups the pod runs as."""
+    return {"name": volume, "secret": {"secretName": secret, "defaultMode": SECRET_MODE}}
 
 
 def secret_mount(volume: str, folder: str) -> dict[str, Any]:

@@ -203,6 +203,11 @@ def _relevant(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only com
     """The part of an owned object whose change needs a reconcile."""
     metadata, status = body["metadata"], body.get("status") or {}
     reported: Any = {key: status.get(key) for key in _RELEVANT_STATUS.get(body["kind"], ())}
+    if body["kind"] in ("Deployment", "StatefulSet"):
+        # That its pods can't be created comes after the rest, as a condition alone.
+        conditions = status.get("conditions") or ()
+        failures = (item for item in conditions if item.get("type") == "ReplicaFailure")
+        reported["failed"] = [item["status"] for item in failures]
     if body["kind"] in ("HorizontalPodAutoscaler", SCALED_OBJECT):
         reported = [
             (condition["type"], condition["status"], condition.get("reason"))

@@ -20,6 +20,9 @@ VERSION_SECONDS: Final = 300.0
 METRICS_SECONDS: Final = 30.0
 """How long to remember who serves external.metrics.k8s.io."""
 
+OPENSHIFT: Final = "security.openshift.io/v1"
+"""The API of the constraints by which OpenShift assigns user and groups to pods."""
+
 FRONT_PROXY: Final = ("kube-system", "extension-apiserver-authentication")
 """Namespace and name of the ConfigMap in which an API server publishes its front proxy."""
 
@@ -40,7 +43,8 @@ class Discovery:
         self._kafka_topics: str | None = None
 
     def capabilities(self) -> Capabilities:
-        """What this cluster offers, by its version; requested every five minutes at most.
+        """What this cluster offers, by its version and API groups; requested every five minutes at
+        most.
 
         Raises:
             ClusterError: it can't be read, and never was.
@@ -52,13 +56,15 @@ class Discovery:
             self._capabilities = (self._clock(), known)  # one of several threads asks
         try:
             version = self._api.request("GET", "/version", "Version") or {}
+            assigned_ids = self.resources(OPENSHIFT) is not None
         except ClusterError:
             if known is None:
                 raise
             return known
         minor = "".join(filter(str.isdigit, version.get("minor", ""))) or "0"
         offered = Capabilities(
-            hpa_tolerance=(int(version.get("major", "1")), int(minor)) >= (1, 35)
+            hpa_tolerance=(int(version.get("major", "1")), int(minor)) >= (1, 35),
+            assigned_ids=assigned_ids,
         )
         with self._lock:
             self._capabilities = (self._clock(), offered)
