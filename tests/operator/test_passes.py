@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -13,10 +12,10 @@ from world import DEPLOYMENT, SERVING, World, pod, serving
 from textmod_operator.controller.decisions import changes_condition
 from textmod_operator.controller.passes import next_pass
 from textmod_operator.controller.pod_health import with_answers
-from textmod_operator.controller.reconcile import UNSERVED_SECONDS, Outcome
+from textmod_operator.controller.reconcile import Outcome
 from textmod_operator.errors import ClusterError, TopicsNotReady
 from textmod_operator.settings import Settings
-from textmod_operator.state import Manifest, ObjectKey, PodSeen, Ref
+from textmod_operator.state import Manifest, ObjectKey, PodSeen
 
 
 def refusal(status: int, message: str) -> ClusterError:
@@ -294,49 +293,6 @@ def test_the_pods_own_reason_is_the_conditions(
     assert world.told["WorkloadReady"] == ("False", reason)
     assert world.told["Stalled"] == ("True", reason)
     assert world.told["Reconciling"][0] == "False"
-
-
-def seldon_without_pods(**status: Any) -> World:
-    """Seldon's controller has made its Deployment, whose ReplicaSet may make no pod."""
-    world = World(FakeCluster(status={**SERVING, "SeldonDeployment": status}))
-    failure = {"type": "ReplicaFailure", "status": "True", "message": QUOTA}
-    ref = Ref("apps/v1", "Deployment", "reddit", "science-default-0-classifier")
-    pod_spec = {"containers": [{"env": [{"name": "TEXTMOD_REVISION", "value": ""}]}]}
-    world.cluster.live[ref] = {
-        "kind": "Deployment",
-        "owner": "seldon",
-        "spec": {"template": {"spec": pod_spec}},
-        "status": {"conditions": [failure]},
-    }
-    return world
-
-
-def test_a_deployment_that_never_had_a_pod_stands_not_in_seldons_status() -> None:
-    world = seldon_without_pods(state="Creating", description="")
-    world.run({})
-    assert world.told["WorkloadReady"] == ("False", "QuotaExceeded")
-    assert world.told["Stalled"] == ("True", "QuotaExceeded")
-
-
-def test_a_seldon_deployment_on_its_way_is_looked_at_again() -> None:
-    """Nothing reports what happens to the Deployment behind it."""
-    world = World(FakeCluster(status={**SERVING, "SeldonDeployment": {"state": "Creating"}}))
-    outcome = world.run({})
-    assert outcome is not None
-    assert outcome.again == UNSERVED_SECONDS
-    stuck = seldon_without_pods(state="Creating").run({})
-    assert stuck is not None
-    assert stuck.again is None
-
-
-@pytest.mark.parametrize(("status", "told"), [({}, True), ({"state": "Creating"}, False)])
-def test_a_seldon_deployment_that_nobody_handles(status: Manifest, told: bool) -> None:
-    world = World(FakeCluster(status={**SERVING, "SeldonDeployment": status}))
-    world.run({})
-    assert world.told["WorkloadReady"] == ("False", "Creating")
-    assert world.cluster.body is not None
-    message = json.dumps(world.cluster.body["status"]["conditions"])
-    assert ("Seldon's controller has not reported on SeldonDeployment science" in message) == told
 
 
 # --- a stream that does not move --------------------------------------------------------------
