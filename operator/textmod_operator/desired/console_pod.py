@@ -11,6 +11,7 @@ from textmod_operator.api.review import Console
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired import console_policies, console_webhooks, kafka_access, policies
 from textmod_operator.desired.container import Health, container
+from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import Capabilities, KafkaConnection, Manifest
 
 SHUTDOWN_SECONDS: Final = 25
@@ -87,7 +88,7 @@ def _container(
             {"name": "http", "containerPort": naming.CONSOLE_PORT},
             {"name": "internal", "containerPort": naming.CONSOLE_INTERNAL_PORT},
         ],
-        "env": _environment(tm, console, connection, settings),
+        "env": _environment(tm, console, connection, capabilities.console),
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": DATA_VOLUME, "mountPath": DATA_FOLDER},
