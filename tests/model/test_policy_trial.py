@@ -106,6 +106,20 @@ def test_the_report_is_whole_and_shows_no_text(files, tmp_path, sample_data):
     assert "fill: var(--card)" in html, "thresholds stand on the page's own colour"
 
 
+def test_the_rows_to_look_at_are_those_of_the_file(files, tmp_path):
+    data = tmp_path / "data.csv"
+    header, *rows = data.read_text(encoding="utf-8").splitlines()
+    data.write_text("\n".join([header, ",0", "", "NA,1", *rows]) + "\n", encoding="utf-8")
+    report = tmp_path / "report.html"
+    found = []
+    for _ in range(2):
+        assert main(["policies", *files, "--report", str(report)]) == 0
+        cells = re.findall(r'class="rows">(.*?)</td>', report.read_text(encoding="utf-8"))
+        found.append([int(number) for cell in cells for number in re.findall(r"(\d+) <", cell)])
+        data.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    assert found[0] == [number + 2 for number in found[1]]
+
+
 def test_a_solved_form_is_taken_as_it_stands(files, tmp_path, capsys):
     path = tmp_path / "policies.json"
     path.write_text(json.dumps(document(policy(rule(at_least=0.6)))))
@@ -117,7 +131,8 @@ def test_a_solved_form_is_taken_as_it_stands(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "not JSON"),
+        ("kind: TextModeration", "not JSON"),
+        ("kind: TextModeration", "check --artifact --solved"),
         ('[{"name": "a", "rules": [{"action": "Remove", "precision": 0.9}]}]', "operator check"),
         ('[{"name": "a"}]', "policies.0.rules: field required."),
     ],

@@ -46,6 +46,8 @@ class Dataset:
     """How many judged each row, over the mean; empty: 1 each."""
     notes: tuple[str, ...] = ()
     """What was left out or repaired, a sentence each."""
+    left_out: tuple[int, ...] = ()
+    """Places, from 0, of the file's rows that have no text; blank lines are no rows."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -54,6 +56,11 @@ class Dataset:
     def several(self) -> bool:
         """Whether there is more than one label."""
         return len(self.names) > 1
+
+    def row_numbers(self) -> list[int]:
+        """Return for each text the number of its row in the file, from 1."""
+        out = set(self.left_out)
+        return [at + 1 for at in range(len(self) + len(out)) if at not in out]
 
     def groups(self) -> list[int]:
         """Return a number for each row, the same for texts of the same words.
@@ -94,12 +101,14 @@ def read(
     votes: list[float] = []
     places: list[tuple[Row, tuple[float, ...]]] = []
     without_text: list[str] = []
+    left_out: list[int] = []
     for row in table.rows:
         if row.blank():
             continue
         text, found, judges = columns.take(row)
         if not text.strip() or text == "NA":
             without_text.append(row.place(columns.text))
+            left_out.append(len(texts) + len(left_out))
             continue
         texts.append(text)
         values.append(found)
@@ -113,7 +122,7 @@ def read(
         notes.append(f"{_counted(len(without_text), 'row')} without a text left out: "
                      f"{_some(without_text)}")  # fmt: skip
     data = _dataset(path, columns.names, texts, values)
-    data = replace(data, weights=_weights(votes))
+    data = replace(data, weights=_weights(votes), left_out=tuple(left_out))
     return replace(data, notes=(*notes, *_repeated(data)))
 
 

@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
             made.manifest,
             trial,
             source=arguments.data.name,
+            rows=data.row_numbers(),
             seen=seen,
             texts_a_day=arguments.per_day,
         )
@@ -108,11 +109,11 @@ def _policies(path: Path) -> "PolicySet":
     try:
         return parse(raw, versioned=False)
     except PoliciesInvalid as error:
-        hint = (
-            " `textmod-operator check` turns precision and budgetPerDay into atLeast."
-            if "precision" in str(error)
-            else ""
-        )
+        hint = ""
+        if "precision" in str(error):
+            hint = " `textmod-operator check` turns precision and budgetPerDay into atLeast."
+        elif "not JSON" in str(error):
+            hint = " Of a TextModeration, `textmod-operator check --artifact --solved` writes them."
         raise DatasetError(f"{path}: {error}{hint}") from error
 
 

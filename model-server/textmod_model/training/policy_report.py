@@ -3,7 +3,7 @@
 Texts are named by the number of their row, never shown: a report is sent around.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,11 +43,18 @@ class Examples:
 
 
 def render(
-    manifest: Manifest, trial: Trial, *, source: str, seen: bool, texts_a_day: float | None
+    manifest: Manifest,
+    trial: Trial,
+    *,
+    source: str,
+    rows: Sequence[int],
+    seen: bool,
+    texts_a_day: float | None,
 ) -> str:
     """Return the report as one HTML document.
 
-    `source` names the data; `seen` says that the model was trained on it.
+    `source` names the data, `rows` are the numbers of the texts' rows in it, from 1; `seen` says
+    that the model was trained on it.
     """
     with mpl.rc_context(STYLE):
         plots = {one.policy.name: _plots(one) for one in trial.spoken}
@@ -66,7 +73,7 @@ def render(
         colors=_COLORS,
         plots=plots,
         overall=overall,
-        examples={one.policy.name: examples(one) for one in trial.spoken},
+        examples={one.policy.name: examples(one, rows) for one in trial.spoken},
         source=source,
         seen=seen,
         texts_a_day=texts_a_day,
@@ -180,30 +187,34 @@ def confusion(axes: Axes, of_act: ShareOf, label: str) -> None:
     axes.tick_params(length=0)
 
 
-def examples(one: PolicyTrial) -> list[Examples]:
+def examples(one: PolicyTrial, rows: Sequence[int]) -> list[Examples]:
     """Return rows to look at: wrong ones, and those nearest to a threshold."""
     found = []
     flagged = one.acts > ACTS.index("Allow")
     if one.having is not None:
         wrong, missed = flagged & ~one.having, ~flagged & one.having
         found += [
-            _examples("flagged without the label, highest first", one, wrong, -one.scores),
-            _examples("not flagged with the label, lowest first", one, missed, one.scores),
+            _examples("flagged without the label, highest first", one, rows, wrong, -one.scores),
+            _examples("not flagged with the label, lowest first", one, rows, missed, one.scores),
         ]
     for rule in one.policy.rules:
         if rule.at_least is not None:
             title = f"nearest to {act_of(rule.action, hold=rule.hold)} at {rule.at_least:g}"
             near = np.abs(one.scores - rule.at_least)
-            found.append(_examples(title, one, np.ones(len(near), dtype=bool), near))
+            found.append(_examples(title, one, rows, np.ones(len(near), dtype=bool), near))
     return [each for each in found if each.rows]
 
 
 def _examples(
-    title: str, one: PolicyTrial, some: NDArray[np.bool_], by: NDArray[np.float64]
+    title: str,
+    one: PolicyTrial,
+    rows: Sequence[int],
+    some: NDArray[np.bool_],
+    by: NDArray[np.float64],
 ) -> Examples:
     places = np.flatnonzero(some)
     places = places[np.argsort(by[places], kind="stable")][:_EXAMPLES]
-    return Examples(title, [(int(at) + 1, float(one.scores[at])) for at in places])
+    return Examples(title, [(rows[at], float(one.scores[at])) for at in places.tolist()])
 
 
 def _thresholds(axes: Axes, one: PolicyTrial, *, named: bool) -> None:
