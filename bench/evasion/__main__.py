@@ -21,6 +21,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from bench.evasion.disguises import DISGUISES, Disguise
+from bench.evasion.more_disguises import MORE
 from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.training import dataset
 from textmod_model.training.compiler import compile_pipeline
@@ -41,7 +42,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     data = dataset.read(arguments.data)
-    chosen = [d for d in DISGUISES if not arguments.only or d.name in arguments.only]
+    chosen = [d for d in (*DISGUISES, *MORE) if not arguments.only or d.name in arguments.only]
     figures = {
         recipe: measure(recipe, data, chosen) for recipe in arguments.recipe or ("seed", "default")
     }

@@ -76,6 +76,13 @@ DISGUISES = {
     "escapes in braces": coded("\\u{{{:x}}}"),
     "escapes in braces, padded": coded("\\x{{{:04X}}}"),
     "percent and four digits": coded("%u{:04X}"),
+    "percent-encoded twice": coded("%25{:02x}"),
+    "quoted-printable": coded("={:02X}"),
+    "octal escapes": coded("\\{:03o}"),
+    "escapes of letters of another script": lambda text: "".join(
+        f"\\u{ord(c):04x}" if not c.isascii() else c
+        for c in text.translate(str.maketrans("aeiopcyxs", "аеіорсухѕ"))
+    ),
     "acute": lambda text: unicodedata.normalize("NFC", behind("\u0301")(text)),
     "dot below": lambda text: unicodedata.normalize("NFC", behind("\u0323")(text)),
     "two marks": lambda text: unicodedata.normalize("NFC", behind("\u0302\u0301")(text)),
@@ -166,6 +173,21 @@ def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
         pytest.param("you іdiot", "you idiot", id="one letter of another script"),
         pytest.param("you st<b></b>upid idiot", "you stupid idiot", id="one empty element"),
         pytest.param("you st<wbr>upid idiot", "you stupid idiot", id="one place for a line break"),
+        pytest.param("you st\\x75pid idi\\x6ft", "you stupid idiot", id="two escapes"),
+        pytest.param(
+            "he is b=65d, t=68e w=6Frst =6Ff all", "he is bed, the worst of all", id="=65"
+        ),
+        pytest.param(
+            "this👏 is very sa✨d, indeed✨ you have🔥 lost",
+            "this is very sad, indeed you have lost",
+            id="pictures behind words, and one within",
+        ),
+        pytest.param(
+            "we did not know that thế mốney was never theirs and thất it was gone by now",
+            "we did not know that the money was never theirs and that it was gone by now",
+            id="a few accents",
+        ),
+        pytest.param("you are a prốblem to us", "you are a problem to us", id="one rare accent"),
         pytest.param("you éिdiot", "you édiot", id="a mark of another script on an accent"),
         pytest.param("you st<!-- -->upid idiot", "you stupid idiot", id="one comment"),
         pytest.param("you st<!--none-->upid idiot", "you stupid idiot", id="a comment with a word"),
@@ -207,6 +229,12 @@ def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
         "With max50, max55 and max70 of linux64 it is slower than with the others, I think",
         "U0, U00 and U1000 of u{x} in x{50}, u{5} or U000; U0000 is no letter, I think",
         "At 20%50 or 80%60%70, x64 and 4x50 of https://a.b/%73%74%75%70, 100% sure, 5%41 more",
+        "With n=50, k=45 and p=5A of the 41 it is =4 or =50 of them, I think, and a=63 more",
+        "It was in C:\\x86 of the disk, with \\101 and \\d of it".replace("\\", ""),
+        "My fiancée read her résumé at the café, so naïve, as Zoë, José and Beyoncé said",
+        "My fiancée read her résumé at home, and she said c'est la même chose, très bien",
+        "They sang a song of the Nguyễn, sống với nhau, and of the maṇḍala of Kṛṣṇa, in the sun",
+        "I love it😂😂 so much❤️, and the weather🌞 too🔥",
         "The control group's well-known e-mail, i.e. the U.S.A.'s, at 5am (10s after the 1st).",
         "mRNA, PhD, iPhone, IL-6, CO₂ at 20 °C, 10 µm, ½ of m²; p53 … naïve cafés in Pará",
         "TNFα and NFκB in β-cells, Δt = 5 μs, see https://a.b/c_d?e=f1g2&h3 or @user #hashtag",

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from textmod_model.text import cleaning
+from textmod_model.text import cleaning, escapes
 from textmod_model.text.between import comments
 from textmod_model.text.draft import Draft
 from textmod_model.text.evasion import LONGEST_TEXT, rewrite
@@ -164,6 +164,8 @@ def tidied(text: str) -> Alignment:
         found.sub(comments(found.text), _nothing)
     found.sub(_DASHES, lambda _: " - ")
     found.sub(_LINK, lambda _: "] (")
+    if escapes.has_backslashed(found.text):
+        found.sub(escapes.BACKSLASHED, escapes.backslashed)
     found.sub(_BACKSLASH, _nothing)
     return found
 

@@ -1,8 +1,10 @@
 """Marks, digits, tags and comments that a text has between the letters of its words."""
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from textmod_model.text.draft import Draft
@@ -22,6 +24,10 @@ _RUN: Final = "{1,16}"
 """Marks or tags before a letter that are left out at once. Without a limit, a text of nothing else
 would take quadratic time."""
 _ENDING: Final = r"(?!(?:[stdm]|re|ve|ll)(?![A-Za-z'’]))"
+_BEHIND: Final = re.compile(r"(?<=[A-Za-z])(?:[^\w\s'’\x00-\x7f]+|_+|~+)")
+_NEVER: Final = frozenset("._~…•·")
+_SENTENCE: Final = frozenset(".…")
+_PICTURES: Final = frozenset(["So", "Sk", "Sm", "Po", "Mn", "Me", "Cf", "Co", "Cn"])
 _NOTHING: Final = re.compile("(?!)")
 
 _INLINE: Final = "(?:a|abbr|b|big|code|del|em|font|i|ins|mark|s|small|span|strong|sub|sup|tt|u)"
@@ -78,8 +84,8 @@ def is_word_with_digits(text: str) -> bool:
     return len(letters) >= _FEWEST_LETTERS and is_word(letters)
 
 
-def separators(chunks: Sequence[str]) -> re.Pattern[str]:
-    """Return what finds the marks that are often between letters, beside a letter."""
+def separators(chunks: Iterable[str]) -> re.Pattern[str]:
+    """Return what finds the marks that are often between letters of these, beside a letter."""
     marks = Counter(mark for chunk in chunks for mark in _BETWEEN.findall(chunk))
     total = marks.total()
     signs = {mark for mark in marks if not (mark.isdigit() or mark[0] in "'’")}
@@ -99,6 +105,27 @@ def separators(chunks: Sequence[str]) -> re.Pattern[str]:
     if sum(marks[mark] for mark in apostrophes) >= _FREQUENT_BY_RIGHT * total > 0:
         found.append(rf"(?<=[A-Za-z])['’]{_ENDING}")
     return re.compile("|".join(found)) if found else _NOTHING
+
+
+@lru_cache(maxsize=4096)
+def is_never_in_words(marks: str) -> bool:
+    """Tell whether nobody writes these marks within a word: pictures, bullets, lines."""
+    return marks in _NEVER or all(
+        not mark.isascii() and unicodedata.category(mark) in _PICTURES for mark in marks
+    )
+
+
+def pictures(chunks: Iterable[str], disguised: Iterable[str], least: float) -> re.Pattern[str]:
+    """Return what finds pictures and such lines behind letters.
+
+    Nothing if there are none within the words that are surely disguised, or fewer than `least`.
+    """
+    within = {mark for chunk in disguised for mark in _BETWEEN.findall(chunk)} - _SENTENCE
+    if not any(map(is_never_in_words, within)):
+        return _NOTHING
+    found = [mark for chunk in chunks for mark in _BEHIND.findall(chunk)]
+    never = [mark for mark in found if mark not in _SENTENCE and is_never_in_words(mark)]
+    return re.compile(f"(?<=[A-Za-z])(?:{_any(set(never))})") if len(never) >= least else _NOTHING
 
 
 def _any(marks: Sequence[str] | set[str]) -> str:

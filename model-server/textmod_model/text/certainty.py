@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
-from textmod_model.text.letters import SIGNS
-from textmod_model.text.vocabulary import is_word, letters_of, without_ending
+from textmod_model.text.between import is_never_in_words
+from textmod_model.text.letters import SIGNS, has_rare_marks
+from textmod_model.text.vocabulary import is_common, is_word, letters_of, without_ending
 
 Kind = Literal["letters", "accents", "separators", "signs", "repeats", "doubles", "capitals"]
 """A way in which a word is disguised."""
@@ -50,15 +51,17 @@ def _of_separators(core: str, letters: str) -> int:
         return GUESS  # U.S.A.
     if singles > 2:
         return SURE
-    if all(is_word(group.lower()) for group in groups if len(group) > 1):
-        return GUESS  # e-mail
     between = set(BETWEEN.findall(core))
+    never = bool(between) and all(map(is_never_in_words, between))
+    pictured = never and not any(map(str.isascii, between))
+    if all(is_word(group.lower()) for group in groups if pictured or len(group) > 1):
+        return GUESS  # e-mail
     if all(group[0].isupper() for group in groups) or not between.isdisjoint(_BRACKETS_IN_WORDS):
         return LIKELY  # Yu-Gi-Oh, alco(ho)l
     if len(groups) > 2:
         return SURE
-    parted = len(groups) == 2 and between and between <= _NEVER_IN_WORDS
-    return SURE if parted and groups[1].islower() else LIKELY  # rock'n'roll
+    parted = len(groups) == 2 and never and groups[1].islower()
+    return SURE if parted else LIKELY  # rock'n'roll
 
 
 def _of_letters(core: str, letters: str) -> int:
@@ -68,8 +71,10 @@ def _of_letters(core: str, letters: str) -> int:
     return SURE if mixed and not _GREEK.search(core) else GUESS  # Δt
 
 
-def _of_accents(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
-    return LIKELY  # names and foreign words have them by right
+def _of_accents(core: str, letters: str) -> int:
+    """Names and foreign words have accents by right; a frequent word has none of the rare."""
+    is_odd = len(letters) >= _LONG and is_common(letters) and has_rare_marks(core)
+    return SURE if is_odd else LIKELY
 
 
 def _of_repeats(core: str, letters: str) -> int:  # noqa: ARG001  # one signature
@@ -86,10 +91,10 @@ def _of_capitals(core: str, letters: str) -> int:  # noqa: ARG001  # one signatu
     return LIKELY
 
 
+_LONG: Final = 5
 _GREEK: Final = re.compile("[\u0370-\u03ff]")
 _BRACKETS: Final = frozenset("([{<")
 _BRACKETS_IN_WORDS: Final = frozenset("()[]{}")
-_NEVER_IN_WORDS: Final = frozenset("._~…•·")
 _JUDGES: Final[dict[Kind, Callable[[str, str], int]]] = {
     "letters": _of_letters,
     "accents": _of_accents,

@@ -30,6 +30,7 @@ _MARK_CHARACTERS: Final = (
     "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
 _MARKED: Final = re.compile(f"(.?)([{_MARK_CHARACTERS}]+)", re.DOTALL)
+_ACCENT: Final = re.compile("[\u0300-\u0333\u0339-\u036f]")
 _KEYCAP: Final = "\u20e3"
 _KEYCAPS: Final = frozenset("0123456789#*")
 # Marks of tone, length and nasality that orthographies put on letters without a composed form.
@@ -115,6 +116,11 @@ def show(draft: Draft) -> None:
     _show_emoji_letters(draft)
     _drop_foreign_marks(draft)
     _drop_invisible(draft, right_to_left=right_to_left)  # now beside letters, before beside emoji
+
+
+def accents(text: str) -> int:
+    """Count the combining marks of a text that are above or below letters."""
+    return 0 if text.isascii() else len(_ACCENT.findall(text))
 
 
 def _drop_foreign_marks(draft: Draft) -> None:

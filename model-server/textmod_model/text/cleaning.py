@@ -10,6 +10,7 @@ import html
 import re
 from typing import Final
 
+from textmod_model.text import escapes
 from textmod_model.text.between import comments
 from textmod_model.text.evasion import is_suspect, undisguise
 
@@ -80,6 +81,8 @@ def tidy(text: str) -> str:
     if "](" in text:  # [words](address): the address becomes a chunk of its own, broken or not
         text = text.replace("](", "] (")
     if "\\" in text:
+        if escapes.has_backslashed(text):
+            text = escapes.BACKSLASHED.sub(escapes.backslashed, text)
         text = text.replace("\\", "")
     return text
 

@@ -27,6 +27,19 @@ _LATIN_WITH: Final = re.compile(
 _CHEROKEE: Final = re.compile("[\u13a0-\u13ff]")  # its usual letters are capitals to Unicode
 
 
+# What European languages hardly have (Vietnamese, African languages and transcriptions do), and
+# what has no letter.
+_RARELY_MARKED: Final = re.compile(
+    "[\u0180-\u0191\u0193-\u01cc\u01dd-\u01e5\u021c-\u036f\u1e00-\u1e9d\u1e9f-\u1eff"
+    "\u1d00-\u1dbf\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f]"
+)
+
+
+def has_rare_marks(text: str) -> bool:
+    """Tell whether a text has letters with marks that words in an English text hardly ever have."""
+    return _RARELY_MARKED.search(text) is not None
+
+
 @lru_cache(maxsize=4096)
 def options(character: str) -> tuple[list[str], Literal["letters", "accents"] | None]:
     """Return what ASCII letters a character may be read as; itself if as none."""

@@ -42,6 +42,7 @@ class _Variant(NamedTuple):
 LONGEST: Final = 90
 """Characters of the longest chunk that is read."""
 _NOTHING: Final[frozenset[Kind]] = frozenset()
+_ACCENTS: Final[frozenset[Kind]] = frozenset({"accents"})
 _DOUBLES: Final[frozenset[Kind]] = frozenset({"doubles"})
 _FEW: Final = 4
 _REPEATED: Final = re.compile(r"([^\W\d_])\1\1+", re.IGNORECASE)
@@ -115,7 +116,7 @@ def _digits_read(text: str) -> Iterable[str]:
 @lru_cache(maxsize=1 << 14)
 def _reading(chunk: str, *, eager: bool) -> Reading | None:
     if not chunk.isascii() and (plain := _MARKS.sub("", chunk)) != chunk:
-        return _without_marks(plain, eager=eager)
+        return _without_marks(chunk, plain, eager=eager)
     if _ADDRESS.search(chunk):
         return _address(chunk) if eager else None
     if _is_ordinary(chunk) and not (chunk[0] == "(" and chunk[-1] != ")"):
@@ -147,14 +148,17 @@ def without_pairs(chunk: str) -> Reading | None:
     return None if text is None else Reading(head + text + tail, _DOUBLES, GUESS)
 
 
-def _without_marks(plain: str, *, eager: bool) -> Reading | None:
+def _without_marks(chunk: str, plain: str, *, eager: bool) -> Reading | None:
     """Read a chunk from which combining marks were taken."""
     found = _reading(plain, eager=eager)
-    if found is not None:
-        least = min(found.certainty, LIKELY)
-        return Reading(found.text, found.kinds | {"accents"}, least)
-    least = LIKELY if is_word_with_ending(_parts(_CORE, plain)[1]) else GUESS
-    return Reading(plain, frozenset({"accents"}), least)
+    if found is None:
+        core = _parts(_CORE, plain)[1]
+        is_word_left = is_word_with_ending(core)
+        found = Reading(plain, _NOTHING, SURE if is_word_left else GUESS)
+    else:
+        core = _parts(_CORE, found.text)[1]
+    least = min(found.certainty, certainty(chunk, core, _ACCENTS))
+    return Reading(found.text, found.kinds | _ACCENTS, least)
 
 
 def _parts(shape: re.Pattern[str], chunk: str) -> tuple[str, str, str]:
@@ -258,10 +262,13 @@ def _as_letters(core: str) -> Iterable[_Variant]:
     turned = any(character in TURNED for character in core)
     choices: list[list[str]] = []
     kinds: set[Kind] = set()
-    for character in core:
+    small = any(map(str.islower, core))
+    for at, character in enumerate(core):
         looks, kind = options(character)
         if kind:
             kinds.add(kind)
+        if kind and at and small:
+            looks = list(map(str.lower, looks))
         if turned and (other := TURNED_ASCII.get(character)):
             looks = [*looks, other]
         choices.append(looks)

@@ -66,6 +66,16 @@ _PAIRS: Final = frozenset(
         "yo",
     ]
 )
+_LOANS: Final = (
+    "anime attache blase cafe cliche communique consomme cooperate creme crepe debut decor deja"
+    " detente divorce divorcee doppelganger eclair elan elite emigre entree espanol expose facade"
+    " fete fiance fiancee flambe forte frappe jalapeno lame latte macrame maitre matinee melee mate"
+    " meme naif naive naivete nee ole outre passe pate pinata pique pokemon premiere protege puree"
+    " resume risque role rose roue sake saute seance senor smorgasbord soiree souffle soupcon tete"
+    " touche uber voila"
+)
+LOANS: Final = frozenset(_LOANS.split())
+"""English words that many write with their accents, without them."""
 _LONGEST_CORE: Final = LONGEST_WORD + 3  # with an ending
 _ENDING: Final = re.compile(r"(?:['’](?:s|t|re|ve|ll|d|m|em|all)|['’])$")
 _NEGATION: Final = re.compile(r"n['’]t$")
