@@ -6,7 +6,12 @@ On a real control plane and broker, with the node cordoned: what is looked at is
 answer, and a thousand real pods are more than a machine has. Written to isolation.json below
 .state/ (with RECORD=1: in bench/results); other keys stay.
 
-    specs                       admitted by the API server and applied
+    specs                       admitted by the API server; what it refuses of a generated one is
+                                taken out, until it admits the rest
+    specs_admitted_at_once      of them as they were generated
+    specs_refused_by_the_api_server  of which it admitted nothing
+    specs_accepted              answers with Accepted True: the operator acted on the spec
+    specs_fields_tried          fields of the CRD's spec that an admitted spec had, of specs_fields
     specs_without_conditions    of them without conditions of their generation after a minute
     specs_tracebacks            tracebacks in the operator's log, and objects with InternalError
     specs_slowest_seconds       from the apply to the conditions
@@ -41,9 +46,16 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         trial, tracebacks = run(Path(folder), args.specs, args.seed)
-    found = figures(trial, tracebacks)
+    fields = SpecGenerator(0, "").field_paths()
+    found = figures(trial, tracebacks, fields)
     merge_figures(RESULTS, found)
-    sys.stdout.write(json.dumps({"reasons": trial.reasons}, indent=2))
+    more = {
+        "reasons": trial.reasons,
+        "refusals": dict(sorted(trial.refusals.items(), key=lambda one: -one[1])[:40]),
+        "not accepted": trial.invalid,
+        "never tried": sorted(fields - trial.fields),
+    }
+    sys.stdout.write(json.dumps({**found, **more}, indent=2))
     for body in trial.unanswered[:5]:
         sys.stdout.write(f"\nunanswered: {json.dumps(body)}")
     for error in trial.internal_errors[:5]:
@@ -68,11 +80,15 @@ def run(folder: Path, specs: int, seed: int) -> tuple[Trial, int]:
     return trial, log.count(TRACEBACK)
 
 
-def figures(trial: Trial, tracebacks: int) -> dict[str, Any]:
+def figures(trial: Trial, tracebacks: int, fields: frozenset[str]) -> dict[str, Any]:
     """The keys of bench/results/isolation.json that are this file's."""
     return {
         "specs": trial.specs,
+        "specs_admitted_at_once": trial.at_once,
         "specs_refused_by_the_api_server": trial.refused,
+        "specs_accepted": trial.accepted,
+        "specs_fields": len(fields),
+        "specs_fields_tried": len(fields & trial.fields),
         "specs_without_conditions": len(trial.unanswered),
         "specs_tracebacks": tracebacks + len(trial.internal_errors),
         "specs_slowest_seconds": round(max(trial.seconds, default=0.0), 1),

@@ -4,6 +4,9 @@ What the schema leaves open (affinity, tolerations, where a variable comes from,
 maps) is filled with what people get wrong: a field misspelt, a number as a string, null, a unit
 that is none, characters that a label can't have. The API server decides which it admits.
 
+Most values are on the edges of what the schema allows: the least and the greatest number, the
+shortest and the longest text, lists and maps that are empty or full.
+
 Sizes are small where a large one only costs the machine: replicas, partitions, addresses of Kafka.
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 import copy
 import itertools
 import random
+import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +28,41 @@ from textmod_dev.paths import repository_root
 Schema = dict[str, Any]
 Json = dict[str, Any]
 
+SECRET: Final = "there"  # noqa: S105 - its name
 CRD: Final = repository_root() / "crds" / "textmoderations.yaml"
-OPTIONAL_SHARE: Final = 0.3
-"""How often a field is there that may be left out."""
-HOSTILE_SHARE: Final = 0.35
-"""How often a field that the schema leaves open gets a value that is wrong somewhere."""
+OPTIONAL_SHARES: Final = (0.15, 0.3, 0.3, 0.6, 0.9)
+"""How often a field is there that may be left out: one of these for each spec."""
+HOSTILE_SHARES: Final = (0.0, 0.0, 0.0, 0.03, 0.35)
+"""How often a value is wrong where the schema leaves that open: one of these for each spec."""
 NULL_SHARE: Final = 0.02
+EDGE_SHARE: Final = 0.4
+"""How often a number or a text is at the end of its range."""
+SECRET_SHARE: Final = 0.8
+"""How often a reference leads to a Secret that is there."""
+FULL_SHARE: Final = 0.03
+"""How often a list or a map is as long as it may be."""
+MOST_ITEMS: Final = 64
+MOST_LENGTH: Final = 4096
+"""Longer texts only cost the machine."""
+
+PATTERNS: Final[dict[str, tuple[str, ...]]] = {
+    r"^(Max|Min|Disabled)$": ("Max", "Min", "Disabled"),
+    r"^([a-z0-9][-a-z0-9.]*)?[a-z0-9]$": ("a", "kafka", "my-cluster.eu", "0", "x" * 63),
+    r"^([a-z0-9][-a-z0-9]*)?[a-z0-9]$": ("a", "default", "kube-system", "0-0", "x" * 63),
+    r"^[-._a-zA-Z0-9]+$": ("key", "a", "-", ".", "..x", "_", "ca.crt", "x" * 253),
+    r"^[A-Za-z0-9-]+$": ("X-User", "a", "-", "x" * 128),
+    r"^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$": ("a", "a b", "!", "x" * 1024),
+    r"^[a-z0-9]+((-+|[.])[a-z0-9]+)*$": ("a", "review.example.com", "a--b", "0.0", "x" * 253),
+    r"^[a-z0-9]+(-+[a-z0-9]+)*$": ("a", "spam", "a--b", "0", "a-1-b"),
+    r"^[a-zA-Z0-9._-]*[a-zA-Z0-9_-][a-zA-Z0-9._-]*$": ("-", "_", "A.B", "a..b", "..-", "x" * 249),
+    r"^[a-z]{2,3}$": ("en", "xx", "zzz"),
+    r"^[a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$": ("eu-west-1", "cnnn-northwestern-99"),
+    r"^\S+$": ("a", "textmoderation/nlp-model:0.1.0", "A:B@C", "🙂", "$(A)", "x" * 1024),
+    r"^https?://[^\s@/?#]+([/?#][^\s]*)?$": ("http://a", "https://h:0/x?y#z", "https://[::1]/"),
+    r"^https?://[^\s@]+$": ("http://a", "https://h:99999", "http:///", "https://registry/a?b#c"),
+    r"^sha256:[0-9a-f]{64}$": ("sha256:" + "0" * 64, "sha256:" + "0123456789abcdef" * 4),
+}
+"""Texts that a pattern of the CRD admits, by pattern."""
 
 _SMALL: Final = {
     "partitions": (1, 2),
@@ -41,11 +74,18 @@ _SMALL: Final = {
 _RARE: Final = {
     "sasl": 0.04,
     "tls": 0.04,
-    "schemaRegistry": 0.04,
+    "schemaRegistry": 0.15,
     "management": 0.05,
     "strimzi": 0.02,
 }
 """Fields with which a spec fails before most of it was looked at."""
+_ONE_OF: Final = {
+    "lag": ("maxSecondsBehind", "messagesPerReplica"),
+    "rules": ("precision", "atLeast", "budgetPerDay"),
+}
+"""Objects, or lists of them, that have exactly one of several fields."""
+_LOGIN: Final = {"OAUTHBEARER": "oauth", "AWS_MSK_IAM": "aws"}
+"""What a mechanism of SASL logs in with, if it is no secretRef."""
 _QUANTITIES: Final = ("500m", "1", 1, 0.5, "64Mi", "1Gi", "0", 0, "1e3", "1E", "2n", ".5", "+1.")
 _ODD_QUANTITIES: Final[tuple[Any, ...]] = (
     *("256mb", "", " 1", "1 Gi", "-1", -1, "9" * 40, "1e400", 1e300, 1e-12, "Infinity", "0x10"),
@@ -107,11 +147,17 @@ class SpecGenerator:
     Args:
         bootstrap_servers: brokers that answer. Now and then another address is taken, of which
             nothing answers.
+        secret: the name of a Secret that is there, with the keys that the schema has by default;
+            most references lead to it.
     """
 
-    def __init__(self, seed: int, bootstrap_servers: str, crd: Path = CRD) -> None:
+    def __init__(
+        self, seed: int, bootstrap_servers: str, crd: Path = CRD, secret: str = SECRET
+    ) -> None:
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        self._servers = bootstrap_servers
+        self.servers = bootstrap_servers
+        self.secret = secret
+        self._share, self._hostile = OPTIONAL_SHARES[0], 0.0
         (version,) = yaml.safe_load(crd.read_text())["spec"]["versions"]
         self._schema: Schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
@@ -127,6 +173,8 @@ class SpecGenerator:
 
     def spec(self) -> Json:
         """One spec. It may be one that the API server does not admit."""
+        self._share = self._random.choice(OPTIONAL_SHARES)
+        self._hostile = self._random.choice(HOSTILE_SHARES)
         spec: Json = self._value("spec", self._schema)
         topics = spec.get("topics") or {}
         if "strimzi" in topics:
@@ -138,13 +186,27 @@ class SpecGenerator:
         spec["topics"] = {**topics, "input": small}
         return spec
 
+    def field_paths(self) -> frozenset[str]:
+        """The fields that the schema names, as `spec.a.b`, without the numbers of list entries."""
+        return frozenset(_fields(self._schema, "spec"))
+
+    def edited(self, spec: Json) -> Json:
+        """The spec with some of its parts as in another; Kafka and the topics stay, which for the
+        most part can't be changed."""
+        parts = [part for part in self._schema["properties"] if part not in ("kafka", "topics")]
+        changed = set(self._random.sample(parts, k=self._random.randint(1, len(parts))))
+        other = self.spec()
+        kept = {part: value for part, value in spec.items() if part not in changed}
+        new = {part: value for part, value in other.items() if part in changed}
+        return copy.deepcopy({**kept, **new})
+
     # --- by the schema ----------------------------------------------------------------------
 
     def _value(self, name: str, schema: Schema) -> Any:  # noqa: ANN401 - any JSON value
         if "type" not in schema:
             return self._pick(_QUANTITIES, _ODD_QUANTITIES)
         if name in _SMALL:
-            return self._random.choice(_SMALL[name])
+            return max(schema.get("minimum", 0), self._random.choice(_SMALL[name]))
         if name == "bootstrapServers":
             return self._address()
         if schema.get("x-kubernetes-preserve-unknown-fields"):
@@ -164,14 +226,35 @@ class SpecGenerator:
         required = set(schema.get("required", ()))
         made = {}
         for key, part in schema.get("properties", {}).items():
-            share = _RARE.get(key, OPTIONAL_SHARE)
+            share = _RARE.get(key, self._share)
             if key not in required and self._random.random() > share:
                 continue
             is_null = key not in required and self._random.random() < NULL_SHARE
             made[key] = None if is_null else self._value(key, part)
-        if name == "lag" and len(made) != 1:
-            made = {"maxSecondsBehind": 30}
+        if name in _ONE_OF:
+            self._choose(made, schema["properties"], _ONE_OF[name])
+        if made.get("hold") and made.get("action") != "Review":
+            made["hold"] = False
+        if name == "sasl":
+            part = _LOGIN.get(str(made["mechanism"]), "secretRef")
+            self._choose(made, schema["properties"], ("secretRef", "oauth", "aws"), part)
+        if name.endswith("SecretRef") or name == "secretRef":
+            self._lead_to_the_secret(made)
         return made
+
+    def _choose(
+        self, made: Json, properties: Json, among: tuple[str, ...], chosen: str | None = None
+    ) -> None:
+        """Leave one of several fields of which an object must have exactly one."""
+        kept = chosen or self._random.choice(among)
+        for field in among:
+            made.pop(field, None)
+        made[kept] = self._value(kept, properties[kept])
+
+    def _lead_to_the_secret(self, reference: Json) -> None:
+        if self._random.random() < SECRET_SHARE:
+            reference.clear()
+            reference["name"] = self.secret
 
     def _map(self, name: str, values: Schema) -> Json:
         if name in ("requests", "limits"):
@@ -180,7 +263,9 @@ class SpecGenerator:
         if name == "config":
             return dict([self._setting()])
         count = self._random.randrange(3)
-        words = ((self._word(), self._word()) for _ in range(count))
+        words = [(self._word(), self._string(name, values)) for _ in range(count)]
+        if self._random.random() < FULL_SHARE:
+            words = [(f"{name}-{n}", self._string(name, values)) for n in range(MOST_ITEMS)]
         return dict(words)
 
     def _setting(self) -> tuple[str, str]:
@@ -198,40 +283,57 @@ class SpecGenerator:
 
     def _array(self, name: str, schema: Schema) -> list[Any]:
         count = self._random.randint(schema.get("minItems", 0), 2)
-        return [self._value(name, schema["items"]) for _ in range(count)]
+        if self._random.random() < FULL_SHARE:
+            count = min(schema.get("maxItems", MOST_ITEMS), MOST_ITEMS)
+        made = [self._value(name, schema["items"]) for _ in range(count)]
+        keys = schema.get("x-kubernetes-list-map-keys")
+        if keys is None and schema.get("x-kubernetes-list-type") != "set":
+            return made
+        by_key = {tuple(one[key] for key in keys) if keys else one: one for one in made}
+        return list(by_key.values())
 
     def _number(self, name: str, schema: Schema) -> float:
         del name
         low, high = schema.get("minimum", 0), schema.get("maximum", 1000)
-        if self._random.random() < HOSTILE_SHARE:
-            return float(high) if schema["type"] == "number" else int(high)
-        whole = self._random.randint(int(low), int(min(high, low + 100)))
-        return whole + 1e-9 if schema["type"] == "number" and whole < high else whole
+        if self._random.random() < EDGE_SHARE:
+            end = self._random.choice((low, high))
+            return float(end) if schema["type"] == "number" else int(end)
+        if schema["type"] == "number":
+            return self._random.uniform(low, high)
+        return self._random.randint(low, min(high, low + 100))
 
     def _string(self, name: str, schema: Schema) -> str:
+        del name
         if "enum" in schema:
             return str(self._random.choice(schema["enum"]))
-        if name == "selectPolicy":
-            return self._random.choice(("Max", "Min", "Disabled"))
-        if name == "digest":
-            return "sha256:" + "".join(self._random.choices("0123456789abcdef", k=64))
-        if "pattern" in schema or name in ("name", "key"):
+        if "pattern" in schema:
+            return self._fitting(schema)
+        word = self._word()
+        if self._random.random() < EDGE_SHARE / 4:
+            ends = (schema.get("minLength", 0), min(schema.get("maxLength", 300), MOST_LENGTH))
+            length: int = self._random.choice(ends)
+            return "x" * length
+        longest: int = schema.get("maxLength", MOST_LENGTH)
+        return word.ljust(schema.get("minLength", 0), "x")[:longest]
+
+    def _fitting(self, schema: Schema) -> str:
+        """A text that the pattern admits."""
+        if self._random.random() > EDGE_SHARE and re.match(schema["pattern"], "word"):
             letters = string.ascii_lowercase + string.digits
-            word = "n" + "".join(self._random.choices(letters, k=self._random.choice((3, 8))))
-            odd = ("a..b", "A_B", "x" * schema.get("maxLength", 253), "-", "1", "A B", "=")
-            return word if self._random.random() > HOSTILE_SHARE / 3 else self._random.choice(odd)
-        return self._word()
+            return "n" + "".join(self._random.choices(letters, k=self._random.choice((3, 8))))
+        longest: int | None = schema.get("maxLength")
+        return self._random.choice(PATTERNS[schema["pattern"]])[:longest]
 
     # --- what the schema leaves open --------------------------------------------------------
 
     def _address(self) -> str:
         dead = ("127.0.0.1:1", "no-such-host.invalid:9092", "[::1]:1", "127.0.0.1:1,127.0.0.1:2")
-        return self._random.choice(dead) if self._random.random() < 0.03 else self._servers
+        return self._random.choice(dead) if self._random.random() < 0.03 else self.servers
 
     def _open(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         pool = {"affinity": _AFFINITIES, "tolerations": _TOLERATIONS}.get(name, _SOURCES)
         legal = copy.deepcopy(self._random.choice(pool))
-        if self._random.random() < HOSTILE_SHARE:
+        if self._random.random() < self._hostile:
             self._spoil(legal)
         return legal
 
@@ -257,5 +359,13 @@ class SpecGenerator:
         return str(self._pick(_WORDS, _ODD_WORDS))
 
     def _pick(self, legal: tuple[Any, ...], odd: tuple[Any, ...]) -> Any:  # noqa: ANN401
-        hostile = self._random.random() < HOSTILE_SHARE / 3
+        hostile = self._random.random() < self._hostile / 3
         return self._random.choice(odd if hostile else legal)
+
+
+def _fields(schema: Schema, at: str) -> Iterator[str]:
+    yield at
+    for name, part in schema.get("properties", {}).items():
+        yield from _fields(part, f"{at}.{name}")
+    if "items" in schema:
+        yield from (path for path in _fields(schema["items"], at) if path != at)

@@ -32,11 +32,13 @@ PATCHES = {
 
 
 class ApiError(Exception):
-    """The API server's refusal, with its HTTP status and its own words."""
+    """The API server's refusal, with its HTTP status, its own words, and the fields that it names,
+    each with its message."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, causes: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
         self.status = status
+        self.causes = causes
 
 
 class KubeClient:
@@ -87,9 +89,8 @@ class KubeClient:
     ) -> Json:
         """Patches an object; raises as `get` does."""
         headers = {"Content-Type": PATCHES[how]}
-        return await self._request(
-            "PATCH", path, data=json.dumps(body), headers=headers, params=parameters
-        )
+        text = json.dumps(body, ensure_ascii=False)  # an apply is YAML, without surrogates
+        return await self._request("PATCH", path, data=text, headers=headers, params=parameters)
 
     async def delete(self, path: str, options: Json | None = None) -> Json:
         """Deletes an object; raises as `get` does."""
@@ -153,7 +154,7 @@ class KubeClient:
         async with self._session.request(method, path, **options) as response:
             body = await response.read()
             if response.status >= 400:
-                raise ApiError(response.status, _message(body))
+                raise ApiError(response.status, _message(body), _causes(body))
             return dict(json.loads(body))
 
 
@@ -173,6 +174,14 @@ def _message(body: bytes) -> str:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         return body.decode(errors="replace")[:500]
+
+
+def _causes(body: bytes) -> tuple[tuple[str, str], ...]:
+    try:
+        causes = json.loads(body)["details"]["causes"]
+        return tuple((one.get("field", ""), one.get("message", "")) for one in causes)
+    except (ValueError, KeyError, TypeError):
+        return ()
 
 
 def _tls(server: Json, user: Json) -> ssl.SSLContext:

@@ -115,6 +115,11 @@ def test_an_apply_to_one_reading_of_one_object(things: Things) -> None:
     assert things.get() is None
 
 
+def test_an_apply_keeps_every_character(things: Things) -> None:
+    text = "\U0001f600 \u00e9 \x7f \x85 \u2028 \u2029 \ufeff \uffff \0 \t \n \\ud83d \" ' # : -"
+    assert things.apply(text)["data"] == {"key": text}
+
+
 def test_an_apply_that_changes_nothing_leaves_the_version(things: Things) -> None:
     assert version(things.apply("a")) == version(things.apply("a"))
 

@@ -266,9 +266,27 @@ def test_as_many_former_topics_are_kept_as_the_status_may_have() -> None:
     first = told()
     made, *others = topics_seen()
     first["formerTopics"] = [{"name": f"old-{n}"} for n in range(MOST_FORMER_TOPICS)]
-    after = told(before=first, topics=tuple(others))["formerTopics"]
-    assert len(after) == MOST_FORMER_TOPICS
-    assert [after[0]["name"], after[-1]["name"]] == ["old-1", made.name]
+    after = told(before=first, topics=tuple(others))
+    former = after["formerTopics"]
+    assert len(former) == MOST_FORMER_TOPICS
+    assert [former[0]["name"], former[-1]["name"]] == ["old-1", made.name]
+    (forgotten,) = (one for one in notices(first, after) if one.reason == "TopicsForgotten")
+    assert forgotten.severity == "Warning"
+    assert "the topics old-0, which" in forgotten.message
+    assert [one.reason for one in notices(after, after)] == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "former", "warns"),
+    [("Delete", 64, True), ("Delete", 63, False), ("Retain", 64, False)],
+)
+def test_a_record_that_is_full_is_a_warning_before_anything_is_forgotten(
+    policy: str, former: int, *, warns: bool
+) -> None:
+    full = {"formerTopics": [{"name": f"old-{n}"} for n in range(former)]}
+    after = told({"topics": {"deletionPolicy": policy}}, before=full)
+    (ready,) = (one for one in after["conditions"] if one["type"] == "TopicsReady")
+    assert ("formerTopics is full" in ready["message"]) == warns
 
 
 def test_events_tell_of_transitions_only() -> None:

@@ -285,6 +285,51 @@ def test_topics_of_before_strimzi_that_the_object_no_longer_names_are_deleted_wi
     assert set(world.kafka.topics) == {"of-somebody-else"}
 
 
+@pytest.mark.parametrize("installed", ["never", "until the deletion", "after the deletion"])
+def test_topics_that_strimzi_never_took_over_are_deleted_with_the_object(installed: str) -> None:
+    world = StrimziWorld(versions=())
+    before = {"serving": {"platform": "Deployment"}, "topics": {"deletionPolicy": "Delete"}}
+    settled(world, before)
+    world.kafka.create("of-somebody-else")
+    if installed == "until the deletion":
+        world.install("v1")
+        world.running = False
+        settled(world, SPEC)
+        world.install()
+        for found in world.kafka_topics.values():  # they go with their CRD
+            world.server.edit(path(found["metadata"]["name"]), {"metadata": {"finalizers": []}})
+            world.server.remove(path(found["metadata"]["name"]))
+    else:
+        settled(world, SPEC)
+        assert world.conditions["TopicsReady"][0] == "StrimziUnavailable"
+    assert set(world.kafka.topics) == TOPICS | {"of-somebody-else"}
+    if installed == "after the deletion":
+        world.install("v1")
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert set(world.kafka.topics) == {"of-somebody-else"}
+
+
+def test_a_topic_whose_kafka_topic_somebody_else_made_since_is_theirs() -> None:
+    world = StrimziWorld(versions=())
+    before = {"serving": {"platform": "Deployment"}, "topics": {"deletionPolicy": "Delete"}}
+    settled(world, before)
+    world.install("v1")
+    theirs = {
+        "apiVersion": "kafka.strimzi.io/v1",
+        "kind": "KafkaTopic",
+        "metadata": {"name": "science-input", "namespace": "kafka"},
+        "spec": {"partitions": 12},
+    }
+    world.server.put(path(), theirs)
+    settled(world, SPEC)
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert set(world.kafka_topics) == set(world.kafka.topics) == {"science-input"}
+
+
 def test_only_the_topics_that_really_stay_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     """Strimzi has deleted its own; what was made before needs a Secret that is not there."""
     world = StrimziWorld()

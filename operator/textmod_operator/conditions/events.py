@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from textmod_operator.api.status import MOST_FORMER_TOPICS
 from textmod_operator.conditions.states import PARTS, PASSING
 from textmod_operator.state import Manifest
 
@@ -34,7 +35,28 @@ def notices(before: Manifest, after: Manifest) -> list[Notice]:
             and new["reason"] not in PASSING | {"MetricsUnavailable"}
         ):
             result.append(Notice("Warning", new["reason"], new["message"]))
-    return [*result, *_corrections(before, after)]
+    return [*result, *_corrections(before, after), *_off_the_record(before, after)]
+
+
+def _off_the_record(before: Manifest, after: Manifest) -> list[Notice]:
+    """Topics that the operator created and no longer remembers, because it remembers no more."""
+    known = {
+        one["name"]
+        for one in [
+            *(before.get("formerTopics") or ()),
+            *(one for one in before.get("topics") or () if one.get("created")),
+        ]
+    }
+    kept = [*(after.get("formerTopics") or ()), *(after.get("topics") or ())]
+    lost = sorted(known - {one["name"] for one in kept})
+    if not lost:
+        return []
+    message = (
+        f"the topics {', '.join(lost)}, which this object created and its spec no longer names, "
+        f"are not on record any more (status.formerTopics takes {MOST_FORMER_TOPICS}): they stay "
+        "when the object is deleted, whatever topics.deletionPolicy is, so delete them by hand"
+    )
+    return [Notice("Warning", "TopicsForgotten", message)]
 
 
 def _corrections(before: Manifest, after: Manifest) -> list[Notice]:

@@ -128,7 +128,7 @@ def status(
     failed = {problem.condition: problem for problem in problems}
     states = {
         "Accepted": _VALID,
-        "TopicsReady": _topics_state(tm, seen),
+        "TopicsReady": _topics_state(tm, body, seen),
         "WorkloadReady": workload_state(tm, want, seen.workload, seen.scaling),
         "AutoscalingReady": autoscaling_state(tm, seen.workload, seen.autoscaler, seen.scaling),
     }
@@ -166,7 +166,7 @@ def status(
     return {key: value for key, value in result.items() if value is not None}
 
 
-def _topics_state(tm: TextModeration, seen: Observed) -> ConditionState:
+def _topics_state(tm: TextModeration, body: Manifest, seen: Observed) -> ConditionState:
     if seen.scaling is not None and seen.scaling.expired:
         message = (
             f"retention deleted {seen.scaling.expired} messages of topic {tm.input_topic} before "
@@ -174,11 +174,17 @@ def _topics_state(tm: TextModeration, seen: Observed) -> ConditionState:
             "allow more replicas"
         )
         return ConditionState("False", "MessagesExpired", message)
-    return ConditionState("True", "AsAsked", _topics_message(seen))
+    former = _former_topics(body, seen) or ()
+    return ConditionState("True", "AsAsked", _topics_message(tm, seen, len(former)))
 
 
-def _topics_message(seen: Observed) -> str:
+def _topics_message(tm: TextModeration, seen: Observed, former: int) -> str:
     warnings = [warning for topic in seen.topics for warning in topic.warnings]
+    if former >= MOST_FORMER_TOPICS and tm.spec.topics.deletion_policy == "Delete":
+        warnings.append(
+            f"status.formerTopics is full ({former}): each further topic that leaves the spec "
+            "takes the oldest off the record, which is then not deleted with the object"
+        )
     return "; ".join(["the topics are as requested", *(f"warning: {one}" for one in warnings)])
 
 

@@ -46,15 +46,20 @@ def _delete_topics(tm: TextModeration, owned: dict[str, str], edges: Edges) -> N
         edges.cluster.check_leading()
     if strimzi:
         kafka_topics.delete(tm, edges.claims, edges.cluster)
-        # What the operator created before Strimzi took over, and the spec no longer names.
-        owned = {name: one for name, one in owned.items() if name not in tm.topic_names}
+        # What the operator created before Strimzi was to take over, and Strimzi has not deleted.
+        owned = kafka_topics.without_strimzi(tm, owned, edges.cluster)
     unused = {name: one for name, one in owned.items() if not edges.claims.also_used(tm, name)}
     if not unused:
         return
     try:
         connection, _ = connect_to_kafka(tm, edges.cluster)
     except NotAccepted as problem:
-        _tell(tm, unused, problem, edges)
+        if strimzi and kafka_topics.installed(
+            tm, edges.cluster
+        ):  # it has deleted those of the spec
+            unused = {name: one for name, one in unused.items() if name not in tm.topic_names}
+        if unused:
+            _tell(tm, unused, problem, edges)
         return
     edges.cluster.check_leading()
     edges.kafka.to(connection).delete(unused)

@@ -8,7 +8,7 @@ makes, grows and configures the topic of a KafkaTopic. What exists otherwise is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
@@ -89,6 +89,35 @@ def delete(tm: TextModeration, claims: Claims, cluster: Cluster) -> None:
             f"Strimzi has not deleted the topics of KafkaTopics {names} in namespace {namespace} "
             "yet: check that its Topic Operator runs, and what the KafkaTopics' conditions say",
         )
+
+
+def installed(tm: TextModeration, cluster: Cluster) -> bool:
+    """Whether the cluster has KafkaTopics, and the operator may make those of an object."""
+    try:
+        cluster.kafka_topics_version(kafka_topics_namespace(tm))
+    except TopicsNotReady:
+        return False
+    return True
+
+
+def without_strimzi(
+    tm: TextModeration, owned: Mapping[str, str], cluster: Cluster
+) -> dict[str, str]:
+    """Return the topics on record that no KafkaTopic stands for: Strimzi does not delete them.
+
+    Raises:
+        ClusterError: the API server refused.
+    """
+    if not installed(tm, cluster):
+        return dict(owned)
+    namespace = kafka_topics_namespace(tm)
+    version = cluster.kafka_topics_version(namespace)
+
+    def stands(topic: str) -> bool:  # asked for: the cache has only those of the operator
+        ref = Ref(version, KAFKA_TOPIC, namespace, naming.kafka_topic(topic))
+        return cluster.get(ref) is not None
+
+    return {name: one for name, one in owned.items() if not stands(name)}
 
 
 def check_ready(name: str, found: Manifest) -> None:

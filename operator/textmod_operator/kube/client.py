@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from typing import Final, Protocol
@@ -39,6 +40,8 @@ up after 15 s without an acknowledgement."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+_NOT_IN_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 Query = list[tuple[str, str]]
 
@@ -176,12 +179,15 @@ class Client:
         *,
         timeout: float | tuple[float, float] = REQUEST_SECONDS,
     ) -> RESTResponse:
+        sent: Manifest | str | None = body
+        if body is not None and content_type == APPLY_PATCH:
+            sent = as_yaml(body)
         call = self._client.param_serialize(
             method=method,
             resource_path=path,
             query_params=query or [],
             header_params={"Accept": "application/json", "Content-Type": content_type},
-            body=body,
+            body=sent,
             auth_settings=["BearerToken"],
         )
         try:
@@ -200,6 +206,17 @@ def connect(kubeconfig: str | None, context: str | None = None) -> Client:
     configuration.retries = False
     configuration.socket_options = SOCKET_OPTIONS
     return Client(ApiClient(configuration))
+
+
+def as_yaml(body: Manifest) -> str:
+    """Return a manifest as text that is JSON and YAML at once.
+
+    JSON writes a character beyond the first 65,536, such as an emoji, as two surrogates, which YAML
+    refuses: such a character stands for itself. Those that YAML does not take, or takes for the end
+    of a line, are escaped.
+    """
+    text = json.dumps(body, ensure_ascii=False)
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _message(text: bytes) -> str:

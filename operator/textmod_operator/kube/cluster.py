@@ -200,7 +200,12 @@ class Cluster:
             return []
         path = f"{prefix(version)}/namespaces/{namespace}/{PLURALS[KAFKA_TOPIC]}"
         query = [("labelSelector", f"{naming.OWNER_LABEL}={owner_uid}")]
-        body = self._client.request("GET", path, KAFKA_TOPIC, query=query)
+        try:
+            body = self._client.request("GET", path, KAFKA_TOPIC, query=query)
+        except ClusterError as error:
+            if error.status == 404:
+                self._discovery.forget_kafka_topics()
+            raise
         group = {"apiVersion": version, "kind": KAFKA_TOPIC}
         return [{**group, **item} for item in body["items"]] if body else []
 
