@@ -60,6 +60,11 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     r"^\S+$": ("a", "textmoderation/nlp-model:0.1.0", "A:B@C", "🙂", "$(A)", "x" * 1024),
     r"^https?://[^\s@/?#]+([/?#][^\s]*)?$": ("http://a", "https://h:0/x?y#z", "https://[::1]/"),
     r"^https?://[^\s@]+$": ("http://a", "https://h:99999", "http:///", "https://registry/a?b#c"),
+    r"^(\*|https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?)$": (
+        "*",
+        "http://a",
+        "https://a-b.c:0",
+    ),
     r"^sha256:[0-9a-f]{64}$": ("sha256:" + "0" * 64, "sha256:" + "0123456789abcdef" * 4),
 }
 """Texts that a pattern of the CRD admits, by pattern."""

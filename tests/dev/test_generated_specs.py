@@ -31,6 +31,7 @@ def test_every_pattern_has_texts_and_each_fits() -> None:
     for schema in strings(SPEC):
         if schema["pattern"].startswith("^([A-Z_]+://)?"):
             continue  # the brokers' addresses are real ones
+        assert schema["pattern"] in PATTERNS, "add texts that the new pattern admits"
         for text in PATTERNS[schema["pattern"]]:
             cut = text[: schema.get("maxLength")]
             assert re.search(schema["pattern"], cut), (schema["pattern"], cut)
