@@ -280,3 +280,72 @@ def test_500_hostile_texts_run_nothing_and_fetch_nothing(browser: Browser, tmp_p
                 )
             assert seen == support.Seen()
             context.close()
+
+
+def test_a_double_click_decides_the_text_that_was_read_alone(
+    browser: Browser, world: World, origin: str
+) -> None:
+    """The next card, with the same buttons at the same place, is there before the second click."""
+    context = browser.new_context()
+    page, seen = support.opened(context, origin)
+    uncover(page, origin)
+    with page.expect_response("**/queue?passed=*"):  # the next card is there
+        page.goto(f"{origin}/queue")
+    item = why(page)
+    page.get_by_role("button", name="Remove").dblclick()
+    expect(page.locator("#notices")).to_contain_text("Removed")
+    page.wait_for_timeout(200)
+    following = why(page)
+    assert following != item
+    assert [len(world.desk.card(one, None).decided) for one in (item, following)] == [1, 0]
+    page.get_by_role("button", name="Remove").click()  # a click of its own counts
+    expect(page.locator(f'.card[data-item="{following}"]')).to_have_count(0)
+    assert seen == support.Seen()
+    context.close()
+
+
+def test_a_double_click_without_javascript_is_one_decision_with_its_undo(
+    browser: Browser, world: World, origin: str
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page, _ = support.opened(context, origin)
+    page.goto(f"{origin}/queue")
+    item = why(page)
+    page.get_by_role("button", name="Show the text").click()
+    page.get_by_role("button", name="Remove").dblclick()
+    expect(page.locator("#notices")).to_contain_text("Removed")
+    assert len(world.desk.card(item, None).decided) == 1
+    page.get_by_role("button", name="Undo").click()
+    assert why(page) == item
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "decides"),
+    [
+        ("а", "KeyF", True),  # Russian  # noqa: RUF001
+        ("ב", "KeyF", True),  # Hebrew, another place's letter
+        ("F", "KeyF", True),  # Caps Lock
+        ("ğ", "KeyE", False),  # Turkish F: `e` is elsewhere
+        ("é", "KeyF", False),
+        ("Dead", "KeyF", False),
+    ],
+)
+def test_keys_count_on_keyboards_of_other_scripts(
+    browser: Browser, world: World, origin: str, key: str, code: str, *, decides: bool
+) -> None:
+    context = browser.new_context()
+    page, _ = support.opened(context, origin)
+    uncover(page, origin)
+    page.goto(f"{origin}/queue")
+    item = why(page)
+    page.evaluate(
+        "([key, code]) => document.querySelector('h1').dispatchEvent("
+        "new KeyboardEvent('keydown', {key, code, bubbles: true, cancelable: true}))",
+        [key, code],
+    )
+    if decides:
+        expect(page.locator("#notices")).to_contain_text("Approved")
+    page.wait_for_timeout(100)
+    assert bool(world.desk.card(item, None).decided) is decides
+    context.close()
