@@ -323,7 +323,7 @@ def test_a_double_click_without_javascript_is_one_decision_with_its_undo(
 @pytest.mark.parametrize(
     ("key", "code", "decides"),
     [
-        ("а", "KeyF", True),  # Russian  # noqa: RUF001
+        ("а", "KeyF", True),  # Russian
         ("ב", "KeyF", True),  # Hebrew, another place's letter
         ("F", "KeyF", True),  # Caps Lock
         ("ğ", "KeyE", False),  # Turkish F: `e` is elsewhere

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from raw_headers import produce_raw_header
 
 from bench.console.crowd import Crowd
 from bench.console.stage import Console, judge, make_topics, produce, read_feedback, requests
@@ -248,6 +249,24 @@ def test_partitions_that_grow_are_read_and_what_retention_removed_is_erased(
     wait_until(lambda: reader.erase_expired() == 1, "the first text was erased", timeout=30)
     texts = [record.desk.card(event.item, None).text for event in (one, other, third)]
     assert [text is None for text in texts] == [True, False, False]
+
+
+def test_records_that_no_console_writes_are_passed_over(record: Record) -> None:
+    """A header whose name is not UTF-8, keys and types of any bytes, values that are none."""
+    servers = record.settings.kafka_bootstrap_servers
+    producer = Producer({"bootstrap.servers": servers})
+    for topic in record.names:
+        produce_raw_header(servers, topic, b"hello", b"bad\xff\xfename")
+        for value in (None, b"", b"\xff", b"[1]"):
+            headers = [("ce_type", b"\xff\xfe"), ("ce_id", None), ("ce_type", DECISION.encode())]
+            producer.produce(topic, value, b"\xff\x00", headers=headers)
+            producer.produce(topic, value)
+    assert producer.flush(20) == 0
+    (good,) = requests(1)
+    record.produce((good.item, good.value()))
+    reader = record.reader()
+    keep_reading(reader, lambda: open_items(record) == 1, "the item behind them is here")
+    keep_reading(reader, lambda: reader.has_read(reader.ends()), "both topics are read")
 
 
 def test_erasing_an_author_outlasts_the_database(record: Record) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import (
@@ -130,8 +131,17 @@ def split(
     return messages, ends
 
 
+_headers = methodcaller("headers")
+"""Not a plain call: that, once the interpreter has specialised it, no longer looks whether the
+client's method has left an error behind."""
+
+
 def _message(one: ClientMessage) -> Message:
-    headers = [(name, _bytes(value)) for name, value in dict(one.headers() or []).items()]
+    try:
+        given = _headers(one)
+    except SystemError:  # a header's name is not UTF-8: what the client returned can't be looked at
+        given = []
+    headers = [(name, _bytes(value)) for name, value in dict(given or []).items()]
     return Message(
         place=Place(one.partition() or 0, one.offset() or 0),
         key=_bytes(one.key()),
