@@ -349,3 +349,15 @@ def test_keys_count_on_keyboards_of_other_scripts(
     page.wait_for_timeout(100)
     assert bool(world.desk.card(item, None).decided) is decides
     context.close()
+
+
+def test_a_long_name_leaves_the_other_columns_of_the_audit_in_sight(
+    browser: Browser, world: World, origin: str
+) -> None:
+    world.desk.record("eve" * 100, "reveal", "science-input/0/0")
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{origin}/audit")
+    begin = page.get_by_role("columnheader", name="Text").bounding_box()
+    assert begin is not None
+    assert begin["x"] < 1100
+    page.close()

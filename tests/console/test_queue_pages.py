@@ -320,6 +320,23 @@ def test_a_failure_is_one_sentence_and_an_id(path: str, caplog: pytest.LogCaptur
     assert "ValueError at" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (" \n\t\u2003 ", "white space alone, 5 characters"),
+        ("", "the text is empty"),
+        (" a ", None),
+        ("\u200b", None),  # shown by its name
+    ],
+)
+def test_a_text_without_anything_to_read_says_so(text: str, words: str | None) -> None:
+    client = loopback(MemoryDesk.of(card(1, text=text)))
+    uncover(client)
+    page = client.get("/queue").text
+    assert ("There is nothing to read" in page) is (words is not None)
+    assert words is None or words in page
+
+
 def test_a_text_that_was_cut_says_so() -> None:
     desk = MemoryDesk.of(card(1, truncated_from=12_345))
     client = loopback(desk)

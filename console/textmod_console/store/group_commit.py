@@ -68,8 +68,8 @@ class GroupCommit:
             with group.transaction.connection.begin_nested():
                 yield group.transaction.connection
         except SQLAlchemyError as error:
-            group.error = error  # it may have ended the transaction: the others fail, too
-            raise
+            group.error = _first(error)  # it may have ended the transaction: the others fail, too
+            raise group.error  # noqa: B904 - it has its own cause
         finally:
             self._leave(group)
         group.ended.wait()
@@ -115,3 +115,17 @@ class GroupCommit:
                     connection.invalidate()  # closes it: only so a failed commit is rolled back
                 connection.close()
             group.ended.set()
+
+
+def _first(error: SQLAlchemyError) -> SQLAlchemyError:
+    """Return the error that ended the transaction.
+
+    After some, such as a full disk, SQLite has no savepoint to go back to, which is an error too.
+    """
+    found = error
+    at: BaseException | None = error if "no such savepoint" in str(error) else None
+    while at is not None:
+        if isinstance(at, SQLAlchemyError):
+            found = at
+        at = at.__context__
+    return found
