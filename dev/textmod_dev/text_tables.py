@@ -20,12 +20,13 @@ from pathlib import Path
 WORDS = 40_000
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Looks that the confusables leave out, because no identifier would be taken for another: what one
-# writes faux Cyrillic and Greek with.
+# writes faux Cyrillic and Greek with, letters in the mirror, and letters of Lisu and Tifinagh.
 FAUX = {
-    "a": "αдДΔΛ", "b": "βвьЬъѢБ", "c": "ϲҫ", "d": "ԁδ", "e": "εєҽзЭэξΣЄ", "f": "ƒғϝ", "g": "ցԍ",
-    "h": "нћһђ", "i": "ιіїι", "j": "ј", "k": "κкќ", "l": "ⅼ", "m": "мΜм", "n": "ηпийИПŋηИℕ",
-    "o": "оοσθфӨ", "p": "ρрþ", "q": "ԛ", "r": "яЯгѓґЯ", "s": "ѕς", "t": "τтҭ", "u": "υцџսμ",
-    "v": "νѵ", "w": "ωшщѡԝѱψ", "x": "χхжҳ", "y": "γуүўчҮ", "z": "ζʐ", "I": "ΙІӀ",
+    "a": "αдДΔΛ", "b": "βвьЬъѢБ", "c": "ϲҫ", "d": "ԁδ", "e": "εєҽзЭэξΣЄԑⴹ", "f": "ƒғϝꟻ",
+    "g": "ցԍϱǫ", "h": "нћһђҥңԩ", "i": "ιіїιłꓲᛁⵏⵊ", "j": "јꞁ", "k": "κкќҡқҝ", "l": "ⅼ", "m": "мΜм",
+    "n": "ηпийИПŋηИℕ", "o": "оοσθфӨⴰⵔ", "p": "ρрþ", "q": "ԛⵕ", "r": "яЯгѓґЯɿ", "s": "ѕςƨꙅⵢ",
+    "t": "τтҭƚⵜ", "u": "υцџսμⵡ", "v": "νѵⴸ", "w": "ωшщѡԝѱψ", "x": "χхжҳⵝ", "y": "γуүўчҮ", "z": "ζʐ",
+    "I": "ΙІӀ",
 }  # fmt: skip
 # The letters a to z of fonts that generators of "fancy text" put together from other scripts, and
 # of phonetic alphabets; a space where a font has none of its own.

@@ -94,6 +94,10 @@ DISGUISES = {
     "Greek": mapped("aeiotuvy", "αειοτυνγ"),
     "Armenian": mapped("uohg", "սօհց"),
     "Cherokee": mapped("abdeghilorstuy", "ᎪᏏᎠᎬᎶᎻᎥᏞᎾᏒᏚᎢᏌᎩ"),
+    "Lisu": mapped("aeiouhlnrstp", "ꓮꓰꓲꓳꓴꓧꓡꓠꓣꓢꓔꓑ"),
+    "Tifinagh": mapped("eioltu", "ⴹⵊⵔⵏⵜⵡ"),
+    "faux Cyrillic": mapped("aefhinortu", "аєғҥіиоятц"),
+    "in a mirror": mapped("aceghjrst", "ɒɔɘϱʜꞁɿƨƚ"),
     "Ethiopic": mapped("abdeghilorstuy", "ልጌዕቿኗዘጎረዐዪነፕሁሃ"),
     "Canadian syllabics": mapped("abdlprsu", "ᗩᗷᗪᒪᑭᖇᔕᑌ"),
     "phonetic": mapped("abdehioprstuy", "ɐɓɖəɦɪɵƥɽʂʈʉʏ"),
@@ -188,6 +192,25 @@ def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
             id="a few accents",
         ),
         pytest.param("you are a prốblem to us", "you are a problem to us", id="one rare accent"),
+        pytest.param(
+            'you s<i class="a">t</i>u<span style="x: y">p</span>id <b id="c">i</b>diot',
+            "you stupid idiot",
+            id="tags with attributes",
+        ),
+        pytest.param(
+            "yоu аre stu p іd i dіоts, th іs іs b u ll sh іt",
+            "you are stupid idiots, this is bullshit",
+            id="letters of another script, set apart",
+        ),
+        pytest.param(
+            "thȺt wȺs Ⱥ lȺrge cȺt", "that was a large cat", id="capitals for small letters"
+        ),
+        pytest.param(
+            "that yòur🔥 ŝaddest dày w👏as ẗhe lâst🔥 ôf s👏prïng",
+            "that your saddest day was the last of spring",
+            id="pictures and accents",
+        ),
+        pytest.param("you $h1t, $1 is 50%", "you shit, $1 is 50%", id="a sign at the beginning"),
         pytest.param("you éिdiot", "you édiot", id="a mark of another script on an accent"),
         pytest.param("you st<!-- -->upid idiot", "you stupid idiot", id="one comment"),
         pytest.param("you st<!--none-->upid idiot", "you stupid idiot", id="a comment with a word"),

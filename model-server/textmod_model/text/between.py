@@ -31,9 +31,12 @@ _PICTURES: Final = frozenset(["So", "Sk", "Sm", "Po", "Mn", "Me", "Cf", "Co", "C
 _NOTHING: Final = re.compile("(?!)")
 
 _INLINE: Final = "(?:a|abbr|b|big|code|del|em|font|i|ins|mark|s|small|span|strong|sub|sup|tt|u)"
-_EMPTY: Final = rf"(?:<({_INLINE})></\1>|<wbr ?/?>)+"
-_TAG: Final = rf"(?:</?{_INLINE}>)"
+_ATTRIBUTES: Final = r"(?:\s[^<>]{0,200})?"
+_EMPTY: Final = rf"(?:<({_INLINE}){_ATTRIBUTES}></\1>|<wbr ?/?>)+"
+_TAG: Final = rf"(?:</?{_INLINE}{_ATTRIBUTES}>)"
 _EMPTY_TAGS: Final = re.compile(rf"(?<=[A-Za-z]){_EMPTY}")
+_TAG_BROKEN: Final = re.compile(rf"(?<=[A-Za-z])(?:<{_INLINE}$|</{_INLINE}>)|\">[A-Za-z]+<")
+"""Part of a tag with attributes, which has white space in it, beside a letter."""
 _TAGS_WITHIN: Final = re.compile(rf"(?<=[A-Za-z]){_TAG}+(?=[A-Za-z])")
 _TAGS_BESIDE: Final = re.compile(rf"(?<=[A-Za-z]){_TAG}+|{_TAG}{_RUN}(?=[A-Za-z])")
 _SEVERAL: Final = 3
@@ -64,7 +67,7 @@ def has_empty_tags(chunk: str) -> bool:
 
 def has_tags(chunk: str) -> bool:
     """Tell whether tags are between letters, or elements without content behind them."""
-    return _TAGS_WITHIN.search(chunk) is not None or has_empty_tags(chunk)
+    return any(tags.search(chunk) for tags in (_TAGS_WITHIN, _TAG_BROKEN, _EMPTY_TAGS))
 
 
 def drop_tags(draft: Draft) -> None:
@@ -115,17 +118,19 @@ def is_never_in_words(marks: str) -> bool:
     )
 
 
-def pictures(chunks: Iterable[str], disguised: Iterable[str], least: float) -> re.Pattern[str]:
+def pictures(
+    chunks: Iterable[str], disguised: Iterable[str], least: float
+) -> re.Pattern[str] | None:
     """Return what finds pictures and such lines behind letters.
 
-    Nothing if there are none within the words that are surely disguised, or fewer than `least`.
+    None if there are none within the words that are surely disguised, or fewer than `least`.
     """
     within = {mark for chunk in disguised for mark in _BETWEEN.findall(chunk)} - _SENTENCE
     if not any(map(is_never_in_words, within)):
-        return _NOTHING
+        return None
     found = [mark for chunk in chunks for mark in _BEHIND.findall(chunk)]
     never = [mark for mark in found if mark not in _SENTENCE and is_never_in_words(mark)]
-    return re.compile(f"(?<=[A-Za-z])(?:{_any(set(never))})") if len(never) >= least else _NOTHING
+    return re.compile(f"(?<=[A-Za-z])(?:{_any(set(never))})") if len(never) >= least else None
 
 
 def _any(marks: Sequence[str] | set[str]) -> str:

@@ -9,21 +9,19 @@ other languages, and texts that need nothing, come back as they are.
 it; a scorer remembers it by chunk, so that texts without pay nothing.
 """
 
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from textmod_model.text import apart, between, characters, escapes
+from textmod_model.text import apart, between, characters, escapes, scripts
 from textmod_model.text.certainty import GUESS, SURE, Kind
 from textmod_model.text.doubles import has_pair
 from textmod_model.text.draft import Draft
-from textmod_model.text.letters import has_rare_marks
+from textmod_model.text.evidence import Evidence, core_of, marked
 from textmod_model.text.readings import LONGEST, Reading, is_unreadable, reading, without_pairs
-from textmod_model.text.vocabulary import LOANS, is_common, is_word, letters_of
+from textmod_model.text.vocabulary import is_word
 
 LONGEST_TEXT: Final = 1 << 16
 """Characters of a text's beginning that are read; what is behind them stays as it is."""
@@ -71,14 +69,8 @@ _NUMBER: Final = re.compile(r"[A-Za-z][a-z]{4,}\d{1,3}|[$£€<>=+-]*\d[\d.,:/%+
 _NAME: Final = re.compile("[A-Z][a-z]{2,}")
 _SHOUTED: Final = re.compile(r"[^\w]*[A-Z]+(?:['’][A-Z]+)?[^\w]*")
 
-_ENGLISH: Final = 0.35
-"""Share of an English text's words that are common at least; other languages have less."""
 _SEVERAL: Final = 3
-_FEW: Final = 2
-_SOME: Final = 0.03
 _MANY: Final = 0.1
-# Compounds have marks between their parts, and feelings repeat letters: more of these are needed.
-_MANY_OF: Final[Mapping[Kind, float]] = {"separators": 0.2, "repeats": 0.15, "doubles": 0.15}
 _UPPER: Final = 0.9
 _MIXED: Final = 0.3
 """Share of words with capitals where nobody puts them, from which all capitals mean nothing."""
@@ -210,7 +202,7 @@ def _suspicion(chunk: str) -> int:
         return _of_reading(chunk, found)
     if chunk.isalpha() and not _NAME.fullmatch(chunk) and apart.is_fragment(chunk):
         return FRAGMENT
-    if len(chunk) >= LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(_core(chunk)):
+    if len(chunk) >= LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(core_of(chunk)):
         return SHOUTED_WEIGHT
     return 0
 
@@ -218,7 +210,7 @@ def _suspicion(chunk: str) -> int:
 def _of_reading(chunk: str, found: Reading) -> int:
     if found.certainty == SURE:
         return SUSPECT
-    return _MARKED if "accents" in found.kinds and _marked(chunk, found) > 0 else _WEAK
+    return _MARKED if "accents" in found.kinds and marked(chunk, found) > 0 else _WEAK
 
 
 _remembered = lru_cache(maxsize=1 << 15)(_suspicion)
@@ -241,7 +233,11 @@ def _undisguised(draft: Draft) -> Draft:
     escapes.read(draft)
     between.drop_tags(draft)
     _right_capitals(draft)
-    _read_words(draft, marks)
+    before = draft.text
+    if _read_words(draft, marks) >= _SEVERAL:
+        scripts.to_latin(draft)
+    if draft.text != before:
+        _right_capitals(draft)
     apart.join(draft)
     return draft
 
@@ -265,18 +261,19 @@ def _right_capitals(draft: Draft) -> None:
         draft.sub(_PERSON, lambda match: match[0].upper())
 
 
-def _read_words(draft: Draft, marks: int) -> None:
+def _read_words(draft: Draft, marks: int) -> int:
     """Read each chunk as the word it stands for, where it and its text say enough.
 
-    `marks` is how many accents have been left out because no letter has them.
+    `marks` is how many accents have been left out because no letter has them. Return how many words
+    are written with letters of other scripts.
     """
     chunks = draft.text.split()
     found = {chunk: new for chunk in set(chunks) if (new := reading(chunk)) is not None}
     if not found:
-        return
+        return 0
     if any(new.certainty and "doubles" in new.kinds for new in found.values()):
         _read_pairs(set(chunks), found)
-    evidence = _Evidence(chunks, found, marks)
+    evidence = Evidence(chunks, found, marks)
     if any(map(evidence.has_much, _EAGER)):
         for chunk in set(chunks) - found.keys():
             if (new := reading(chunk, eager=True)) is not None:
@@ -289,6 +286,7 @@ def _read_words(draft: Draft, marks: int) -> None:
         draft.sub(_CHUNK, lambda match: instead.get(match[0], match[0]))
     if left_over:
         draft.sub(left_over, lambda _: "")
+    return evidence.words_made["letters"]
 
 
 def _read_pairs(chunks: Iterable[str], found: dict[str, Reading]) -> None:
@@ -314,81 +312,3 @@ def _capitals_for_small(chunks: Iterable[str]) -> list[str]:
 
 
 _EAGER: Final[Sequence[Kind]] = ("signs", "accents", "letters")
-
-
-def _marked(chunk: str, new: Reading) -> int:
-    """Return what a word says of accents: 1 that they are a disguise, -1 that they are meant."""
-    core = _core(new.text)
-    if not new.certainty or core in LOANS:
-        return -1
-    if len(core) <= _FEW:
-        return 0
-    if has_rare_marks(chunk):
-        return 1
-    if new.text.islower():
-        return int(is_common(core))
-    return 0 if is_common(core) else -1
-
-
-class _Evidence:
-    """What a text as a whole says about how its words are to be read."""
-
-    def __init__(self, chunks: Sequence[str], found: Mapping[str, Reading], marks: int) -> None:
-        self._words = 0
-        self._words_made: Counter[Kind] = Counter()
-        self._guesses: Counter[Kind] = Counter()
-        self._marked, self._names, common = marks, 0, 0
-        for chunk, times in Counter(chunks).items():
-            new = found.get(chunk)
-            counts = new is not None and (new.certainty or "signs" in new.kinds)
-            core = _core(new.text if new is not None and counts else chunk)
-            self._words += times * bool(core)
-            common += times * is_common(core)
-            if new is not None:
-                if "accents" in new.kinds:
-                    said = _marked(chunk, new)
-                    self._marked += times * (said > 0)
-                    self._names += times * (said < 0)
-                kinds = self._words_made if new.certainty else self._guesses
-                kinds.update(dict.fromkeys(new.kinds, times))
-        self._several = min(_SEVERAL, math.ceil(self._words / 2))
-        self._english = common >= _ENGLISH * self._words
-
-    def has_much(self, kind: Kind) -> bool:
-        """Tell whether a kind is found so often that it is meant."""
-        if kind == "accents" and (
-            self._marked <= self._names or self._marked >= max(_FEW, _SOME * self._words)
-        ):
-            return self._marked > self._names
-        count = self._words_made[kind]
-        if kind == "repeats":  # of a pair, one letter doubled makes three
-            count += self._words_made["doubles"]
-        # Numbers and mentions say nothing against signs for letters, which they are read as too.
-        against = 0 if kind == "signs" else self._guesses[kind]
-        return count >= max(self._several, _MANY_OF.get(kind, _MANY) * self._words, against)
-
-    def left_over(
-        self, chunks: Sequence[str], found: Mapping[str, Reading]
-    ) -> re.Pattern[str] | None:
-        """Return what finds the marks that were put behind letters, at the ends of words too."""
-        apart = {chunk: new for chunk, new in found.items() if "separators" in new.kinds}
-        if self.has_much("separators"):
-            made = {chunk for chunk, new in apart.items() if new.certainty}
-            return between.separators(chunk for chunk in chunks if chunk in made)
-        sure = [chunk for chunk, new in apart.items() if new.certainty == SURE]
-        return between.pictures(chunks, sure, max(_FEW, _SOME * self._words)) if sure else None
-
-    def speaks_for(self, chunk: str, new: Reading) -> bool:
-        """Tell whether the text bears a reading out; a word of two scripts needs no other sign."""
-        mixed = "letters" in new.kinds and _LETTERS.search(chunk)
-        if not self._english and not mixed:
-            return False
-        return new.certainty == SURE or all(map(self.has_much, new.kinds))
-
-
-def _core(chunk: str) -> str:
-    """Return a chunk's small letters, without marks around them and endings."""
-    return letters_of(chunk.strip(_MARKS))
-
-
-_MARKS: Final = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~“”‘’…—–"

@@ -17,8 +17,12 @@ SIGNS: Final = {
 }  # fmt: skip
 TURNED: Final = dict(
     zip("ɐɔǝɟƃɓɥᴉıɾſʞɯɹʇʌʍʎᗡƎℲ⅁Ǝ⅃ԀԳΛ⅄∀ꓘᴚ", "acefgghiijjkmrtvwydefgelptvyakr", strict=True)
-)
-TURNED_ASCII: Final = dict(zip("bqdpnuwmae", "qbpdunmwea", strict=True)) | {"6": "9", "9": "6"}
+) | dict(zip("ɒɘꟻϱʜꞁɿƨꙅƚ", "aefghjrsst", strict=True))
+"""Letters upside down, and in a mirror."""
+TURNED_ASCII: Final = {
+    "b": "qd", "d": "pb", "p": "dq", "q": "bp", "n": "u", "u": "n", "w": "m", "m": "w", "a": "e",
+    "e": "a", "6": "9", "9": "6",
+}  # fmt: skip
 _LATIN_WITH: Final = re.compile(
     r"LATIN (?:SMALL|CAPITAL) LETTER"
     r"(?: (?:DOTLESS|REVERSED|SCRIPT|INSULAR|OPEN|BARRED|TURNED|SIDEWAYS|TAILLESS|LONG))*"
@@ -30,7 +34,7 @@ _CHEROKEE: Final = re.compile("[\u13a0-\u13ff]")  # its usual letters are capita
 # What European languages hardly have (Vietnamese, African languages and transcriptions do), and
 # what has no letter.
 _RARELY_MARKED: Final = re.compile(
-    "[\u0180-\u0191\u0193-\u01cc\u01dd-\u01e5\u021c-\u036f\u1e00-\u1e9d\u1e9f-\u1eff"
+    "[\u0180-\u01cc\u01dd-\u01e5\u021c-\u036f\u1e00-\u1e9d\u1e9f-\u1eff"
     "\u1d00-\u1dbf\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f]"
 )
 
@@ -53,7 +57,9 @@ def options(character: str) -> tuple[list[str], Literal["letters", "accents"] | 
     named = _LATIN_WITH.fullmatch(unicodedata.name(character, ""))
     if base.isascii() or named:
         letters, kind = (base if base.isascii() else named[1] if named else ""), "accents"
-    letters += look_alikes().get(character, "") + look_alikes().get(base, "")
+    alike = look_alikes()
+    letters += alike.get(character, "") + alike.get(base, "")
+    letters = letters or alike.get(character.lower(), "") or alike.get(character.upper(), "")
     if character in TURNED:
         letters, kind = letters + TURNED[character], "letters"
     cased = str.upper if character.isupper() and not _CHEROKEE.match(character) else str.lower

@@ -124,9 +124,10 @@ def _reading(chunk: str, *, eager: bool) -> Reading | None:
     if not eager and _NO_LETTERS.fullmatch(chunk):
         return None
     best = None
-    parts = dict.fromkeys(_parts(shape, chunk) for shape in (_CORE, _SIGNED_CORE))  # often the same
-    for head, core, tail in parts:
-        if not core:
+    # Often the same. A sign is a letter first, "$h1t" no dollar and a hit; a bracket is not.
+    shapes = (_CORE, _SIGNED_CORE) if chunk[0] == "(" else (_SIGNED_CORE, _CORE)
+    for head, core, tail in dict.fromkeys(_parts(shape, chunk) for shape in shapes):
+        if not core or (len(core) == 1 and best is not None):
             continue
         found = _read(core, eager=eager)
         if found is not None and (best is None or found.certainty > best.certainty):
@@ -270,7 +271,7 @@ def _as_letters(core: str) -> Iterable[_Variant]:
         if kind and at and small:
             looks = list(map(str.lower, looks))
         if turned and (other := TURNED_ASCII.get(character)):
-            looks = [*looks, other]
+            looks = [*looks, *other]
         choices.append(looks)
     if not kinds:
         return [_Variant(core, _NOTHING)]
