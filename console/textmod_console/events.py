@@ -275,6 +275,8 @@ def parse(ce_type: str, value: bytes) -> Event | None:
     return event
 
 
+_MOST_LABELS: Final = 1_000
+"""Each has its own histogram of scores, and a choice on the page of policies."""
 _LEAST_PROBABILITY: Final = 1e-12
 """Squares of 1/p are added up."""
 
@@ -288,6 +290,8 @@ def _unusable(event: Event) -> str | None:
         return "its item holds characters that can't be seen, or begins or ends with a space"
     if event.selection.probability < _LEAST_PROBABILITY:
         return f"its probability is less than {_LEAST_PROBABILITY:g}"
+    if len(event.scores) > _MOST_LABELS:
+        return f"it has scores of more than {_MOST_LABELS:,} labels"
     return None
 
 

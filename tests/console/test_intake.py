@@ -201,6 +201,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a probability of no weight": {"selection": {"strategy": "x", "probability": 5e-324}},
     "a score beyond any": {"scores": {"removed": 1e308}},
     "a score below any": {"scores": {"removed": -1e308}},
+    "10,000 labels with slashes": {"scores": {f"a/{n}/<b>": 0.5 for n in range(10_000)}},
     "a number of 5,000 digits": {"explanation": {"base": "DIGITS"}},
     "an unknown number of 5,000 digits": {"newer": "DIGITS"},
     "reasons without an end": {"reasons": [{"kind": "Policy", "policy": "p" * 1000}] * 50},

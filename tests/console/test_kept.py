@@ -1,6 +1,8 @@
 """A value that is costly to read is read seldom, and only the first caller waits for it."""
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -78,6 +80,24 @@ def test_a_value_that_could_not_be_read_again_is_not_kept() -> None:
     source.now = 6.0
     assert kept.value() == 1  # it was new a moment ago; the next call says what is wrong
     with pytest.raises(RecordError):
+        kept.value()
+    assert kept.value() == 2
+
+
+def test_an_old_value_is_not_given_for_ever_after_a_fault() -> None:
+    """It is read again in a thread, whose exception nobody sees."""
+    source = Source(0.0)
+    answers: list[int | Exception] = [1, OverflowError(), OverflowError(), 2]
+
+    def thread(work: Callable[[], None]) -> None:
+        with suppress(OverflowError):
+            work()
+
+    kept = Kept(5, lambda: said(answers.pop(0)), monotonic=lambda: source.now, run=thread)
+    assert kept.value() == 1
+    source.now = 6.0
+    assert kept.value() == 1
+    with pytest.raises(OverflowError):
         kept.value()
     assert kept.value() == 2
 

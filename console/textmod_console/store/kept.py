@@ -72,6 +72,9 @@ class Kept(Generic[T]):
         except RecordError as error:
             log.warning("could not refresh a kept value: %s", error)
             self._held = None
+        except BaseException:
+            self._held = None  # an old value is not given for ever
+            raise
         finally:
             self._lock.release()
 
