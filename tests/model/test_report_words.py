@@ -26,7 +26,7 @@ from textmod_model.training import plots, wording
         ("START END", "an empty text"),
         ("see URL", "“see [address]”"),
         ("… the…", "letters “␣the”"),
-        ("$5", r"“\$5”"),
+        ("$5", "“$5”"),
         ("a\x01b", r"“a\x01b”"),
         ("x" * 300, "“" + "x" * 39 + "…"),
     ],

@@ -18,6 +18,8 @@ PAPER: Final = "#fffffe"
 """Behind texts: in the page the colour that the figure stands on."""
 STYLE: Final[dict[Any, Any]] = {
     "svg.hashsalt": "textmoderation",  # repeatable identifiers
+    # Two dollar signs in a label or a word are no formula, which would break off the report.
+    "text.parse_math": False,
     "svg.fonttype": "none",  # text stays text: smaller, searchable
     "font.family": "sans-serif",
     "font.size": 9,

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 from sklearn import metrics
 
@@ -65,6 +66,7 @@ def lengths(axes: Axes, texts: Sequence[str], label: Judged) -> None:
         axes.hist(sizes[rows], bins.tolist(), weights=share, color=color, alpha=0.55, label=name)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())  # powers of ten as formulas
     axes.set_xlabel("words")
     axes.set_ylabel("share of the class")
     axes.legend(frameon=False)

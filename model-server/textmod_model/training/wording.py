@@ -27,14 +27,12 @@ def mark(name: str) -> str:
 
 
 def said(name: str) -> str:
-    """Return a feature's name as a person would say it, ready for matplotlib.
+    """Return a feature's name as a person would say it.
 
     Takes the names of `pipeline.coefficients`.
     """
     shown = printable(_name(name), _LONGEST + 1)
-    if len(shown) > _LONGEST:
-        shown = shown[:_LONGEST] + "…"
-    return shown.replace("$", r"\$")
+    return shown[:_LONGEST] + "…" if len(shown) > _LONGEST else shown
 
 
 def _name(name: str) -> str:
