@@ -65,6 +65,9 @@ class Settings(BaseModel):
     output_topic: str = ""
     dead_letter_topic: str = ""
     consumer_group: str = ""
+    input_topic_id: str = Field("", pattern=r"^([A-Za-z0-9_+/-]{22})?$")
+    """Kafka's id of the topic that the stream began with. In the ids of messages of another topic
+    of its name, which was created since, that topic's id stands too. Empty: in none."""
 
     review_topic: str = ""
     """Where review requests are written; empty: none are."""

@@ -295,6 +295,8 @@ class Desired:
     console: tuple[Manifest, ...] = ()
     """What the review console is made of, its workload last; empty without one."""
     console_url: str | None = None
+    input_topic_id: str = ""
+    """Of the input topic that the object first saw; empty: not known."""
 
     @property
     def main(self) -> Reader:

@@ -21,7 +21,7 @@ import uuid
 import confluent_kafka
 import pytest
 import small_model
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -107,6 +107,19 @@ class Stream:
     def delete(self, topic):
         [future] = self.admin.delete_topics([topic]).values()
         future.result(30)
+
+    def makes(self, topic, partitions):
+        """Make a topic; False while one of its name is being deleted."""
+        try:
+            self.make(topic, partitions)
+        except confluent_kafka.KafkaException as error:
+            assert error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+            return False
+        return True
+
+    def topic_id(self, topic):
+        [future] = self.admin.describe_topics(TopicCollection([topic])).values()
+        return str(future.result(30).topic_id)
 
     def configure(self, topic, **config):
         entries = [
@@ -754,6 +767,38 @@ def test_an_outage_of_the_broker_is_waited_out(tmp_path, model, delivery):
             until(worker.ready, "ready again")
         finally:
             one.stop()
+
+
+@pytest.mark.parametrize("more", [50, 600], ids=["shorter", "longer"])
+def test_an_input_topic_that_is_created_again_loses_nothing(stream, delivery, more):
+    """Under the old positions or over them; what is in the new topic has ids of its own."""
+    one = stream(partitions=2, TEXTMOD_DELIVERY=delivery)
+    one.start(TEXTMOD_INPUT_TOPIC_ID=one.topic_id(one.input))
+    one.send(200)
+    verdicts, _ = one.results()
+    plain = {dict(message.headers())["ce_id"] for message in verdicts}
+    assert len(plain) == 200
+    one.delete(one.input)
+    until(lambda: one.makes(one.input, 2), "the topic could be created again")
+    one.producer = Producer({"bootstrap.servers": one.bootstrap})  # the old one knows the old id
+    one.send(more)
+    url_safe = one.topic_id(one.input).replace("+", "-").replace("/", "_")
+    again = f"{one.input}@{url_safe}"
+    new = {}
+
+    def all_came():
+        for message in one.read(one.output):
+            headers = dict(message.headers())
+            if headers["ce_id"].decode().startswith(f"{again}/"):
+                new[headers["ce_id"]] = int(headers["number"])
+        return sorted(new.values()) == list(range(200, 200 + more))
+
+    until(all_came, "every message of the new topic came out under an id of its own")
+    assert not plain & new.keys()
+    found = numbers(one.read(one.output))
+    assert set(found) == set(range(200 + more))
+    if delivery == "ExactlyOnce":
+        assert max(found.values()) == 1
 
 
 @pytest.fixture(scope="module")

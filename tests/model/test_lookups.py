@@ -11,6 +11,7 @@ from textmod_model import settings
 from textmod_model.errors import ConfigurationError
 from textmod_model.stream.group_lookup import GroupLookup
 from textmod_model.stream.group_view import Member
+from textmod_model.stream.topic_id_lookup import TopicIdLookup
 from textmod_model.stream.topics import TopicRulesLookup
 
 STREAM = {
@@ -47,6 +48,9 @@ class Admin:
             member_id="me", assignment=assignment, target_assignment=assignment
         )
         return {groups[0]: self._answer(SimpleNamespace(members=[member]))}
+
+    def describe_topics(self, topics, request_timeout):
+        return {"in": self._answer(SimpleNamespace(topic_id="id"))}
 
     def _topic(self, name):
         return {"max.message.bytes": SimpleNamespace(value=str(self.topics[name]))}
@@ -121,3 +125,32 @@ def test_the_answers_are_rules_and_members():
     group.lookup.ask()
     group.later.run()
     assert group.answer() == {"me": Member(frozenset({1}), frozenset({1}))}
+
+
+def test_an_answer_to_an_earlier_question_about_the_topic_is_not_taken():
+    """It may be of the topic that has been deleted since."""
+    asked = Asked(TopicIdLookup)
+    asked.lookup.ask()
+    earlier, asked.later.calls = asked.later.calls, []
+    asked.lookup.ask()
+    earlier[0][2].set_result("old")
+    assert asked.lookup.answer(0) is None
+    assert asked.lookup.asked
+    assert asked.later.run() == ["topic id lookup"]
+    assert asked.lookup.answer(0) == "id"
+    assert not asked.lookup.asked
+
+
+@pytest.mark.parametrize(
+    "failed", [KafkaError._TIMED_OUT, KafkaError.UNKNOWN_TOPIC_OR_PART, "no token"]
+)
+def test_a_question_about_the_topic_that_fails_has_no_answer(failed):
+    asked = Asked(TopicIdLookup)
+    if isinstance(failed, str):
+        asked.admin.refuses = failed
+    else:
+        asked.admin.failed = failed
+    asked.lookup.ask()
+    asked.later.run()
+    assert asked.lookup.answer(0) is None
+    assert not asked.lookup.asked, "so it is asked again"

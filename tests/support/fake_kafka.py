@@ -83,6 +83,7 @@ class FakeCluster:
 
     def __init__(self, partitions=2, topic="in"):
         self.topic = topic
+        self.topic_id = "a" * 22
         self.logs = {number: FakePartition() for number in range(partitions)}
         self.committed = {}
         self.notes = {}
@@ -95,6 +96,14 @@ class FakeCluster:
 
     def append(self, partition, *values):
         self.logs[partition].records.extend(values)
+
+    def create_again(self, topic_id, *, keeps_offsets=False):
+        """Delete the topic, and create one of its name; a late commit may outlive that."""
+        self.topic_id = topic_id
+        self.logs = {number: FakePartition() for number in self.logs}
+        if not keeps_offsets:
+            self.committed.clear()
+            self.notes.clear()
 
     def truncate(self, partition, start):
         """Delete the records before `start`, as retention does."""
@@ -119,6 +128,7 @@ class FakeConsumer:
         """Partition → offset after the last message that the application got."""
         self.paused = set()
         self.stored = {}
+        self.stored_notes = {}
         self.closed = False
         self.refusals = 0
         """How many calls that assign will fail."""
@@ -284,6 +294,7 @@ class FakeConsumer:
             if one.partition not in self.assigned:
                 raise KafkaException(KafkaError(KafkaError._STATE))
             self.stored[one.partition] = one.offset
+            self.stored_notes[one.partition] = one.metadata
 
     def commit(self, asynchronous, offsets=None):
         if offsets is not None:
@@ -297,7 +308,8 @@ class FakeConsumer:
         if not self.stored:
             raise KafkaException(KafkaError(KafkaError._NO_OFFSET))
         self.cluster.committed |= self.stored
-        self.stored = {}
+        self.cluster.notes |= self.stored_notes
+        self.stored, self.stored_notes = {}, {}
 
     def consumer_group_metadata(self):
         return SimpleNamespace(member=self)
@@ -356,6 +368,27 @@ class FakeConsumer:
 
     def _refuse(self, instead):
         raise KafkaException(KafkaError(KafkaError._STATE, f"must be made using {instead}"))
+
+
+class FakeTopicIds:
+    """Answers with the topic's id at once, unless it is silent or denied."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.asked = False
+        self.silent = False
+        self.denied = False
+        self.questions = 0
+
+    def ask(self):
+        self.asked = True
+        self.questions += 1
+
+    def answer(self, wait_seconds):
+        if self.silent or not self.asked:
+            return None
+        self.asked = False
+        return None if self.denied else self.cluster.topic_id
 
 
 class Clock:

@@ -25,11 +25,19 @@ def make_source(settings: Settings, health: Health, predictor: "Predictor") -> "
     from textmod_model.stream.consumer import GroupConsumer
     from textmod_model.stream.group_lookup import GroupLookup
     from textmod_model.stream.speed import Speed, usable_cores
+    from textmod_model.stream.topic_id_lookup import TopicIdLookup
 
     benchmark = predictor.info.messages_per_second
     speed = Speed(benchmark, usable_cores(), settings.batch_max_messages)
     owners = GroupLookup(settings) if settings.delivery == "ExactlyOnce" else None
-    return GroupConsumer(settings, health, speed, group=GroupLookup(settings), owners=owners)
+    return GroupConsumer(
+        settings,
+        health,
+        speed,
+        group=GroupLookup(settings),
+        owners=owners,
+        topic_ids=TopicIdLookup(settings),
+    )
 
 
 def _schemas(settings: Settings) -> "Schemas | None":

@@ -7,7 +7,7 @@ the `Revocation` to run through before partitions are given up.
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from textmod_model.errors import StreamError
 from textmod_model.health import Health
@@ -15,6 +15,7 @@ from textmod_model.policies.allowance import Allowance
 from textmod_model.settings import Settings
 from textmod_model.stream import kafka_config, statistics
 from textmod_model.stream.group_view import CoordinatorsView, GroupView
+from textmod_model.stream.input_identity import InputIdentity, TopicIds
 from textmod_model.stream.kafka import (
     ClientMessage,
     Consumer,
@@ -25,9 +26,11 @@ from textmod_model.stream.kafka import (
     log_error,
     open_consumer,
 )
+from textmod_model.stream.leaving import leave
 from textmod_model.stream.membership import Membership
 from textmod_model.stream.ownership import Ownership
 from textmod_model.stream.records import Message, with_headers, within
+from textmod_model.stream.revocation import Revocation
 from textmod_model.stream.speed import Speed
 from textmod_model.stream.spent import SpentNotes
 from textmod_model.stream.watchdog import Watchdog
@@ -41,25 +44,12 @@ new its words are, no more than seconds, or the loop would not turn."""
 MESSAGE_BYTES = 256
 """What a queued message takes besides its value, about; for `StallDetector` alone."""
 
-LEAVE_SECONDS = 2.0
 CHECK_SECONDS = 1.0
 PENDING_SECONDS = 0.1
 """The longest wait for messages while a partition still waits for its start offset."""
 
 PROTOCOLS = ("consumer", "classic")
 """Kafka's group protocols, the better one first (KIP-848; brokers since 4.0)."""
-
-
-class Revocation(Protocol):
-    """What has to happen downstream when partitions go to another consumer."""
-
-    def before_revoke(self, partitions: set[int]) -> None:
-        """Finish what is in flight."""
-        ...
-
-    def after_revoke(self, partitions: set[int]) -> None:
-        """Give up what could not be finished."""
-        ...
 
 
 class GroupConsumer:
@@ -72,6 +62,7 @@ class GroupConsumer:
         settings: the server's settings.
         group: asks the group's coordinator for its view; None: no check against it.
         owners: the same before the first commit of a partition (KIP-848, exactly once).
+        topic_ids: asks for the input topic's id; None: it is not looked at.
         health: gets what this consumer learns of brokers and of partitions that stand still.
         speed: reported in the metadata of every offset.
         connect: opens the client.
@@ -87,6 +78,7 @@ class GroupConsumer:
         *,
         group: CoordinatorsView | None = None,
         owners: CoordinatorsView | None = None,
+        topic_ids: TopicIds | None = None,
         connect: Callable[[dict[str, Any]], Consumer] = open_consumer,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -112,6 +104,7 @@ class GroupConsumer:
         self._watchdog = Watchdog(settings.input_topic, health)
         self._group, self._owners = group, owners
         self._view = GroupView()
+        self._identity = InputIdentity.of(settings, topic_ids, clock)
         self._check_at = 0.0
         self._consumer = self._open()
 
@@ -144,6 +137,7 @@ class GroupConsumer:
             self._settled = self._membership.starts | self._settled
             self._watchdog.check(now, self._consumer, self._membership)
             self._look_at_group(now)
+            self._look_at_topic()
             if self.allowance.lent and self._settings.delivery == "AtLeastOnce":
                 self.store({})
         messages = self._carried or self._fetch(most, wait, linger)
@@ -213,10 +207,8 @@ class GroupConsumer:
         owned = self._membership.partitions & offsets.keys()
         self._notes = {partition: self.allowance.note(partition) for partition in owned}
         return [
-            TopicPartition(
-                topic, partition, offsets[partition], ";".join(filter(None, (reported, note)))
-            )
-            for partition, note in self._notes.items()
+            TopicPartition(topic, p, offsets[p], self._identity.beside(p, reported, note))
+            for p, note in self._notes.items()
         ]
 
     def _lenders(self) -> set[int]:
@@ -253,23 +245,15 @@ class GroupConsumer:
         self._membership.resume(self._consumer)
 
     def close(self, revocation: Revocation | None = None) -> None:
-        """Commit and leave the group, so that others take over at once.
-
-        A static member stays in the group when it closes; unsubscribing first makes it leave. If a
-        member closes while it joins, librdkafka 2.16 leaves it in the group, and its partitions
-        would not be read until its session ends. So wait for the end of the joining first.
-        """
+        """Commit and leave the group."""
         self._revocation = revocation
-        deadline = self._clock() + LEAVE_SECONDS
-        try:
-            while self._subscribed and not self._joined and self._clock() < deadline:
-                self._poll(0.05)
-            self._consumer.unsubscribe()
-            while self._membership.partitions and self._clock() < deadline:
-                self._poll(0.05)
-        except (KafkaException, StreamError) as error:
-            log.warning("leave the consumer group: %s", error)
-        self._consumer.close()
+        leave(
+            self._consumer,
+            joins=lambda: self._subscribed and not self._joined,
+            reads=lambda: bool(self._membership.partitions),
+            poll=self._poll,
+            clock=self._clock,
+        )
 
     def _poll(self, wait: float) -> None:
         """Serve callbacks and events; messages read meanwhile are for the next member."""
@@ -284,7 +268,7 @@ class GroupConsumer:
         for message in self._consumer.consume(most, wait):
             error = message.error()
             if error is None:
-                good.append(with_headers(cast("Message", message)))
+                good.append(with_headers(self._identity.named(cast("Message", message))))
             else:
                 self._event(message, error)
         return good
@@ -311,6 +295,7 @@ class GroupConsumer:
         options = kafka_config.consumer(self._settings, self._protocols[0])
         self._membership = Membership(
             self._settings.input_topic,
+            self._identity,
             cooperative=kafka_config.is_cooperative(options),
             clock=self._clock,
             noted=self.allowance.load,
@@ -342,16 +327,31 @@ class GroupConsumer:
             self._carried = []
             self._consumer = self._open()
 
+    def _look_at_topic(self) -> None:
+        """Read the input from its beginning if it was deleted and created again."""
+        self._identity.look()
+        if self._carried or not self._identity.replaced():  # what was read of the old one is first
+            return
+        topic, numbers = self._settings.input_topic, sorted(self._membership.partitions)
+        log.error("topic %s was created again: reading it from its beginning", topic)
+        self._revoked(self._consumer, [TopicPartition(topic, number) for number in numbers])
+        self._take(self._consumer, numbers)
+
     def _error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - says that, not why
             self._health.kafka_error = error.str()
         log_error(error)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._joined = True
         self._health.kafka_seen = self._clock()
         numbers = sorted(one.partition for one in partitions)
         log.info("assigned partitions %s", numbers)
+        if self._joined and numbers:
+            self._identity.ask()
+        self._joined = True
+        self._take(consumer, numbers)
+
+    def _take(self, consumer: Consumer, numbers: list[int]) -> None:
         self._membership.assign(consumer, numbers)
         self._ownership.assigned(numbers)
 

@@ -24,6 +24,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from textmod_model.stream.input_identity import InputIdentity
 from textmod_model.stream.kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -75,6 +76,7 @@ class Membership:
 
     Args:
         topic: the input topic.
+        identity: which topic of that name the partitions are read from.
         cooperative: whether the rebalance protocol is cooperative (KIP-848, cooperative-sticky);
             otherwise eager, where every change replaces the whole assignment.
         noted: called with a partition and with what stands beside its committed offset.
@@ -84,6 +86,7 @@ class Membership:
     def __init__(
         self,
         topic: str,
+        identity: InputIdentity,
         *,
         cooperative: bool,
         clock: Callable[[], float],
@@ -91,6 +94,7 @@ class Membership:
     ) -> None:
         self._noted = noted
         self._topic = topic
+        self._identity = identity
         self._cooperative = cooperative
         self._clock = clock
         self._started: dict[int, int] = {}
@@ -147,6 +151,7 @@ class Membership:
             self._started.pop(partition, None)
             self._pending.pop(partition, None)
             self._claims.pop(partition, None)
+            self._identity.forget(partition)
 
     # --- two members with one partition -----------------------------------------------------------
 
@@ -186,8 +191,10 @@ class Membership:
             log.warning("another member committed offsets of partition %d; reading on", partition)
             del self._started[partition]
             self._pending[partition] = _Pending(now)
+            self._identity.forget(partition)
         if not stopped:
             return
+        self._identity.ask()  # or the topic was created again, and has no committed offset
         if self._cooperative:
             self._stop(consumer, stopped)
         else:
@@ -217,6 +224,7 @@ class Membership:
             return
         position = self.positions(consumer)[partition]
         self._pending[partition] = _Pending(self._clock(), position, "its position is out of range")
+        self._identity.ask()
         del self._started[partition]
         if self._cooperative:
             self._stop(consumer, [partition])
@@ -273,10 +281,17 @@ class Membership:
                 since = self._pending[one.partition].since
                 self._claims[one.partition] = _Claim(one.offset, since)
                 self._noted(one.partition, one.metadata or "")
-        return {
-            one.partition: one.offset if one.offset >= 0 else OFFSET_BEGINNING
+        starts = {
+            one.partition: self._identity.start_at(one.partition, one.offset, one.metadata or "")
             for one in answers
             if one.error is None
+        }
+        if unsure := [partition for partition, offset in starts.items() if offset is None]:
+            self._failed(unsure, f"the id of topic {self._topic} is not known yet")
+        return {
+            partition: offset if offset >= 0 else OFFSET_BEGINNING
+            for partition, offset in starts.items()
+            if offset is not None
         }
 
     def _failed(self, partitions: list[int], error: str) -> None:
@@ -288,6 +303,8 @@ class Membership:
 
     def _in_range(self, consumer: Consumer, partition: int, pending: _Pending) -> dict[int, int]:
         """Return where to read on after a position was out of range, once that is certain."""
+        if not self._identity.is_same(partition):
+            return {}  # created again, as the consumer sees too, or not known yet
         [where] = self._where([partition])
         try:
             low, high = consumer.get_watermark_offsets(where, timeout=LOOKUP_SECONDS)
@@ -328,6 +345,7 @@ class Membership:
         for partition in offsets:
             self._pending.pop(partition, None)
         self._started |= offsets
+        self._identity.started(offsets)
         self._set_pause(consumer, offsets)
 
     def _postpone(self, consumer: Consumer, offsets: dict[int, int], error: str) -> None:

@@ -47,6 +47,27 @@ class HeadersUnread:
         """Have none, where the client would raise, or return what can't be looked at."""
 
 
+class Renamed:
+    """A message under another topic's name, which stands in its ids."""
+
+    def __init__(self, message: Message, name: str) -> None:
+        self._name = name
+        self.partition, self.offset, self.headers = (
+            message.partition,
+            message.offset,
+            message.headers,
+        )
+        self.key, self.value, self.timestamp = message.key, message.value, message.timestamp
+        self._size = len(message)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def topic(self) -> str:
+        """Return the name."""
+        return self._name
+
+
 _headers = methodcaller("headers")
 """Not a plain call: that, once the interpreter has specialised it, no longer looks whether the
 client's method has left an error behind."""

@@ -47,6 +47,14 @@ class TopicStatus(Strict):
     )
 
 
+class InputTopicStatus(Strict):
+    name: str = Field(description="Name of the topic.")
+    topic_id: str = Field(
+        description="Kafka's id of the topic of this name that the object first saw. Messages of "
+        "one that was created since have its id in theirs."
+    )
+
+
 MOST_FORMER_TOPICS: Final = 64
 
 
@@ -314,6 +322,9 @@ class Status(Strict):
         default=None,
         description="The topics, as they are; partitions 0: about to be created.",
         json_schema_extra={"maxItems": 16},
+    )
+    input_topic: InputTopicStatus | None = Field(
+        default=None, description="Which topic of the input's name the stream began with."
     )
     former_topics: list[FormerTopicStatus] | None = Field(
         default=None,

@@ -156,6 +156,11 @@ def status(
         "consumerGroupSessionSeconds": seen.session_seconds,
         "endpoint": naming.endpoint(tm),
         "topics": _topics(body, seen),
+        "inputTopic": (
+            {"name": tm.input_topic, "topicId": want.input_topic_id}
+            if want.input_topic_id
+            else None
+        ),
         "formerTopics": _former_topics(body, seen),
         **(_replicas(want, seen.workload) or _known(body)),
         **policies_status(policies, body.get("status") or {}),

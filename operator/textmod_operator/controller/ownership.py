@@ -1,5 +1,5 @@
 """What an object created in Kafka: topics, on record in its status before they are made and by id
-after, and the setting of its consumer group.
+after, and the setting of its consumer group; and the input topic that it first saw.
 
 Pure but for the write that it is given.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from textmod_operator.controller.inventory import key_of
 from textmod_operator.errors import ClusterError
-from textmod_operator.state import Manifest, ObjectKey, Topic
+from textmod_operator.state import Manifest, ObjectKey, Topic, TopicSeen
 
 Write = Callable[[ObjectKey, Manifest, str], Manifest | None]
 """Merges a patch into the status of the object with a uid at once; None: that is gone."""
@@ -26,6 +26,23 @@ def owned(body: Manifest) -> dict[str, str]:
         topic["name"]: topic.get("topicId") or ""
         for topic in [*(status.get("formerTopics") or ()), *created]
     }
+
+
+def first_input(body: Manifest, name: str, topics: Iterable[TopicSeen] = ()) -> str:
+    """Return the id of the topic that the object first saw under its input's name.
+
+    Args:
+        body: the object as read; what its status has on record stays.
+        name: of the input topic.
+        topics: as they are now.
+
+    Returns:
+        an empty string if it is not known, or the brokers have no ids.
+    """
+    known = (body.get("status") or {}).get("inputTopic") or {}
+    if known.get("name") == name and known.get("topicId"):
+        return str(known["topicId"])
+    return next((one.topic_id for one in topics if one.name == name), "")
 
 
 def session_seconds(body: Manifest) -> int | None:

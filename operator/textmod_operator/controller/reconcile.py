@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from textmod_operator import metrics
@@ -120,7 +121,14 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         connection, secrets_digest = connect_to_kafka(tm, edges.cluster)
         with noted(problems):
             console = console_secrets(tm, edges.cluster)
-        want = desired(tm, connection, edges.capabilities(), secrets_digest, console)
+        make = partial(
+            desired,
+            connection=connection,
+            capabilities=edges.capabilities(),
+            secrets_digest=secrets_digest,
+            console_secrets=console,
+        )
+        want = make(tm, input_topic_id=ownership.first_input(body, tm.input_topic))
         refuse_rivals(tm, edges.claims)
         try_out(want, body, tm, edges.cluster)
     except Problem as problem:
@@ -130,7 +138,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     if (move := handover.pending(tm, body)) is not None:
         edges.cluster.require_workloads(tm.metadata.namespace)  # one that is not seen reads on
         tm = move.before
-        want = desired(tm, connection, edges.capabilities(), secrets_digest, console)
+        want = make(tm, input_topic_id=ownership.first_input(body, tm.input_topic))
     quality = heard(tm, edges.cluster, edges.consoles)
     policies = settle(
         tm,
@@ -141,7 +149,6 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         now=now,
         feedback=quality.feedback,
     )
-    want = with_config_maps(tm, body, want, policies)
     review: WorkloadSeen | None = None
     topics: tuple[TopicSeen, ...] = ()
     live: dict[Ref, Manifest] = {}
@@ -150,6 +157,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     with noted(problems):
         topics = ensure_topics(want, body, tm, connection, edges)
         session = ensure_session(want, session, connection, edges)
+    want = with_config_maps(tm, body, with_first_input(tm, body, want, topics, make), policies)
     if move is not None and topics:
         with noted(problems):
             handover.carry_offsets(move, connection, topics)  # refused before anything is stopped
@@ -174,7 +182,6 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
     if move is not None and topics and not _hindered(problems):
         with noted(problems):
             _hand_over(move, connection, seen, edges)
-    decided = policies.seen if policies is not None else None
     result = status(
         tm,
         body,
@@ -182,7 +189,7 @@ def reconcile(body: Manifest, edges: Edges, scaling: ScalingSeen | None, now: da
         seen=seen,
         problems=problems,
         now=now,
-        policies=decided,
+        policies=policies.seen if policies is not None else None,
         quality=quality.seen,
     )
     return Outcome(
@@ -243,6 +250,18 @@ def ensure_session(
     """
     reader = want.main
     return edges.kafka.to(connection).ensure_group(reader.group, reader.session_seconds, before)
+
+
+def with_first_input(
+    tm: TextModeration,
+    body: Manifest,
+    want: Desired,
+    topics: tuple[TopicSeen, ...],
+    make: Callable[..., Desired],
+) -> Desired:
+    """The same, or made again by `make` now that it is known which topic the stream begins with."""
+    first = ownership.first_input(body, tm.input_topic, topics)
+    return want if first == want.input_topic_id else make(tm, input_topic_id=first)
 
 
 # --- judge ----------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ def desired(
     capabilities: Capabilities,
     secrets_digest: str | None = None,
     console_secrets: ConsoleSecrets = ConsoleSecrets(),  # noqa: B008 - frozen
+    *,
+    input_topic_id: str = "",
 ) -> Desired:
     """Everything that should exist for `tm`.
 
@@ -36,13 +38,14 @@ def desired(
         capabilities: what the cluster offers.
         secrets_digest: changes with the content of the Secrets that `tm` names; None for none.
         console_secrets: what is known of those that the review console alone reads.
+        input_topic_id: of the input topic that `tm` first saw; empty: not known.
     """
-    pods = revision(tm, connection, secrets_digest)
+    pods = revision(tm, connection, secrets_digest, input_topic_id)
     objects: list[Manifest]
     if tm.spec.serving.platform == "Seldon":
-        objects = [seldon_deployment(tm, connection, pods)]
+        objects = [seldon_deployment(tm, connection, pods, input_topic_id)]
     else:
-        objects = [deployment(tm, connection, pods), service(tm)]
+        objects = [deployment(tm, connection, pods, input_topic_id), service(tm)]
     if tm.max_replicas > 1:
         objects.append(pod_disruption_budget(tm))
     if (hpa := autoscaler(tm, capabilities)) is not None:
@@ -58,7 +61,7 @@ def desired(
     )
     console = console_objects(tm, connection, capabilities, console_secrets)
     url = console_url(tm)
-    return Desired(topics(tm), tuple(objects), (reader,), console, url)
+    return Desired(topics(tm), tuple(objects), (reader,), console, url, input_topic_id)
 
 
 def stopped(want: Desired) -> Desired:

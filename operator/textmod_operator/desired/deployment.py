@@ -16,10 +16,12 @@ PORTS = (
 )
 
 
-def deployment(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
+def deployment(
+    tm: TextModeration, connection: KafkaConnection, revision: str, input_topic_id: str = ""
+) -> Manifest:
     """A Deployment that never takes a serving replica away before its successor serves: a model
     that doesn't load stops the rollout and nothing else."""
-    spec = pod_spec(tm, connection, revision)
+    spec = pod_spec(tm, connection, revision, input_topic_id)
     (container,) = spec["containers"]
     container["ports"] = [{"name": name, "containerPort": port} for name, port in PORTS]
     if tm.spec.model.parameters:

@@ -25,16 +25,19 @@ SPARE_SECONDS = 8
 REGISTRY_CA_FOLDER = "/etc/textmod/schema-registry-ca"
 
 
-def pod_spec(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
+def pod_spec(
+    tm: TextModeration, connection: KafkaConnection, revision: str, input_topic_id: str = ""
+) -> Manifest:
     """The PodSpec: restricted in the sense of Pod Security, and with no service-account token.
 
     Args:
         connection: how the brokers are reached; only its public part is used.
         revision: of this pod, as `revision` makes it.
+        input_topic_id: of the input topic that the object first saw; empty: not known.
     """
     model = tm.spec.model
     spec: Manifest = {
-        "containers": [_container(tm, connection, revision)],
+        "containers": [_container(tm, connection, revision, input_topic_id)],
         "volumes": [
             {"name": "tmp", "emptyDir": {}},
             *kafka_access.volumes(tm),
@@ -73,25 +76,34 @@ def parameters(tm: TextModeration) -> list[dict[str, str]]:
     ]
 
 
-def revision(tm: TextModeration, connection: KafkaConnection, secrets_digest: str | None) -> str:
+def revision(
+    tm: TextModeration,
+    connection: KafkaConnection,
+    secrets_digest: str | None,
+    input_topic_id: str = "",
+) -> str:
     """Changes with all that the pods are made of, and with nothing else.
 
     Args:
         connection: how the brokers are reached.
         secrets_digest: changes with the content of the object's Secrets; None when it uses none.
+        input_topic_id: as in `pod_spec`.
     """
-    made_of = [pod_spec(tm, connection, ""), pod_annotations(tm), parameters(tm), secrets_digest]
+    spec = pod_spec(tm, connection, "", input_topic_id)
+    made_of = [spec, pod_annotations(tm), parameters(tm), secrets_digest]
     if restarted := tm.metadata.annotations.get(naming.RESTARTED_ANNOTATION):
         made_of.append(restarted)
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _container(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
+def _container(
+    tm: TextModeration, connection: KafkaConnection, revision: str, input_topic_id: str
+) -> Manifest:
     health = Health(naming.METRICS_PORT, "/health/ready", "/health/ready", "/health/live")
     return {
         "name": naming.CONTAINER,
         "image": tm.spec.model.image,
-        "env": _environment(tm, connection, revision),
+        "env": _environment(tm, connection, revision, input_topic_id),
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             *kafka_access.mounts(tm),
@@ -107,13 +119,17 @@ def _pre_stop(tm: TextModeration) -> int:
     return PRE_STOP_SECONDS_BEHIND_EXECUTOR if executor else PRE_STOP_SECONDS
 
 
-def _environment(tm: TextModeration, connection: KafkaConnection, revision: str) -> list[Manifest]:
+def _environment(
+    tm: TextModeration, connection: KafkaConnection, revision: str, input_topic_id: str
+) -> list[Manifest]:
     spec = tm.spec
     batch = spec.serving.batch
+    native = spec.serving.streaming == "Native"
     values: dict[str, str | None] = {
-        naming.ENV_STREAMING: "Native" if spec.serving.streaming == "Native" else "Off",
+        naming.ENV_STREAMING: "Native" if native else "Off",
         **kafka_access.brokers(connection),
         naming.ENV_INPUT_TOPIC: tm.input_topic,
+        naming.ENV_INPUT_TOPIC_ID: (input_topic_id or None) if native else None,
         naming.ENV_OUTPUT_TOPIC: tm.output_topic,
         naming.ENV_DEAD_LETTER_TOPIC: tm.dead_letter_topic,
         naming.ENV_CONSUMER_GROUP: naming.consumer_group(tm),

@@ -11,7 +11,9 @@ API_VERSION = "machinelearning.seldon.io/v1"
 KIND = "SeldonDeployment"
 
 
-def seldon_deployment(tm: TextModeration, connection: KafkaConnection, revision: str) -> Manifest:
+def seldon_deployment(
+    tm: TextModeration, connection: KafkaConnection, revision: str, input_topic_id: str = ""
+) -> Manifest:
     """One predictor with one MODEL node, whose replica count is the only one in the object.
 
     Native streaming asks for no engine: no second hop, and no container that Pod Security
@@ -33,7 +35,7 @@ def seldon_deployment(tm: TextModeration, connection: KafkaConnection, revision:
         "componentSpecs": [
             {
                 "metadata": {"annotations": pod_annotations(tm)},
-                "spec": pod_spec(tm, connection, revision),
+                "spec": pod_spec(tm, connection, revision, input_topic_id),
             }
         ],
     }

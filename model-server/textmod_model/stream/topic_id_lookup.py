@@ -1,0 +1,63 @@
+"""Asking the brokers for the input topic's id, in the background."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING
+
+from confluent_kafka import TopicCollection
+
+from textmod_model.errors import ConfigurationError
+from textmod_model.settings import Settings
+from textmod_model.stream.background import Background, in_background
+from textmod_model.stream.kafka import KafkaException, open_admin
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+log = logging.getLogger(__name__)
+
+REQUEST_SECONDS = 5.0
+
+
+class TopicIdLookup:
+    """Describes the input topic. The client lives from the question to the answer."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connect: "Callable[[Settings], AdminClient]" = open_admin,
+        background: Background = in_background,
+    ) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._background = background
+        self._question: Future[str] | None = None
+
+    def ask(self) -> None:
+        """Send a request; the answer to an earlier one is not wanted any more."""
+        self._question = self._background(self._describe, "topic id lookup")
+
+    @property
+    def asked(self) -> bool:
+        """Whether an answer is to come."""
+        return self._question is not None
+
+    def answer(self, wait_seconds: float) -> str | None:
+        """Return the id, once, empty if it has none; None: no answer yet, or the request failed."""
+        question = self._question
+        if question is None or not wait([question], wait_seconds).done:
+            return None
+        self._question = None
+        try:
+            return question.result()
+        except (ConfigurationError, KafkaException) as error:
+            log.info("describe topic %s: %s", self._settings.input_topic, error)
+            return None
+
+    def _describe(self) -> str:
+        client = self._connect(self._settings)
+        topics = TopicCollection([self._settings.input_topic])
+        [answer] = client.describe_topics(topics, request_timeout=REQUEST_SECONDS).values()
+        return str(answer.result().topic_id or "")

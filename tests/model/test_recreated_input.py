@@ -1,0 +1,139 @@
+"""The input topic deleted and created again under the consumer: nothing lost, ids of its own."""
+
+import pytest
+from consumer_member import PROTOCOLS, Member
+from fake_kafka import FakeTopicIds
+
+from textmod_model.stream.input_identity import ASK_SECONDS, SILENCE_SECONDS
+
+FIRST, SECOND = "a" * 22, "b" * 22
+
+
+@pytest.fixture(params=["AtLeastOnce", "ExactlyOnce"])
+def delivery(request):
+    return request.param
+
+
+@pytest.fixture(params=PROTOCOLS)
+def member(request, monkeypatch, delivery):
+    return Member(monkeypatch, request.param, delivery, topic_ids=FakeTopicIds, first=FIRST)
+
+
+def sources(member, seconds=1):
+    """Where the messages are from that are read meanwhile, as their ids say."""
+    found = []
+    for _ in range(int(seconds)):
+        member.clock.advance(1)
+        found += [(one.topic(), one.offset()) for one in member.consumer.fetch(100, wait=0)]
+    return found
+
+
+def read(member, count):
+    """Read messages of partition 0 from its beginning, and commit."""
+    member.cluster.append(0, *[b"a"] * count)
+    member.client.rebalance(assigned=[0])
+    assert sources(member) == [("in", offset) for offset in range(count)]
+    member.done({0: count})
+
+
+def test_the_first_topic_has_plain_ids(member):
+    read(member, 3)
+    member.move([], lose=[0])
+    member.move([], gain=[0])
+    member.cluster.append(0, b"b")
+    assert sources(member, 3) == [("in", 3)]
+
+
+def test_a_longer_topic_that_is_noticed_by_nothing_is_read_from_its_start(member):
+    """Without a rebalance a position of the old topic is within the new one: nothing else tells."""
+    read(member, 3)
+    member.cluster.create_again(SECOND)
+    member.cluster.append(0, *[b"new"] * 6)
+    found = sources(member, ASK_SECONDS + 5)
+    assert {one for one in found if one[0] != "in"} == {(f"in@{SECOND}", n) for n in range(6)}
+
+
+def test_a_shorter_topic_is_read_from_its_start_at_once(member):
+    read(member, 3)
+    member.cluster.create_again(SECOND)
+    member.cluster.append(0, b"new")
+    assert sources(member, 4) == [(f"in@{SECOND}", 0)]
+
+
+def test_offsets_that_were_committed_late_are_not_those_of_the_new_topic(member):
+    """The coordinator revokes the old topic's partitions: what is committed then is the new's."""
+    read(member, 3)
+    member.cluster.create_again(SECOND, keeps_offsets=True)
+    member.cluster.append(0, *[b"new"] * 6)
+    member.move([], lose=[0])
+    member.move([], gain=[0])
+    found = sources(member, 4)
+    assert {one for one in found if one[0] != "in"} == {(f"in@{SECOND}", n) for n in range(6)}
+
+
+def test_a_topic_without_committed_offsets_waits_for_its_id(member):
+    """What is read under a name that is not certain would get the ids of other texts."""
+    read(member, 3)
+    member.ids.silent = True
+    member.cluster.create_again(SECOND)
+    member.cluster.append(0, b"new")
+    member.move([], lose=[0])
+    member.move([], gain=[0])
+    assert sources(member, 3) == []
+    member.ids.silent = False
+    assert sources(member, 3) == [(f"in@{SECOND}", 0)]
+
+
+def test_brokers_that_deny_the_question_do_not_stop_the_stream(member):
+    member.ids.denied = True
+    member.cluster.append(0, b"a")
+    member.client.rebalance(assigned=[0])
+    assert sources(member, 3) == []
+    assert sources(member, SILENCE_SECONDS + 2) == [("in", 0)]
+
+
+def test_brokers_without_topic_ids_have_plain_ids(member):
+    member.cluster.topic_id = "A" * 22
+    read(member, 3)
+    member.cluster.append(0, b"b")
+    assert sources(member, ASK_SECONDS + 5) == [("in", 3)]
+
+
+def test_who_starts_on_a_later_topic_gives_its_messages_the_same_ids(monkeypatch, delivery):
+    """Another replica, or the next process: ids depend on the first topic and this one alone."""
+    member = Member(monkeypatch, "kip-848", delivery, topic_ids=FakeTopicIds, first=FIRST)
+    member.cluster.topic_id = SECOND
+    member.cluster.append(0, b"a", b"b")
+    member.cluster.committed[0] = 1
+    member.cluster.notes[0] = f"rate=812.5;topic={SECOND};spent="
+    member.client.rebalance(assigned=[0])
+    assert sources(member, 3) == [(f"in@{SECOND}", 1)]
+
+
+def test_without_the_first_topics_id_ids_are_plain_and_nothing_is_lost(monkeypatch, delivery):
+    member = Member(monkeypatch, "kip-848", delivery, topic_ids=FakeTopicIds)
+    read(member, 3)
+    member.cluster.create_again(SECOND)
+    member.cluster.append(0, *[b"new"] * 6)
+    found = sources(member, ASK_SECONDS + 5)
+    assert set(found) == {("in", offset) for offset in range(6)}
+
+
+def test_exactly_once_a_topic_found_by_its_lost_offsets_is_read_once(monkeypatch):
+    """The check before a commit finds no committed offset and starts again; that is enough."""
+    member = Member(monkeypatch, "kip-848", "ExactlyOnce", topic_ids=FakeTopicIds, first=FIRST)
+    read(member, 3)
+    member.cluster.create_again(SECOND)
+    member.cluster.append(0, *[b"new"] * 6)
+    assert sources(member) == [("in", 3), ("in", 4), ("in", 5)]
+    assert member.consumer.confirm({0}), "so these are not committed"
+    found = sources(member, 3)
+    member.done({0: 6})
+    assert found + sources(member, ASK_SECONDS + 5) == [(f"in@{SECOND}", n) for n in range(6)]
+
+
+def test_it_asks_seldom(member):
+    read(member, 1)
+    before = member.ids.questions
+    sources(member, 10 * ASK_SECONDS)
+    assert member.ids.questions - before <= 10
