@@ -75,6 +75,8 @@ MAIN_READER: Final = "main"
 PREDICTOR: Final = "default"
 CONTAINER: Final = "classifier"
 NO_ENGINE_ANNOTATION: Final = "seldon.io/no-engine"
+SELDON_CONTROLLER_LABEL: Final = "seldon.io/controller-id"
+"""Which of several Seldon controllers handles a SeldonDeployment; taken from the TextModeration."""
 
 # --- ports of the model image, as Seldon injects them --------------------------------------------
 HTTP_PORT: Final = 9000

@@ -103,6 +103,11 @@ def test_the_pods_can_run_in_the_nodes_network(
     assert (pod.get("hostNetwork"), pod.get("dnsPolicy")) == (network, policy)
 
 
+def test_a_network_policy_of_no_namespace_is_refused(helm4: Helm) -> None:
+    with pytest.raises(HelmError, match="in each of watchNamespaces, and none is named"):
+        rendered(helm4, "--set=networkPolicy.modelPods.enabled=true")
+
+
 # --- permissions ----------------------------------------------------------------------------------
 
 

@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from objects import PLAINTEXT, moderation
+from objects import PLAINTEXT, body, moderation
 
 from textmod_operator import naming
+from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired import desired
 from textmod_operator.state import Capabilities, KafkaConnection, Manifest
 
@@ -195,6 +196,18 @@ def test_native_on_seldon_has_one_replica_count_and_no_engine() -> None:
     assert "svcOrchSpec" not in predictor
     assert json.dumps(spec).count('"replicas"') == 1
     assert predictor["graph"]["name"] == container(made)["name"] == "classifier"
+
+
+def test_one_of_several_seldon_controllers_can_be_chosen() -> None:
+    def labels(**metadata: Any) -> dict[str, str]:
+        tm = TextModeration.parse({**body({}), "metadata": {**body({})["metadata"], **metadata}})
+        (seldon, *_) = desired(tm, PLAINTEXT, Capabilities()).objects
+        predictor = seldon["spec"]["predictors"][0]
+        assert predictor["labels"] == naming.labels(tm), "the pods are not rolled for it"
+        return seldon["metadata"]["labels"]
+
+    chosen = {"seldon.io/controller-id": "moderation"}
+    assert labels(labels={"team": "safety", **chosen}).items() == (labels() | chosen).items()
 
 
 def test_the_executor_gets_what_seldons_webhook_requires() -> None:

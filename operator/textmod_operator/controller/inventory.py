@@ -79,5 +79,6 @@ def _asked(body: Manifest) -> Any:  # noqa: ANN401 - a value that is only compar
         metadata.get("deletionTimestamp"),
         metadata.get("finalizers"),
         [(metadata.get("annotations") or {}).get(name) for name in _ANNOTATIONS],
+        (metadata.get("labels") or {}).get(naming.SELDON_CONTROLLER_LABEL),
         (body.get("status") or {}).get("consumerGroup"),
     )

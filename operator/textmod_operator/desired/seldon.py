@@ -49,7 +49,7 @@ def seldon_deployment(
         "metadata": {
             "name": naming.child(tm),
             "namespace": tm.metadata.namespace,
-            "labels": naming.labels(tm),
+            "labels": naming.labels(tm) | _controller(tm),
         },
         "spec": {
             "name": naming.child(tm),
@@ -58,6 +58,12 @@ def seldon_deployment(
             "predictors": [predictor],
         },
     }
+
+
+def _controller(tm: TextModeration) -> dict[str, str]:
+    """The label by which one of several Seldon controllers takes the object; mostly none."""
+    chosen = tm.metadata.labels.get(naming.SELDON_CONTROLLER_LABEL)
+    return {} if chosen is None else {naming.SELDON_CONTROLLER_LABEL: chosen}
 
 
 def _executor_environment(tm: TextModeration, connection: KafkaConnection) -> list[Manifest]:
