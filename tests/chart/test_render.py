@@ -37,6 +37,7 @@ def test_both_helms_render_the_same(helm: Helm, helm4: Helm) -> None:
     "typo",
     [
         "replica=3",
+        "console.webhookNetworks={example.com}",
         "image.repo=x",
         "crds.keeps=false",
         "metricsApi.certificate.issuer=x",
@@ -246,6 +247,8 @@ def test_consoles_get_the_charts_image_and_who_scrapes_them(helm4: Helm) -> None
     other = console("--set=console.image.repository=r/c,console.image.tag=v2")
     assert other.image == "r/c:v2"
     assert not console("--set=console.networkPolicy.enabled=false").network_policy
+    networks = "--set=console.webhookNetworks={10.96.0.0/12,fd00::/8}"
+    assert console(networks).webhook_networks == ("10.96.0.0/12", "fd00::/8")
 
 
 def test_the_names_in_the_rules_are_those_in_the_code() -> None:

@@ -192,15 +192,19 @@ def test_somebody_elses_text_and_a_changed_one_are_refused_in_one_sentence() -> 
 
 
 def test_a_double_click_is_one_decision_and_can_be_undone() -> None:
-    desk = MemoryDesk.of(card(1), card(2))
+    desk = MemoryDesk.of(card(1), card(2), card(3))
     client = loopback(desk)
     uncover(client)
     fields = hidden_fields(client.get("/queue").text, "/queue/decide") | {"decision": "Remove"}
     answers = [client.post("/queue/decide", data=fields) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [303, 303]
     page = client.get(answers[1].headers["location"]).text
-    press(client, page, "/queue/undo")
+    fields = hidden_fields(page, "/queue/undo")
+    answers = [client.post("/queue/undo", data=fields) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [303, 303]
     assert desk.cards["science-input/0/1"].decided == ()
+    made_up = client.post("/queue/undo", data=fields | {"item": "science-input/0/3"})
+    assert made_up.status_code == 404
 
 
 def test_leaving_a_text_to_others_frees_it() -> None:

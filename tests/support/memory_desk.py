@@ -148,7 +148,10 @@ class MemoryDesk:
                     if self.now - decision.at >= UNDO:
                         raise TooLateError("The decision is published: decide again instead.")
                     left = tuple(d for d in found.decided if d.id != decision_id)
-                    self.cards[item] = replace(found, decided=left, version=found.version + 1)
+                    self.cards[item] = replace(
+                        found, decided=left, version=found.version + 1,
+                        claimed_by=reviewer, claimed_until=self.now + LEASE,
+                    )  # fmt: skip
                     return
         raise NotFoundError("There is no such decision of yours.")
 
