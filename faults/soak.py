@@ -181,7 +181,10 @@ class Soak:
                     copy_worker(log, folder)
 
     def _burst(self, values: list[bytes]) -> None:
-        """Measure what each stream can do while the other one does the same."""
+        """Measure what each stream can do while the other one does the same, for a minute at most.
+
+        A stream that does nothing in that time is not judged here but at the end of the piece.
+        """
         begun = time.monotonic()
         for stream in self.streams.values():
             stream.world.load(stream.burst, math.inf, POISON, values, TAIL_RATE)
@@ -197,7 +200,8 @@ class Soak:
                     stream.capacity = stream.burst / (time.monotonic() - begun)
                     del left[name]
         for stream in left.values():
-            stream.capacity = stream.world.history.progress[-1].results / 60
+            seen = stream.world.history.progress
+            stream.capacity = max(seen[-1].results if seen else 0, 60) / 60
         for stream in self.streams.values():
             wanted = int(stream.capacity * BURST_SECONDS)
             stream.burst = max(BURST[0], min(wanted, BURST[1]))

@@ -1,6 +1,8 @@
 """Requests to the brokers run beside the stream: they neither block it nor end it."""
 
+import gc
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from textmod_model import settings
 from textmod_model.errors import ConfigurationError
+from textmod_model.stream import group_lookup, topics
 from textmod_model.stream.group_lookup import GroupLookup
 from textmod_model.stream.group_view import Member
 from textmod_model.stream.topic_id_lookup import TopicIdLookup
@@ -28,7 +31,7 @@ class Admin:
     """An admin client; opening it may fail as AWS's tokens do."""
 
     def __init__(self):
-        self.opened = 0
+        self.opened = self.closed = 0
         self.refuses = None
         self.topics = {"out": 1000, "dead": 2000}
         self.failed = None
@@ -38,6 +41,9 @@ class Admin:
             raise ConfigurationError(self.refuses)
         self.opened += 1
         return self
+
+    def __exit__(self, *_):
+        self.closed += 1
 
     def describe_configs(self, resources, request_timeout):
         return {one: self._answer(self._topic(one.name)) for one in resources}
@@ -88,6 +94,39 @@ def test_a_client_is_opened_in_the_background(asked):
     assert len(asked.later.run()) == 1, "one request at a time"
     assert asked.answer()
     assert asked.answer() is None
+
+
+@pytest.mark.parametrize("failed", [None, KafkaError._TIMED_OUT])
+def test_a_client_is_closed_behind_its_answer(asked, failed):
+    asked.admin.failed = failed
+    for _ in range(3):
+        asked.lookup.ask()
+        asked.later.run()
+        asked.answer()
+    assert (asked.admin.opened, asked.admin.closed) == (3, 3)
+
+
+@pytest.mark.parametrize("kind", [TopicRulesLookup, GroupLookup])
+def test_no_thread_of_a_client_waits_for_the_garbage_collector(kind, monkeypatch):
+    """A stream without messages makes no garbage: each minute left a client with its threads."""
+    monkeypatch.setattr(topics, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(group_lookup, "REQUEST_SECONDS", 0.1)
+    later = Later()
+    lookup = kind(settings.load(STREAM), background=later)
+    before = threads()
+    gc.disable()
+    try:
+        for _ in range(2):
+            lookup.ask()
+            later.run()
+            lookup.answer(0) if kind is TopicRulesLookup else lookup.answer()
+        assert threads() <= before
+    finally:
+        gc.enable()
+
+
+def threads():
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 @pytest.mark.parametrize("failed", [KafkaError._TIMED_OUT, KafkaError.GROUP_AUTHORIZATION_FAILED])

@@ -9,7 +9,7 @@ from textmod_model.errors import ConfigurationError
 from textmod_model.settings import Settings
 from textmod_model.stream.background import Background, in_background
 from textmod_model.stream.group_view import Member
-from textmod_model.stream.kafka import KafkaException, open_admin
+from textmod_model.stream.kafka import KafkaException, closed_after, open_admin
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -52,16 +52,16 @@ class GroupLookup:
             return None
 
     def _describe(self) -> Mapping[str, Member]:
-        client = self._connect(self._settings)
-        [answer] = client.describe_consumer_groups(
-            [self._settings.consumer_group], request_timeout=REQUEST_SECONDS
-        ).values()
-        return {
-            one.member_id: Member(
-                self._partitions(one.assignment), self._partitions(one.target_assignment)
-            )
-            for one in answer.result().members
-        }
+        with closed_after(self._connect(self._settings)) as client:
+            [answer] = client.describe_consumer_groups(
+                [self._settings.consumer_group], request_timeout=REQUEST_SECONDS
+            ).values()
+            return {
+                one.member_id: Member(
+                    self._partitions(one.assignment), self._partitions(one.target_assignment)
+                )
+                for one in answer.result().members
+            }
 
     def _partitions(self, assignment: Any) -> frozenset[int]:  # noqa: ANN401 - of the client
         """Return the input's partitions; none where the protocol has no such thing."""

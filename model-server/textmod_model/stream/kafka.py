@@ -1,7 +1,8 @@
 """The one door to confluent_kafka: opening the clients, and what its errors mean to us."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -114,6 +115,19 @@ def open_admin(settings: Settings) -> "AdminClient":
     from confluent_kafka.admin import AdminClient
 
     return _open(AdminClient, kafka_config.client(settings) | {"error_cb": log_error})
+
+
+@contextlib.contextmanager
+def closed_after(client: "AdminClient") -> "Iterator[AdminClient]":
+    """Close a client behind its use, whatever happens: its threads and connections.
+
+    Futures refer to their client, so that it would stay until a garbage collection comes by, and a
+    stream without messages makes no garbage.
+    """
+    try:
+        yield client
+    finally:
+        client.__exit__(None, None, None)  # no other method closes it
 
 
 def is_unsupported(error: KafkaError) -> bool:

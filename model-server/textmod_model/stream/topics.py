@@ -11,7 +11,7 @@ from textmod_model.errors import ConfigurationError
 from textmod_model.settings import Settings
 from textmod_model.stream.background import Background, in_background
 from textmod_model.stream.delivery.rules import TopicRules
-from textmod_model.stream.kafka import KafkaException, open_admin
+from textmod_model.stream.kafka import KafkaException, closed_after, open_admin
 
 log = logging.getLogger(__name__)
 
@@ -63,16 +63,16 @@ class TopicRulesLookup:
     def _describe(self) -> Mapping[str, TopicRules]:
         topics = self._settings.written_topics
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        client = self._connect(self._settings)
-        answers: dict[Any, Future[Any]] = client.describe_configs(
-            resources, request_timeout=REQUEST_SECONDS
-        )
         found = {}
-        for resource, answer in answers.items():
-            try:
-                found[resource.name] = rules_of(answer.result())
-            except KafkaException as exception:
-                log.info("describe topic %s: %s", resource.name, exception.args[0].str())
+        with closed_after(self._connect(self._settings)) as client:
+            answers: dict[Any, Future[Any]] = client.describe_configs(
+                resources, request_timeout=REQUEST_SECONDS
+            )
+            for resource, answer in answers.items():
+                try:
+                    found[resource.name] = rules_of(answer.result())
+                except KafkaException as exception:
+                    log.info("describe topic %s: %s", resource.name, exception.args[0].str())
         return found
 
 
