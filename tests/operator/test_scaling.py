@@ -544,7 +544,7 @@ def test_the_peak_is_forgotten() -> None:
     stream = Stream(replicas=12, memory=Memory(rate=100.0, start_seconds=120))
     stream.run(120, 1000)
     reserve = 4  # √12: pods take longer than the promise
-    assert stream.run(3 * 3600, 50)[-1].desired == reserve
+    assert stream.run(3 * 3600, 40)[-1].desired == reserve
 
 
 def test_a_reserve_stands_ready_where_pods_start_too_slowly_for_an_unseen_rush() -> None:

@@ -22,14 +22,16 @@ The law:
    long as acting one decision later would still be in time: age + (1 - C/λ)·R ≤ d. Here and in (2)
    d is at most D less 5 s: what the law can't see takes as long, however short the promise is.
 2. Up. Otherwise take the smallest size whose busiest replica keeps up with λ and reads what it has
-   waiting, and what gathers during R, within d.
+   waiting, and what gathers during R, within d. Where R > d, a rise that four intervals of 4 s have
+   shown, to rates beyond all that is remembered, counts as λ: 16 s ahead, and at most 2·λ.
 3. Down. Every size is tried on the record of arrivals, as if it had been the size all along. When a
    smaller one would never have come near the promise for a window, take it; the window is longer
    for a size that fails again and again. None below C = λₚₑₐₖ·(1 - d/R): from less than that, the
    return of the recent peak could not be answered in time, however fast the decision. Nor one whose
    busiest replica could not answer the return of the busiest partition's own peak. When the law
    leaves a size for a larger one, that counts as a failure of the smaller, whatever its trial says;
-   for ten minutes it is taken only when λ is at most 0.95 of the λ at which it was left.
+   for ten minutes it is taken only when λ is at most 0.95 of the λ at which it was left. Unless a
+   partition stands still beside others that are read: a dead consumer is no size that is too small.
 4. Surges. A size that has survived two surges in a row waits for the end of the next one, as long
    as it is like those before: what comes by the minute is learned, not chased. Each time it has to
    be left all the same, it must survive twice as many before the next is waited for.

@@ -76,6 +76,8 @@ class Sample:
     ready: int
     asked: int
     age: float | None = None
+    peak: float = 0.0
+    """The highest λ that was remembered then."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ LAMBDA_SECONDS = 10.0
 """λ is the difference of end offsets over at least this time."""
 SURPRISE = 4.0
 """Standard deviations of independent arrivals beyond which a few seconds' more is no accident."""
+FEW = 9.0
+"""Messages: see `beyond_chance`."""
 WINDOW_SECONDS = 60.0
 """How far back samples are kept: shares of partitions and throughput are differences over it."""
 SAMPLE_SECONDS = 4.0
@@ -20,6 +22,11 @@ SAMPLE_SECONDS = 4.0
 SATURATED_SECONDS = 8.0
 """Partitions that are further behind than this, all of them, keep every replica busy. Smaller lags
 may only be the time since the last commit (librdkafka's default: every 5 s)."""
+RISING = 2.0
+"""Standard deviations by which each of four intervals in a row must be above the one before, to
+show a steep rise and no accident."""
+STILL_SECONDS = 10.0
+"""A rebalance, or a commit that is late, is over by then."""
 LEARN_DOWN_SECONDS = 5.0
 LEARN_UP_SECONDS = 30.0
 """Time constants at which μ follows what busy replicas show."""
@@ -39,6 +46,7 @@ def take(
         ready=ready,
         asked=workload.replicas,
         age=reading.seconds_behind,
+        peak=memory.peak,
     )
     if memory.asked != workload.replicas:
         grew = memory.asked is not None and workload.replicas > memory.asked
@@ -122,12 +130,16 @@ def by_partition(samples: tuple[Sample, ...]) -> list[float]:
         recent, seconds = _arrivals(near, last), last.at - near.at
         scale = sum(recent) / max(sum(whole), 1e-9)
         usual = [max(one * scale, 1 / seconds) for one in whole]
-        more = (
-            n - m - SURPRISE * math.sqrt(m / seconds) for n, m in zip(recent, usual, strict=True)
-        )
-        if max(more) > 0:
+        counts = ((n * seconds, m * seconds) for n, m in zip(recent, usual, strict=True))
+        if any(n > m + beyond_chance(m) for n, m in counts):
             return recent
     return whole
+
+
+def beyond_chance(expected: float) -> float:
+    """So many messages more than expected on one partition are no accident. Few vary more than by
+    their root, and there are many partitions and readings: fewer than FEW count as FEW."""
+    return SURPRISE * math.sqrt(max(expected, FEW))
 
 
 def rise(samples: tuple[Sample, ...]) -> float:
@@ -143,9 +155,41 @@ def rise(samples: tuple[Sample, ...]) -> float:
     return max(0.0, min(two - one, three - two)) / (span / 3)
 
 
+def steep_rise(samples: tuple[Sample, ...]) -> float:
+    """By how many messages/s λ rises each second, over the last four intervals of SAMPLE_SECONDS,
+    when each is higher than the one before by more than chance; else 0. A step shows in two."""
+    marks = [sample_before(samples, SAMPLE_SECONDS * n) for n in (4, 3, 2, 1)] + [samples[-1]]
+    if len(samples) < 5 or any(a.at >= b.at for a, b in pairwise(marks)):
+        return 0.0
+    rates = [arrivals_between(a, b) for a, b in pairwise(marks)]
+    chance = [
+        math.sqrt(max(r, 1.0) / (b.at - a.at))
+        for r, (a, b) in zip(rates, pairwise(marks), strict=True)
+    ]
+    middle = [(a.at + b.at) / 2 for a, b in pairwise(marks)]
+    slopes = []
+    for i, j in pairwise(range(len(rates))):
+        more = rates[j] - rates[i]
+        if more <= RISING * math.hypot(chance[i], chance[j]):
+            return 0.0
+        slopes.append(more / (middle[j] - middle[i]))
+    return min(slopes)
+
+
 def throughput(a: Sample, b: Sample) -> float:
     """Messages read a second between two samples."""
     return max(0.0, (sum(b.reads) - sum(a.reads)) / (b.at - a.at))
+
+
+def stands_still(samples: tuple[Sample, ...]) -> bool:
+    """Whether a partition was not read for STILL_SECONDS although messages waited there, while
+    others were: its consumer is dead or stuck, and its messages wait for that."""
+    before, last = sample_before(samples, STILL_SECONDS), samples[-1]
+    if last.at - before.at < STILL_SECONDS:
+        return False
+    moved = [old < new for old, new in zip(before.reads, last.reads, strict=True)]
+    waited = [read < end for read, end in zip(before.reads, before.ends, strict=True)]
+    return any(moved) and any(w and not m for w, m in zip(waited, moved, strict=True))
 
 
 def blend(old: float | None, new: float, weight: float) -> float:

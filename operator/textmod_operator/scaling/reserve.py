@@ -19,6 +19,9 @@ busy: the later replicas would come for it, the more seconds the reserve may sav
 RUSH_GROWTH = 0.16
 """… and at usual^RUSH_GROWTH times that for a larger one: it varies less for its size. Below one
 replica it goes by the root (a trickle's rush is small too)."""
+KEEP_PART = 1.07
+"""Where so many times the guess would ask for the present size, it is kept: a guess that wavers
+about what one size carries must not change the size again and again."""
 LOPSIDED = 2.0
 """A partition with so many times its part of λ is beyond what more replicas help."""
 HOUR = 3600.0
@@ -77,9 +80,14 @@ def kept(view: View, memory: Memory) -> int:
     usual = (memory.usual or 0.0) / view.rate
     rush = RUSH * (view.reaction - view.promise) ** 0.25
     rush *= math.sqrt(usual) if usual < 1 else usual**RUSH_GROWTH
-    before = max(shown(view, replace(memory, peak=0.0)), rush * view.rate)
+    hour = shown(view, replace(memory, peak=0.0))
     most = view.capacity(view.sizes[-1])
-    return view.smallest_for(min(most, before * view.late))
+
+    def size_for(guess: float) -> int:
+        return view.smallest_for(min(most, max(hour, guess) * view.late))
+
+    guess = rush * view.rate
+    return min(max(view.asked, size_for(guess)), size_for(KEEP_PART * guess))
 
 
 def answers(view: View, memory: Memory, replicas: int) -> bool:

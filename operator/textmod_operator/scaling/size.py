@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from textmod_operator.scaling.explain import outlook
 from textmod_operator.scaling.memory import Memory, Policy, Verdict
-from textmod_operator.scaling.rates import sample_before
+from textmod_operator.scaling.rates import sample_before, stands_still
 from textmod_operator.scaling.reserve import answers, kept
 from textmod_operator.scaling.trials import (
     DECISION_SECONDS,
@@ -44,7 +44,7 @@ def judge(reading: LagReading, view: View, policy: Policy, memory: Memory) -> Ve
         memory = tried(view, memory)
         smallest = kept(view, memory)
         larger, smaller = _larger(view, memory), _need(view, memory)
-        if larger is not None and larger > view.asked:
+        if larger is not None and larger > view.asked and not stands_still(memory.samples):
             memory = left(view, memory)
     if reading.rebalancing and smallest <= view.asked <= top:
         return Verdict(view.asked, "the consumer group is rebalancing", memory)
@@ -87,7 +87,7 @@ def _larger(view: View, memory: Memory) -> int | None:
         n
         for n in view.sizes
         if n > view.asked
-        and (view.rising <= KEEP_UP * view.capacity(n) or trusted(trial_of(memory, n)))
+        and (view.forecast <= KEEP_UP * view.capacity(n) or trusted(trial_of(memory, n)))
         and view.wait(n, view.reaction) <= view.acting
     )
     return max(view.asked, next(fits, view.best_effort(view.reaction)))

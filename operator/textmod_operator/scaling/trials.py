@@ -53,7 +53,7 @@ def _try(trial: Trial, view: View, seconds: float, arrived: float) -> Trial:
     capacity = view.capacity(n)
     delay = trial.delay + arrived / (COMFORT * max(capacity, 1e-9)) - seconds
     delay = max(0.0, delay)
-    longer = max(0.0, 1 - COMFORT * capacity / max(view.rising, 1e-9))
+    longer = max(0.0, 1 - COMFORT * capacity / max(view.forecast, 1e-9))
     broken = delay > view.promise
     risky = delay + longer * (view.reaction + DECISION_SECONDS) > view.promise
     surge, crest, survived = trial.surge, trial.crest, trial.survived

@@ -11,6 +11,8 @@ from textmod_operator.scaling.rates import (
     arrivals_between,
     by_partition,
     rise,
+    sample_before,
+    steep_rise,
     throughput,
     top_and_rest,
 )
@@ -26,6 +28,13 @@ SHRINK_REACTIONS = 2.0
 SHRINK_SECONDS = (45.0, 60.0)
 """A smaller size must fit every need of a window so many times R, within these bounds: what pods
 bring back quickly need not be kept for long."""
+RISE_MOST = 1.3
+"""A steady rise is believed to go on to so many times λ at most."""
+STEEP_SECONDS = 16.0
+STEEP_MOST = 2.0
+"""A steep rise is believed to go on for as long as it was seen, and to so many times λ."""
+NEW_PART = 1.1
+"""λ is new when it is so many times the highest that was remembered."""
 NEARLY = 1.1
 """What is at most so much slower than the best is good enough where nothing is good."""
 HOT = 0.95
@@ -71,7 +80,7 @@ class View:
     arriving: float | None
     """λ; None until there are two samples."""
     forecast: float
-    """λ when replicas that are asked for now would read, should a steady rise go on."""
+    """λ when replicas that are asked for now would read, should a rise go on."""
     steady: float
     """λ over the whole window of samples."""
     reading: float
@@ -102,7 +111,7 @@ class View:
         turns to its partitions in turn, so that the smaller ones get all that they need first."""
         if replicas == 0:
             return 0.0
-        return self._speed_beside(replicas, self.rest_share * self.rising)
+        return self._speed_beside(replicas, self.rest_share * self.forecast)
 
     def hot_speed(self, replicas: int, arriving: float, hot: float) -> float:
         """The same of a partition that gets `hot` of `arriving`, when the others are even."""
@@ -116,13 +125,13 @@ class View:
 
     def falling_behind(self, replicas: int) -> float:
         """Seconds by which new messages of the largest partition wait longer each second, ≥ 0."""
-        return max(0.0, 1 - self.top_speed(replicas) / max(self.top_share * self.rising, 1e-9))
+        return max(0.0, 1 - self.top_speed(replicas) / max(self.top_share * self.forecast, 1e-9))
 
     def wait(self, replicas: int, lead: float) -> float:
         """Seconds that the newest message waits once `replicas` read, `lead` seconds from now: on
         the busiest replica behind all that waits there, or on the largest partition."""
-        gathered = max(0.0, self.rising - self.capacity(self.ready)) * lead
-        grown = self.falling_behind(self.ready) * self.top_share * self.rising * lead
+        gathered = max(0.0, self.forecast - self.capacity(self.ready)) * lead
+        grown = self.falling_behind(self.ready) * self.top_share * self.forecast * lead
         waiting = self.backlog(replicas) + self.share(replicas) * gathered
         top = (self.top_lag + grown) / max(self.top_speed(replicas), 1e-9)
         return max(top, waiting / (self.rate or 1e-9))
@@ -158,11 +167,6 @@ class View:
         """The window of rule 3."""
         shortest, longest = SHRINK_SECONDS
         return min(longest, max(shortest, SHRINK_REACTIONS * self.reaction))
-
-    @property
-    def rising(self) -> float:
-        """The forecast as far as it is trusted for growing."""
-        return min(self.forecast, 1.3 * (self.arriving or 0.0))
 
 
 def look(
@@ -204,7 +208,7 @@ def look(
         lag=sum(lags),
         age=_age(reading, lags, arrivals),
         arriving=arriving,
-        forecast=(arriving or 0.0) + rise(memory.samples) * reaction,
+        forecast=_forecast(memory, arriving or 0.0, reaction, promise),
         reading=reads,
         steady=steady,
         rate=rate,
@@ -214,6 +218,22 @@ def look(
         top_lag=int(top_lag),
         rest_lag=rest_lag,
     )
+
+
+def _forecast(memory: Memory, arriving: float, reaction: float, promise: float) -> float:
+    """λ when replicas that are asked for now would read, as far as that is trusted.
+
+    Where R > d a steep rise is believed too, but only to rates beyond all that were remembered when
+    it began: what comes back after a fall, such as a rate that flips, is for rules 3 to 5.
+    """
+    forecast = min(arriving + rise(memory.samples) * reaction, RISE_MOST * arriving)
+    if (
+        reaction > promise
+        and arriving > NEW_PART * sample_before(memory.samples, STEEP_SECONDS).peak
+    ):
+        steep = arriving + steep_rise(memory.samples) * min(reaction, STEEP_SECONDS)
+        forecast = max(forecast, min(steep, STEEP_MOST * arriving))
+    return forecast
 
 
 def acting(promise: float) -> float:
