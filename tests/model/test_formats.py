@@ -64,7 +64,8 @@ TEXTS = [
     ("Auto", b'{"body":"hi"} and more', ('{"body":"hi"} and more',)),
     ("Auto", b" {", (" {",)),
     ("Auto", b"{" * 3000, ("{" * 3000,)),
-    ("Auto", b'{"body":' + b"9" * 5000 + b"}", ('{"body":' + "9" * 5000 + "}",)),
+    ("Auto", b'{"body":"hi","likes":' + b"9" * 5000 + b"}", ("hi",)),
+    ("Json", b'{"likes":-' + b"9" * 5000 + b',"body":"hi"}', ("hi",)),
     ("Auto", b"\0nothing framed", ("\0nothing framed",)),
 ]
 
@@ -81,7 +82,7 @@ def test_finds_a_text_by_its_dotted_path():
     assert decode(b'{"data":{"text":"hi"}}', "Auto", "data.text").texts == ("hi",)
 
 
-@pytest.mark.parametrize("name", [b"true", b'""', b"1.5", b"{}", b"null"])
+@pytest.mark.parametrize("name", [b"true", b'""', b"1.5", b"{}", b"null", b"9" * 5000])
 def test_an_id_is_a_number_or_a_text(name):
     assert decode(b'{"body":"hi","id":' + name + b"}").id is None
 
@@ -93,6 +94,7 @@ def test_what_is_no_json_is_not_written_back():
 
 
 REFUSALS = [
+    ("Auto", b'{"body":' + b"9" * 5000 + b"}", "TextNotString"),
     ("Auto", None, "NullValue"),
     ("Auto", b"", "EmptyText"),
     ("Auto", b" \n\t", "EmptyText"),

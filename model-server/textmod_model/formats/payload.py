@@ -1,6 +1,7 @@
 """Parsing that several formats share: UTF-8, JSON, a field by its path, lists of strings."""
 
 import json
+import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -14,6 +15,7 @@ MAX_TEXTS_PER_MESSAGE = 10_000
 
 MISSING = object()
 
+_MOST_DIGITS: Final = sys.int_info.default_max_str_digits
 _SHORTEST_WIDE: Final = 7  # bytes, without NULs at the end: four characters of UTF-16
 _CONTROLS: Final = bytes((*range(9), *range(14, 27), 28, 29, 30, 31))  # no text is half controls
 
@@ -51,7 +53,8 @@ def parse_json(raw: bytes) -> object:
 
     The strict fast parser comes first, the forgiving one of the standard library takes what it
     refuses: lone surrogates in escapes, NaN, integers beyond 64 bits. A byte order mark before the
-    document is not part of it (RFC 8259, section 8.1).
+    document is not part of it (RFC 8259, section 8.1). Integers of more digits than the interpreter
+    converts are infinite: a number beside the text must not decide whether the text is found.
     """
     raw = raw.removeprefix(BOM_UTF8)
     try:
@@ -59,10 +62,14 @@ def parse_json(raw: bytes) -> object:
     except ValueError:
         text = utf8(raw)
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         where = f" (at character {error.pos})" if isinstance(error, json.JSONDecodeError) else ""
         raise RefusedError("NotJson", f"the message is not valid JSON{where}.") from None
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def dumps(document: object) -> bytes:
