@@ -68,6 +68,16 @@ def test_a_quantity_is_taken_as_in_a_pod(quantity) -> None:
     assert tm.spec.model.resources.requests == {"cpu": quantity}
 
 
+@pytest.mark.parametrize("value", [True, {}, [], "1 Gi", -1])
+def test_what_is_no_quantity_is_refused_in_one_sentence(value) -> None:
+    with pytest.raises(NotAccepted) as refused:
+        moderation({"model": {"resources": {"requests": {"cpu": value}}}})
+    assert refused.value.message == (
+        "spec.model.resources.requests.cpu: it must be a quantity that is not negative, such as "
+        "500m, 1Gi, 2 or 0.5"
+    )
+
+
 @pytest.mark.parametrize(
     "servers",
     ["kafka:9092", "kafka", "a:1,b:65535", "10.0.0.1:9092", "[::1]:9092", "SASL_SSL://b-1.x:9096"],
