@@ -77,7 +77,7 @@ _SMALL: Final = {
     "maxReplicas": (1, 2, 3),
 }
 _RARE: Final = {
-    "sasl": 0.04,
+    "sasl": 0.06,
     "tls": 0.04,
     "schemaRegistry": 0.15,
     "management": 0.05,
@@ -240,6 +240,8 @@ class SpecGenerator:
             self._choose(made, schema["properties"], _ONE_OF[name])
         if made.get("hold") and made.get("action") != "Review":
             made["hold"] = False
+        if name == "kafka" and (made.get("sasl") or {}).get("mechanism") == "AWS_MSK_IAM":
+            made.setdefault("tls", {})
         if name == "sasl":
             part = _LOGIN.get(str(made["mechanism"]), "secretRef")
             self._choose(made, schema["properties"], ("secretRef", "oauth", "aws"), part)

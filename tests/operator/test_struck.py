@@ -11,6 +11,7 @@ import strimzi_world
 from strimzi_world import StrimziWorld
 from whole import PATH, Killed, Strike, StruckGroups, Whole
 
+from textmod_operator.errors import ClusterError
 from textmod_operator.kafka import handover
 from textmod_operator.state import KafkaConnection
 
@@ -151,3 +152,85 @@ def test_deleted_means_that_nothing_is_left_but_what_it_did_not_create() -> None
     world.settle()
     assert world.server.read(PATH) is None
     assert set(world.kafka.topics) == {"somebody-elses"}
+
+
+ANSWERS = (
+    (409, "the object has been modified"),
+    (410, "too old resource version"),
+    (422, "Deployment is invalid: spec.x: Invalid value"),
+    (429, "too many requests"),
+    (500, "etcdserver: request timed out"),
+    (500, 'failed calling webhook "x": connection refused'),
+    (403, "forbidden: exceeded quota: few"),
+    (403, "forbidden: unable to create new content in namespace reddit: it is being terminated"),
+)
+
+
+class Answering(Strike):
+    """The n-th request is answered with an error, and not carried out."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__("away", at)
+
+    def next(self) -> str:
+        if super().next():
+            raise ClusterError(*ANSWERS[self.at % len(ANSWERS)])
+        return ""
+
+
+@pytest.mark.parametrize("name", ["created to be deleted with its topics", "topics by Strimzi"])
+def test_whatever_the_api_server_answers_once_the_next_passes_end_in_the_same_state(
+    name: str,
+) -> None:
+    undisturbed = changed(name)
+    undisturbed.settle()
+    for at in range(1, requests_of(name) + 1):
+        world = changed(name)
+        world.start()
+        world.server.strike = Answering(at)
+        world.run()
+        reasons = {reason for reason, _ in world.conditions.values()}
+        assert "InternalError" not in reasons, f"answered at request {at}"
+        world.strike(Strike())
+        world.settle()
+        assert world.state() == undisturbed.state(), f"answered at request {at}"
+
+
+class Recreating(Strike):
+    """Right before the n-th request another object of the same name takes the place of the first,
+    and the watch has reported it."""
+
+    def __init__(self, at: int, world: Whole, spec: dict[str, Any]) -> None:
+        super().__init__("recreated", at)
+        self.world, self.spec = world, spec
+
+    def next(self) -> str:
+        if super().next():
+            self.world.server.remove(PATH)
+            self.world.asks(self.spec)
+            self.world.watch_reports()
+        return ""
+
+
+def test_an_object_created_again_during_a_pass_gets_nothing_of_the_first() -> None:
+    """The first retained its topics; the second deletes what it created, and that alone."""
+    names = {role: {"name": f"second-{role}"} for role in ("input", "output", "deadLetter")}
+    second = {**PLAIN, "topics": {**names, "deletionPolicy": "Delete"}}
+    for at in range(1, requests_of("created") + 1):
+        world = changed("created")
+        world.start(strike := Recreating(at, world, second))
+        world.run()
+        assert strike.sent >= at
+        world.strike(Strike())
+        of_the_first = {one for one in world.kafka.topics if not one.startswith("second-")}
+        world.settle()
+        found = world.server.read(PATH)
+        assert found is not None
+        assert {one["name"] for one in found["status"]["topics"]} == {
+            one["name"] for one in names.values()
+        }, f"created again at request {at}"
+        assert "formerTopics" not in found["status"]
+        world.deletes()
+        world.settle()
+        assert world.server.read(PATH) is None
+        assert set(world.kafka.topics) == of_the_first

@@ -11,14 +11,13 @@ Faults are scripted: `fail` makes requests fail before or after they take effect
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from merging import merge_patched
+from merging import copied, merge_patched
 
 from textmod_operator.errors import ClusterError
 
@@ -107,7 +106,7 @@ class FakeApiServer:
         """Create or replace an object as another client."""
         key = self._key(path)
         kept = self._objects.get(key)
-        body = copy.deepcopy(body)
+        body = copied(body)
         metadata = body.setdefault("metadata", {})
         if kept is None:
             self._stamp_new(metadata, path)
@@ -132,11 +131,11 @@ class FakeApiServer:
     def read(self, path: str) -> Json | None:
         """An object as it is now, without a request."""
         body = self._objects.get(self._key(path))
-        return None if body is None else copy.deepcopy(body)
+        return None if body is None else copied(body)
 
     def everything(self) -> dict[str, Json]:
         """Every object as it is now, by resource, namespace and name, without a request."""
-        return {"/".join(key): copy.deepcopy(body) for key, body in self._objects.items()}
+        return {"/".join(key): copied(body) for key, body in self._objects.items()}
 
     def writes(self) -> list[Sent]:
         """The requests that changed something, or tried to."""
@@ -165,7 +164,7 @@ class FakeApiServer:
         try:
             self._run_hooks(method, path)
             _strike(fault, effective=False)
-            answer = self._answer(method, path, copy.deepcopy(body), asked, content_type)
+            answer = self._answer(method, path, copied(body), asked, content_type)
             _strike(fault, effective=True)
         except ClusterError as error:
             status = error.status
@@ -174,7 +173,7 @@ class FakeApiServer:
             raise
         finally:
             self.sent.append(Sent(method, path, asked, body, status))
-        return copy.deepcopy(answer)
+        return copied(answer)
 
     def watch(self, path: str, query: Query, *, seconds: float, silence: float) -> Iterator[Json]:
         """See `textmod_operator.kube.client.Api`: the events so far, then the server's time-out."""
@@ -187,7 +186,7 @@ class FakeApiServer:
         for event in self._events(path, asked) if scripted is None else scripted:
             if isinstance(event, ClusterError):
                 raise event
-            yield copy.deepcopy(event)
+            yield copied(event)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -320,7 +319,7 @@ class FakeApiServer:
             body = {"status": body.get("status")}
         if subresource == "scale":
             body = {"spec": {"replicas": body["spec"]["replicas"]}}
-        body = copy.deepcopy(body)
+        body = copied(body)
         for field in ("resourceVersion", "uid"):
             (body.get("metadata") or {}).pop(field, None)
         key = self._key(path)
@@ -361,7 +360,7 @@ class FakeApiServer:
     ) -> tuple[Json, dict[tuple[str, ...], set[str]]]:
         """The object after an apply, and the managers of each of its fields."""
         kept = self._objects.get(key, {})
-        owners = copy.deepcopy(self._owners.get(key, {}))
+        owners = {leaf: set(by) for leaf, by in self._owners.get(key, {}).items()}
         wanted = set(_leaves(_owned_part(body)))
         for leaf in wanted:
             others = owners.get(leaf, set()) - {manager}
@@ -399,7 +398,7 @@ class FakeApiServer:
 
     def _store(self, key: tuple[str, str, str], body: Json, event: str) -> Json:
         self._version += 1
-        body = copy.deepcopy(body)
+        body = copied(body)
         before = self._objects.get(key)
         body["metadata"]["resourceVersion"] = str(self._version)
         if before is not None and before.get("spec") != body.get("spec"):

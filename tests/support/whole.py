@@ -208,16 +208,20 @@ class Whole:
         self.kafka.seconds += PASS_SECONDS
         for list_watch in self._watches:
             list_watch.step()
+        self.watch_reports()
+        # What the lag monitor finds out: the brokers answer.
+        self._kafka.to(PLAINTEXT).breaker.succeeded()
+        with contextlib.suppress(ClusterError, Problem):
+            self._passes.run(SCIENCE)
+
+    def watch_reports(self) -> None:
+        """The operator gets to know the object as it is now."""
         found = self.server.read(PATH)
         if found is None:
             self._inventory.forget(SCIENCE)
         else:
             self._inventory.note(SCIENCE, found)
             self._claims.note(SCIENCE, found)
-        # What the lag monitor finds out: the brokers answer.
-        self._kafka.to(PLAINTEXT).breaker.succeeded()
-        with contextlib.suppress(ClusterError, Problem):
-            self._passes.run(SCIENCE)
 
     @property
     def conditions(self) -> dict[str, tuple[str, str]]:
@@ -227,10 +231,11 @@ class Whole:
 
     def _controllers(self) -> None:
         """Kubernetes' own controllers: what is asked for serves at once."""
-        if self.server.read(PATH) is None:  # the garbage collector
-            for found in list(self.server.everything().values()):
-                if found["metadata"].get("ownerReferences"):
-                    self.server.remove(path_of(Ref.of(found)))
+        owner = (self.server.read(PATH) or {}).get("metadata", {}).get("uid")
+        for found in self.server.everything().values():  # the garbage collector
+            owners = found["metadata"].get("ownerReferences") or ()
+            if owners and all(one["uid"] != owner for one in owners):
+                self.server.remove(path_of(Ref.of(found)))
         workload = f"{DEPLOYMENTS}/science"
         if (found := self.server.read(workload)) is not None:
             count = found["spec"]["replicas"]
