@@ -168,16 +168,17 @@ class Soak:
             self.sampler.samples(),
             faults=self.faults,
             failures=self.failures,
+            ended=[one for stream in self.streams.values() for one in stream.world.ended],
         )
 
-    def keep(self, grows: list[str]) -> None:
-        """Keep logs and statistics of the workers that grow, if any, for a person to read."""
+    def keep(self, named: list[str]) -> None:
+        """Keep logs and statistics of the workers that lines begin with, for a person to read."""
         folder = self.bundles / "soak-growth"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for stream in self.streams.values():
             for log in stream.world.logs():
-                if any(one.startswith(f"{log.stem}: ") for one in grows):
+                if any(one.startswith(f"{log.stem}: ") for one in named):
                     copy_worker(log, folder)
 
     def _burst(self, values: list[bytes]) -> None:
@@ -313,7 +314,7 @@ def main() -> int:
             heading = {"commit": state, "seed": args.seed, "minutes": minutes}
             # After every piece, so that what is known stays if the rest is cut off.
             found = heading | soak.figures()
-            soak.keep(found["grows"])
+            soak.keep([*found["grows"], *found["ended"]])
             held = _write(out, found)
     say(f"written to {out / 'soak.json'}")
     return int(not held)

@@ -29,6 +29,7 @@ def figures(
     *,
     faults: Sequence[str],
     failures: Sequence[str],
+    ended: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the figures of a soak; `pieces` and `groups` are by delivery, `samples` by worker."""
     rows = [row for each in pieces.values() for row in each]
@@ -65,6 +66,7 @@ def figures(
         ],
         "faults": dict(sorted(Counter(faults).items())),
         "faults_that_broke_off": list(failures),
+        "ended": list(ended),
         "lives": [life for life in lives if life["slope_mib_a_minute"] is not None] or lives[:4],
         "by_piece": rows,
     }
@@ -126,6 +128,7 @@ def tables(found: Mapping[str, Any]) -> str:
         f"Commit `{found['commit']}`, seed {found['seed']}.\n\n| | |\n|---|---|\n{totals}"
         f"| messages a second in a burst, median | {capacity} |\n| faults | {faults or '–'} |\n"
         f"| faults that broke off | {len(found['faults_that_broke_off'])} |\n"
+        f"| workers that ended by themselves and were restarted | {len(found['ended'])} |\n"
         f"| did not hold | {_said(found['broken'])} |\n| grows | {_said(found['grows'])} |\n\n"
     )
     head = (

@@ -55,6 +55,7 @@ def some(
         samples or {"worker-1": life(60)},
         faults=["storm", "net-cut", "storm"],
         failures=[],
+        ended=["worker-9: exit code 1: fenced"],
     )
     return {"commit": "0123abc", "seed": 1, "minutes": 60.0} | found
 
@@ -117,6 +118,7 @@ def test_the_table_has_a_row_and_a_plot_for_each_life() -> None:
     assert "| worker-1 | 60.0 | 205.0 | 319.0 | 320.0 | 2.0 | 40 → 40 (40 to 40) |" in text
     assert "█`" in text
     assert "| grows | worker-1: memory |" in text
+    assert "| workers that ended by themselves and were restarted | 1 |" in text
 
 
 def test_a_plot_begins_at_zero_and_is_bounded() -> None:
