@@ -130,7 +130,11 @@ def pictures(
         return None
     found = [mark for chunk in chunks for mark in _BEHIND.findall(chunk)]
     never = [mark for mark in found if mark not in _SENTENCE and is_never_in_words(mark)]
-    return re.compile(f"(?<=[A-Za-z])(?:{_any(set(never))})") if len(never) >= least else None
+    if len(never) < least:
+        return None
+    # By character, not by mark: a text may have thousands of different rows of pictures.
+    some = re.escape("".join(sorted(set("".join(never)))))
+    return re.compile(f"(?<=[A-Za-z])[{some}]+")
 
 
 def _any(marks: Sequence[str] | set[str]) -> str:

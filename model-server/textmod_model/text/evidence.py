@@ -18,6 +18,7 @@ _ENGLISH: Final = 0.35
 _SEVERAL: Final = 3
 _FEW: Final = 2
 _SOME: Final = 0.03
+_LONG: Final = 6  # of a word that is hardly one of another language too
 _MANY: Final = 0.1
 # Compounds have marks between their parts, and feelings repeat letters: more of these are needed.
 _MANY_OF: Final[Mapping[Kind, float]] = {"separators": 0.2, "repeats": 0.15, "doubles": 0.15}
@@ -33,7 +34,7 @@ def marked(chunk: str, new: Reading) -> int:
     if has_rare_marks(chunk):
         return 1
     if new.text.islower():
-        return int(is_common(core))
+        return int(is_common(core) or len(core) >= _LONG)
     return 0 if is_common(core) else -1
 
 
