@@ -126,6 +126,19 @@ def test_a_new_container_name_is_a_new_deployment_and_the_old_one_goes(
     wait_for(only_the_new, 30, "the old Deployment and its Service were deleted")
 
 
+def test_what_the_api_server_says_to_its_deployment_stands_in_the_status(apply, get, wait_for):
+    thing = sdep()
+    pod = thing["spec"]["predictors"][0]["componentSpecs"][0]["spec"]
+    pod["containers"][0]["volumeMounts"] = [{"name": "nowhere", "mountPath": "/x"}]
+    apply(thing)
+
+    def failed():
+        return get("sdep", "science").get("status", {}).get("state") == "Failed"
+
+    wait_for(failed, 30, "the status says Failed")
+    assert "nowhere" in get("sdep", "science")["status"]["description"]
+
+
 def test_a_kafka_server_without_its_topics_is_refused(apply):
     wrong = sdep()
     wrong["spec"]["serverType"] = "kafka"
