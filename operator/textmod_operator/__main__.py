@@ -189,7 +189,7 @@ def _check(args: argparse.Namespace) -> int:
     except Problem as problem:
         return _refuse(problem.message, check.REFUSED)
     except (OSError, yaml.YAMLError, ClusterError) as error:
-        return _refuse(str(error), check.REFUSED)
+        return _refuse(check.sentence(error), check.REFUSED)
     return check.DIFFERENT if different else check.FINE
 
 

@@ -124,6 +124,13 @@ def wanted_in(tm: TextModeration, capabilities: Capabilities, cluster: Cluster) 
     return desired(tm, connection, capabilities, secrets_digest, console_secrets(tm, cluster))
 
 
+def sentence(error: Exception) -> str:
+    """What went wrong; of a file, which and why, without the number that Python shows."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 _MAKER: Final = {
     "Managed": "",
     "Existing": " (checked, not made)",

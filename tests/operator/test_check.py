@@ -59,7 +59,8 @@ def test_a_file_without_one_is_refused(
 
 def test_a_file_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "no/such/file.yaml"]) == 2
-    assert "no/such/file.yaml" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said == "textmod-operator: no/such/file.yaml: No such file or directory\n"
 
 
 # --- as strict as the API server ------------------------------------------------------------------
@@ -218,7 +219,8 @@ def test_a_rule_that_an_earlier_one_leaves_nothing_is_named(
         (["--artifact", "MODEL", "--rate", "2"], "as 12/s"),
         (["--artifact", "MODEL", "--rate", "0/s"], "is not a rate"),
         (["--artifact", "MODEL", "--rate", "9" * 400 + "/d"], "is not a rate"),
-        (["--artifact", "no/such/folder"], "no/such/folder"),
+        (["--artifact", "no/such/folder"], "no/such/folder: No such file"),
+        (["--artifact", "MODEL", "--solved", "no/such/x.json"], "no/such/x.json: No such file"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused(
