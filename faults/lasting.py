@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 from random import Random
@@ -17,6 +19,7 @@ from faults.sender import Sender
 from faults.topics import ANSWER_SECONDS
 from faults.world import PROMISE_SECONDS, Stage, World
 from textmod_dev.processes import ManagedProcess
+from textmod_model.stream.group_lookup import members_apart
 
 READ_ATTEMPTS = 5
 """To read the topics at a checkpoint."""
@@ -113,11 +116,14 @@ class LastingWorld(World):
             self.admin.expire(topic, starts)
 
     def members(self) -> int | None:
-        """Return how many members the group has; None: no broker says."""
-        [future] = self.admin.client.describe_consumer_groups([self.group]).values()
+        """Return how many members the group has; None: no broker says.
+
+        Asked in a process of its own, since librdkafka aborts the one that asks at a bad moment.
+        """
+        direct = {"TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": self.brokers.bootstrap_servers}
         try:
-            return len(future.result(ANSWER_SECONDS).members)
-        except (KafkaException, TimeoutError):
+            return len(members_apart(os.environ | self._environment | direct))
+        except (OSError, subprocess.SubprocessError):
             return None
 
     def topics(self) -> frozenset[str] | None:

@@ -1,5 +1,6 @@
 """The consumer on a real broker, where librdkafka alone stands still or reads twice."""
 
+import os
 import runpy
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from textmod_dev.kafka_broker import KafkaBroker
-from textmod_dev.processes import free_port
+from textmod_dev.processes import free_port, wait_until
 from textmod_model import settings
 from textmod_model.health import Health
 from textmod_model.stream import group_view, stall
@@ -75,8 +76,8 @@ class Group:
         admin.create_topics([NewTopic(self.topic, 2, 1)])[self.topic].result(30)
         self.producer = Producer({"bootstrap.servers": bootstrap})
 
-    def join(self):
-        environment = {
+    def environment(self):
+        return {
             "TEXTMOD_STREAMING": "Native",
             "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
             "TEXTMOD_INPUT_TOPIC": self.topic,
@@ -86,7 +87,9 @@ class Group:
             "TEXTMOD_DELIVERY": self.delivery,
             "TEXTMOD_POD_NAME": f"pod-{len(self.members)}" if self.pods else "",
         }
-        read = settings.load(environment)
+
+    def join(self):
+        read = settings.load(self.environment())
         member = GroupConsumer(
             read, Health(streaming=True), Speed(1000.0, 1, 256), group=GroupLookup(read)
         )
@@ -197,6 +200,22 @@ def test_stopped_while_it_finds_the_protocol_it_leaves_nothing_behind(old_broker
         except KafkaException as error:
             assert error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND
     group.members.clear()
+
+
+def test_the_coordinators_view_is_the_same_from_a_process_of_its_own(group):
+    member = group.join()
+    read([member], until=lambda _: owned(member) == {0, 1})
+    answers = []
+    for apart in (None, os.environ | group.environment()):
+        lookup = GroupLookup(settings.load(group.environment()), apart=apart)
+        lookup.ask()
+        wait_until(
+            lambda lookup=lookup: answers.append(lookup.answer()) or answers[-1] is not None,
+            "the answer",
+        )
+    here, there = filter(None, answers)
+    assert here == there
+    assert [one.assigned for one in there.values()] == [{0, 1}]
 
 
 def test_a_partition_that_stands_still_is_restarted_and_an_idle_one_is_not(

@@ -1,6 +1,8 @@
 """Requests to the brokers run beside the stream: they neither block it nor end it."""
 
 import gc
+import os
+import sys
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,6 +166,34 @@ def test_the_answers_are_rules_and_members():
     group.lookup.ask()
     group.later.run()
     assert group.answer() == {"me": Member(frozenset({1}), frozenset({1}))}
+
+
+def test_a_process_that_the_client_library_aborts_is_no_answer(tmp_path, monkeypatch, caplog):
+    """librdkafka's issue 4605: the worker must outlive it."""
+    aborted = tmp_path / "python"
+    aborted.write_text("#!/bin/sh\necho 'Assertion failed.' >&2\nkill -ABRT $$\n")
+    aborted.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(aborted))
+    later = Later()
+    lookup = GroupLookup(settings.load(STREAM), background=later, apart=os.environ)
+    caplog.set_level("INFO")
+    lookup.ask()
+    later.run()
+    assert lookup.answer() is None
+    assert "exit code -6, Assertion failed." in caplog.text
+    lookup.ask()
+    assert later.run(), "it is asked again"
+
+
+def test_a_process_of_its_own_says_why_it_has_no_answer(monkeypatch, caplog):
+    monkeypatch.setenv("TEXTMOD_STREAMING", "Sometimes")
+    later = Later()
+    lookup = GroupLookup(settings.load(STREAM), background=later, apart=os.environ)
+    caplog.set_level("INFO")
+    lookup.ask()
+    later.run()
+    assert lookup.answer() is None
+    assert "TEXTMOD_STREAMING" in caplog.text
 
 
 def test_an_answer_to_an_earlier_question_about_the_topic_is_not_taken():
