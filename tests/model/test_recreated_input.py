@@ -2,9 +2,13 @@
 
 import pytest
 from consumer_member import PROTOCOLS, Member
-from fake_kafka import FakeTopicIds
+from fake_kafka import FakeMessage, FakeTopicIds
 
+from textmod_model.formats.message import Refused
 from textmod_model.stream.input_identity import ASK_SECONDS, SILENCE_SECONDS
+from textmod_model.stream.letters import DeadLetters
+from textmod_model.stream.records import Renamed, source_of
+from textmod_model.stream.redrive import Letter
 
 FIRST, SECOND = "a" * 22, "b" * 22
 
@@ -137,3 +141,10 @@ def test_it_asks_seldom(member):
     before = member.ids.questions
     sources(member, 10 * ASK_SECONDS)
     assert member.ids.questions - before <= 10
+
+
+def test_a_dead_letter_that_is_sent_again_through_the_model_keeps_the_id():
+    message = Renamed(FakeMessage(0, 7, b"\xff"), f"in@{SECOND}")
+    record = DeadLetters("science:1").whole(message, Refused("NotUtf8", "it is wrong."))
+    letter = FakeMessage(0, 100, record.value, topic="dead", headers=record.headers)
+    assert source_of(Letter(letter)) == source_of(message) == (f"in@{SECOND}", 0, 7)
