@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from textmod_dev.generated_specs import Json, SpecGenerator
@@ -177,8 +178,9 @@ class _Run:
         except ApiError as error:
             if error.status != NOT_FOUND:
                 raise
-        if topics:
-            self._topics.delete_topics(sorted(topics))
+        for deleted in self._topics.delete_topics(sorted(topics)).values() if topics else ():
+            with suppress(KafkaException):  # another object had it too
+                await asyncio.wrap_future(deleted)
 
 
 async def _make_secret(client: KubeClient, namespace: str, name: str, ca: str) -> None:
