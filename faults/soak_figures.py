@@ -91,10 +91,10 @@ def _life(name: str, growth: Growth, samples: Sequence[Sample]) -> dict[str, Any
 def _groups(name: str, seen: Sequence[GroupSample]) -> list[str]:
     """Return what is more at a quiet moment than it must be."""
     found = []
-    known = [one for one in seen if one.members is not None]
-    if wrong := [one for one in known if one.members != one.workers]:
-        last = wrong[-1]
-        found.append(f"{name}: {last.members} members of {last.workers} workers")
+    known = [(one.members, one.workers) for one in seen if one.members is not None]
+    if wrong := [one for one in known if one[0] > one[1]]:
+        members, workers = wrong[-1]
+        found.append(f"{name}: {members} members of {workers} workers")
     topics = [one.topics for one in seen if one.topics is not None]
     if topics and topics[-1] != topics[0]:
         found.append(f"{name}: topics {', '.join(sorted(topics[-1] ^ topics[0]))}")
