@@ -24,6 +24,8 @@ RUN_DATA = {
 BETWEEN_OUR_PROCESSES = {
     # Over a socket pair with the process that it has started itself.
     ("marshal", "model-server/textmod_model/serving/scorer_process.py"),
+    # This interpreter with a module of ours, and no word from outside among its arguments.
+    ("subprocess", "model-server/textmod_model/stream/group_lookup.py"),
 }
 
 

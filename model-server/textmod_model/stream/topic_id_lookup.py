@@ -10,7 +10,7 @@ from confluent_kafka import TopicCollection
 from textmod_model.errors import ConfigurationError
 from textmod_model.settings import Settings
 from textmod_model.stream.background import Background, in_background
-from textmod_model.stream.kafka import KafkaException, open_admin
+from textmod_model.stream.kafka import KafkaException, closed_after, open_admin
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -57,7 +57,7 @@ class TopicIdLookup:
             return None
 
     def _describe(self) -> str:
-        client = self._connect(self._settings)
         topics = TopicCollection([self._settings.input_topic])
-        [answer] = client.describe_topics(topics, request_timeout=REQUEST_SECONDS).values()
-        return str(answer.result().topic_id or "")
+        with closed_after(self._connect(self._settings)) as client:
+            [answer] = client.describe_topics(topics, request_timeout=REQUEST_SECONDS).values()
+            return str(answer.result().topic_id or "")
