@@ -17,16 +17,21 @@ class Background(Protocol):
 
 
 def in_background(call: Callable[[], Result], name: str) -> Future[Result]:
-    """Run a call on a thread that, unlike a pool's, doesn't keep a process from ending."""
+    """Run a call on a thread that, unlike a pool's, doesn't keep a process from ending.
+
+    What the call refers to, such as a client with threads of its own, is not kept by its error.
+    """
     outcome: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            result = call()
-        except BaseException as error:  # noqa: BLE001 - raised again on the waiting thread
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(result)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
+    threading.Thread(target=_run, args=(call, outcome), name=name, daemon=True).start()
     return outcome
+
+
+def _run(call: Callable[[], Result], outcome: Future[Result]) -> None:
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001 - raised again on the waiting thread
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(result)
+    finally:
+        del call, outcome  # the error's traceback has this frame

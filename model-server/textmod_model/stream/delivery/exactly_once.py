@@ -264,17 +264,19 @@ class ExactlyOnce:
             return True
         if self._preparing is None:
             self._call_began = time.monotonic()
-            prepare = functools.partial(self._writer.producer.init_transactions, CALL_SECONDS)
-            self._preparing = self._writer.background(prepare, "init transactions")
+            self._preparing = self._writer.background(
+                functools.partial(self._writer.producer.init_transactions, CALL_SECONDS),
+                "init transactions",
+            )
         if not wait_for([self._preparing], wait).done:
             self._check_stuck()
             return False
         outcome, self._preparing = self._preparing, None
-        try:
-            outcome.result()
-        except KafkaException as exception:
-            self._refuse_transactions(exception.args[0])
+        error = outcome.exception()
+        if isinstance(error, KafkaException):
+            self._refuse_transactions(error.args[0])
             return False
+        outcome.result()
         self._prepared = True
         return True
 
