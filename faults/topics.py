@@ -32,6 +32,8 @@ _PASSING = frozenset(
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's: the broker went while it was asked
+        KafkaError._TIMED_OUT,  # noqa: SLF001
     }
 )
 ALLOW, DENY = AclPermissionType.ALLOW, AclPermissionType.DENY
@@ -55,7 +57,8 @@ class Admin:
 
     def grow(self, topic: str, partitions: int) -> None:
         """Add partitions."""
-        self._ask(lambda: self.client.create_partitions([NewPartitions(topic, partitions)]))
+        new = [NewPartitions(topic, partitions)]
+        self._ask(lambda: self.client.create_partitions(new), KafkaError.INVALID_PARTITIONS)
 
     def configure(self, topic: str, name: str, value: str | None) -> None:
         """Set one option of a topic; None goes back to the broker's."""

@@ -41,10 +41,18 @@ def admin(client: FakeClient) -> Admin:
         KafkaError.INVALID_REPLICATION_FACTOR,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
     ],
 )
 def test_a_topic_grows_once_a_broker_that_was_down_is_back(code: int) -> None:
     client = FakeClient(code, code)
+    admin(client).grow("in", 6)
+    assert client.codes == []
+
+
+def test_a_request_that_was_carried_out_though_its_answer_was_lost_is_done() -> None:
+    client = FakeClient(KafkaError._TRANSPORT, KafkaError.INVALID_PARTITIONS)
     admin(client).grow("in", 6)
     assert client.codes == []
 
