@@ -16,6 +16,7 @@ import yaml
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import API_VERSION, KIND, TextModeration
 from textmod_operator.controller.gather import connect_to_kafka
+from textmod_operator.controller.ownership import first_input
 from textmod_operator.controller.review import console_secrets
 from textmod_operator.desired import desired
 from textmod_operator.errors import NotAccepted
@@ -109,7 +110,7 @@ def wanted(tm: TextModeration, capabilities: Capabilities) -> Desired:
 
 def wanted_in(tm: TextModeration, capabilities: Capabilities, cluster: Cluster) -> Desired:
     """What the operator would make in a cluster: with its Secrets, and as many replicas as the
-    object that is there has by its autoscaler.
+    object that is there has by its autoscaler, and with the input topic that it first saw.
 
     Raises:
         NotAccepted: a Secret that it names is not there, or lacks a key.
@@ -121,7 +122,14 @@ def wanted_in(tm: TextModeration, capabilities: Capabilities, cluster: Cluster) 
         replicas = live["spec"].get("replicas", tm.spec.replicas)
         tm = tm.model_copy(update={"spec": tm.spec.model_copy(update={"replicas": replicas})})
     connection, secrets_digest = connect_to_kafka(tm, cluster)
-    return desired(tm, connection, capabilities, secrets_digest, console_secrets(tm, cluster))
+    return desired(
+        tm,
+        connection,
+        capabilities,
+        secrets_digest,
+        console_secrets(tm, cluster),
+        input_topic_id=first_input(live or {}, tm.input_topic),
+    )
 
 
 def sentence(error: Exception) -> str:
