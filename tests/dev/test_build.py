@@ -17,7 +17,8 @@ ALL = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "k
 
 @pytest.fixture(autouse=True)
 def empty(monkeypatch, tmp_path):
-    """An empty cache and no program on the path."""
+    """An empty cache on a large disk, and no program on the path."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1 << 40))
     monkeypatch.setenv("TEXTMOD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     for name in ("KUBEBUILDER_ASSETS", "KAFKA_HOME", "JAVA_HOME"):

@@ -927,13 +927,16 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
     assert one.read(one.output) == [] or delivery == "AtLeastOnce"
     assert one.committed() == len(texts), "consumed although requests can't be written"
     one.make(topic, 3, **{"max.message.bytes": "3000"})
-    one.send(values=[("stupid idiot " * 1_000).encode()])
+    long = ("stupid idiot " * 1_000).encode()
+    one.send(values=[long])
     with flowing(one, [text.encode() for text in texts]):
         for _ in range(2):
             done = len(one.read(topic))
             until(lambda: len(one.read(topic)) > done, "it asks for reviews")  # noqa: B023
             worker.kill()
             worker = one.start("pod-a")
+    until(lambda: one.committed() == 0, "all are judged", 120)
+    one.send(values=[long])  # now that the worker has had time to learn the topic's limit
     until(lambda: one.committed() == 0, "all are judged", 120)
     verdicts = {dict(message.headers())["ce_id"]: message for message in one.read(one.output)}
     kind = ("ce_type", b"dev.textmoderation.review.requested.v1")
@@ -961,9 +964,9 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
         strategy = {(True, True): "Mixed", (True, False): "Policy", (False, True): "Random"}[both]
         probability = 1.0 if both[0] else share
         assert event["selection"] == {"strategy": strategy, "probability": probability}
-    [cut] = [event for event in found.values() if "truncatedFrom" in event]
-    assert (cut["truncatedFrom"], cut["action"]) == (13_000, "Review")
-    assert 2_000 < len(cut["text"]) < 3_000
+    cuts = [event for event in found.values() if "truncatedFrom" in event]
+    assert [(cut["truncatedFrom"], cut["action"]) for cut in cuts] == [(13_000, "Review")] * 2
+    assert 2_000 < max(len(cut["text"]) for cut in cuts) < 3_000
 
 
 def test_without_policies_to_begin_with_it_waits_for_them(stream, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textmod_model.text import between as between_letters
-from textmod_model.text import evasion, readings, vocabulary
+from textmod_model.text import characters, evasion, readings, vocabulary
 from textmod_model.text.cleaning import clean, tidy
 from textmod_model.text.draft import Draft
 from textmod_model.text.evasion import SUSPECT, is_suspect, origins, suspicion, undisguise
@@ -396,3 +396,14 @@ def test_what_says_nothing_at_a_glance_says_nothing_when_looked_at(parts: list[s
 def test_a_glance_takes_no_longer_than_the_chunk_is_long(repeated: str) -> None:
     """Quadratic, these would take minutes."""
     assert evasion._SAYS_NOTHING.fullmatch(repeated * 200_000 + "é") is None
+
+
+@pytest.mark.parametrize(
+    "word", ["हिन्दी", "ภาษาไทย", "مُحَمَّد", "iPhone手机", "don’t", "𑀩𑁆𑀭𑀳𑁆𑀫𑀻"]
+)
+def test_words_of_scripts_with_marks_cost_no_expression_of_their_own(monkeypatch, word):
+    """Compiling one costs more than all else that is done for a word."""
+    monkeypatch.delattr(characters, "re")
+    draft = Draft(word)
+    characters.show(draft)
+    assert draft.text == word

@@ -30,6 +30,9 @@ _MARK_CHARACTERS: Final = (
     "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
 _MARKED: Final = re.compile(f"(.?)([{_MARK_CHARACTERS}]+)", re.DOTALL)
+_LATIN: Final = "[A-Za-z\u00c0-\u024f]"
+_BEHIND_LATIN: Final = re.compile(f"(?<={_LATIN})[\u0591-\U00011fff]+")
+"""Among others, where marks of other scripts may be."""
 _ACCENT: Final = re.compile("[\u0300-\u0333\u0339-\u036f]")
 _KEYCAP: Final = "\u20e3"
 _KEYCAPS: Final = frozenset("0123456789#*")
@@ -125,20 +128,16 @@ def accents(text: str) -> int:
 
 def _drop_foreign_marks(draft: Draft) -> None:
     """Leave out marks of other scripts behind Latin letters."""
-    marks = "".join(sorted(filter(_is_foreign_mark, set(draft.text))))
-    if marks:
-        behind_latin = re.compile(f"(?<=[A-Za-z\u00c0-\u024f])[{re.escape(marks)}]+")
+    marks = set(filter(_is_foreign_mark, set("".join(_BEHIND_LATIN.findall(draft.text)))))
+    if marks:  # rare, or words of scripts with marks would cost an expression each
+        behind_latin = re.compile(f"(?<={_LATIN})[{re.escape(''.join(sorted(marks)))}]+")
         draft.sub(behind_latin, lambda _: "")
 
 
 @lru_cache(maxsize=4096)
 def _is_foreign_mark(character: str) -> bool:
     """Tell the marks of other scripts than Latin."""
-    return (
-        "\u0591" <= character < "\U00012000"
-        and unicodedata.category(character)[0] == "M"
-        and not _MARKED.match(character)
-    )
+    return unicodedata.category(character)[0] == "M" and not _MARKED.match(character)
 
 
 def _drop_invisible(draft: Draft, *, right_to_left: bool) -> None:
