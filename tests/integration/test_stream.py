@@ -52,6 +52,8 @@ pytestmark = pytest.mark.integration
 
 DELIVERIES = ["AtLeastOnce", "ExactlyOnce"]
 SECONDS = 60
+LONG = ("stupid idiot " * 1_000).encode()
+REQUESTED = ("ce_type", b"dev.textmoderation.review.requested.v1")
 
 
 @pytest.fixture(scope="module")
@@ -927,8 +929,7 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
     assert one.read(one.output) == [] or delivery == "AtLeastOnce"
     assert one.committed() == len(texts), "consumed although requests can't be written"
     one.make(topic, 3, **{"max.message.bytes": "3000"})
-    long = ("stupid idiot " * 1_000).encode()
-    one.send(values=[long])
+    one.send(values=[LONG])
     with flowing(one, [text.encode() for text in texts]):
         for _ in range(2):
             done = len(one.read(topic))
@@ -936,11 +937,10 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
             worker.kill()
             worker = one.start("pod-a")
     until(lambda: one.committed() == 0, "all are judged", 120)
-    one.send(values=[long])  # now that the worker has had time to learn the topic's limit
+    one.send(values=[LONG])  # now that the worker has had time to learn the topic's limit
     until(lambda: one.committed() == 0, "all are judged", 120)
     verdicts = {dict(message.headers())["ce_id"]: message for message in one.read(one.output)}
-    kind = ("ce_type", b"dev.textmoderation.review.requested.v1")
-    requests = [message for message in one.read(topic) if kind in message.headers()]
+    requests = [message for message in one.read(topic) if REQUESTED in message.headers()]
     asked = collections.Counter(message.key() for message in requests)
     items = [item.decode() for item in verdicts]
     drawn = {items[place].encode() for place in Sample(share, salt).chosen(items)}
