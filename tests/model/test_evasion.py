@@ -398,9 +398,7 @@ def test_a_glance_takes_no_longer_than_the_chunk_is_long(repeated: str) -> None:
     assert evasion._SAYS_NOTHING.fullmatch(repeated * 200_000 + "é") is None
 
 
-@pytest.mark.parametrize(
-    "word", ["हिन्दी", "ภาษาไทย", "مُحَمَّد", "iPhone手机", "don’t", "𑀩𑁆𑀭𑀳𑁆𑀫𑀻"]
-)
+@pytest.mark.parametrize("word", ["हिन्दी", "ภาษาไทย", "مُحَمَّد", "iPhone手机", "don’t", "𑀩𑁆𑀭𑀳𑁆𑀫𑀻"])
 def test_words_of_scripts_with_marks_cost_no_expression_of_their_own(monkeypatch, word):
     """Compiling one costs more than all else that is done for a word."""
     monkeypatch.delattr(characters, "re")
