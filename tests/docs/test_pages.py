@@ -69,6 +69,20 @@ def test_every_page_of_docs_can_be_reached_from_the_readme() -> None:
     assert {page for page in pages() if page.is_relative_to(DOCS)} <= seen
 
 
+DECISIONS = ROOT / "decisions"
+
+
+@pytest.mark.parametrize(
+    "page", sorted(DECISIONS.glob("2*.md")), ids=lambda page: str(page.relative_to(DECISIONS))
+)
+def test_a_decision_is_listed_under_its_title(page: Path) -> None:
+    date = page.name[: len("2026-11-23")]
+    title = page.read_text().partition("\n")[0].removeprefix("# ")
+    title = title.removeprefix(f"{date}: ").removesuffix(f" ({date})")
+    line = f"- {date}: [{title[0].upper()}{title[1:]}]({page.name})"
+    assert (DECISIONS / "README.md").read_text().splitlines().count(line) == 1
+
+
 # --- runbooks -------------------------------------------------------------------------------------
 
 

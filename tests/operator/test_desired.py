@@ -181,6 +181,14 @@ def test_an_aws_role_reaches_the_pod_with_its_service_account() -> None:
     assert pod(made)["automountServiceAccountToken"] is False
 
 
+def test_pods_have_the_priority_that_was_asked_for_and_else_the_clusters() -> None:
+    model = {"image": "x", "priorityClassName": "moderation"}
+    for platform in ("Seldon", "Deployment"):
+        serving = {"serving": {"platform": platform}}
+        assert pod(objects({"model": model, **serving}))["priorityClassName"] == "moderation"
+        assert "priorityClassName" not in pod(objects({"model": {"image": "x"}, **serving}))
+
+
 def test_another_secret_is_another_pod_template() -> None:
     one, other = (objects(SECURED, SECRET_CONNECTION, digest=d) for d in ("1", "2"))
     assert pod(one) != pod(other)

@@ -99,6 +99,23 @@ def test_a_handful_of_rows_promises_nothing() -> None:
     assert Histogram(tuple(without), tuple(having)).lowest_with_precision(0.9) == 1 / BINS
 
 
+@pytest.mark.parametrize(("rows", "expected"), [(MINIMUM_ROWS - 1, None), (MINIMUM_ROWS, 1.0)])
+@pytest.mark.parametrize("edge", range(100, BINS))
+def test_a_handful_of_rows_is_no_expectation(rows: int, expected: float | None, edge: int) -> None:
+    """Also where the threshold was asked for, or follows from a budget."""
+    having = [0.0] * BINS
+    having[0], having[edge] = MINIMUM_ROWS, float(rows)
+    scores = Histogram((100.0,) + (0.0,) * (BINS - 1), tuple(having))
+    assert scores.at(edge / BINS).precision == expected
+    assert scores.at(edge / BINS).recall == pytest.approx(rows / (MINIMUM_ROWS + rows))
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(MINIMUM_ROWS - 1, None), (MINIMUM_ROWS, 0.0)])
+def test_a_recall_is_a_share_of_enough_rows(rows: int, expected: float | None) -> None:
+    having = (float(rows),) + (0.0,) * (BINS - 1)
+    assert Histogram((1000.0,) * BINS, having).at(0.5).recall == expected
+
+
 def test_what_cannot_be_promised_never_fires_and_names_the_best() -> None:
     solution = solved({"action": "Remove", "precision": 0.999})
     assert thresholds(solution) == [None]

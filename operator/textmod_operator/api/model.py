@@ -126,6 +126,11 @@ class Model(Strict):
         "Amazon MSK, for instance. The pods get no token for the Kubernetes API. Default: the "
         "namespace's own, default.",
     )
+    priority_class_name: ObjectName | None = Field(
+        default=None,
+        description="PriorityClass of the pods, as in a Pod. Default: the cluster's default, which "
+        "is priority 0 where no PriorityClass is marked as it.",
+    )
     node_selector: dict[str, str] = Field(
         default_factory=dict,
         description="Labels that a node must have, as in a Pod. Default: any node.",

@@ -130,14 +130,16 @@ class PolicyRuleStatus(Strict):
         le=1,
         description="Share, from 0 to 1, of the texts at or above the threshold that have the "
         "label, as the artifact's held-out scores have it, corrected by people's decisions where "
-        "these are enough. Left out while it is not known, and where no such score is there.",
+        "these are enough. Left out while it is not known, and where fewer than 50 held-out texts "
+        "are at or above the threshold.",
     )
     expected_recall: float | None = Field(
         default=None,
         ge=0,
         le=1,
         description="Share, from 0 to 1, of the texts with the label that are at or above the "
-        "threshold; from the same scores.",
+        "threshold; from the same scores. Left out while it is not known, and where fewer than 50 "
+        "held-out texts have the label.",
     )
 
 

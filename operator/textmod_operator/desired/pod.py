@@ -51,6 +51,7 @@ def pod_spec(
     optional: Manifest = {
         "imagePullSecrets": [{"name": secret.name} for secret in model.image_pull_secrets],
         "serviceAccountName": model.service_account_name,
+        "priorityClassName": model.priority_class_name,
         "nodeSelector": model.node_selector,
         "tolerations": model.tolerations,
         "affinity": model.affinity,

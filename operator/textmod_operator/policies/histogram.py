@@ -8,21 +8,21 @@ from itertools import accumulate
 from typing import Final
 
 MINIMUM_ROWS: Final = 50
-"""Fewest held-out rows at or above a threshold that a precision is promised from. Fifty rows of
-which none is wrong leave, at 95 % confidence, a precision of 0.94; ten leave 0.74."""
+"""Fewest held-out rows that a share is taken from, whether it is promised or only reported. Fifty
+rows of which none is wrong leave, at 95 % confidence, a precision of 0.94; ten leave 0.74."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected at a threshold. All but `rows` are shares from 0 to 1, None where no row
-    says it."""
+    """What is expected at a threshold. All but `rows` are shares from 0 to 1."""
 
     precision: float | None
-    """Of the texts at or above it, those with the label."""
+    """Of the texts at or above it, those with the label; None below `MINIMUM_ROWS` such rows."""
     recall: float | None
-    """Of the texts with the label, those at or above it."""
+    """Of the texts with the label, those at or above it; None below `MINIMUM_ROWS` rows with the
+    label."""
     share: float | None
-    """Of all texts, those at or above it."""
+    """Of all texts, those at or above it; None without rows."""
     rows: float
     """Held-out rows at or above it."""
 
@@ -50,8 +50,8 @@ class Histogram:
         rows = self._above(self._rows_from, threshold)
         all_with_label, all_rows = self._having_from[0], self._rows_from[0]
         return Expected(
-            precision=with_label / rows if rows else None,
-            recall=with_label / all_with_label if all_with_label else None,
+            precision=with_label / rows if _enough(rows) else None,
+            recall=with_label / all_with_label if _enough(all_with_label) else None,
             share=rows / all_rows if all_rows else None,
             rows=rows,
         )
@@ -113,6 +113,12 @@ class Histogram:
     @cached_property
     def _having_from(self) -> tuple[float, ...]:
         return _from_each(self.having)
+
+
+def _enough(rows: float) -> bool:
+    """Whether a share can be taken of so many rows, which may be interpolated: 50 less a rounding
+    error are 50."""
+    return round(rows, 6) >= MINIMUM_ROWS
 
 
 def _from_each(counts: tuple[float, ...]) -> tuple[float, ...]:
