@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from faults import keep
 from faults.fuzz import CORPUS, TARGETS
 from faults.poison import payload
 
@@ -27,6 +28,31 @@ def test_every_target_takes_hostile_bytes(target: str) -> None:
 @pytest.mark.parametrize(("target", "file"), INPUTS)
 def test_kept_inputs(target: str, file: Path) -> None:
     TARGETS[target](file.read_bytes())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_fuzzing_grew(target: str) -> None:
+    for data in keep.kept(target):
+        TARGETS[target](data)
+
+
+def test_few_inputs_are_kept_that_go_every_way() -> None:
+    ways = {
+        b"long but the same": frozenset("abc"),
+        b"short": frozenset("abc"),
+        b"rare": frozenset("d"),
+        b"nothing new": frozenset("ab"),
+        b"refused": frozenset(),
+    }
+    assert keep.chosen(ways) == [b"rare", b"short"]
+
+
+def test_ways_differ_where_our_code_branches() -> None:
+    values = (b'{"body": "fine"}', b"[", b"{")
+    keep.way("message-json", values[0])  # what is done once is no way of its own
+    good, bad, worse = (keep.way("message-json", value) for value in values)
+    assert bad == worse
+    assert len(good) > len(bad) > 0
 
 
 def test_a_target_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
