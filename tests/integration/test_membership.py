@@ -20,6 +20,7 @@ from textmod_model.stream import group_view, stall
 from textmod_model.stream.consumer import GroupConsumer
 from textmod_model.stream.group_lookup import GroupLookup
 from textmod_model.stream.speed import Speed
+from textmod_model.stream.topic_id_lookup import TopicIdLookup
 
 pytestmark = pytest.mark.integration
 
@@ -67,9 +68,9 @@ def test_librdkafka_alone_still_assigns_partitions_that_another_member_has(tmp_p
 class Group:
     """A topic of two partitions and members of one group on it."""
 
-    def __init__(self, bootstrap, delivery, pods):
+    def __init__(self, bootstrap, delivery, pods, topic=None):
         self.bootstrap = bootstrap
-        self.topic = f"in-{uuid.uuid4().hex[:8]}"
+        self.topic = topic or f"in-{uuid.uuid4().hex[:8]}"
         self.delivery, self.pods = delivery, pods
         self.members = []
         admin = AdminClient({"bootstrap.servers": bootstrap})
@@ -91,7 +92,11 @@ class Group:
     def join(self):
         read = settings.load(self.environment())
         member = GroupConsumer(
-            read, Health(streaming=True), Speed(1000.0, 1, 256), group=GroupLookup(read)
+            read,
+            Health(streaming=True),
+            Speed(1000.0, 1, 256),
+            group=GroupLookup(read),
+            topic_ids=TopicIdLookup(read),
         )
         self.members.append(member)
         return member
@@ -265,3 +270,35 @@ def test_an_assignment_that_got_lost_on_its_way_makes_the_member_join_anew(
         assert owned(member) == {0, 1}
     finally:
         member.close()
+
+
+def test_a_mirrored_offset_is_taken_on_the_other_cluster(broker, old_broker):
+    """As MirrorMaker leaves it: the offset translated, the note as it was."""
+    there = Group(broker.bootstrap_servers, "AtLeastOnce", pods=False)
+    there.send(0, 5)
+    first = there.join()
+    assert len(read([first], until=lambda found: len(found) == 5)) == 5
+    first.store({0: 5})
+    first.close()
+
+    here = Group(old_broker.bootstrap_servers, "AtLeastOnce", pods=False, topic=there.topic)
+    here.send(0, 4)
+    options = {"group.id": here.topic, "enable.auto.commit": False}
+    old, new = (Consumer(options | {"bootstrap.servers": one.bootstrap}) for one in (there, here))
+    [mirrored] = old.committed([TopicPartition(there.topic, 0)], timeout=30)
+    assert mirrored.offset == 5
+    assert ";cluster=" in mirrored.metadata
+    mirrored.offset = 3
+    new.commit(offsets=[mirrored], asynchronous=False)
+    old.close()
+    second = here.join()
+    try:
+        assert read([second], until=bool) == [(0, 3)]
+        second.store({0: 4})
+    finally:
+        second.close()
+    [own] = new.committed([TopicPartition(here.topic, 0)], timeout=30)
+    new.close()
+    assert own.offset == 4
+    ids = [dict(part.split("=") for part in one.metadata.split(";")) for one in (mirrored, own)]
+    assert not set(ids[0].items()) & set(ids[1].items()) - {("rate", "1000.0")}

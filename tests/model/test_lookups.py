@@ -16,6 +16,7 @@ from textmod_model.errors import ConfigurationError
 from textmod_model.stream import group_lookup, topics
 from textmod_model.stream.group_lookup import GroupLookup
 from textmod_model.stream.group_view import Member
+from textmod_model.stream.input_identity import Topic
 from textmod_model.stream.topic_id_lookup import TopicIdLookup
 from textmod_model.stream.topics import TopicRulesLookup
 
@@ -37,6 +38,8 @@ class Admin:
         self.refuses = None
         self.topics = {"out": 1000, "dead": 2000}
         self.failed = None
+        self.cluster = "cluster"
+        self.cluster_failed = False
 
     def open(self, _settings):
         if self.refuses:
@@ -59,6 +62,13 @@ class Admin:
 
     def describe_topics(self, topics, request_timeout):
         return {"in": self._answer(SimpleNamespace(topic_id="id"))}
+
+    def describe_cluster(self, request_timeout):
+        answer = self._answer(SimpleNamespace(cluster_id=self.cluster))
+        if self.cluster_failed:
+            answer = Future()
+            answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        return answer
 
     def _topic(self, name):
         return {"max.message.bytes": SimpleNamespace(value=str(self.topics[name]))}
@@ -202,12 +212,29 @@ def test_an_answer_to_an_earlier_question_about_the_topic_is_not_taken():
     asked.lookup.ask()
     earlier, asked.later.calls = asked.later.calls, []
     asked.lookup.ask()
-    earlier[0][2].set_result("old")
+    earlier[0][2].set_result(Topic("old", "cluster"))
     assert asked.lookup.answer(0) is None
     assert asked.lookup.asked
     assert asked.later.run() == ["topic id lookup"]
-    assert asked.lookup.answer(0) == "id"
+    assert asked.lookup.answer(0) == Topic("id", "cluster")
     assert not asked.lookup.asked
+
+
+def test_without_the_clusters_id_there_is_no_answer_about_the_topic():
+    """Else a moment of trouble would make mirrored offsets those of an earlier topic."""
+    asked = Asked(TopicIdLookup)
+    asked.admin.cluster_failed = True
+    asked.lookup.ask()
+    asked.later.run()
+    assert asked.lookup.answer(0) is None
+
+
+def test_brokers_without_a_cluster_id_are_no_failure():
+    asked = Asked(TopicIdLookup)
+    asked.admin.cluster = None
+    asked.lookup.ask()
+    asked.later.run()
+    assert asked.lookup.answer(0) == Topic("id", "")
 
 
 @pytest.mark.parametrize(

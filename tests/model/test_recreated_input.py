@@ -136,6 +136,106 @@ def test_exactly_once_a_topic_found_by_its_lost_offsets_is_read_once(monkeypatch
     assert found + sources(member, ASK_SECONDS + 5) == [(f"in@{SECOND}", n) for n in range(6)]
 
 
+def test_offsets_that_a_new_topics_reader_committed_are_taken_by_who_knew_the_old_one(member):
+    """The note is of the topic that the answer names, which comes while the offset is looked at."""
+    read(member, 3)
+    member.move([], lose=[0])
+    sources(member)
+    member.cluster.create_again(SECOND)
+    member.cluster.append(0, b"a", b"b", b"c", b"d")
+    member.cluster.committed[0] = 3
+    member.cluster.notes[0] = f"topic={SECOND}"
+    member.move([], gain=[0])
+    assert sources(member, 3) == [(f"in@{SECOND}", 3)]
+
+
+# --- another cluster ------------------------------------------------------------------------------
+
+
+def start_over(monkeypatch, member, first=FIRST):
+    """A new process on the same cluster."""
+    again = Member(monkeypatch, "kip-848", "ExactlyOnce", topic_ids=FakeTopicIds, first=first)
+    again.cluster.__dict__ = member.cluster.__dict__
+    again.client.rebalance(assigned=[0])
+    return again
+
+
+@pytest.mark.parametrize("first", [FIRST, SECOND, ""])
+def test_offsets_that_were_mirrored_from_another_cluster_are_taken(monkeypatch, member, first):
+    """Another id does not make it another stream: the offset is translated, the note is not."""
+    read(member, 3)
+    assert ";cluster=cluster-1" in member.cluster.notes[0]
+    member.cluster.fail_over(SECOND, "cluster-2", {0: 1})
+    member.cluster.append(0, b"b", b"c")
+    again = start_over(monkeypatch, member, first)
+    name = f"in@{SECOND}" if first == FIRST else "in"
+    assert sources(again, 3) == [(name, 1)]
+    again.done({0: 2})
+    assert f"topic={SECOND};cluster=cluster-2" in member.cluster.notes[0]
+
+
+def test_a_worker_that_the_brokers_change_under_goes_on_at_the_mirrored_offset(member):
+    """Such as behind an address that leads to the other cluster now."""
+    read(member, 3)
+    member.cluster.fail_over(SECOND, "cluster-2", {0: 1})
+    member.cluster.append(0, b"b", b"c")
+    member.client.rebalance(lost=[0], assigned=[0])
+    found = sources(member, 5)
+    assert found[-1] == (f"in@{SECOND}", 1)
+    assert {offset for _, offset in found} == {1}
+
+
+def test_no_message_is_read_from_another_cluster_under_the_first_topics_name(monkeypatch, member):
+    """While it is not known which cluster this is: its message 1 is not the other's."""
+    read(member, 3)
+    member.cluster.fail_over(SECOND, "cluster-2", {0: 1})
+    member.cluster.append(0, b"b", b"c")
+    again = start_over(monkeypatch, member)
+    again.ids.silent = True
+    assert sources(again, 3) == []
+    again.ids.silent = False
+    assert sources(again, 3) == [(f"in@{SECOND}", 1)]
+
+
+def test_a_note_of_before_clusters_were_written_is_of_an_earlier_topic(monkeypatch, member):
+    read(member, 3)
+    member.cluster.notes[0] = f"rate=812.5;topic={FIRST};spent="
+    member.cluster.fail_over(SECOND, "cluster-2", {0: 1})
+    member.cluster.append(0, b"b", b"c")
+    again = start_over(monkeypatch, member)
+    assert sources(again, 3) == [(f"in@{SECOND}", 0), (f"in@{SECOND}", 1)]
+
+
+def test_the_note_of_a_topic_gets_its_cluster_with_the_next_commit(monkeypatch, member):
+    member.cluster.committed[0], member.cluster.notes[0] = 1, f"topic={FIRST}"
+    member.cluster.append(0, b"a", b"b")
+    again = start_over(monkeypatch, member)
+    assert sources(again, 3) == [("in", 1)]
+    again.done({0: 2})
+    assert f"topic={FIRST};cluster=cluster-1" in member.cluster.notes[0]
+
+
+@pytest.mark.parametrize("cluster", ["", "no;such spent=", "x" * 200])
+def test_a_cluster_without_an_id_that_can_be_written_is_read_as_before(
+    monkeypatch, member, cluster
+):
+    member.cluster.cluster_id = cluster
+    read(member, 3)
+    assert member.cluster.notes[0] == f"rate=812.5;topic={FIRST}"
+    member.cluster.create_again(SECOND, keeps_offsets=True)
+    member.cluster.append(0, *[b"new"] * 4)
+    again = start_over(monkeypatch, member)
+    assert sources(again, 3) == [(f"in@{SECOND}", offset) for offset in range(4)]
+
+
+def test_who_never_hears_where_it_is_takes_the_offset_in_the_end(monkeypatch, member):
+    read(member, 3)
+    member.cluster.append(0, b"b")
+    again = start_over(monkeypatch, member)
+    again.ids.denied = True
+    assert sources(again, SILENCE_SECONDS + 3) == [("in", 3)]
+
+
 def test_it_asks_seldom(member):
     read(member, 1)
     before = member.ids.questions

@@ -9,6 +9,7 @@ broker does by itself happens when a test says so. What is modelled because some
 - while a transaction's offsets are pending, `committed` times out for any request that names the
   partition; a client that looks them up itself and whose assignment changes meanwhile starts the
   partition without an offset, as `auto.offset.reset` says;
+- an offset that was stored and not committed is dropped when its partition is unassigned;
 - the eager protocol refuses `incremental_assign`, the cooperative one `assign`.
 """
 
@@ -17,6 +18,8 @@ from collections import defaultdict, deque
 from types import SimpleNamespace
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
+
+from textmod_model.stream.input_identity import Topic
 
 UNSET = -1001
 
@@ -84,6 +87,7 @@ class FakeCluster:
     def __init__(self, partitions=2, topic="in"):
         self.topic = topic
         self.topic_id = "a" * 22
+        self.cluster_id = "cluster-1"
         self.logs = {number: FakePartition() for number in range(partitions)}
         self.committed = {}
         self.notes = {}
@@ -104,6 +108,12 @@ class FakeCluster:
         if not keeps_offsets:
             self.committed.clear()
             self.notes.clear()
+
+    def fail_over(self, topic_id, cluster_id, translated):
+        """Become another cluster, to which the topic and its group's offsets were mirrored."""
+        self.topic_id, self.cluster_id = topic_id, cluster_id
+        self.logs = {number: FakePartition() for number in self.logs}
+        self.committed |= translated
 
     def truncate(self, partition, start):
         """Delete the records before `start`, as retention does."""
@@ -212,15 +222,16 @@ class FakeConsumer:
         if partitions and self.cooperative and self._callbacks:
             self._refuse("incremental_assign()")
         self._change()
-        self.assigned = {}
-        self.read = {}
+        self._clear()
         self._add(partitions)
 
     def unassign(self):
         self._touched = True
         self._change()
-        self.assigned = {}
-        self.read = {}
+        self._clear()
+
+    def _clear(self):
+        self.assigned, self.read, self.stored, self.stored_notes = {}, {}, {}, {}
 
     def incremental_assign(self, partitions):
         self._may_refuse()
@@ -243,7 +254,8 @@ class FakeConsumer:
         self._change()
         for one in partitions:
             del self.assigned[one.partition]
-            self.read.pop(one.partition, None)
+            for known in (self.read, self.stored, self.stored_notes):
+                known.pop(one.partition, None)
 
     def committed(self, partitions, timeout):
         self.lookups += 1
@@ -388,7 +400,9 @@ class FakeTopicIds:
         if self.silent or not self.asked:
             return None
         self.asked = False
-        return None if self.denied else self.cluster.topic_id
+        if self.denied:
+            return None
+        return Topic(self.cluster.topic_id, self.cluster.cluster_id)
 
 
 class Clock:

@@ -328,12 +328,12 @@ class GroupConsumer:
             self._consumer = self._open()
 
     def _look_at_topic(self) -> None:
-        """Read the input from its beginning if it was deleted and created again."""
+        """Start again where the input is another topic now: at its beginning, or mirrored offsets."""
         self._identity.look()
         if self._carried or not self._identity.replaced():  # what was read of the old one is first
             return
         topic, numbers = self._settings.input_topic, sorted(self._membership.partitions)
-        log.error("topic %s was created again: reading it from its beginning", topic)
+        log.error("topic %s is another one than before: starting its partitions again", topic)
         self._revoked(self._consumer, [TopicPartition(topic, number) for number in numbers])
         self._take(self._consumer, numbers)
 

@@ -11,12 +11,17 @@ A topic that is deleted and created again has the name and the offsets of the ol
   `topic@id/partition/offset`.
 
 Brokers before Kafka 2.8 have no topic ids: there nothing of this is noticed.
+
+MirrorMaker copies committed offsets to another cluster, translated to the mirrored topic and with
+what stands beside them. That topic has another id, and is the same stream: so the cluster's id is
+written too, and the offset with a note of another cluster is taken like one without a note. No
+member commits for another cluster by mistake: the coordinator refuses who is not in its group.
 """
 
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from textmod_model.settings import Settings
 from textmod_model.stream.records import Message, Renamed
@@ -32,7 +37,24 @@ SILENCE_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 0.25
 """The longest wait for an answer at a time."""
 
-_NOTE: Final = re.compile(r"(?:^|;)topic=([\w-]{22})(?:;|$)", re.ASCII)
+_NOTE: Final = re.compile(
+    r"(?:^|;)topic=([\w-]{22})(?:;cluster=([\w.:-]{1,128}))?(?:;|$)", re.ASCII
+)
+_CLUSTER: Final = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+"""Kafka's own ids have 22 characters; others', such as `redpanda.<UUID>`, more. Notes of offsets
+have at most 4,096 (`offset.metadata.max.bytes`)."""
+
+
+class Topic(NamedTuple):
+    """One of the topics that have had the input's name."""
+
+    id: str
+    """Kafka's topic id; empty: not known, or there is none."""
+    cluster: str
+    """The id of the cluster that it is in; empty likewise."""
+
+
+_UNKNOWN: Final = Topic("", "")
 
 
 class TopicIds(Protocol):
@@ -47,8 +69,8 @@ class TopicIds(Protocol):
         """Whether an answer is to come."""
         ...
 
-    def answer(self, wait_seconds: float) -> str | None:
-        """Return the id, once, empty if it has none; None: no answer yet, or the request failed."""
+    def answer(self, wait_seconds: float) -> Topic | None:
+        """Return the topic, once; None: there is no answer yet, or the request failed."""
         ...
 
 
@@ -69,14 +91,14 @@ class InputIdentity:
         self._first = url_safe(first)
         self._ids = ids
         self._clock = clock
-        self._current = ""
-        """As of the last answer; empty: not known, or the brokers have none."""
+        self._current = _UNKNOWN
+        """As of the last answer."""
         self._uncertain_since: float | None = None
         """When it became doubtful; None: it is certain."""
         self._ask_at = 0.0
-        self._started: dict[int, str] = {}
-        """Partitions that are read, and the id of the topic then."""
-        self._claimed: dict[int, str] = {}
+        self._started: dict[int, Topic] = {}
+        """Partitions that are read, and the topic then."""
+        self._claimed: dict[int, Topic] = {}
         """The topic that partitions which are about to start were committed for."""
         self._names: dict[int, str] = {}
         """What stands for the topic in the ids of messages, where that is not its name."""
@@ -124,10 +146,12 @@ class InputIdentity:
         if found is None:
             return
         self._uncertain_since = None
-        self._current = url_safe(found)
-        for partition in [p for p, topic in self._started.items() if not topic]:
-            self._started[partition] = self._current  # started before the first answer
-            self._name(partition)
+        cluster = found.cluster if _CLUSTER.fullmatch(found.cluster) else ""
+        self._current = Topic(url_safe(found.id), cluster)
+        for partition, topic in self._started.items():
+            if topic.id in ("", self._current.id):  # started before the first answer
+                self._started[partition] = self._current
+                self._name(partition)
 
     # --- partitions -------------------------------------------------------------------------------
 
@@ -139,17 +163,27 @@ class InputIdentity:
             offset: the committed one; negative: none.
             note: what stands beside it.
         """
-        found = _NOTE.search(note.rstrip("\0"))  # a client may leave a C string's end
-        if offset >= 0 and (found is None or self._current in ("", found[1])):
-            # If the answer will be another, the partition is started again then.
-            self._claimed[partition] = "" if found is None else found[1]
-            return offset
         self._claimed.pop(partition, None)
-        if not self._certain():
+        found = _NOTE.search(note.rstrip("\0"))  # a client may leave a C string's end
+        if offset >= 0 and found is None:
+            return offset
+        noted = _UNKNOWN if found is None else Topic(found[1], found[2] or "")
+        same = offset >= 0 and noted.id == self._current.id
+        if not same and not self._certain():
             return None
-        if offset >= 0:
-            text = "offset %d of partition %d is of an earlier topic %s: reading from the beginning"
-            log.error(text, offset, partition, self._topic)
+        now = self._current
+        if offset < 0:
+            return -1
+        if noted.cluster and now.cluster and noted.cluster != now.cluster:
+            text = "offset %d of partition %d was copied from cluster %s: reading on there"
+            log.info(text, offset, partition, noted.cluster)
+            return offset
+        if now.id in ("", noted.id):
+            # If a later answer is another, the partition is started again then.
+            self._claimed[partition] = noted
+            return offset
+        text = "offset %d of partition %d is of an earlier topic %s: reading from the beginning"
+        log.error(text, offset, partition, self._topic)
         return -1
 
     def is_same(self, partition: int) -> bool:
@@ -160,7 +194,8 @@ class InputIdentity:
         """Note that these are read from now on."""
         for partition in partitions:
             if partition not in self._started:
-                self._started[partition] = self._claimed.pop(partition, "") or self._current
+                topic = self._claimed.pop(partition, self._current)
+                self._started[partition] = self._current if topic.id == self._current.id else topic
                 self._name(partition)
 
     def forget(self, partition: int) -> None:
@@ -175,16 +210,18 @@ class InputIdentity:
 
     def replaced(self) -> set[int]:
         """Return the partitions that were started on a topic that is gone."""
-        now = self._current
-        return {p for p, topic in self._started.items() if topic and now and topic != now}
+        now = self._current.id
+        return {p for p, topic in self._started.items() if topic.id and now and topic.id != now}
 
     def beside(self, partition: int, speed: str, spent: str) -> str:
-        """Return what to write beside the partition's offset: the id, if it is known, and these."""
-        topic = self._started.get(partition)
-        return ";".join(filter(None, (speed, topic and f"topic={topic}", spent)))
+        """Return what to write beside the partition's offset: the topic, if known, and these."""
+        topic = self._started.get(partition, _UNKNOWN)
+        which = topic.id and f"topic={topic.id}"
+        where = topic.id and topic.cluster and f"cluster={topic.cluster}"
+        return ";".join(filter(None, (speed, which, where, spent)))
 
     def _name(self, partition: int) -> None:
-        topic = self._started[partition]
+        topic = self._started[partition].id
         if self._first and topic and topic != self._first:
             self._names[partition] = f"{self._topic}@{topic}"
 

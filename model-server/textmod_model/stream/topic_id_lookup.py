@@ -1,4 +1,4 @@
-"""Asking the brokers for the input topic's id, in the background."""
+"""Asking the brokers for the ids of the input topic and of its cluster, in the background."""
 
 import logging
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from confluent_kafka import TopicCollection
 from textmod_model.errors import ConfigurationError
 from textmod_model.settings import Settings
 from textmod_model.stream.background import Background, in_background
+from textmod_model.stream.input_identity import Topic
 from textmod_model.stream.kafka import KafkaException, closed_after, open_admin
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class TopicIdLookup:
         self._settings = settings
         self._connect = connect
         self._background = background
-        self._question: Future[str] | None = None
+        self._question: Future[Topic] | None = None
 
     def ask(self) -> None:
         """Send a request; the answer to an earlier one is not wanted any more."""
@@ -44,8 +45,8 @@ class TopicIdLookup:
         """Whether an answer is to come."""
         return self._question is not None
 
-    def answer(self, wait_seconds: float) -> str | None:
-        """Return the id, once, empty if it has none; None: no answer yet, or the request failed."""
+    def answer(self, wait_seconds: float) -> Topic | None:
+        """Return the topic, once; None: there is no answer yet, or the request failed."""
         question = self._question
         if question is None or not wait([question], wait_seconds).done:
             return None
@@ -56,8 +57,12 @@ class TopicIdLookup:
             log.info("describe topic %s: %s", self._settings.input_topic, error)
             return None
 
-    def _describe(self) -> str:
+    def _describe(self) -> Topic:
+        """Ask one client for both ids, or the brokers may be two clusters' (an address can move)."""
         topics = TopicCollection([self._settings.input_topic])
         with closed_after(self._connect(self._settings)) as client:
-            [answer] = client.describe_topics(topics, request_timeout=REQUEST_SECONDS).values()
-            return str(answer.result().topic_id or "")
+            [topic] = client.describe_topics(topics, request_timeout=REQUEST_SECONDS).values()
+            cluster = client.describe_cluster(request_timeout=REQUEST_SECONDS)
+            # Without the cluster's id a mirrored offset would pass for that of an earlier topic: so
+            # neither or both.
+            return Topic(str(topic.result().topic_id or ""), cluster.result().cluster_id or "")
