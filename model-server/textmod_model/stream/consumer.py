@@ -328,7 +328,7 @@ class GroupConsumer:
             self._consumer = self._open()
 
     def _look_at_topic(self) -> None:
-        """Start again where the input is another topic now: at its beginning, or mirrored offsets."""
+        """Start again where the input is another topic now: created again, or mirrored."""
         self._identity.look()
         if self._carried or not self._identity.replaced():  # what was read of the old one is first
             return

@@ -58,7 +58,7 @@ class TopicIdLookup:
             return None
 
     def _describe(self) -> Topic:
-        """Ask one client for both ids, or the brokers may be two clusters' (an address can move)."""
+        """Ask one client for both ids: an address may lead to another cluster by the next."""
         topics = TopicCollection([self._settings.input_topic])
         with closed_after(self._connect(self._settings)) as client:
             [topic] = client.describe_topics(topics, request_timeout=REQUEST_SECONDS).values()
