@@ -6,7 +6,6 @@ scikit-learn pipeline's to 1e-9; tests hold it to that.
 """
 
 import copy
-import re
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -20,6 +19,7 @@ from textmod_model.scoring.explaining import Explainer, Pass
 from textmod_model.scoring.explanation import Asked, Explanation
 from textmod_model.scoring.lookup import Indices
 from textmod_model.scoring.memo import BEGIN, BREAK, BREAK_INDEX, Memo
+from textmod_model.scoring.neighbours import tokenized_again
 from textmod_model.scoring.packed import Chunks
 from textmod_model.scoring.shortcut import Shortcut
 from textmod_model.scoring.vectors import mean_of_root, product, squashed, sums
@@ -37,7 +37,6 @@ _SLICE_TEXTS: Final = 512
 _KEPT_CHARACTERS: Final = 1 << 19
 """Of the batch scored last, what was found is kept so that explaining it is cheap: about 20 bytes a
 character. Of a longer batch the beginning is kept; before anything is explained, nothing."""
-_CHUNK: Final = re.compile(r"\S+")
 _MOST_MARKS: Final = 1 << 16
 """Of a text with fewer chunks 16 bits hold how many have a mark, so that four are added at once."""
 _LEAST_SUSPICION: Final = 2 * FRAGMENT  # with less no text is looked at, however short
@@ -242,51 +241,19 @@ class CompiledBackend:
         indices: Indices,
         fragile: Indices,
     ) -> AbstractSet[int]:
-        """Replace what neighbours make of the tokens of fragile chunks (rare, see `chunks`).
+        """Replace what neighbours make of the tokens of fragile chunks (rare, see `neighbours`).
 
         Return the texts whose words were replaced.
         """
-        if not len(fragile):
-            return frozenset()
-        ends = np.flatnonzero(indices == BREAK_INDEX)
-        rows = np.searchsorted(ends, fragile)
-        runs: dict[int, list[range]] = {}
-        for at, row in zip(fragile.tolist(), rows.tolist(), strict=True):
-            within = self._places(ends, row)
-            if row in runs and at in runs[row][-1]:
-                continue
-            run = self.memo.analyzer.tokenized_with(chunks, at, within)
-            if len(run) > 1:
-                runs.setdefault(row, []).append(run)
-        if not runs:
-            return frozenset()
-        changed = [
-            self._tokenized_again(texts[row], indices, self._places(ends, row), found)
-            for row, found in runs.items()
-        ]
-        instead = self._words(np.concatenate(changed))
-        words.decisions[list(runs)] = instead.decisions
-        words.vectors[list(runs)] = instead.vectors
-        return runs.keys()
-
-    def _places(self, ends: Indices, row: int) -> range:
-        """Return where the chunks of a text are among all, given where each text ends."""
-        before = int(ends[row - 1]) + 1 if row else 0
-        return range(before + self._model.edges, int(ends[row]))
-
-    def _tokenized_again(
-        self, text: str, indices: Indices, places: range, runs: Sequence[range]
-    ) -> Indices:
-        """Return a text's indices with one in the place of each of these runs of chunks."""
-        edges = [match.span() for match in _CHUNK.finditer(text)]
-        instead: list[Indices] = []
-        done = places.start - self._model.edges
-        for run in runs:
-            start, end = edges[run.start - places.start][0], edges[run.stop - 1 - places.start][1]
-            whole = self.memo.add(self.memo.analyzer.words(text[start:end]))
-            instead += (indices[done : run.start], np.array([whole]))
-            done = run.stop
-        return np.concatenate((*instead, indices[done : places.stop + 1]))
+        changed = tokenized_again(
+            self.memo, texts, chunks, indices, fragile, edges=self._model.edges
+        )
+        if changed:
+            rows = list(changed)
+            instead = self._words(np.concatenate(list(changed.values())))
+            words.decisions[rows] = instead.decisions
+            words.vectors[rows] = instead.vectors
+        return changed.keys()
 
     def _letters(self, indices: Indices, starts: Indices) -> Floats:
         """Return the part of the decision values that comes from character n-grams.
