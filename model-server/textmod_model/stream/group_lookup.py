@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from textmod_model import settings
@@ -20,19 +19,17 @@ from textmod_model.settings import Settings
 from textmod_model.stream.background import Background, in_background
 from textmod_model.stream.group_view import Member
 from textmod_model.stream.kafka import KafkaException, closed_after, open_admin
+from textmod_model.stream.lookup import REQUEST_SECONDS, Lookup
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
-log = logging.getLogger(__name__)
-
-REQUEST_SECONDS = 5.0
 APART_SECONDS = 60.0
 """For a process to start, on a small share of a core, and to have its answer."""
 
 
-class GroupLookup:
-    """Describes the consumer group. The client lives from the question to the answer.
+class GroupLookup(Lookup[Mapping[str, Member]]):
+    """Describes the consumer group: its members by their ids.
 
     Args:
         settings: say where, and which group.
@@ -40,6 +37,9 @@ class GroupLookup:
         background: runs the request.
         apart: ask in a process of its own, of this environment, which has the same settings.
     """
+
+    name = "group lookup"
+    failures = (*Lookup.failures, OSError, subprocess.SubprocessError)
 
     def __init__(
         self,
@@ -49,34 +49,18 @@ class GroupLookup:
         background: Background = in_background,
         apart: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = settings
-        self._connect = connect
-        self._background = background
+        super().__init__(settings, connect=connect, background=background)
         self._apart = apart
-        self._question: Future[Mapping[str, Member]] | None = None
 
-    def ask(self) -> None:
-        """Send the request, if none is on its way."""
-        if self._question is None:
-            self._question = self._background(self._describe, "group lookup")
+    @property
+    def _subject(self) -> str:
+        return "the consumer group"
 
-    def answer(self) -> Mapping[str, Member] | None:
-        """Return the members by their ids, once; None while there is no answer, or if it failed."""
-        question = self._question
-        if question is None or not question.done():
-            return None
-        self._question = None
-        try:
-            return question.result()
-        except (ConfigurationError, KafkaException, OSError, subprocess.SubprocessError) as error:
-            log.info("describe the consumer group: %s", error)
-            return None
+    def _request(self) -> Mapping[str, Member]:
+        return super()._request() if self._apart is None else members_apart(self._apart)
 
-    def _describe(self) -> Mapping[str, Member]:
-        if self._apart is not None:
-            return members_apart(self._apart)
-        with closed_after(self._connect(self._settings)) as client:
-            return members(self._settings, client)
+    def _describe(self, client: "AdminClient") -> Mapping[str, Member]:
+        return members(self._settings, client)
 
 
 def members(settings: Settings, client: "AdminClient") -> dict[str, Member]:
