@@ -24,7 +24,7 @@ from typing import Any
 
 import faults.fuzz_console
 import faults.fuzz_stream  # noqa: F401 - these two register their targets
-from faults.fuzz_targets import TARGETS, scratch, target
+from faults.fuzz_targets import TARGETS, environment, scratch, target
 from faults.poison import payload
 
 HERE = Path(__file__).resolve().parent
@@ -196,10 +196,8 @@ def settings(data: bytes) -> None:
     from textmod_model import settings as module
     from textmod_model.errors import ConfigurationError
 
-    lines = (line.partition("=") for line in data.decode(errors="replace").splitlines())
-    environment = {name: value for name, _, value in lines if name}
     with contextlib.suppress(ConfigurationError):
-        json.dumps(module.describe(module.load(environment)))
+        json.dumps(module.describe(module.load(environment(data))))
 
 
 # --- the operator ---------------------------------------------------------------------------------

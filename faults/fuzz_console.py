@@ -7,7 +7,7 @@ import io
 import json
 from functools import partial
 
-from faults.fuzz_targets import TARGETS, scratch, split, target
+from faults.fuzz_targets import TARGETS, environment, scratch, split, target
 
 
 def _decisions(name: str, data: bytes) -> None:
@@ -50,10 +50,8 @@ def console_settings(data: bytes) -> None:
     from textmod_console import settings
     from textmod_console.errors import ConfigurationError
 
-    lines = (line.partition("=") for line in data.decode(errors="replace").splitlines())
-    environment = {name: value for name, _, value in lines if name}
     with contextlib.suppress(ConfigurationError):
-        json.dumps(settings.describe(settings.load(environment)))
+        json.dumps(settings.describe(settings.load(environment(data))))
 
 
 @target

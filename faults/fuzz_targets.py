@@ -32,3 +32,9 @@ def split(data: bytes) -> tuple[bytes, bytes]:
     """Return the first line of an input, and the rest."""
     first, _, rest = data.partition(b"\n")
     return first, rest
+
+
+def environment(data: bytes) -> dict[str, str]:
+    """Return the environment that an input's lines of NAME=value make."""
+    lines = (line.partition("=") for line in data.decode(errors="replace").splitlines())
+    return {name: value for name, _, value in lines if name}

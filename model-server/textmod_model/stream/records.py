@@ -26,7 +26,19 @@ class Message(Protocol):
     def __len__(self) -> int: ...  # bytes of the value
 
 
-class HeadersUnread:
+class _Like:
+    """A message with most of another's methods; subclasses add its topic and its headers."""
+
+    def __init__(self, message: Message) -> None:
+        self.partition, self.offset = message.partition, message.offset
+        self.key, self.value, self.timestamp = message.key, message.value, message.timestamp
+        self._size = len(message)
+
+    def __len__(self) -> int:
+        return self._size
+
+
+class HeadersUnread(_Like):
     """A message with a header whose name is not UTF-8: the client can't read any of its headers."""
 
     refused = Refused(
@@ -36,32 +48,20 @@ class HeadersUnread:
     )
 
     def __init__(self, message: Message) -> None:
-        self.topic, self.partition, self.offset = message.topic, message.partition, message.offset
-        self.key, self.value, self.timestamp = message.key, message.value, message.timestamp
-        self._size = len(message)
-
-    def __len__(self) -> int:
-        return self._size
+        super().__init__(message)
+        self.topic = message.topic
 
     def headers(self) -> None:
         """Have none, where the client would raise, or return what can't be looked at."""
 
 
-class Renamed:
+class Renamed(_Like):
     """A message under another topic's name, which stands in its ids."""
 
     def __init__(self, message: Message, name: str) -> None:
+        super().__init__(message)
+        self.headers = message.headers
         self._name = name
-        self.partition, self.offset, self.headers = (
-            message.partition,
-            message.offset,
-            message.headers,
-        )
-        self.key, self.value, self.timestamp = message.key, message.value, message.timestamp
-        self._size = len(message)
-
-    def __len__(self) -> int:
-        return self._size
 
     def topic(self) -> str:
         """Return the name."""
