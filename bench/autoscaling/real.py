@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import json
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,13 +30,12 @@ from autoscaling import plots
 from autoscaling.policies import Ours
 from autoscaling.simulator import World, simulate
 from autoscaling.traces import Trace
-from textmod_dev import supervisor
 from textmod_dev.errors import LocalClusterError
 from textmod_dev.figures import figures_dir
 from textmod_dev.kubectl import Kubectl
-from textmod_dev.model_image import IMAGE, trained_model, training_data
+from textmod_dev.model_image import IMAGE
 from textmod_dev.processes import wait_until
-from textmod_dev.progress import Progress
+from textmod_dev.temporary_cluster import temporary_cluster
 from textmod_operator.kafka.offsets import GroupOffsets
 from textmod_operator.state import KafkaConnection
 
@@ -108,19 +106,11 @@ class Object:
 @contextlib.contextmanager
 def cluster(minimum: int) -> Iterator[Object]:
     """A cluster with the operator and a ready TextModeration; the HPA syncs every 15 s."""
-    progress = Progress()
-    artifact = trained_model(training_data(None, progress), progress)
-    with tempfile.TemporaryDirectory(prefix="textmod-bench-") as folder, supervisor.stoppable():
-        state = Path(folder)
-        running = supervisor.start_in_background(state, [f"--artifact={artifact}"], attached=True)
-        try:
-            kubectl = Kubectl(Path(running.binaries) / "kubectl", Path(running.kubeconfig))
-            about = json.dumps(manifest(running.bootstrap_servers, minimum))
-            kubectl("apply", "-f", "-", stdin=about)
-            kubectl("wait", "--for=condition=Ready", "--timeout=120s", f"tm/{NAME}")
-            yield Object(kubectl, running.bootstrap_servers)
-        finally:
-            supervisor.stop(state)
+    with temporary_cluster() as (kubectl, running):
+        about = json.dumps(manifest(running.bootstrap_servers, minimum))
+        kubectl("apply", "-f", "-", stdin=about)
+        kubectl("wait", "--for=condition=Ready", "--timeout=120s", f"tm/{NAME}")
+        yield Object(kubectl, running.bootstrap_servers)
 
 
 @dataclass

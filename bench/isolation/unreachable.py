@@ -40,6 +40,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.local_cluster import LocalCluster
+from textmod_dev.moderations import moderation
 from textmod_dev.processes import free_port, wait_until
 from textmod_dev.progress import Progress
 
@@ -49,21 +50,6 @@ UNREACHABLE: Final = 25
 LAG_INTERVAL: Final = 2.0
 SETTLE_SECONDS: Final = 40.0
 NO_ANSWER_MS: Final = 30_000.0
-
-
-def moderation(name: str, bootstrap_servers: str) -> dict[str, Any]:
-    one = {"partitions": 1}
-    return {
-        "apiVersion": "textmoderation.dev/v1alpha1",
-        "kind": "TextModeration",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "kafka": {"bootstrapServers": bootstrap_servers},
-            "model": {"image": "textmoderation/nlp-model:0.1.0"},
-            "topics": {"input": one, "output": one},
-            "serving": {"platform": "Deployment"},
-        },
-    }
 
 
 # --- addresses that do not answer -----------------------------------------------------------------

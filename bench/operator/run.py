@@ -39,6 +39,7 @@ from urllib3.exceptions import HTTPError
 
 from textmod_dev.figures import figures_dir
 from textmod_dev.local_cluster import LocalCluster
+from textmod_dev.moderations import moderation
 from textmod_dev.processes import free_port, wait_until
 from textmod_dev.progress import Progress
 
@@ -49,22 +50,6 @@ SINGLE_RUNS = 20
 
 WIDE_BROKERS = 3
 WIDE_PARTITIONS = 12
-
-
-def moderation(name: str, bootstrap_servers: str, partitions: int = 1) -> dict[str, Any]:
-    """One partition a topic: the broker's load is not what is measured."""
-    one = {"partitions": partitions}
-    return {
-        "apiVersion": "textmoderation.dev/v1alpha1",
-        "kind": "TextModeration",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "kafka": {"bootstrapServers": bootstrap_servers},
-            "model": {"image": "textmoderation/nlp-model:0.1.0"},
-            "topics": {"input": one, "output": one},
-            "serving": {"platform": "Deployment"},
-        },
-    }
 
 
 class Operator:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,12 +23,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from textmod_dev import supervisor
 from textmod_dev.figures import figures_dir, merge_figures
 from textmod_dev.kubectl import Kubectl
-from textmod_dev.model_image import IMAGE, trained_model, training_data
+from textmod_dev.model_image import IMAGE
 from textmod_dev.processes import wait_until
-from textmod_dev.progress import Progress
+from textmod_dev.temporary_cluster import temporary_cluster
 
 RESULTS = figures_dir(Path(__file__).resolve().parents[1] / "results")
 REPLICAS = 12
@@ -189,16 +187,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rate", type=float, default=120, help="texts a second, over all replicas")
     args = parser.parse_args()
-    progress = Progress()
-    artifact = trained_model(training_data(None, progress), progress)
-    with tempfile.TemporaryDirectory(prefix="textmod-bench-") as folder, supervisor.stoppable():
-        state = Path(folder)
-        running = supervisor.start_in_background(state, [f"--artifact={artifact}"], attached=True)
-        try:
-            kubectl = Kubectl(Path(running.binaries) / "kubectl", Path(running.kubeconfig))
-            figures = measure(kubectl, running.bootstrap_servers, args.rounds, args.rate)
-        finally:
-            supervisor.stop(state)
+    with temporary_cluster() as (kubectl, running):
+        figures = measure(kubectl, running.bootstrap_servers, args.rounds, args.rate)
     merge_figures(RESULTS / "policies.json", figures)
 
 

@@ -5,13 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from textmod_model.formats.encoders.verdict import verdict_objects
+from textmod_model.formats.encoders.verdict import require_one, verdict_objects
 from textmod_model.formats.message import (
     Decoded,
     Encoder,
     Explained,
     OutputFormat,
-    RefusedError,
     Writing,
 )
 from textmod_model.formats.moment import timestamp
@@ -42,11 +41,7 @@ def encoder(writing: Writing, clock: Callable[[], float] = time.time) -> Encoder
         rulings: Sequence[Ruling] = (),
         explanations: Sequence[Explained | None] = (),
     ) -> bytes:
-        if len(scores) != 1:
-            raise RefusedError(
-                "TooManyTexts",
-                f"the message holds {len(scores)} texts, and an action of Osprey is about one.",
-            )
+        require_one(scores, "an action of Osprey is about one")
         ce_id = fallback_id
         [verdict] = verdict_objects(
             decoded, scores, ce_id, says, rulings=rulings, explanations=explanations

@@ -57,6 +57,12 @@ def verdict_objects(
     return verdicts
 
 
+def require_one(scores: Sequence[Any], limit: str) -> None:
+    """Refuse a message of several texts; `limit` is what the output takes. Raises RefusedError."""
+    if len(scores) != 1:
+        raise RefusedError("TooManyTexts", f"the message holds {len(scores)} texts, and {limit}.")
+
+
 def encoder(writing: Writing) -> Encoder:
     """Return the encoder for a model's labels and threshold."""
     says = writing.verdicts
@@ -127,11 +133,7 @@ def framed_encoder(writing: Writing, kind: str, schema: str) -> Encoder:
         rulings: Sequence[Ruling] = (),
         explanations: Sequence[Explained | None] = (),
     ) -> bytes:
-        if len(scores) != 1:
-            raise RefusedError(
-                "TooManyTexts",
-                f"the message holds {len(scores)} texts, and an output with a schema takes one.",
-            )
+        require_one(scores, "an output with a schema takes one")
         [flat] = verdict_objects(
             decoded, scores, fallback_id, says, rulings=rulings, explanations=explanations
         )
