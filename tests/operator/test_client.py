@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes.client import ApiClient
 
-from textmod_operator.kube.client import as_yaml
+from textmod_operator.errors import ClusterError
+from textmod_operator.kube.client import Client, as_yaml
+from textmod_operator.kube.secrets import Secrets
+
+
+class Nobody:
+    """An API client that must not be asked."""
+
+    def param_serialize(self, **request: Any) -> None:
+        raise AssertionError(f"sent to {request['resource_path']}")
+
+
+NO_NAMES = ["../../kube-system/secrets/x", "..", ".", "", "x?y", "x#y", "%2e%2e", "a b", "a\\b"]
+
+
+@pytest.mark.parametrize("name", [*NO_NAMES, "x\n"])
+def test_a_name_never_leads_to_another_object(name: str) -> None:
+    """HTTP libraries resolve dots, so the Secret `../../kube-system/secrets/x` of one namespace
+    would be one of another."""
+    secrets = Secrets(Client(cast("ApiClient", Nobody())))
+    with pytest.raises(ClusterError, match="is not the path of an object"):
+        secrets.read("reddit", name)
+
 
 ODD = "\U0001f600 \u00e9 \x7f \x85 \u2028 \u2029 \ufeff \uffff \0 \t \n \\ud83d \" ' # : -"
 

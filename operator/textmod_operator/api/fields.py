@@ -8,7 +8,16 @@ from pydantic import Field
 
 from textmod_operator.api.rules import Strict
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+ObjectName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+]
+"""What Kubernetes takes for the name of an object: so it is one segment of a path, and leads to no
+other namespace."""
 ImageName = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^\S+$")]
 SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 FreeForm = Annotated[dict[str, Any], Field(json_schema_extra={"x-preserve": True})]

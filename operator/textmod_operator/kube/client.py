@@ -43,6 +43,9 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 _NOT_IN_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
+_NO_PATH: Final = re.compile(r"[^-a-zA-Z0-9._~:/]|//|/\.{1,2}(?=/|\Z)|/\Z")
+"""In what is no path of segments as they are: urllib3 resolves dots, and names come from specs."""
+
 Query = list[tuple[str, str]]
 
 
@@ -179,6 +182,8 @@ class Client:
         *,
         timeout: float | tuple[float, float] = REQUEST_SECONDS,
     ) -> RESTResponse:
+        if _NO_PATH.search(path):
+            raise ClusterError(400, f"{path} is not the path of an object")
         sent: Manifest | str | None = body
         if body is not None and content_type == APPLY_PATCH:
             sent = as_yaml(body)
