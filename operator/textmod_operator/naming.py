@@ -263,6 +263,11 @@ def consumer_group(tm: TextModeration) -> str:
     """The group that reads the input: ours, or the one that Seldon's executor forms."""
     if tm.spec.serving.streaming == "SeldonExecutor":
         return executor_group(tm)
+    return native_group(tm)
+
+
+def native_group(tm: TextModeration) -> str:
+    """The group that the model pods form when they read themselves."""
     return f"textmod.{tm.metadata.namespace}.{tm.metadata.name}"
 
 

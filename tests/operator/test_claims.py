@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from objects import body, moderation
 
+from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller.claims import Claims
 from textmod_operator.state import ObjectKey
 
@@ -41,6 +42,25 @@ def test_the_topics_of_review_have_one_writer_too(role: str) -> None:
     spec = {"review": {"topics": {role: {"name": "shared"}}}}
     known = claims(body(SHARED, **OLD), body(spec, **NEW))
     assert known.rival(moderation(spec, **NEW)) == ("reddit/old", "shared")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_objects_swap_their_outputs_in_either_order(first: int) -> None:
+    """One waits for the other, never both for each other."""
+
+    def writes(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
+        return body({"topics": {"output": {"name": name}}}, **metadata)
+
+    known = claims(writes("x", OLD), writes("y", NEW))
+    swapped = [(OLD_KEY, writes("y", OLD)), (NEW_KEY, writes("x", NEW))]
+    (one, one_body), (other, other_body) = swapped[first], swapped[1 - first]
+    known.note(one, one_body)
+    assert known.rival(TextModeration.parse(one_body)) == (
+        None if one == OLD_KEY else ("reddit/old", "x")
+    )
+    assert one in known.note(other, other_body), "it is looked at again"
+    for now in (one_body, other_body):
+        assert known.rival(TextModeration.parse(now)) is None
 
 
 @pytest.mark.parametrize("earlier", ["input", "output"])

@@ -30,6 +30,13 @@ def test_the_same_group_needs_no_handover() -> None:
     assert handover.pending(moderation(), body()) is None, "and neither does a new object"
 
 
+@pytest.mark.parametrize("source", ["", "payments", "textmod.reddit.other"])
+def test_a_group_that_never_read_for_the_object_hands_nothing_over(source: str) -> None:
+    """A status can be edited by hand, and its offsets would move the stream."""
+    assert moved({}, source, "SeldonDeployment") is None
+    assert moved({"streaming": "SeldonExecutor"}, source, "SeldonDeployment") is None
+
+
 @pytest.mark.parametrize(
     ("asked", "source", "kind", "platform", "streaming"),
     [

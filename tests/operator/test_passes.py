@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fake_api_server import FakeApiServer
 from fake_cluster import NEWEST, FakeCluster
 from objects import body, moderation, scaling_seen
 from world import DEPLOYMENT, SERVING, World, pod, serving
@@ -14,6 +15,7 @@ from textmod_operator.controller.passes import next_pass
 from textmod_operator.controller.pod_health import with_answers
 from textmod_operator.controller.reconcile import Outcome
 from textmod_operator.errors import ClusterError, TopicsNotReady
+from textmod_operator.kube.events import post_event
 from textmod_operator.settings import Settings
 from textmod_operator.state import Manifest, ObjectKey, PodSeen
 
@@ -169,6 +171,38 @@ def test_any_other_refusal_is_a_condition_too(request_: tuple[str, str]) -> None
     assert world.told["Ready"] == ("False", "ApplyFailed")
     assert outcome is not None
     assert outcome.retry
+
+
+class RotatedAtEveryRead(FakeCluster):
+    """The Secret `login` changes behind every read."""
+
+    reads = 0
+
+    def secret(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        self.reads += 1
+        return {"username": b"user-%d" % self.reads, "password": b"word-%d" % self.reads}
+
+
+def test_a_secret_that_is_rotated_during_a_pass_is_used_whole() -> None:
+    """The user's name and password are of one reading, and the next pass rolls the pods."""
+    world = World(RotatedAtEveryRead(status=SERVING, pods_of=serving().cluster.pods_of))
+    sasl = {"mechanism": "PLAIN", "secretRef": {"name": "login"}}
+    spec = {**DEPLOYMENT, "kafka": {"sasl": sasl}}
+    for reading in (1, 2):
+        outcome = world.run(spec)
+        assert outcome is not None
+        assert outcome.connection is not None
+        login = outcome.connection.sasl_username, outcome.connection.sasl_password
+        assert login == (f"user-{reading}", f"word-{reading}")
+        assert ("apply", "Deployment") in world.wrote()
+
+
+def test_an_event_that_is_refused_costs_nothing_else() -> None:
+    api = FakeApiServer()
+    api.fail("POST", "/api/v1/namespaces/reddit/events", 403, "exceeded quota: few")
+    post_event(api, "me", moderation(), severity="Normal", reason="Ready", message="all is well")
+    (sent,) = api.sent
+    assert sent.status == 403
 
 
 # --- topics -----------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 
 from textmod_operator.api.v1alpha1 import TextModeration
@@ -10,7 +9,7 @@ from textmod_operator.controller import kafka_topics, ownership
 from textmod_operator.controller.gather import connect_to_kafka
 from textmod_operator.controller.inventory import key_of
 from textmod_operator.controller.reconcile import Edges
-from textmod_operator.errors import ClusterError, NotAccepted, TopicsNotReady
+from textmod_operator.errors import NotAccepted, TopicsNotReady
 from textmod_operator.state import Manifest, ObjectKey
 
 logger = logging.getLogger(__name__)
@@ -69,8 +68,7 @@ def _tell(tm: TextModeration, topics: dict[str, str], why: NotAccepted, edges: E
     """Report which topics stay although nothing uses them any more."""
     message = f"the topics {', '.join(sorted(topics))} were not deleted: {why.message}"
     logger.warning("%s/%s: %s", tm.metadata.namespace, tm.metadata.name, message)
-    with contextlib.suppress(ClusterError):  # a namespace that ends takes no Event
-        edges.cluster.post_event(tm, "Warning", why.reason, message)
+    edges.cluster.post_event(tm, "Warning", why.reason, message)
 
 
 def _stop_pods(tm: TextModeration, edges: Edges) -> None:

@@ -36,7 +36,8 @@ def pending(tm: TextModeration, body: Manifest) -> Handover | None:
     """Return the handover that the object asks for, judged by its status, or None. Pure."""
     status = body.get("status") or {}
     source, target = status.get("consumerGroup"), naming.consumer_group(tm)
-    if source in (None, target):
+    # Whatever else the record says, somebody else wrote it: nobody of ours ever read so.
+    if source == target or source not in (naming.native_group(tm), naming.executor_group(tm)):
         return None
     if tm.metadata.annotations.get(naming.OFFSETS_ANNOTATION) == naming.OFFSETS_ABANDONED:
         return None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 
 from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
+from textmod_operator.errors import ClusterError
 from textmod_operator.kube.client import Api
+
+logger = logging.getLogger(__name__)
 
 
 def post_event(
@@ -20,13 +24,13 @@ def post_event(
 ) -> None:
     """Post an Event about an object.
 
+    One that is refused (by a quota of the namespace, or because that is being terminated) is logged
+    and lost: the conditions say the same, and what it is about has happened.
+
     Args:
         identity: the process that reports it.
         severity: Normal or Warning.
         message: cut at 1,024 characters, the limit of the API.
-
-    Raises:
-        ClusterError: the API server refused.
     """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     namespace = about.metadata.namespace
@@ -51,4 +55,9 @@ def post_event(
         "lastTimestamp": now,
         "count": 1,
     }
-    client.request("POST", f"/api/v1/namespaces/{namespace}/events", "Event", body=body)
+    try:
+        client.request("POST", f"/api/v1/namespaces/{namespace}/events", "Event", body=body)
+    except ClusterError as error:
+        logger.warning(
+            "%s/%s: could not post Event %s: %s", namespace, about.metadata.name, reason, error
+        )
