@@ -1,4 +1,4 @@
-"""The figures of one window of verdicts, from the items that were chosen for review in it."""
+"""Compute the figures of one window of verdicts from the items chosen for review in it."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ MEMORY: Final = 4
 
 
 Group = tuple[str, str | None] | None
-"""What a figure is of: a policy, an action of a policy, or all that is flagged (None)."""
+"""The subject of a figure: a policy, an action of a policy, or all flagged texts (None)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Items that were chosen for review and are alike."""
+    """Items with equal properties that were chosen for review."""
 
     probability: float
-    """Of having been chosen at all, more than 0 and at most 1."""
+    """The probability of being chosen, more than 0 and at most 1."""
     flagged: bool
     policies: tuple[tuple[str, str], ...] = ()
     """(name, action) of the policies that acted on it."""
     score: float | None = None
     """The probability of the label that decided."""
     label: float | None = None
-    """Of the decision that counts, `opinions.label_of`; None: there is none."""
+    """The label of the decision that counts (`opinions.label_of`); None without a decision."""
     times: int = 1
-    """How many these are."""
+    """The number of items."""
     held: bool = False
     """Whether the texts are kept back until they are decided: these come first in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllTexts:
-    """All texts of the window that are alike, reviewed or not."""
+    """All texts of the window with equal properties, reviewed or not."""
 
     flagged: bool
     policies: tuple[tuple[str, str], ...]
@@ -66,7 +66,7 @@ class Asked:
     Args:
         since: the first moment of the window.
         until: the first moment after it; at least the labels' delay ago.
-        minimum: fewest labels that anything is said from.
+        minimum: the fewest labels from which a figure is estimated.
         scarcest: by group: the heaviest weight that a flagged text has had in the
             last `MEMORY` windows, 1/p.
     """
@@ -78,7 +78,7 @@ class Asked:
 
 
 def window(now: datetime, delay: timedelta) -> tuple[datetime, datetime]:
-    """Return the window that can be judged now: its verdicts have waited for their labels."""
+    """Return the latest window whose verdicts are all older than `delay`, the time for labels."""
     until = (now - delay).replace(microsecond=0)
     return until - WINDOW, until
 
@@ -90,13 +90,13 @@ def quality(
     agreed: float | None = None,
     counted: Sequence[AllTexts] = (),
 ) -> Quality:
-    """Return what is known of the window: verdicts of one model.
+    """Return the figures of a window of verdicts of one model.
 
     Args:
         items: all that were chosen for review among the verdicts of the window: a label belongs to
             the window of its verdict, whenever it was decided.
-        asked: the window, and what it is judged by.
-        decided: decisions that people made in as much time as the window has, up to now.
+        asked: the window, and the minimum of its labels.
+        decided: decisions that people made in the last period of the window's length.
         agreed: `opinions.agreement` of the items with several decisions.
         counted: all texts; empty: they are not known.
     """
@@ -112,7 +112,7 @@ def quality(
 def _of_policy(
     texts: Sequence[_Text], name: str, asked: Asked, counted: Sequence[AllTexts]
 ) -> Quality:
-    """The figures of all that a policy acts on, and the precision of each of its actions."""
+    """Return the figures of a policy, and the precision of each of its actions."""
     whole = _figures(
         texts, lambda one: any(n == name for n, _ in one.policies), (name, None), asked, counted
     )
@@ -125,7 +125,7 @@ def _of_policy(
 
 
 Acted = Callable[[Chosen | AllTexts], bool]
-"""Whether a figure is of a text."""
+"""Tells whether a figure covers a text."""
 
 
 def _has(name: str, action: str) -> Acted:
@@ -139,18 +139,18 @@ def labelled(items: Sequence[Chosen]) -> list[Labelled]:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """Items and what each stands for; without a label they only count as chosen."""
+    """Items with the weight of each; without a label they only count as chosen."""
 
     chosen: Chosen
     weight: float
 
 
 def _weighted(items: Sequence[Chosen]) -> list[_Text]:
-    """The items with weights that make up for those without a label.
+    """Weight the items so that labelled ones represent those without a label.
 
-    Within a queue (`_queue`) those with a label stand for those without: whether a text was decided
-    in time does not depend on its content. A queue of which nothing was decided is stood for by
-    the others of its class; `done_enough` tells whether that may be.
+    Within a queue (`_queue`), labelled items represent the others, because whether a text was
+    decided in time does not depend on its content. A queue without any decision is represented by
+    the other queues of its class; `done_enough` tells whether that is permitted.
     """
     chosen: defaultdict[_Queue, float] = defaultdict(float)
     done: defaultdict[_Queue, float] = defaultdict(float)
@@ -174,9 +174,9 @@ def _weighted(items: Sequence[Chosen]) -> list[_Text]:
 
 
 _Class = tuple[int, bool]
-"""Texts of about one probability, flagged or not."""
+"""The magnitude of the probability of being chosen, and whether the texts are flagged."""
 _Queue = tuple[_Class, tuple[tuple[str, str], ...], bool]
-"""Those of a class that are decided in about the same order."""
+"""A class, policies and hold: texts that are decided in about the same order."""
 
 
 def _class(one: Chosen) -> _Class:
@@ -201,7 +201,7 @@ def _figures(
     asked: Asked,
     counted: Sequence[AllTexts],
 ) -> _Figures:
-    """Precision of what `acted` says, and recall of it."""
+    """Return precision and recall of the texts that `acted` selects."""
     ours = [one for one in texts if acted(one.chosen)]
     others = [one for one in texts if not acted(one.chosen)]
     flagged, passed = stratified(_sums(ours)), stratified(_sums(others))
@@ -230,17 +230,17 @@ def _figures(
 
 
 def _weight(texts: Iterable[_Text]) -> float:
-    """The texts that these were chosen from."""
+    """Estimate the number of texts from which these were chosen."""
     return sum(one.chosen.times / one.chosen.probability for one in texts)
 
 
 def _left_out(texts: Iterable[_Text], begun: Collection[_Queue]) -> float:
-    """The same of those in queues of which nothing was decided."""
+    """Estimate the same for the texts in queues without any decision."""
     return _weight(one for one in texts if _queue(one.chosen) not in begun)
 
 
 def _totals(counted: Sequence[AllTexts], acted: Acted) -> tuple[Total, Total]:
-    """Return all texts that are acted on, and all others."""
+    """Return the totals of the texts that `acted` selects, and of all others."""
     found: list[Total] = []
     for side in (True, False):
         ones = [one for one in counted if acted(one) == side]

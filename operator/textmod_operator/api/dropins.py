@@ -51,9 +51,9 @@ class Perspective(Strict):
     allowed_origins: list[Origin] = Field(
         default_factory=list,
         max_length=64,
-        description="Origins of the web pages whose scripts may call from a browser (CORS), such "
-        "as https://www.example.org, without a path; with * any page may. Whoever opens such a "
-        "page can read the key that it calls with. Default: none.",
+        description="Origins whose web pages may call from a browser (CORS), such as "
+        "https://www.example.org, without a path; * allows every origin. Every visitor of such a "
+        "page can read the API key that the page sends. Default: none.",
     )
 
 
