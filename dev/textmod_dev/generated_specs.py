@@ -49,6 +49,9 @@ PATTERNS: Final[dict[str, tuple[str, ...]]] = {
     r"^(Max|Min|Disabled)$": ("Max", "Min", "Disabled"),
     r"^([a-z0-9][-a-z0-9.]*)?[a-z0-9]$": ("a", "kafka", "my-cluster.eu", "0", "x" * 63),
     r"^([a-z0-9][-a-z0-9]*)?[a-z0-9]$": ("a", "default", "kube-system", "0-0", "x" * 63),
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": (
+        *("a", "team-1", "0", "a.b-c.d", "x" * 253),
+    ),
     r"^[-._a-zA-Z0-9]+$": ("key", "a", "-", ".", "..x", "_", "ca.crt", "x" * 253),
     r"^[A-Za-z0-9-]+$": ("X-User", "a", "-", "x" * 128),
     r"^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$": ("a", "a b", "!", "x" * 1024),
