@@ -42,6 +42,8 @@ class Health:
     """Why nothing is consumed although it could be: a topic can't be written."""
     stalled: str | None = None
     """Which partitions stand still although messages wait there, whatever the cause."""
+    denied: str | None = None
+    """Why the input may not be read; nobody says then whether messages wait."""
     stopping: bool = False
 
     def live(self, now: float) -> Answer:
@@ -76,6 +78,8 @@ class Health:
             return self.blocked
         if self.stalled is not None:
             return self.stalled
+        if self.denied is not None:
+            return self.denied
         if self.kafka_seen is None:
             return f"No Kafka broker has been reached yet{self._why()}."
         gone = now - self.kafka_seen

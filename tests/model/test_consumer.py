@@ -4,7 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from consumer_member import PROTOCOLS, Member
 from policy_sets import policy, raw, rule
 
@@ -109,6 +109,23 @@ def test_a_partition_with_pending_offsets_holds_up_no_other(member):
     member.cluster.append(2, b"a")
     assert member.turn_for(1) == {1: [0], 2: [0]}
     assert member.client.lookups < 30
+
+
+def test_waiting_for_an_offset_is_logged_once(member, caplog):
+    """An outage of an hour is not an hour of lines."""
+    caplog.set_level("INFO")
+    member.cluster.unstable = {0, 1}
+    member.client.rebalance(assigned=[0, 1])
+    member.turn_for(300)
+    assert sum("read committed offsets" in one for one in caplog.messages) <= 4
+
+
+def test_an_error_that_the_client_repeats_is_not_repeated_in_the_log(member, caplog):
+    member.client.rebalance(assigned=[0])
+    for _ in range(100):
+        member.client.event(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), partition=0)
+        member.fetch()
+    assert sum("authorization failed" in one for one in caplog.messages) == 1
 
 
 def test_a_partition_that_goes_while_its_offset_is_unknown_is_forgotten(member):
@@ -225,6 +242,34 @@ def test_an_unreachable_broker_is_not_a_partition_that_stands_still(member):
     member.cluster.unreachable = True
     member.turn_for(2 * STALLED_SECONDS)
     assert member.health.stalled is None
+
+
+def test_what_may_not_be_read_is_reported(member):
+    """The permission was taken away: no partition moves, and no broker says where it ends."""
+    member.client.rebalance(assigned=[0])
+    member.fetch()
+    member.client.frozen = {0}
+    member.health.model = "science:1"
+    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    member.client.event(denied, partition=0)
+    ends, member.client.offsets_for_times = member.client.offsets_for_times, refuse(denied)
+    member.turn_for(2 * STALLED_SECONDS)
+    answer = member.health.ready(member.clock())
+    assert not answer.ok
+    assert "Topic authorization failed" in answer.sentence
+    assert member.health.live(member.clock()).ok, "a restart would not help"
+    member.client.offsets_for_times = ends
+    member.turn_for(10)
+    assert member.health.denied is None
+
+
+def refuse(error):
+    """A call of the client that fails."""
+
+    def call(*_arguments, **_options):
+        raise KafkaException(error)
+
+    return call
 
 
 def test_held_partitions_are_not_stalled(member):
@@ -592,6 +637,30 @@ def test_a_coordinator_that_denies_it_stops_it_for_as_long_as_it_does(unserved):
     for _ in range(3 * int(SILENCE_SECONDS)):
         assert not unserved.consumer.confirm({1})
         unserved.clock.advance(1)
+
+
+def test_a_partition_that_is_another_members_for_good_makes_us_join_anew_while_held(monkeypatch):
+    """The client lost its revocation: nothing of it is confirmed, so that the stream never reads
+    again; and only a look at the group from there ends that."""
+    owners, group = Coordinator(), Coordinator()
+    member = Member(monkeypatch, "kip-848", "ExactlyOnce", owners=owners, group=group)
+    owners.members = group.members = held_by(me={0}, other={1})
+    member.client.rebalance(assigned=[0, 1])
+    member.cluster.append(1, b"a")
+    assert member.fetch() == {1: [0]}
+    for _ in range(int(DISAGREE_SECONDS + 3 * LOOK_SECONDS)):
+        member.clock.advance(1)
+        assert len(member.clients) > 1 or not member.consumer.confirm({1})
+        member.consumer.hold()
+    assert len(member.clients) == 2
+    member.consumer.hold()
+    member.client.rebalance(assigned=[0])
+    member.consumer.hold()
+    member.cluster.append(0, b"a")
+    member.consumer.hold()
+    assert not member.consumer.more_waits, "it still reads nothing"
+    member.consumer.resume()
+    assert member.fetch() == {0: [0]}
 
 
 def test_with_the_classic_protocol_the_coordinator_is_not_asked(unserved):

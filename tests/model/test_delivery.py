@@ -596,6 +596,16 @@ def test_an_unreachable_coordinator_blocks_before_anything_is_read(exact):
     assert exact.delivery.blocked is None
 
 
+def test_a_coordinator_that_refuses_at_once_is_not_asked_without_a_pause(exact, monkeypatch):
+    monkeypatch.setattr(exactly_once, "RETRY_SECONDS", 60)
+    waited = []
+    exact.writer.producer.poll = waited.append
+    exact.brokers.silent = True
+    assert not exact.delivery.prepare()
+    assert not exact.delivery.prepare()
+    assert waited == [pytest.approx(60, rel=0.1)]
+
+
 def test_a_client_that_is_stuck_while_it_fences_ends_the_stream(monkeypatch):
     monkeypatch.setattr(exactly_once, "STUCK_SECONDS", -1)
     later = Later()

@@ -45,6 +45,9 @@ MESSAGE_BYTES = 256
 """What a queued message takes besides its value, about; for `StallDetector` alone."""
 
 CHECK_SECONDS = 1.0
+WARN_SECONDS = 60.0
+"""Between two log lines about the same error: the client may report it with every fetch."""
+
 PENDING_SECONDS = 0.1
 """The longest wait for messages while a partition still waits for its start offset."""
 
@@ -106,6 +109,8 @@ class GroupConsumer:
         self._view = GroupView()
         self._identity = InputIdentity.of(settings, topic_ids, clock)
         self._check_at = 0.0
+        self._warn_at: dict[int, float] = {}
+        """When an error with this code is logged again."""
         self._consumer = self._open()
 
     # --- reading ----------------------------------------------------------------------------------
@@ -238,7 +243,11 @@ class GroupConsumer:
         self._membership.pause(self._consumer)
         self._carried = self._more(self._carried, len(self._carried) + 1, 0)
         self._membership.start_pending(self._consumer)
-        self._watchdog.excuse(self._clock(), self._consumer, self._membership)
+        now = self._clock()
+        self._watchdog.excuse(now, self._consumer, self._membership)
+        if now >= self._check_at and self._ownership.unconfirmed(self._membership.partitions):
+            self._check_at = now + CHECK_SECONDS
+            self._look_at_group(now)  # what it never confirms would be held for ever
 
     def resume(self) -> None:
         """Read again after `hold`."""
@@ -268,6 +277,7 @@ class GroupConsumer:
         for message in self._consumer.consume(most, wait):
             error = message.error()
             if error is None:
+                self._health.denied = None
                 good.append(with_headers(self._identity.named(cast("Message", message))))
             else:
                 self._event(message, error)
@@ -287,7 +297,12 @@ class GroupConsumer:
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - librdkafka's name
             self._membership.out_of_range(self._consumer, partition or 0)
         else:
-            log.warning("read %s: %s", self._settings.input_topic, error.str())
+            topic, now = self._settings.input_topic, self._clock()
+            if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                self._health.denied = f"The topic {topic} may not be read: {error.str()}."
+            if now >= self._warn_at.get(code, now):
+                self._warn_at[code] = now + WARN_SECONDS
+                log.warning("read %s: %s", topic, error.str())
 
     # --- membership -------------------------------------------------------------------------------
 
@@ -346,6 +361,8 @@ class GroupConsumer:
         self._health.kafka_seen = self._clock()
         numbers = sorted(one.partition for one in partitions)
         log.info("assigned partitions %s", numbers)
+        if numbers:
+            self._health.denied = None
         if self._joined and numbers:
             self._identity.ask()
         self._joined = True

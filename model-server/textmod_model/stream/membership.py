@@ -295,10 +295,12 @@ class Membership:
         }
 
     def _failed(self, partitions: list[int], error: str) -> None:
-        log.info("read committed offsets of %s: %s; retrying", partitions, error)
+        sentence = f"its committed offset cannot be read: {error}"
+        if any(self._pending[partition].error != sentence for partition in partitions):
+            log.info("read committed offsets of %s: %s; retrying", partitions, error)
         for partition in partitions:
             pending = self._pending.pop(partition)
-            pending.error = f"its committed offset cannot be read: {error}"
+            pending.error = sentence
             self._pending[partition] = pending
 
     def _in_range(self, consumer: Consumer, partition: int, pending: _Pending) -> dict[int, int]:

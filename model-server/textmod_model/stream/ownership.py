@@ -11,6 +11,11 @@ before this one has given it up.
 A member that was expelled needs no such question: the client joins again only after the application
 was called, and until then the coordinator refuses what the old metadata and the current one name
 (tried with librdkafka 2.16 and Kafka 4.1).
+
+The request is sent from this process, although librdkafka may abort it (`group_lookup`). In a
+process of its own the answer takes half a second of CPU, ten seconds on a small pod: newly assigned
+partitions would wait for it, and past SILENCE_SECONDS they count as ours unconfirmed, just when
+connections break. An abort is safe: its transaction is aborted by the next process under its name.
 """
 
 from collections.abc import Callable, Iterable

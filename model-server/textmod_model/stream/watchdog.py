@@ -40,6 +40,7 @@ class Watchdog:
             ends = self._look_up_ends(consumer, suspects)
             if not ends:
                 return  # unknown: what was said before stands
+            self._health.denied = None
             for partition in self.stall.to_restart(ends):
                 log.warning("partition %d has messages and does not move: restart it", partition)
                 membership.restart(consumer, partition)

@@ -86,8 +86,12 @@ class ExactlyOnce:
     def prepare(self) -> bool:
         """Fence a predecessor with our transactional id and abort what it left open.
 
-        Until then its offsets are pending, and nobody could read on from them.
+        Until then its offsets are pending, and nobody could read on from them. After an error it
+        pauses: not every refusal takes the call's time.
         """
+        pause = self._retry_at - time.monotonic()
+        if pause > 0:
+            self._writer.producer.poll(pause)
         try:
             self._writer.producer.init_transactions(CALL_SECONDS)
         except KafkaException as exception:
