@@ -310,9 +310,12 @@ def test_what_is_known_survives_an_object_that_is_not_accepted() -> None:
 def test_an_object_that_is_held_says_how_it_is_let_go() -> None:
     before = told()
     problem = TopicsNotReady("KafkaUnreachable", "deleting topic a: no broker answers")
-    result = held_status(body() | {"status": before}, problem, NOW)
+    result = held_status(body(generation=4) | {"status": before}, problem, NOW)
+    assert result["observedGeneration"] == 4
     assert verdicts(result)["Ready"] == ("False", "KafkaUnreachable")
     assert verdicts(result)["Accepted"] == ("True", "Valid")
+    for gone in ("WorkloadReady", "AutoscalingReady"):  # both are deleted before the topics
+        assert verdicts(result)[gone] == ("Unknown", "NotLookedAt")
     assert "set topics.deletionPolicy to Retain" in result["conditions"][0]["message"]
 
 

@@ -86,7 +86,10 @@ def _parts(body: Manifest) -> tuple[str, ...]:
 
 
 def held_status(body: Manifest, problem: Problem, now: datetime) -> Manifest:
-    """The status of an object on its way out that is held, because its topics can't be deleted."""
+    """The status of an object on its way out that is held, because its topics can't be deleted.
+
+    What else was made for it is deleted already, so nothing is said of it any more.
+    """
     old = {item["type"]: item for item in (body.get("status") or {}).get("conditions") or ()}
     stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     generation = body["metadata"].get("generation", 0)
@@ -95,11 +98,18 @@ def held_status(body: Manifest, problem: Problem, now: datetime) -> Manifest:
         "that, set topics.deletionPolicy to Retain"
     )
     state = ConditionState("False", problem.reason, message)
+    gone = ConditionState("Unknown", "NotLookedAt", "not looked at while the object is deleted")
+    states = {name: gone for name in old if name in PARTS and name != "Accepted"}
+    states |= {"Ready": state, "TopicsReady": state}
     changed = {
-        name: _condition(name, state, generation, old.get(name, {}), stamp)
-        for name in ("Ready", "TopicsReady")
+        name: _condition(name, now_is, generation, old.get(name, {}), stamp)
+        for name, now_is in states.items()
     }
-    return {**(body.get("status") or {}), "conditions": list((old | changed).values())}
+    return {
+        **(body.get("status") or {}),
+        "observedGeneration": generation,
+        "conditions": list((old | changed).values()),
+    }
 
 
 def status(
