@@ -19,6 +19,7 @@ import urllib.request
 import uuid
 
 import confluent_kafka
+import grpc
 import pytest
 import small_model
 from confluent_kafka import Consumer, KafkaError, Producer, TopicCollection, TopicPartition
@@ -41,6 +42,7 @@ from textmod_model import artifact, settings
 from textmod_model.health import Health
 from textmod_model.policies.evaluate import decide
 from textmod_model.policies.solved import parse
+from textmod_model.protos import seldon_pb2 as pb
 from textmod_model.review.selection import Sample
 from textmod_model.scoring.scorer import Scorer
 from textmod_model.stream.consumer import GroupConsumer
@@ -398,6 +400,43 @@ def test_every_message_comes_out_once_in_order_with_what_it_had(stream, model, d
     assert "Traceback" not in errors
     if delivery == "AtLeastOnce":
         assert one.committed() == 0
+
+
+SELDON = b'{"data":{"ndarray":["you are all idiots"]}}'
+FLAT = b'{"body":"you are all idiots"}'
+BARE = "🙂 you are all idiots".encode()
+OWN = {
+    "Text": {SELDON: None, FLAT: None, BARE: None, b"\xff\xfe": "NotUtf8", b"": "EmptyText"},
+    "Json": {SELDON: "NoTextField", FLAT: None, BARE: "NotJson", b"42": "WrongSchema"},
+    "Seldon": {SELDON: None, FLAT: "WrongSchema", BARE: "NotJson", b'{"strData":"hello"}': None},
+}
+"""By format, what it says of a value: None for a verdict, else a dead letter's reason."""
+
+
+@pytest.mark.parametrize("form", OWN)
+def test_a_format_of_its_own_reads_nothing_else_and_calls_are_answered_beside_it(stream, form):
+    one = stream(TEXTMOD_MESSAGE_FORMAT=form, TEXTMOD_MESSAGE_OUTPUT_FORMAT="Verdict")
+    worker = one.start()
+    one.send(values=[*OWN[form]])
+    verdicts, letters = one.results()
+    found = dict.fromkeys(numbers(verdicts))
+    for message in letters:
+        headers = dict(message.headers())
+        found[int(headers["number"])] = headers["textmod.error.reason"].decode()
+    assert found == dict(enumerate(OWN[form].values()))
+
+    with grpc.insecure_channel(f"127.0.0.1:{worker.ports[1]}") as channel:
+        predict = channel.unary_unary(
+            "/seldon.protos.Model/Predict",
+            request_serializer=pb.SeldonMessage.SerializeToString,
+            response_deserializer=pb.SeldonMessage.FromString,
+        )
+        text = {"Text": FLAT, "Json": b"you are all idiots", "Seldon": b"you are all idiots"}[form]
+        answer = predict(pb.SeldonMessage(strData=text.decode()), timeout=30)
+    [number] = [n for n, value in enumerate(OWN[form]) if value == (SELDON, FLAT)[form != "Seldon"]]
+    [verdict] = [m for m in verdicts if numbers([m])[number]]
+    score = json.loads(verdict.value())["score"]
+    assert answer.data.tensor.values[1] == pytest.approx(score, abs=1e-9)
 
 
 def test_order_per_key_holds_when_partition_counts_differ(stream, delivery):
