@@ -176,7 +176,11 @@ def test_a_silent_console_is_asked_less_often_and_called_unavailable_in_the_end(
         it.run(spec(POLICY))
     assert it.told["QualityKnown"] == ("Unknown", "ConsoleUnavailable")
     assert "has not reported for 15 minutes: it does not answer on port 8081" in message(it)
-    assert status(it)["quality"] == quality()  # what was measured stays so
+    assert status(it)["quality"] == quality()  # what was measured stays so, with its window
+    known = {"spec": spec(POLICY), "status": status(it)}
+    assert {gauge for _, gauge, _ in quality_figures(SCIENCE, known)} == {
+        "textmoderation_promised_precision"
+    }  # a metric has no window: an old one would look like one of now
     assert 3 < it.asked.count("10.9.0.1/quality") < 12
     later(it, MAX_BACKOFF_SECONDS)
     it.console = {"/quality": quality(), "/evidence": EVIDENCE}

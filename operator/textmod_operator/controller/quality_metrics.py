@@ -12,6 +12,7 @@ from textmod_operator.state import Manifest, ObjectKey
 
 logger = logging.getLogger(__name__)
 
+_SILENT: Final = frozenset({"ConsoleUnavailable", "NoConsole"})
 _ACTIONS: Final = frozenset({"Review", "Remove"})
 _ENDS: Final = {"value": "", "low": "_low", "high": "_high"}
 
@@ -44,9 +45,10 @@ def quality_figures(key: ObjectKey, body: Manifest) -> Iterator[QualityFigure]:
 
 
 def _figures(key: ObjectKey, body: Manifest) -> Iterator[QualityFigure]:
-    spec, quality = body.get("spec") or {}, (body.get("status") or {}).get("quality") or {}
+    spec, status = body.get("spec") or {}, body.get("status") or {}
     if "review" not in spec:
         return
+    quality = {} if _is_stale(status) else status.get("quality") or {}
     yield from _of(key, "", "", quality)
     known = {one["name"] for one in spec.get("policies") or ()}
     for policy in quality.get("policies") or ():
@@ -61,6 +63,14 @@ def _figures(key: ObjectKey, body: Manifest) -> Iterator[QualityFigure]:
         yield of, "textmoderation_promised_precision", promise.promised
         if promise.measured is not None and promise.measured.high is not None:
             yield of, "textmoderation_promise_high", promise.measured.high
+
+
+def _is_stale(status: Manifest) -> bool:
+    """Whether nothing was measured for long: the status names its window, a metric has none."""
+    return any(
+        one["type"] == "QualityKnown" and one["status"] == "Unknown" and one["reason"] in _SILENT
+        for one in status.get("conditions") or ()
+    )
 
 
 def _of(key: ObjectKey, policy: str, action: str, found: Manifest) -> Iterator[QualityFigure]:
