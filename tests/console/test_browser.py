@@ -361,3 +361,27 @@ def test_a_long_name_leaves_the_other_columns_of_the_audit_in_sight(
     assert begin is not None
     assert begin["x"] < 1100
     page.close()
+
+
+def test_the_sign_of_a_weight_is_before_its_figure_in_arabic(
+    browser: Browser, world: World, origin: str
+) -> None:
+    explanation = {"offsets": "CodePoint", "spans": [{"begin": 0, "end": 3, "weight": 1.31}]}
+    world.ask(review_request("rtl/0/0", text="زرت المتحف أمس", explanation=explanation))
+    context = browser.new_context()
+    page, _ = support.opened(context, origin)
+    uncover(page, origin)
+    page.goto(f"{origin}/items/rtl/0/0")
+    assert page.locator(".weight").inner_text() == "+1.31"
+    assert page.evaluate("getComputedStyle(document.getElementById('text')).direction") == "rtl"
+    sign, figure = page.evaluate(
+        """() => {
+          const node = document.querySelector(".weight").firstChild, range = document.createRange();
+          return [0, 1].map((at) => {
+            range.setStart(node, at); range.setEnd(node, at + 1);
+            return range.getBoundingClientRect().left;
+          });
+        }"""
+    )
+    assert sign < figure
+    context.close()

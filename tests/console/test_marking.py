@@ -44,6 +44,8 @@ def test_spans_in_utf_16_units_are_cut_at_the_same_words() -> None:
         ("\u00ad", "SHY"), ("\ufeff", "BOM"), ("\x00", "U+0000"), ("\x1b", "U+001B"),
         ("\u2028", "LINE SEP"), ("\u3164", "HANGUL FILLER"), ("\U000e0041", "TAG A"),
         ("\ud800", "U+D800"), ("\x7f", "U+007F"), ("\x85", "U+0085"), ("\r", "U+000D"),
+        ("\ufe0f", "VS16"), ("\ufe00", "VS1"), ("\u180b", "FVS1"), ("\u2065", "U+2065"),
+        ("\ufff0", "U+FFF0"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_seen_is_named(character: str, name: str) -> None:
@@ -56,7 +58,32 @@ def test_what_cannot_be_seen_is_named(character: str, name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["plain\ttext\n", "👩‍👧‍👦", "ünïcode", "שלום", "e\u0301"])
+DEFAULT_IGNORABLE = (
+    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5),
+    (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+"""Unicode's DerivedCoreProperties: what a font draws nothing for."""
+
+
+def test_every_character_that_fonts_draw_nothing_for_is_named() -> None:
+    drawn = [
+        hex(code)
+        for first, last in DEFAULT_IGNORABLE
+        for code in range(first, last + 1)
+        if not has_markers(segments(f"a{chr(code)}b"))
+    ]
+    assert drawn == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain\ttext\n", "👩‍👧‍👦", "ünïcode", "שלום", "e\u0301", "lines\r\nof a form\r\n",
+        "❤️ ©️ ↔️ ‼️ 〰️ ☺︎", "1️⃣ #️⃣", "👩🏽‍⚕️", "🏳️‍🌈", "❤️‍🔥", "👁️‍🗨️", "🏴‍☠️", "🧑🏿‍❤️‍💋‍🧑🏻", "🇩🇪",
+    ],
+)  # fmt: skip
 def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
     found = segments(text)
     assert not has_markers(found)

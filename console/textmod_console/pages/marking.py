@@ -27,9 +27,16 @@ _NAMES = {
     0x202A: "LRE", 0x202B: "RLE", 0x202C: "PDF", 0x202D: "LRO", 0x202E: "RLO", 0x2060: "WJ",
     0x2061: "FUNCTION", 0x2062: "TIMES", 0x2063: "SEPARATOR", 0x2064: "PLUS", 0x2066: "LRI",
     0x2067: "RLI", 0x2068: "FSI", 0x2069: "PDI", 0x2800: "BLANK BRAILLE", 0x3164: "HANGUL FILLER",
-    0xFEFF: "BOM", 0xFFA0: "HANGUL FILLER",
+    0xFEFF: "BOM", 0xFFA0: "HANGUL FILLER", 0x180B: "FVS1", 0x180C: "FVS2", 0x180D: "FVS3",
+    0x180F: "FVS4", **{0xFE00 + n: f"VS{n + 1}" for n in range(16)},
 }  # fmt: skip
+_UNASSIGNED = frozenset({0x2065, *range(0xFFF0, 0xFFF9)})
+"""Reserved for characters that cannot be seen."""
 _KEPT_CONTROLS = frozenset("\n\t")
+_STYLES = frozenset({0xFE0E, 0xFE0F})
+"""Text or emoji: the variation selectors behind a picture."""
+_PICTURES_OF_PUNCTUATION = frozenset("‼⁉〰")
+_KEYCAPS = frozenset("0123456789#*")
 
 
 @dataclass(frozen=True)
@@ -57,18 +64,28 @@ class Segment:
 def marker_name(character: str, before: str = "", after: str = "") -> str | None:
     """Return the name of an invisible or reordering character, None for one that can be seen."""
     code = ord(character)
-    if code < 0x7F and character not in _KEPT_CONTROLS and code >= 0x20:
+    plain = code < 0x7F and code >= 0x20
+    if plain or character in _KEPT_CONTROLS or _belongs(code, before, after):
         return None
-    if code == 0x200D and _pictures(before, after):
-        return None  # joins the parts of one emoji
     if code in _NAMES:
         return _NAMES[code]
-    if 0xE0000 <= code <= 0xE0FFF:
-        return f"TAG {chr(code - 0xE0000)}" if 0xE0020 <= code < 0xE007F else f"U+{code:04X}"
-    category = unicodedata.category(character)
-    if category == "Cc" and character not in _KEPT_CONTROLS:
-        return f"U+{code:04X}"
-    return f"U+{code:04X}" if category in {"Cf", "Cs"} else None
+    if 0xE0020 <= code < 0xE007F:
+        return f"TAG {chr(code - 0xE0000)}"
+    unseen = (
+        code in _UNASSIGNED
+        or 0xE0000 <= code <= 0xE0FFF
+        or unicodedata.category(character) in {"Cc", "Cf", "Cs"}
+    )
+    return f"U+{code:04X}" if unseen else None
+
+
+def _belongs(code: int, before: str, after: str) -> bool:
+    """Whether an invisible character is part of what is seen here."""
+    if code == 0x0D:
+        return after == "\n"  # as forms of the web end their lines
+    if code == 0x200D:
+        return _pictures(before, after)  # joins the parts of one emoji
+    return code in _STYLES and _has_styles(before, after)
 
 
 def _pictures(before: str, after: str) -> bool:
@@ -76,6 +93,14 @@ def _pictures(before: str, after: str) -> bool:
     return bool(before and after) and all(
         unicodedata.category(c) in {"So", "Sk"} or c in "\ufe0f♀♂" for c in (before, after)
     )
+
+
+def _has_styles(before: str, after: str) -> bool:
+    """Whether the character before can be drawn as text or as an emoji."""
+    if before in _KEYCAPS:
+        return after == "\u20e3"
+    symbol = before != "" and unicodedata.category(before) in {"So", "Sm", "Sk"}
+    return symbol or before in _PICTURES_OF_PUNCTUATION
 
 
 def segments(text: str, explanation: Mapping[str, Any] | None = None) -> tuple[Segment, ...]:
