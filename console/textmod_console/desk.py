@@ -81,13 +81,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """How much there is to do; each is a number of items."""
+    """How much there is to do; each is a number of items, but the last."""
 
     open: int
     held: int
     claimed: int
     decided_today: int
     escalated: int = 0
+    silent_since: datetime | None = None
+    """Since when no texts arrive, because the console does not reach Kafka; None: they do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,15 @@ from textmod_console.access.kubernetes import ApiServer, ApiServerError, Token
 from textmod_console.access.person import Permission, Person
 
 
+class Clock:
+    """Monotonic seconds that a test moves."""
+
+    at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
 def door(answer: httpx.Response | Exception) -> tuple[ApiServer, list[httpx.Request]]:
     """Return a door whose other side gives one answer."""
     seen: list[httpx.Request] = []
@@ -77,3 +86,26 @@ def test_anything_else_is_an_error_that_repeats_nothing(answer: httpx.Response |
         with pytest.raises(ApiServerError) as caught:
             question()
         assert "secret" not in str(caught.value)
+
+
+def test_an_api_server_that_is_away_is_not_waited_for_by_every_question() -> None:
+    """A page asks for several rights, and each would wait for its own timeout."""
+    clock, asked = Clock(), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        raise httpx.ConnectTimeout("no answer")
+
+    client = httpx.Client(base_url="https://api", transport=httpx.MockTransport(handle))
+    server = ApiServer(client, Token(value="own"), clock)
+
+    def fails() -> bool:
+        with pytest.raises(ApiServerError, match=r"did not answer \(ConnectTimeout\)"):
+            server.may(Person("eve"), Permission.DECIDE, "ns", "n")
+        return True
+
+    assert all(fails() for _ in range(10))
+    assert len(asked) == 1
+    clock.at += 3
+    assert fails()
+    assert len(asked) == 2

@@ -18,7 +18,8 @@ from textmod_console.errors import (
     TooLateError,
 )
 from textmod_console.events import Appeal
-from textmod_console.store import ended, outbox, projection, queue
+from textmod_console.store import arrival, ended, outbox, projection, queue
+from textmod_console.store.database_desk import DatabaseDesk
 from textmod_console.store.schema import absences, claims
 
 
@@ -331,6 +332,20 @@ def test_counts_and_scores(world: World) -> None:
     assert (found.open, found.held, found.claimed, found.decided_today) == (2, 1, 1, 1)
     bins = world.desk.scores_of_the_day().counts["removed"]
     assert bins[48] == pytest.approx(202)  # two of policies, and one that stands for 200
+
+
+def test_every_replica_knows_since_when_no_texts_arrive(world: World) -> None:
+    another = DatabaseDesk(world.database, lambda: world.now)  # does not read the topics
+    assert another.counts().silent_since is None  # not known yet
+    with world.database.write() as connection:
+        arrival.note(connection, world.now)
+    world.wait(minutes=2)
+    assert DatabaseDesk(world.database, lambda: world.now).counts().silent_since is None
+    world.wait(seconds=1)
+    assert DatabaseDesk(world.database, lambda: world.now).counts().silent_since == START
+    with world.database.write() as connection:
+        arrival.note(connection, world.now)
+    assert DatabaseDesk(world.database, lambda: world.now).counts().silent_since is None
 
 
 def test_the_audit_has_every_act_and_its_chain_holds(world: World) -> None:

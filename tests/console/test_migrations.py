@@ -31,7 +31,7 @@ def test_several_that_start_at_once_make_the_declared_tables(new_url: Callable[[
         database.close()
 
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 from console_client import Clock, form_token, hidden_fields, loopback
-from memory_desk import MemoryDesk, card, some_policies, some_quality, some_scores
+from memory_desk import START, MemoryDesk, card, some_policies, some_quality, some_scores
 from starlette.testclient import TestClient
 
+from textmod_console.desk import Card
 from textmod_console.events import Reason
 
 EXPLAINED = {
@@ -167,7 +168,20 @@ def test_next_and_previous_pass_over_texts_without_a_decision() -> None:
 
 
 def test_nothing_to_do_is_said() -> None:
-    assert "Nothing waits for you." in loopback(MemoryDesk()).get("/queue").text
+    page = loopback(MemoryDesk()).get("/queue").text
+    assert "Nothing waits for you." in page
+    assert "Kafka" not in page
+
+
+@pytest.mark.parametrize("cards", [(), (card(1),)])
+def test_while_kafka_is_away_a_page_says_why_nothing_arrives(cards: tuple[Card, ...]) -> None:
+    desk = MemoryDesk.of(*cards)
+    desk.silent_since = START
+    page = loopback(desk).get("/queue").text
+    assert "No new texts have arrived since 2026-11-27 12:00 UTC" in page
+    assert "Your decisions are kept" in page
+    found = loopback(desk).get("/api/counts").json()
+    assert found["silentSince"] == "2026-11-27T12:00:00Z"
 
 
 def test_somebody_elses_text_and_a_changed_one_are_refused_in_one_sentence() -> None:

@@ -20,7 +20,13 @@ from textmod_console.access.kubernetes import ApiServerError
 from textmod_console.access.permissions import RbacPermissions
 from textmod_console.access.person import Permission, Person
 from textmod_console.access.sessions import LIFETIME_SECONDS, Sessions
-from textmod_console.access.sign_in import ByLoopback, ByProxy, ByToken
+from textmod_console.access.sign_in import (
+    QUESTIONS_AT_ONCE,
+    REVIEW_AGAIN_SECONDS,
+    ByLoopback,
+    ByProxy,
+    ByToken,
+)
 from textmod_console.errors import ConfigurationError
 
 
@@ -158,11 +164,15 @@ def test_without_the_api_server_nobody_gets_in_and_nothing_is_allowed() -> None:
     assert client.get("/quality").status_code == 200
     server.down = True
     clock.at += 31
-    assert client.get("/quality").status_code == 403  # rights are unknown, the person is not yet
-    clock.at += 120
-    answer = client.get("/quality")
-    assert answer.status_code == 503
-    assert "try again in a moment" in answer.text
+    for seconds in (0, 120):  # rights are unknown, the person is not yet; then both are
+        clock.at += seconds
+        for path in ("/quality", "/queue", "/items/science-input/0/1"):
+            answer = client.get(path)
+            assert answer.status_code == 503
+            assert "Kubernetes can" in answer.text
+            assert "try again in a moment" in answer.text
+            assert "ask for the right" not in answer.text  # nobody has taken it away
+            assert "Vaccines" not in answer.text
     bearer = {"Authorization": "Bearer token-of-auditor"}
     assert client.get("/api/counts", headers=bearer).status_code == 503
 
@@ -188,6 +198,35 @@ def test_made_up_tokens_cost_the_api_server_a_bounded_number_of_requests() -> No
     assert way.owner("x" * 3000) is None
     assert way.owner("tökën") is None
     assert len(server.asked) == 100
+
+
+def test_rights_that_become_unknown_between_two_questions_say_so() -> None:
+    """One answer is remembered, the next is not: the page still names the right cause."""
+    clock, server = Clock(), FakeApiServer()
+    client = by_token(MemoryDesk.of(card(1)), server, clock)
+    sign_in(client, "lead")
+    for path in ("/queue", "/items/science-input/0/1"):  # allowed; what else one may is not known
+        clock.at += 31
+        server.answers = 1
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert "try again in a moment" in answer.text
+
+
+def test_made_up_tokens_keep_nobody_out_who_is_signed_in() -> None:
+    clock, server = Clock(), FakeApiServer()
+    client = by_token(MemoryDesk.of(card(1)), server, clock)
+    sign_in(client, "lead")
+    bot = {"Authorization": "Bearer token-of-reviewer"}
+    assert client.get("/api/counts", headers=bot).status_code == 200
+    clock.at += REVIEW_AGAIN_SECONDS + 1  # both tokens are to be reviewed again
+    made_up = [
+        client.get("/api/counts", headers={"Authorization": f"Bearer made-up-{number}"}).status_code
+        for number in range(QUESTIONS_AT_ONCE + 1)
+    ]
+    assert made_up[-1] == 503  # at their limit
+    assert client.get("/quality").status_code == 200
+    assert client.get("/api/counts", headers=bot).status_code == 200
 
 
 def test_a_sessions_cookie_is_no_sign_in_for_programs() -> None:

@@ -45,6 +45,8 @@ class FakeApiServer:
 
     def __init__(self) -> None:
         self.down = False
+        self.answers: int | None = None
+        """How many more it gives before it is down; None: any number."""
         self.revoked: set[str] = set()
         self.asked: list[str] = []
 
@@ -61,6 +63,9 @@ class FakeApiServer:
 
     def _answer(self, kind: str) -> None:
         self.asked.append(kind)
+        if self.answers is not None:
+            self.down = self.answers == 0
+            self.answers -= 0 if self.down else 1
         if self.down:
             raise ApiServerError("the API server did not answer (ConnectError)")
 

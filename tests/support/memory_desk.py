@@ -71,6 +71,7 @@ class MemoryDesk:
     ended: set[str] = field(default_factory=set)
     """Sessions and persons; a person's later sessions too, unlike the real one's."""
     broken: Exception | None = None
+    silent_since: datetime | None = None
 
     @classmethod
     def of(cls, *cards: Card) -> MemoryDesk:
@@ -176,6 +177,7 @@ class MemoryDesk:
             held=sum(c.hold for c in waiting),
             claimed=sum(self._holder(c) is not None for c in waiting),
             decided_today=sum(len(c.decided) for c in self.cards.values()),
+            silent_since=self.silent_since,
         )
 
     def audit(self, before: int | None, limit: int) -> list[AuditEntry]:

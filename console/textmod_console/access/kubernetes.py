@@ -10,7 +10,8 @@ import base64
 import os
 import ssl
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from textmod_console.errors import ConfigurationError, ConsoleError
 
 _POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT = httpx.Timeout(5.0, connect=2.0)
+PAUSE_SECONDS = 2.0
+"""After a request without an answer the next ones fail at once: a page asks for several rights, and
+would wait for each, in a thread that others need."""
 
 
 class ApiServerError(ConsoleError):
@@ -31,9 +35,17 @@ class ApiServerError(ConsoleError):
 class ApiServer:
     """TokenReview and SubjectAccessReview over one pool of connections; safe for threads."""
 
-    def __init__(self, client: httpx.Client, token: Token) -> None:
+    def __init__(
+        self,
+        client: httpx.Client,
+        token: Token,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._token = token
+        self._monotonic = monotonic
+        self._away: tuple[float, str] | None = None
+        """Until when no request is sent, and why."""
 
     def token_review(self, token: str) -> Person | None:
         """Return the owner of `token`, None if it is not valid. Raises ApiServerError."""
@@ -83,12 +95,17 @@ class ApiServer:
         self._client.close()
 
     def _create(self, path: str, review: Mapping[str, Any]) -> Mapping[str, Any]:
+        away = self._away
+        if away is not None and self._monotonic() < away[0]:
+            raise ApiServerError(away[1])
         try:
             response = self._client.post(path, json=review, headers=self._token.header())
         except (httpx.HTTPError, OSError) as error:
             # The type alone: an error's text could repeat the request, which holds a token.
             message = f"the API server did not answer ({type(error).__name__})"
+            self._away = self._monotonic() + PAUSE_SECONDS, message
             raise ApiServerError(message) from None
+        self._away = None
         if response.status_code not in {200, 201}:
             message = (
                 f"the API server answered {response.status_code} to {review['kind']}: "

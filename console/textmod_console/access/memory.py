@@ -20,6 +20,12 @@ class Remembered(Generic[Value]):
         self._answers: OrderedDict[Hashable, tuple[float, Value]] = OrderedDict()
         self._lock = Lock()
 
+    def last(self, key: Hashable) -> Value | None:
+        """Return the answer that is kept, however old; None if there is none."""
+        with self._lock:
+            known = self._answers.get(key)
+        return None if known is None else known[1]
+
     def get(self, key: Hashable, ask: Callable[[], Value]) -> Value:
         """Return the remembered answer, else `ask()`; what that raises is raised."""
         now = self._clock()

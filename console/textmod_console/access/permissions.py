@@ -1,25 +1,22 @@
-"""Permissions of a person by Kubernetes RBAC; an error denies."""
+"""Permissions of a person by Kubernetes RBAC; nobody may anything while they are not known."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from textmod_console.access.kubernetes import ApiServerError
 from textmod_console.access.memory import Remembered
 from textmod_console.access.person import Permission, Person
 
 REMEMBERED_SECONDS = 30.0
-_log = logging.getLogger(__name__)
 
 
 class Permissions(Protocol):
     """Decides whether a person has a permission."""
 
     def allow(self, person: Person, permission: Permission) -> bool:
-        """Whether `person` may; False also if the API server can't be reached."""
+        """Whether `person` may. Raises ApiServerError: it is not known now."""
         ...
 
 
@@ -47,16 +44,12 @@ class RbacPermissions:
         self._answers: Remembered[bool] = Remembered(REMEMBERED_SECONDS, clock)
 
     def allow(self, person: Person, permission: Permission) -> bool:
-        """Whether RBAC allows it; False if the API server can't be reached."""
+        """Whether RBAC allows it. Raises ApiServerError."""
         key = (person.name, person.groups, tuple(sorted(person.extra.items())), permission)
-        try:
-            return self._answers.get(
-                key,
-                lambda: self._server.may(person, permission, self._namespace, self._name),
-            )
-        except ApiServerError as error:
-            _log.warning("deny %s on %s: %s", permission.verb, permission.subresource, error)
-            return False
+        return self._answers.get(
+            key,
+            lambda: self._server.may(person, permission, self._namespace, self._name),
+        )
 
 
 class AllPermissions:

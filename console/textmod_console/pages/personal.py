@@ -34,7 +34,7 @@ def settings(visit: Visit) -> Response:
     notice = "Saved." if visit.asked("saved") == "1" else None
     if visit.asked("ended") == "1":
         notice = "All sessions of this person have ended."
-    leads = all(visit.may(one) for one in LEAD)
+    leads = visit.shows(*LEAD)
     return render(
         visit, "settings.html", themes=THEMES, breaks=BREAKS, notice=notice, leads=leads,
         has_sessions=visit.console.way.has_form,

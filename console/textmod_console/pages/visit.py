@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from textmod_console.access.kubernetes import ApiServerError
 from textmod_console.access.permissions import Permissions
 from textmod_console.access.person import Permission, Person
 from textmod_console.access.sessions import Session, Sessions
@@ -87,8 +88,15 @@ class Visit:
         return int(self.console.now())
 
     def may(self, permission: Permission) -> bool:
-        """Whether this person has a permission."""
+        """Whether this person has a permission. Raises ApiServerError: it is not known now."""
         return self.person is not None and self.console.permissions.allow(self.person, permission)
+
+    def shows(self, *permissions: Permission) -> bool:
+        """Whether a page shows what takes these permissions; not while they are unknown."""
+        try:
+            return all(self.may(permission) for permission in permissions)
+        except ApiServerError:
+            return False
 
     def asked(self, name: str) -> str | None:
         """Return one value of the query; None when it is absent or empty."""

@@ -107,6 +107,16 @@ def waiting(counts: QueueCounts) -> str:
     return f"{count(counts.open, 'text')} waiting{held}."
 
 
+def silence(counts: QueueCounts) -> str | None:
+    """Return that no texts arrive and what becomes of decisions; None while they do."""
+    if counts.silent_since is None:
+        return None
+    return (
+        f"No new texts have arrived since {moment(counts.silent_since)}: the console does not "
+        "reach Kafka. Your decisions are kept, and published once it does."
+    )
+
+
 _SHOWN = ("reason", "note", "policy", "seen", "milliseconds", "outcome", "actorKind", "selection")
 
 

@@ -19,7 +19,7 @@ from textmod_console.record.publisher import Publisher
 from textmod_console.record.reader import Reader
 from textmod_console.record.webhooks import Webhooks
 from textmod_console.settings import Settings
-from textmod_console.store import counting, ended, outbox, queue, reading
+from textmod_console.store import arrival, counting, ended, outbox, queue, reading
 from textmod_console.store.engine import Database
 from textmod_console.store.leadership import Leadership
 from textmod_console.store.schema import head
@@ -106,6 +106,7 @@ class Leader:
                     queue.expire(connection, self._clock())
                     counting.expire(connection, self._clock())
                     ended.expire(connection, self._clock())
+                    arrival.note(connection, self._clock())  # `assign` has reached it
                     metrics.OUTBOX.set(outbox.size(connection))
                 thresholds.note(self._policies(), self._clock())
             if time.monotonic() >= next_count:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 from textmod_console.desk import LEASE, Card, Entry, Histogram, QueueCounts
 from textmod_console.errors import NotFoundError
 from textmod_console.events import Decision, ReviewRequested, plain
-from textmod_console.store import projection
+from textmod_console.store import arrival, projection
 from textmod_console.store.schema import (
     MICROS_PER_HOUR,
     Rank,
@@ -115,6 +115,7 @@ def counts(connection: Connection, now: datetime) -> QueueCounts:
             connection, (decisions.c.at >= micros(midnight)) & (decisions.c.decision != "Skip")
         ),
         escalated=_count(connection, items.c.state == written(State.ESCALATED)),
+        silent_since=arrival.silent_since(connection, now),
     )
 
 

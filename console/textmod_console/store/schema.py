@@ -223,6 +223,13 @@ ended_sessions: Final = Table(  # before their time; rows are deleted after a da
     Column("at", BigInteger, nullable=False),
 )
 
+last_read: Final = Table(  # one row: when the leader last reached Kafka
+    "last_read",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+)
+
 audit: Final = Table(
     "audit",
     metadata,
