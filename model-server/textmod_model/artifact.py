@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from textmod_model import files
 from textmod_model.scoring.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def save_files(path: Path, manifest: Manifest, contents: Mapping[str, bytes]) ->
     """Write the artifact into the folder `path`, the manifest last.
 
     The manifest's own `files`, `versions` and `digest` are filled in here. Raises ArtifactError if
-    `path` is not a folder that can be written.
+    `path` is not a folder that can be written; an artifact that was there is then still whole.
     """
     manifest = manifest.model_copy(
         update={
@@ -248,22 +249,25 @@ def save_files(path: Path, manifest: Manifest, contents: Mapping[str, bytes]) ->
         }
     )
     manifest = manifest.model_copy(update={"digest": manifest.content_digest()})
+    text = json.dumps(manifest.document(), indent=2, sort_keys=True)
+    stale = (COMPILED, BENCHMARK, REPORT, *(kind.file for kind in KINDS.values()))
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for stale in (
-            MANIFEST,
-            COMPILED,
-            BENCHMARK,
-            REPORT,
-            *(kind.file for kind in KINDS.values()),
-        ):
-            (path / stale).unlink(missing_ok=True)
-        for name, data in contents.items():
-            (path / name).write_bytes(data)
-        text = json.dumps(manifest.document(), indent=2, sort_keys=True)
-        (path / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        files.replace_all(path, {**contents, MANIFEST: f"{text}\n".encode()}, stale)
     except OSError as error:
-        raise ArtifactError(f"cannot write the artifact to {path}: {error.strerror}.") from error
+        raise _unwritten(path, error) from error
+
+
+def expect_writable(path: Path) -> None:
+    """Raise ArtifactError if no artifact can be written to `path`: ask before a training."""
+    try:
+        files.expect_folder(path)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(f"cannot write the artifact to {path}: {error.strerror}.")
 
 
 def dump_pipeline(pipeline: "Pipeline") -> bytes:
@@ -291,9 +295,15 @@ def dump_pipeline(pipeline: "Pipeline") -> bytes:
 
 
 def write_benchmark(path: Path, messages_per_second: float) -> None:
-    """Write the measured speed, in messages a second on one core, beside the manifest."""
+    """Write the measured speed, in messages a second on one core, beside the manifest.
+
+    Raises ArtifactError.
+    """
     document = {"messages_per_second": round(messages_per_second, 1)}
-    (path / BENCHMARK).write_text(json.dumps(document) + "\n", encoding="utf-8")
+    try:
+        files.write(path / BENCHMARK, f"{json.dumps(document)}\n".encode())
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path / BENCHMARK}: {error.strerror}.") from error
 
 
 def _renumber(node: object, numbers: dict[int, int], names: dict[str, str]) -> object:

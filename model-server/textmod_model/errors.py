@@ -3,12 +3,13 @@
     ServingError
     ├── ConfigurationError   78  the settings or the command line (EX_CONFIG)
     ├── ArtifactRefused      65  the artifact is damaged or isn't the one asked for (EX_DATAERR)
+    ├── OutputError          74  standard output cannot be written (EX_IOERR)
     └── StreamError          75  Kafka took the stream away; a restart may get it back (EX_TEMPFAIL)
 
 A message is one sentence: what is wrong, where, and what to do.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -30,6 +31,17 @@ class ArtifactRefused(ServingError):  # noqa: N818 - a refusal is what the user 
     """The artifact is damaged, foreign, or not the one whose digest was asked for."""
 
     exit_code = 65
+
+
+class OutputError(ServingError):
+    """What a command prints cannot be written."""
+
+    exit_code = 74
+
+    @classmethod
+    def of(cls, error: OSError) -> Self:
+        """Return the sentence for what writing to standard output raised."""
+        return cls(f"cannot write to standard output: {error.strerror}.")
 
 
 class StreamError(ServingError):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -115,6 +116,30 @@ def test_takes_a_multipart_form(seldon, files):
 def test_a_multipart_form_without_json_is_bad_data(seldon, body):
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     assert seldon.post("/predict", content=body, headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["(" * 5_000, '"' * 50_000, "a=1; " * 20_000])
+def test_a_header_within_a_form_is_neither_slow_nor_a_failure(seldon, name):
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    body = f"--b\r\nContent-Disposition: form-data; {name}\r\n\r\n{{}}\r\n--b--"
+    started = time.process_time()
+    answer = seldon.post("/predict", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["status"]["reason"] == "MICROSERVICE_BAD_DATA"
+    assert time.process_time() - started < 1
+
+
+def test_a_form_of_many_fields_is_bad_data(seldon):
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = seldon.post("/predict", content="a=1&" * 100_000 + "json={}", headers=headers)
+    assert answer.json()["status"]["info"] == "Can't find JSON in data"
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity "])
+def test_no_content_encoding(seldon, encoding):
+    headers = {"Content-Encoding": encoding}
+    answer = seldon.post("/predict", content='{"strData":"a"}', headers=headers)
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(

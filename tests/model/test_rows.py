@@ -135,6 +135,14 @@ def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
         read(write(tmp_path, "text,label,label\na,0,1\n"))
 
 
+def test_columns_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "TEXT,Text,label\nold,a,0\nold,b,1\n")
+    with pytest.raises(DatasetError, match="has the columns TEXT and Text: name the right one"):
+        read(path)
+    assert read(path, text_column="Text").texts == ["a", "b"]
+    assert read(write(tmp_path, "TEXT,text,label\nold,a,0\nold,b,1\n")).texts == ["a", "b"]
+
+
 def test_repeated_texts_are_counted(tmp_path: Path) -> None:
     data = read(write(tmp_path, "label,text\n0,Well done!\n1,well  done\n1,other\n0,other.\n1,c\n"))
     assert data.groups() == [0, 0, 1, 1, 2]
@@ -347,6 +355,7 @@ def assert_sentence(error: DatasetError) -> None:
         pytest.param("\ufeffSEP=;\r\ntext;label\r\nhello, there;0\r\nyou;1\r\n", id="with a mark"),
         pytest.param("sep=\t\ntext\tlabel\nhello, there\t0\nyou\t1\n", id="tab"),
         pytest.param('"sep=,"\ntext,label\n"hello, there",0\nyou,1\n', id="quoted"),
+        pytest.param("sep=;\rtext;label\rhello, there;0\ryou;1\r", id="line ends of old Macs"),
         pytest.param("text|label\nhello, there|0\nyou|1\n", id="bars"),
         pytest.param('Text,LABEL\n"hello, there",0\nyou,1\n', id="another case of the names"),
         pytest.param('text,label\n"hello, there",No\nyou,YES\n', id="no and yes"),
@@ -375,6 +384,7 @@ ROWS = [{"text": "hello", "label": 0}, {"label": 1, "text": "you"}]
         pytest.param("data.json", json.dumps(ROWS, indent=1), id="an array"),
         pytest.param("data.jsonl", "".join(f"{json.dumps(row)}\n" for row in ROWS), id="lines"),
         pytest.param("data.txt", "".join(f"{json.dumps(row)}\n" for row in ROWS), id="called txt"),
+        pytest.param("data.txt", json.dumps(ROWS, indent=1), id="an array called txt"),
         pytest.param("data", "\n\ufeff".lstrip() + json.dumps(ROWS[0]) + "\r\n"
                      + json.dumps(ROWS[1]), id="without a suffix"),
     ],
@@ -390,7 +400,15 @@ def test_dialects_of_json(tmp_path: Path, name: str, text: str) -> None:
         pytest.param('[{"text": "a"},\n 5]', "row 2: not a JSON object: 5", id="a number"),
         pytest.param('[{"text": "a"},\n', "line 2: not JSON", id="cut"),
         pytest.param("[]", "is empty", id="nothing"),
-        pytest.param("[" * 100_000, "not JSON", id="deep"),
+        pytest.param("[" * 100_000, "not JSON: nested too deeply", id="deep"),
+        pytest.param('{"text":' * 100_000, "line 1: not JSON: nested too deeply", id="deep object"),
+        pytest.param(
+            '{\n "text": "a"\n}', "line 1: not JSON: an object does not end", id="indented"
+        ),
+        pytest.param(
+            '{"text":"a"}{"text":"b"}', "line 1: not JSON: a second document at", id="one line"
+        ),
+        pytest.param('{"text":"a"}\n{"text":"b', r"line 2: not JSON: .* \(character 9\)", id="end"),
         pytest.param('[{"text":"a","label":0},{"text":"b"}]', "row 2: the label ''", id="no label"),
         pytest.param('{"text":"a"}\n{"text":"b","label":1}', "line 1: the label ''", id="first"),
     ],

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from textmod_model.errors import ConfigurationError
-from textmod_model.serving.servers import listen
+from textmod_model.serving.servers import _uvicorn, listen
 
 
 def test_connections_of_a_listening_socket_do_not_wait_for_acknowledgements():
@@ -49,3 +49,13 @@ def test_a_port_that_is_taken_is_one_sentence():
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"Port {port} on 127.0.0.1"):
             listen("127.0.0.1", port)
+
+
+def test_a_call_for_a_web_socket_does_not_have_the_log_advise_a_library():
+    async def app(_scope, _receive, _send):
+        """Answer nothing."""
+
+    configuration = _uvicorn(app).config
+    configuration.load()
+    assert configuration.ws_protocol_class is None
+    assert configuration.ws == "none"

@@ -90,7 +90,7 @@ def _of(error: Exception) -> tuple[int, str]:
 async def _body(request: Request, largest: int) -> bytes:
     """Return the body; stop reading once it is too large. Raises RefusedError if it is encoded."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":  # a few kilobytes of gzip can become gigabytes
+    if encoding not in ("identity", ""):  # a few kilobytes of gzip can become gigabytes
         raise RefusedError("NotJson", f"Content-Encoding {encoding[:20]!r} is not taken: use none.")
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > largest):

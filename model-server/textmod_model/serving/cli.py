@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textmod_model import log_lines
+from textmod_model import log_lines, output
 from textmod_model import settings as settings_module
 from textmod_model.errors import ArtifactRefused, ConfigurationError, ServingError, StreamError
 from textmod_model.health import Health
@@ -72,7 +72,7 @@ def dry_run(environment: Mapping[str, str]) -> int:
         "consumer": kafka_config.masked(kafka_config.consumer(settings, "consumer")),
         "producer": kafka_config.masked(kafka_config.producer(settings)),
     }
-    sys.stdout.write(json.dumps(configuration, indent=2) + "\n")
+    output.say(json.dumps(configuration, indent=2))
     return 0
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from textmod_model import log_lines
+from textmod_model import log_lines, output
 from textmod_model import settings as settings_module
 from textmod_model.errors import ConfigurationError, ServingError, StreamError
 
@@ -82,5 +82,5 @@ def run(args: argparse.Namespace, environment: Mapping[str, str]) -> int:
     except (RegistryUnavailable, ModelBrokenError) as error:
         sys.stderr.write(f"{log_lines.escaped(str(error))}\n")
         return StreamError.exit_code
-    sys.stdout.write(json.dumps(report.as_json()) + "\n")
+    output.say(json.dumps(report.as_json()))
     return 0

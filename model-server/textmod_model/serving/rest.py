@@ -1,8 +1,6 @@
 """Seldon's v1 REST protocol, and the port for probes and Prometheus."""
 
 import base64
-import email
-import email.policy
 import json
 import time
 from collections.abc import Callable
@@ -20,7 +18,13 @@ from textmod_model.formats.message import RefusedError
 from textmod_model.formats.payload import utf8
 from textmod_model.health import Answer, Health
 from textmod_model.metrics import CONTENT_TYPE, Metrics
-from textmod_model.serving import openai, perspective, perspective_request, seldon_feedback
+from textmod_model.serving import (
+    multipart,
+    openai,
+    perspective,
+    perspective_request,
+    seldon_feedback,
+)
 from textmod_model.serving.calls import Calls, Failure, json_response
 from textmod_model.serving.dropins import DropIns
 from textmod_model.serving.predictor import Predictor
@@ -165,9 +169,17 @@ def _document(request: Request, body: bytes) -> object:
         document = _json_or_none(body)
         if document is not None:
             return document
-        fields = parse_qs(body.decode("utf-8", "replace"))
-        query = (fields.get("json") or [""])[0] or query
+        query = _field(body, "json") or query
     return _loads(query or body)
+
+
+def _field(body: bytes, name: str) -> str:
+    """Return a field of a URL-encoded form, empty if there is none or the form is no form."""
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=multipart.MOST_PARTS)
+    except ValueError:
+        return ""
+    return (fields.get(name) or [""])[0]
 
 
 def _multipart(content_type: str, body: bytes) -> object | None:
@@ -175,24 +187,16 @@ def _multipart(content_type: str, body: bytes) -> object | None:
 
     None if there is neither. Fields hold JSON, but strData a text; a file is its bytes.
     """
-    header = f"Content-Type: {content_type}\r\n\r\n".encode("utf-8", "replace")
-    form = email.message_from_bytes(header + body, policy=email.policy.HTTP)
     document: dict[str, object] = {}
-    if not form.is_multipart():
-        return None
-    for part in form.iter_parts():
-        name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
-        if not isinstance(name, str) or not isinstance(content, bytes):
-            continue
-        if name == "json":
-            return _loads(content)
-        if name == "strData":
-            document[name] = utf8(content)
-        elif name == "binData" and part.get_filename() is not None:
-            document[name] = base64.b64encode(content).decode()
-        elif name in SELDON_PAYLOADS or name == "meta":
-            document[name] = _loads(content)
+    for part in multipart.parts(content_type, body):
+        if part.name == "json":
+            return _loads(part.content)
+        if part.name == "strData":
+            document[part.name] = utf8(part.content)
+        elif part.name == "binData" and part.file:
+            document[part.name] = base64.b64encode(part.content).decode()
+        elif part.name in SELDON_PAYLOADS or part.name == "meta":
+            document[part.name] = _loads(part.content)
     return document or None
 
 

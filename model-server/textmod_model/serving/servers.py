@@ -138,6 +138,11 @@ def _uvicorn(app: "ASGIApp") -> "uvicorn.Server":
     import uvicorn
 
     configuration = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",  # else every such request has the log advise to install a WebSocket library
+        timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(configuration)

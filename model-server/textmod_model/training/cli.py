@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textmod_model import log_lines
-from textmod_model.artifact import ArtifactError
+from textmod_model.artifact import ArtifactError, expect_writable
+from textmod_model.output import say
 from textmod_model.training import data_arguments, policies_cli, thresholds_cli
 from textmod_model.training.dataset import Dataset, DatasetError
 from textmod_model.training.progress import Progress, part, shown
@@ -112,8 +113,8 @@ def _add_export(subparsers: "Subparsers") -> None:
 def _add_sample(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("sample", help="write invented labelled comments to a CSV file")
     parser.add_argument("--out", type=Path, required=True, help="the CSV file")
-    parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=data_arguments.count, default=4000)
+    parser.add_argument("--seed", type=data_arguments.seed, default=0)
     parser.set_defaults(run=_guarded(run_sample))
 
 
@@ -127,7 +128,9 @@ def _add_policies(subparsers: "Subparsers") -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", choices=RECIPES, default="default")
-    parser.add_argument("--seed", type=int, default=0, help="of folds and solvers (default: 0)")
+    parser.add_argument(
+        "--seed", type=data_arguments.seed, default=0, help="of folds and solvers (default: 0)"
+    )
     parser.add_argument(
         "--spacy-model",
         default="blank:en",
@@ -138,6 +141,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 def run_train(arguments: argparse.Namespace) -> int:
     """Train, package, verify, report, and say what came of it."""
     data = data_arguments.read(arguments)
+    expect_writable(arguments.out)
     with shown() as progress:
         from textmod_model.training import train
 
@@ -166,7 +170,7 @@ def run_train(arguments: argparse.Namespace) -> int:
                 progress=part(progress, _TRAINING, 1),
             )
     _print_figures(made.manifest)
-    _say(f"{arguments.out}: {made.manifest.digest}")
+    say(f"{arguments.out}: {made.manifest.digest}")
     return 0
 
 
@@ -182,6 +186,7 @@ def run_report(arguments: argparse.Namespace) -> int:
     arguments.recipe = made.manifest.recipe
     arguments.seed, arguments.spacy_model = train.settings(made.pipeline())
     out = arguments.out or arguments.artifact / REPORT
+    data_arguments.expect_writable(out)
     with shown() as progress:
         trained = _trained(arguments, data, part(progress, 0, _TRAINING))
         if trained.metrics != made.manifest.metrics:
@@ -192,7 +197,7 @@ def run_report(arguments: argparse.Namespace) -> int:
         _write_report(
             arguments, made, trained, data, out=out, progress=part(progress, _TRAINING, 1)
         )
-    _say(str(out))
+    say(str(out))
     return 0
 
 
@@ -219,11 +224,11 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         for at, name in enumerate(data.names)
     }
     if arguments.json:
-        _say(json.dumps(figures if data.several else figures[data.names[0]]))
+        say(json.dumps(figures if data.several else figures[data.names[0]]))
         return 0
     for name, found in figures.items():
         if data.several:
-            _say(f"{name}:")
+            say(f"{name}:")
         _print(found)
     return 0
 
@@ -235,11 +240,11 @@ def run_compare(arguments: argparse.Namespace) -> int:
         trained = _trained(arguments, data, progress)
         comparison = _comparison(arguments, data, trained.scores, progress)
     if arguments.json:
-        _say(json.dumps(comparison))
+        say(json.dumps(comparison))
         return 0
     for name, aucs in sorted(comparison.items(), key=lambda item: -sum(item[1])):
         folds = " ".join(f"{auc:.4f}" for auc in aucs)
-        _say(f"{name:32} {sum(aucs) / len(aucs):.4f}  ({folds})")
+        say(f"{name:32} {sum(aucs) / len(aucs):.4f}  ({folds})")
     return 0
 
 
@@ -250,7 +255,7 @@ def run_inspect(arguments: argparse.Namespace) -> int:
     manifest = load(arguments.artifact).manifest
     document = manifest.document()
     document["messages_per_second"] = manifest.messages_per_second
-    _say(json.dumps(document, indent=2, sort_keys=True))
+    say(json.dumps(document, indent=2, sort_keys=True))
     return 0
 
 
@@ -266,7 +271,7 @@ def run_package(arguments: argparse.Namespace) -> int:
     made = load(arguments.artifact)
     speed = _speed(Scorer.from_artifact(made))
     write_benchmark(arguments.artifact, speed)
-    _say(f"{arguments.artifact}: {made.manifest.digest}, {speed:,.0f} messages/s on one core")
+    say(f"{arguments.artifact}: {made.manifest.digest}, {speed:,.0f} messages/s on one core")
     return 0
 
 
@@ -277,7 +282,7 @@ def run_export(arguments: argparse.Namespace) -> int:
 
     written, difference = export(load(arguments.artifact), arguments.out)
     digest = written.manifest.digest
-    _say(f"{arguments.out}: {digest}, scores within {difference:.1g} of the pipeline's")
+    say(f"{arguments.out}: {digest}, scores within {difference:.1g} of the pipeline's")
     return 0
 
 
@@ -326,7 +331,7 @@ def _write_report(
 
     comparison = _comparison(arguments, data, trained.scores, progress)
     progress("draw the report", 1)
-    out.write_text(render(made.manifest, trained, data, comparison), encoding="utf-8")
+    data_arguments.write(out, render(made.manifest, trained, data, comparison))
 
 
 def _speed(scorer: "Scorer") -> float:
@@ -378,14 +383,10 @@ def _print_figures(manifest: "Manifest") -> None:
         _print(manifest.metrics)
         return
     for label in manifest.attributes:
-        _say(f"{label.name}:")
+        say(f"{label.name}:")
         _print(label.metrics)
 
 
 def _print(figures: Mapping[str, object]) -> None:
     for name, value in figures.items():
-        _say(f"{name:20} {value}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+        say(f"{name:20} {value}")

@@ -1,4 +1,4 @@
-"""The command-line arguments about labelled texts: the file and its columns."""
+"""The command-line arguments of the training commands: labelled texts, numbers, files to write."""
 
 import argparse
 import sys
@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from textmod_model import files
 from textmod_model.training import dataset
-from textmod_model.training.dataset import Dataset
+from textmod_model.training.dataset import Dataset, DatasetError
 
 DATA: Final = "CSV with a header (BODY,REMOVED or text,label), JSON Lines (.jsonl) or Parquet"
 """The kinds of files that are read."""
+_MOST_SEED: Final = 2**32 - 1  # as scikit-learn takes it
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -52,3 +54,40 @@ def read(arguments: argparse.Namespace) -> Dataset:
     for note in data.notes:
         sys.stderr.write(f"{arguments.data}: {note}.\n")
     return data if one is None else replace(data, names=(dataset.CLASSES[1],))
+
+
+def expect_writable(path: Path) -> None:
+    """Raise DatasetError if a file cannot be written: ask before the work that makes it."""
+    try:
+        files.expect_file(path)
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror}.") from error
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file as a whole. Raises DatasetError."""
+    try:
+        files.write(path, text.encode())
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror}.") from error
+
+
+def seed(text: str) -> int:
+    """Read a seed of random numbers, from 0 to 2**32 - 1."""
+    return _integer(text, 0, _MOST_SEED)
+
+
+def count(text: str) -> int:
+    """Read a number of rows, from 1 to 100,000,000."""
+    return _integer(text, 1, 100_000_000)
+
+
+def _integer(text: str, least: int, most: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        message = f"{text[:40]!r} is not a whole number from {least} to {most}"
+        raise argparse.ArgumentTypeError(message)
+    return value

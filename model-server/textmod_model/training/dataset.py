@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -232,9 +233,7 @@ class _Columns:
 
     def _find(self, wanted: str | None, known: Sequence[str], flag: str) -> int:
         columns = self._table.columns
-        cases = {name.casefold(): name for name in reversed(columns)}
-        also = [cases[name.casefold()] for name in known if name.casefold() in cases]
-        for name in [wanted] if wanted is not None else [*known, *also]:
+        for name in [wanted] if wanted is not None else chain(known, self._in_other_case(known)):
             if columns.count(name) > 1:
                 raise DatasetError(f"{self._path} has {columns.count(name)} columns named {name}.")
             if name in columns:
@@ -243,6 +242,17 @@ class _Columns:
             f"{self._path} has no column {wanted or ' or '.join(known)}; it has "
             f"{printable(', '.join(columns), 200)}: name the right one with {flag}."
         )
+
+    def _in_other_case(self, known: Sequence[str]) -> Iterator[str]:
+        """Yield the columns of known names in another case. Raises DatasetError for two of one."""
+        for name in known:
+            found = [one for one in self._table.columns if one.casefold() == name.casefold()]
+            if len(set(found)) > 1:
+                raise DatasetError(
+                    f"{self._path} has the columns {' and '.join(dict.fromkeys(found))}: name the "
+                    "right one with --text-column or --label."
+                )
+            yield from found[:1]
 
     def take(self, row: Row) -> tuple[str, tuple[float, ...], float]:
         """Return a row's text, the values of its labels and how many judged it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textmod_model import output
 from textmod_model.artifact import Artifact
 from textmod_model.training import data_arguments
 from textmod_model.training.dataset import Dataset, DatasetError
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.per_day is not None and not 0 < arguments.per_day < float("inf"):
         raise DatasetError("--per-day must be more than 0.")
+    if arguments.report is not None:
+        data_arguments.expect_writable(arguments.report)
     policies = _policies(arguments.policies)
     made = artifact.load(arguments.artifact)
     data = data_arguments.read(arguments)
@@ -61,14 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
             seen=seen,
             texts_a_day=arguments.per_day,
         )
-        try:
-            arguments.report.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise DatasetError(f"cannot write {arguments.report}: {error.strerror}.") from error
+        data_arguments.write(arguments.report, text)
     for sentence in _doubts(arguments, made, trial, seen=seen):
         sys.stderr.write(f"{sentence}\n")
     if arguments.json:
-        sys.stdout.write(json.dumps(document(trial, arguments.per_day)) + "\n")
+        output.say(json.dumps(document(trial, arguments.per_day)))
     else:
         _print(trial, arguments.per_day)
     return 0

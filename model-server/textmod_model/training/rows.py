@@ -35,8 +35,8 @@ _OTHER_FILES: Final = {
 }
 _NAMED: Final = 3  # lines that a note names
 # Excel takes the delimiter of a CSV file from such a first line, which is not part of its table.
-_EXCEL_DELIMITER: Final = re.compile(r'"?sep=(?P<mark>[,;|\t])"?\r?\n', re.IGNORECASE)
-_JSON_BEGINS: Final = re.compile(r'\s*\{\s*"')  # and no header of a CSV file
+_EXCEL_DELIMITER: Final = re.compile(r'"?sep=(?P<mark>[,;|\t])"?(?:\r\n?|\n)', re.IGNORECASE)
+_JSON_BEGINS: Final = re.compile(r'\s*(?:\[\s*)?\{\s*"')  # and no header of a CSV file
 _FIRST_OBJECTS: Final = 100  # of a JSON file, that name its columns
 # One character in UTF-8 that is not ASCII, and any byte that ASCII lacks.
 _UTF8_CHARACTER: Final = re.compile(
@@ -312,12 +312,25 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
         try:
             found = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{path}, line {number}: not JSON: {error}.") from error
+            raise DatasetError(f"{path}, line {number}: {_no_json(line, error)}.") from error
         if not isinstance(found, dict):
             raise DatasetError(
                 f"{path}, line {number}: not a JSON object: {line[:40]!r}: give one object a line."
             )
         yield number, found
+
+
+def _no_json(line: str, error: ValueError | RecursionError) -> str:
+    """Say why a line is not one JSON document."""
+    if isinstance(error, RecursionError):
+        return "not JSON: nested too deeply"
+    if not isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error}"
+    if not line[error.pos :].strip() and line.lstrip().startswith("{"):
+        return "not JSON: an object does not end on its line: give one object a line, or an array"
+    if error.msg == "Extra data":
+        return f"not JSON: a second document at character {error.colno}: give one object a line"
+    return f"not JSON: {error.msg} (character {error.colno})"
 
 
 def _elements(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
@@ -326,7 +339,9 @@ def _elements(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         raise DatasetError(f"{path}, line {error.lineno}: not JSON: {error.msg}.") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise DatasetError(f"{path}: not JSON: nested too deeply.") from error
+    except ValueError as error:
         raise DatasetError(f"{path}: not JSON: {error}.") from error
     for number, element in enumerate(found, start=1):
         if not isinstance(element, dict):

@@ -2,9 +2,10 @@
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
+
+from textmod_model import output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         rows = [asdict(one) | {"hint": one.hint} for one in mapping]
         found = {"texts": len(pairs.old), "blank": pairs.blank, "thresholds": rows}
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        output.say(json.dumps(found, indent=2))
     else:
-        sys.stdout.write(thresholds.table(pairs, mapping, args.old, args.new) + "\n")
+        output.say(thresholds.table(pairs, mapping, args.old, args.new))
     return 0
 
 
