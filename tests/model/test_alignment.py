@@ -68,6 +68,7 @@ def check(found: Alignment, text: str) -> None:
 @given(sent_texts)
 @example("\u202edcba dlo\u202c")
 @example("\ud83d\ude00")
+@example("/\\\\|\\|d th/\\t |\\/|oro|\\| and\\/or \\\\\\/")
 @example("<!-- -->i<!-- a b -->d<!---->i<!-->o<!-- x -->t<!-- y --> &lt;!-- z -- > <!--")
 @settings(max_examples=500)
 def test_the_steps_make_the_same_text_and_lead_back(text: str) -> None:

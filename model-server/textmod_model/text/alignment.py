@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from textmod_model.text import cleaning, escapes
+from textmod_model.text import cleaning, drawings, escapes
 from textmod_model.text.between import comments
 from textmod_model.text.draft import Draft
 from textmod_model.text.evasion import LONGEST_TEXT, rewrite
@@ -166,6 +166,8 @@ def tidied(text: str) -> Alignment:
     found.sub(_LINK, lambda _: "] (")
     if escapes.has_backslashed(found.text):
         found.sub(escapes.BACKSLASHED, escapes.backslashed)
+    if (drawn := drawings.backslashed(found.text)) is not None:
+        found.sub(drawings.WITH_BACKSLASH, drawn)
     found.sub(_BACKSLASH, _nothing)
     return found
 

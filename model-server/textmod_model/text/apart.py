@@ -5,15 +5,18 @@ the frequencies of words (a shortest path). A join must take in a piece that is 
 """
 
 import re
+import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from textmod_model.text.draft import Draft
+from textmod_model.text.letters import look
 from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word, letters_of
 
 _GAP: Final = re.compile(r"\s+")
+_PLAIN: Final = frozenset(string.ascii_letters + ".,!?;:\"'()[]*_-")
 _PIECE: Final = re.compile(r"([^\w'’]*)(['’]?[A-Za-z]+(?:['’][A-Za-z]*)?)([^\w'’]*)")
 _MARKS_BEHIND: Final = frozenset(".,!?;:")
 LONGEST_FRAGMENT: Final = 4
@@ -53,6 +56,21 @@ def join(draft: Draft) -> None:
             starts = closed
             draft.sub(marked, lambda _: _NARROW)
     if starts:
+        draft.sub(_GAP, lambda match: "" if match.start() in starts else match[0])
+
+
+def join_disguised(draft: Draft) -> None:
+    """Join what was set apart in a draft whose pieces have other characters for letters, too.
+
+    Only gaps are closed: which letters are meant is easier to tell of whole words.
+    """
+    others = {one for one in set(draft.text) if not (one.isspace() or one in _PLAIN)}
+    seen = {ord(one): letter for one in others if (letter := look(one)) != one}
+    if not seen:
+        return
+    trial = draft.text.translate(seen)
+    chunks = trial.split()
+    if sum(map(is_fragment, chunks)) >= _MOSTLY * len(chunks) and (starts := _closed(trial)):
         draft.sub(_GAP, lambda match: "" if match.start() in starts else match[0])
 
 

@@ -37,7 +37,9 @@ def _of_signs(core: str, letters: str) -> int:
     if len(letters) <= 2 or _NUMBERED.fullmatch(core):
         return GUESS
     if sum(map(str.isalpha, core)) <= 1 and len(letters) <= 3:
-        return GUESS
+        return GUESS if any(map(str.isascii, SIGN.findall(core))) else LIKELY
+    if core[-1] in _BEHIND_NAMES and not SIGN.search(core[:-1]):
+        return GUESS  # a trademark
     if core.isupper() or set(SIGN.findall(core)) <= _BRACKETS:
         return LIKELY
     return SURE
@@ -93,6 +95,7 @@ def _of_capitals(core: str, letters: str) -> int:  # noqa: ARG001  # one signatu
 
 _LONG: Final = 5
 _GREEK: Final = re.compile("[\u0370-\u03ff]")
+_BEHIND_NAMES: Final = frozenset("®©ªº†‡")
 _BRACKETS: Final = frozenset("([{<")
 _BRACKETS_IN_WORDS: Final = frozenset("()[]{}")
 _JUDGES: Final[dict[Kind, Callable[[str, str], int]]] = {

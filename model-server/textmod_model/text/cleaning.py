@@ -10,7 +10,7 @@ import html
 import re
 from typing import Final
 
-from textmod_model.text import escapes
+from textmod_model.text import drawings, escapes
 from textmod_model.text.between import comments
 from textmod_model.text.evasion import is_suspect, undisguise
 
@@ -80,11 +80,7 @@ def tidy(text: str) -> str:
         text = text.replace("--", " - ")
     if "](" in text:  # [words](address): the address becomes a chunk of its own, broken or not
         text = text.replace("](", "] (")
-    if "\\" in text:
-        if escapes.has_backslashed(text):
-            text = escapes.BACKSLASHED.sub(escapes.backslashed, text)
-        text = text.replace("\\", "")
-    return text
+    return _without_backslashes(text) if "\\" in text else text
 
 
 def pieces(chunk: str) -> list[str]:
@@ -96,6 +92,15 @@ def word(lemma: str) -> str:
     """Return the word that a token with this lemma counts as, empty if it is none."""
     lowered = lemma.lower().strip()
     return "" if lowered in SYMBOLS else lowered
+
+
+def _without_backslashes(text: str) -> str:
+    """Read letters that are written with backslashes, and leave out all others."""
+    if escapes.has_backslashed(text):
+        text = escapes.BACKSLASHED.sub(escapes.backslashed, text)
+    if (drawn := drawings.backslashed(text)) is not None:
+        text = drawings.WITH_BACKSLASH.sub(drawn, text)
+    return text.replace("\\", "")
 
 
 def _unescape(text: str) -> str:

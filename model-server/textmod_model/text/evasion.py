@@ -9,13 +9,14 @@ other languages, and texts that need nothing, come back as they are.
 it; a scorer remembers it by chunk, so that texts without pay nothing.
 """
 
+import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from textmod_model.text import apart, between, characters, escapes, scripts
+from textmod_model.text import apart, between, characters, drawings, escapes, scripts
 from textmod_model.text.certainty import GUESS, SURE, Kind
 from textmod_model.text.doubles import has_pair
 from textmod_model.text.draft import Draft
@@ -66,6 +67,8 @@ _SHORT_PART: Final = 2
 _JOINT: Final = re.compile(r"[-/]|\.{2,}")
 _ADDRESS: Final = re.compile(r"https?://|www\.|/?[ru]/|(?:doi:)?10\.\d{4}")
 _NUMBER: Final = re.compile(r"[A-Za-z][a-z]{4,}\d{1,3}|[$£€<>=+-]*\d[\d.,:/%+x-]*[A-Za-z]{0,2}")
+# Those of texts in forms and feeds, of which a letter may have been disguised.
+_ENTITY: Final = re.compile("&(?:amp|lt|gt|quot|apos|nbsp);")
 _NAME: Final = re.compile("[A-Z][a-z]{2,}")
 _SHOUTED: Final = re.compile(r"[^\w]*[A-Z]+(?:['’][A-Z]+)?[^\w]*")
 
@@ -190,11 +193,8 @@ def _is_ordinary(part: str) -> bool:
 
 
 def _suspicion(chunk: str) -> int:
-    if not chunk.isascii() or not chunk.isprintable():
-        draft = Draft(chunk)
-        characters.show(draft)
-        if draft.text != chunk:
-            return SUSPECT
+    if _looks_otherwise(chunk) or drawings.is_drawn(chunk):
+        return SUSPECT
     if escapes.has_escapes(chunk) or ("<" in chunk and between.has_tags(chunk)):
         return SUSPECT if between.has_empty_tags(chunk) else _MARKED
     found = reading(chunk)
@@ -205,6 +205,15 @@ def _suspicion(chunk: str) -> int:
     if len(chunk) >= LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(core_of(chunk)):
         return SHOUTED_WEIGHT
     return 0
+
+
+def _looks_otherwise(chunk: str) -> bool:
+    """Tell whether a chunk's characters are not what a reader sees, or of two scripts."""
+    if chunk.isascii() and chunk.isprintable():
+        return False
+    draft = Draft(chunk)
+    characters.show(draft)
+    return draft.text != chunk or scripts.is_mixed(chunk)
 
 
 def _of_reading(chunk: str, found: Reading) -> int:
@@ -225,6 +234,7 @@ def _undisguised(draft: Draft) -> Draft:
         if read.origins is not None and draft.origins is not None:
             draft.origins = read.origins + draft.origins[LONGEST_TEXT:]
         return draft
+    first = draft.text
     marks = 0
     if not draft.text.isascii() or not draft.text.isprintable():
         marks = characters.accents(draft.text)
@@ -232,13 +242,16 @@ def _undisguised(draft: Draft) -> Draft:
         marks -= characters.accents(draft.text)
     escapes.read(draft)
     between.drop_tags(draft)
+    drawings.read(draft)
+    apart.join_disguised(draft)
     _right_capitals(draft)
     before = draft.text
-    if _read_words(draft, marks) >= _SEVERAL:
-        scripts.to_latin(draft)
+    scripts.to_latin(draft, is_meant=_read_words(draft, marks) >= _SEVERAL)
     if draft.text != before:
         _right_capitals(draft)
     apart.join(draft)
+    if "&" in draft.text and draft.text != first:
+        draft.sub(_ENTITY, lambda match: html.unescape(match[0]))
     return draft
 
 
@@ -279,14 +292,22 @@ def _read_words(draft: Draft, marks: int) -> int:
             if (new := reading(chunk, eager=True)) is not None:
                 found[chunk] = new._replace(certainty=GUESS)
     left_over = evidence.left_over(chunks, found)
-    instead = {chunk: new.text for chunk, new in found.items() if evidence.speaks_for(chunk, new)}
-    for chunk in _capitals_for_small(instead):
-        instead[chunk] = instead[chunk].lower()
-    if instead:
+    if instead := _borne_out(found, evidence):
         draft.sub(_CHUNK, lambda match: instead.get(match[0], match[0]))
     if left_over:
         draft.sub(left_over, lambda _: "")
-    return evidence.words_made["letters"]
+    made = evidence.words_made["letters"]
+    if evidence.has_accents_to_leave_out() and scripts.without_accents(draft):
+        return made + _read_words(draft, 0)  # now some more are words
+    return made
+
+
+def _borne_out(found: Mapping[str, Reading], evidence: Evidence) -> dict[str, str]:
+    """Return the chunks that are read as other words, and these."""
+    instead = {chunk: new.text for chunk, new in found.items() if evidence.speaks_for(chunk, new)}
+    for chunk in _capitals_for_small(instead):
+        instead[chunk] = instead[chunk].lower()
+    return instead
 
 
 def _read_pairs(chunks: Iterable[str], found: dict[str, Reading]) -> None:

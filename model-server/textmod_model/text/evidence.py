@@ -8,7 +8,7 @@ from typing import Final
 
 from textmod_model.text import between
 from textmod_model.text.certainty import SURE, Kind
-from textmod_model.text.letters import has_rare_marks
+from textmod_model.text.letters import has_odd_marks, has_rare_marks
 from textmod_model.text.readings import Reading
 from textmod_model.text.vocabulary import LOANS, is_common, letters_of
 
@@ -19,23 +19,40 @@ _SEVERAL: Final = 3
 _FEW: Final = 2
 _SOME: Final = 0.03
 _LONG: Final = 6  # of a word that is hardly one of another language too
+_STRONG: Final = 2
+# With an accent they are no word of another language that an English text cites.
+_ONLY_ENGLISH: Final = frozenset(
+    ["at", "be", "by", "if", "in", "is", "it", "my", "of", "or", "to", "up", "us", "we"]
+)
 _MANY: Final = 0.1
 # Compounds have marks between their parts, and feelings repeat letters: more of these are needed.
 _MANY_OF: Final[Mapping[Kind, float]] = {"separators": 0.2, "repeats": 0.15, "doubles": 0.15}
 
 
 def marked(chunk: str, new: Reading) -> int:
-    """Return what a word says of accents: 1 that they are a disguise, -1 that they are meant."""
+    """Return what a word says of accents: above 0 that they are a disguise, -1 that they are meant.
+
+    2 is a word that alone is enough in a text that is not long.
+    """
     core = core_of(new.text)
-    if not new.certainty or core in LOANS:
+    if core in LOANS:
         return -1
-    if len(core) <= _FEW:
-        return 0
-    if has_rare_marks(chunk):
-        return 1
-    if new.text.islower():
-        return int(is_common(core) or len(core) >= _LONG)
-    return 0 if is_common(core) else -1
+    if has_odd_marks(chunk):
+        return _STRONG
+    if len(core) <= _FEW or (not new.certainty and len(new.kinds) > 1):
+        return int(core in _ONLY_ENGLISH)  # no name has signs for letters, too
+    if not new.certainty:
+        return -1
+    return 1 if has_rare_marks(chunk) else _of_word(core, is_small=new.text.islower())
+
+
+def _of_word(core: str, *, is_small: bool) -> int:
+    """Return what a word says that has accents as some European language has them."""
+    if is_common(core):
+        return (_STRONG if len(core) > _SEVERAL else 1) if is_small else int(len(core) > _SEVERAL)
+    if is_small:
+        return int(len(core) >= _LONG)
+    return -1
 
 
 class Evidence:
@@ -57,7 +74,7 @@ class Evidence:
             if new is not None:
                 if "accents" in new.kinds:
                     said = marked(chunk, new)
-                    self._marked += times * (said > 0)
+                    self._marked += times * max(said, 0)
                     self._names += times * (said < 0)
                 kinds = self.words_made if new.certainty else self._guesses
                 kinds.update(dict.fromkeys(new.kinds, times))
@@ -78,6 +95,10 @@ class Evidence:
         # Numbers and mentions say nothing against signs for letters, which they are read as too.
         against = 0 if kind == "signs" else self._guesses[kind]
         return count >= max(self._several, _MANY_OF.get(kind, _MANY) * self._words, against)
+
+    def has_accents_to_leave_out(self) -> bool:
+        """Tell whether the accents of an English text are a disguise, of whatever word."""
+        return self._english and self._marked > 0 and self.has_much("accents")
 
     def left_over(
         self, chunks: Sequence[str], found: Mapping[str, Reading]

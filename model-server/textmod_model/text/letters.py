@@ -13,7 +13,11 @@ SIGNS: Final = {
     "¢": "c", "¡": "i", "§": "s", "<": "c", "¥": "y", "^": "a", "{": "c", "[": "c", "%": "x",
     "₡": "c", "₢": "c", "₣": "f", "₤": "l", "₥": "m", "₦": "n", "₩": "w", "₫": "d", "₭": "k",
     "₮": "t", "₱": "p", "₲": "g", "₳": "a", "₴": "s", "₵": "c", "₸": "t", "₹": "r", "₿": "b",
-    "฿": "b", "†": "t", "×": "x",
+    "฿": "b", "†": "t", "×": "x", "©": "c", "®": "r", "ª": "a", "º": "o", "µ": "u", "¶": "p",
+    "‡": "t", "₠": "e", "₧": "p", "₨": "r", "₪": "n", "₯": "d", "₰": "s", "₺": "t",
+    "₼": "m", "₽": "p", "₾": "c", "℮": "e", "∀": "a", "∂": "d", "∃": "e", "∅": "o", "∇": "v",
+    "∈": "e", "∏": "n", "∑": "e", "√": "v", "∧": "a", "∨": "v", "∩": "n", "∪": "u", "∫": "s",
+    "⊂": "c", "⊆": "c", "⊃": "d", "⊥": "t", "⊤": "t", "∆": "a",
 }  # fmt: skip
 TURNED: Final = dict(
     zip("ɐɔǝɟƃɓɥᴉıɾſʞɯɹʇʌʍʎᗡƎℲ⅁Ǝ⅃ԀԳΛ⅄∀ꓘᴚ", "acefgghiijjkmrtvwydefgelptvyakr", strict=True)
@@ -44,12 +48,26 @@ def has_rare_marks(text: str) -> bool:
     return _RARELY_MARKED.search(text) is not None
 
 
+def has_odd_marks(text: str) -> bool:
+    """Tell whether a text has consonants with marks that hardly any orthography puts on them."""
+    return (
+        not text.isascii() and _ODDLY_MARKED.search(unicodedata.normalize("NFD", text)) is not None
+    )
+
+
+_ODDLY_MARKED: Final = re.compile("[bfhjkmpqtvwx][\u0300\u0301\u0303\u0308\u030a]", re.IGNORECASE)
+
+
 @lru_cache(maxsize=4096)
 def options(character: str) -> tuple[list[str], Literal["letters", "accents"] | None]:
     """Return what ASCII letters a character may be read as; itself if as none."""
     if unicodedata.combining(character):
         return [""], "accents"
-    if character.isascii() or not (character.isalpha() or character in TURNED):
+    if (
+        character.isascii()
+        or character in SIGNS
+        or not (character.isalpha() or character in TURNED)
+    ):
         return [character], None
     letters = ""
     kind: Literal["letters", "accents"] = "letters"
@@ -62,5 +80,18 @@ def options(character: str) -> tuple[list[str], Literal["letters", "accents"] | 
     letters = letters or alike.get(character.lower(), "") or alike.get(character.upper(), "")
     if character in TURNED:
         letters, kind = letters + TURNED[character], "letters"
+    if character.isupper():
+        letters = "".join(sorted(letters, key=str.islower))  # a capital looks like capitals first
     cased = str.upper if character.isupper() and not _CHEROKEE.match(character) else str.lower
     return list(dict.fromkeys(map(cased, letters))) or [character], kind if letters else None
+
+
+def look(character: str) -> str:
+    """Return the one letter, or the character itself, that a character most likely means."""
+    if character in SIGNS:
+        return character if character in _MARKS_BY_RIGHT else SIGNS[character][0]
+    looks = options(character)[0][0]
+    return looks if len(looks) == 1 else character
+
+
+_MARKS_BY_RIGHT: Final = frozenset("!([{<^%")

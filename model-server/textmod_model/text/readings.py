@@ -46,9 +46,10 @@ _ACCENTS: Final[frozenset[Kind]] = frozenset({"accents"})
 _DOUBLES: Final[frozenset[Kind]] = frozenset({"doubles"})
 _FEW: Final = 4
 _REPEATED: Final = re.compile(r"([^\W\d_])\1\1+", re.IGNORECASE)
+_SIGNS: Final = "$|+@!" + "".join(sign for sign in SIGNS if not sign.isascii())
 # An ordinary word between marks: small, capital or capitalised, perhaps with an apostrophe.
 _ORDINARY: Final = re.compile(
-    r"[^\w$€|+@!(]*\(?(?:[A-Z]?[a-z]+|[A-Z]+s?)(?:['’](?:[a-z]+|[A-Z]+))?[^\w$€|+@]*"
+    rf"[^\w{_SIGNS}(]*\(?(?:[A-Z]?[a-z]+|[A-Z]+s?)(?:['’](?:[a-z]+|[A-Z]+))?(?:!|[^\w{_SIGNS}])*"
 )
 _NO_LETTERS: Final = re.compile(r"[\W\d_]*")
 _ADDRESS: Final = re.compile(
@@ -58,9 +59,7 @@ _ADDRESS: Final = re.compile(
 )
 _MARKS: Final = re.compile("[\u0300-\u036f]+")  # what `characters` leaves on letters
 _CORE: Final = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
-_SIGNED_CORE: Final = re.compile(
-    r"([^\w$€|+@!(\u20a1-\u20bf†]*)(.*?)([^\w$€|+@!\u20a1-\u20bf†]*)", re.DOTALL
-)
+_SIGNED_CORE: Final = re.compile(rf"([^\w{_SIGNS}(]*)(.*?)([^\w{_SIGNS}]*)", re.DOTALL)
 # At two places within a word, or more.
 _APOSTROPHES_WITHIN: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+['’][A-Za-z][A-Za-z'’]*")
 _APOSTROPHES: Final = re.compile("['’]+")

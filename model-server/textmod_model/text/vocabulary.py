@@ -67,12 +67,12 @@ _PAIRS: Final = frozenset(
     ]
 )
 _LOANS: Final = (
-    "anime attache blase cafe cliche communique consomme cooperate creme crepe debut decor deja"
-    " detente divorce divorcee doppelganger eclair elan elite emigre entree espanol expose facade"
-    " fete fiance fiancee flambe forte frappe jalapeno lame latte macrame maitre matinee melee mate"
-    " meme naif naive naivete nee ole outre passe pate pinata pique pokemon premiere protege puree"
-    " resume risque role rose roue sake saute seance senor smorgasbord soiree souffle soupcon tete"
-    " touche uber voila"
+    "adios anime applique attache blase cafe canape cliche communique consomme cooperate creme"
+    " crepe debris debut decor deja depot detente divorce divorcee doppelganger eclair elan elite"
+    " emigre entree espanol expose facade fete fiance fiancee flambe forte frappe hotel jalapeno"
+    " lame latte macrame maitre mate matinee melee meme naif naive naivete nee ole outre passe"
+    " pate pinata pique pokemon premiere protege puree regime resume risque role rose roue sake"
+    " saute seance senor smorgasbord soiree souffle soupcon tete touche uber voila"
 )
 LOANS: Final = frozenset(_LOANS.split())
 """English words that many write with their accents, without them."""
