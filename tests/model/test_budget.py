@@ -79,3 +79,39 @@ def test_reads_the_control_groups_limit(tmp_path, content, limit):
     file = tmp_path / "memory.max"
     file.write_text(content)
     assert budget.cgroup_limit((Path("/does/not/exist"), file)) == limit
+
+
+HEAPS = """
+import ctypes, os, tempfile, threading
+from textmod_model import budget
+if {limited}:
+    budget.limit_arenas()
+library = ctypes.CDLL(None)
+library.malloc.restype = library.fopen.restype = ctypes.c_void_p
+together = threading.Barrier(8)
+def allocate():
+    together.wait()
+    library.malloc(1000)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+with tempfile.NamedTemporaryFile() as file:
+    stream = ctypes.c_void_p(library.fopen(file.name.encode(), b"w"))
+    library.malloc_info(0, stream)
+    library.fclose(stream)
+    print(file.read().count(b"<heap nr="))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
+def test_threads_share_a_few_heaps():
+    """Each heap keeps what was freed in it."""
+
+    def heaps(*, limited):
+        command = [sys.executable, "-c", HEAPS.format(limited=limited)]
+        return int(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+
+    assert heaps(limited=True) <= budget.ARENAS < heaps(limited=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from textmod_model import log_lines, output
 from textmod_model import settings as settings_module
+from textmod_model.budget import limit_arenas
 from textmod_model.errors import ArtifactRefused, ConfigurationError, ServingError, StreamError
 from textmod_model.health import Health
 from textmod_model.serving.stream_parts import make_source, make_worker
@@ -103,6 +104,7 @@ def run(environment: Mapping[str, str], *, synchronous: bool) -> int:
 def _serve(settings: Settings, stop: threading.Event, *, synchronous: bool) -> None:
     """Load, and only then join the group: a model that can't be loaded must take no partitions from
     those that serve."""
+    limit_arenas()
     health = Health(streaming=settings.streaming == "Native")
     predictor = load_predictor(settings, calls_apart=synchronous and health.streaming)
     policies = open_policies(settings, predictor)
