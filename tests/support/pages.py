@@ -82,5 +82,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> list[str]:
-    """Targets of a page's links and pictures."""
-    return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+    """Targets of a page's links and pictures; what looks like one within code is none."""
+    return re.findall(
+        r"\]\(([^)\s]+)\)", re.sub(r"(?<=[ (|])`[^`\n]+`(?=[ .,;:)|\n])", "`", prose(page))
+    )
