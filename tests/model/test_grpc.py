@@ -1,6 +1,7 @@
 """Seldon's v1 gRPC protocol, over a real channel; and the generated code against its proto."""
 
 import importlib.resources
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,9 @@ def test_answers_bytes_and_json(channel):
     [
         pb.SeldonMessage(),
         pb.SeldonMessage(data=pb.DefaultData(tensor=pb.Tensor(shape=[1], values=[1.0]))),
+        # The JSON form of these numbers is a string, and "NaN" is no text that anybody wrote.
+        pb.SeldonMessage(data=pb.DefaultData(tensor=pb.Tensor(shape=[1], values=[math.nan]))),
+        pb.SeldonMessage(data=pb.DefaultData(tensor=pb.Tensor(shape=[1], values=[-math.inf]))),
         pb.SeldonMessage(binData=b"\xff"),
     ],
 )

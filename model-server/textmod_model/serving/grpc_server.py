@@ -114,9 +114,14 @@ def _document(raw: bytes) -> dict[str, Any]:
     """Return the JSON form of a SeldonMessage; raises RefusedError.
 
     JSON has no NaN, and an Any of a type that is not known here has no form at all. customData is
-    such an Any; it holds no text that we could read, so it is left out.
+    such an Any; it holds no text that we could read, so it is left out. A tensor has numbers alone
+    here, and the form of some is a string: "NaN", "Infinity".
     """
-    return _json_form(seldon_pb2.SeldonMessage, raw)
+    document = _json_form(seldon_pb2.SeldonMessage, raw)
+    if "tensor" in document.get("data", {}):
+        sentence = "data.tensor holds numbers alone: send texts as data.ndarray."
+        raise RefusedError("TextNotString", sentence)
+    return document
 
 
 def _json_form(

@@ -137,8 +137,11 @@ class Servers:
 def _uvicorn(app: "ASGIApp") -> "uvicorn.Server":
     import uvicorn
 
+    from textmod_model.serving.half_close import HalfCloseProtocol
+
     configuration = uvicorn.Config(
         app,
+        http=HalfCloseProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",
