@@ -81,7 +81,7 @@ class Stream:
         self.input, self.output, self.letters = f"in-{name}", f"out-{name}", f"dead-{name}"
         self.group = f"textmod.{name}"
         self.admin = AdminClient({"bootstrap.servers": bootstrap})
-        self.producer = Producer({"bootstrap.servers": bootstrap, "message.max.bytes": 8_000_000})
+        self.producer = self.sender(**{"message.max.bytes": 8_000_000})
         self.sent = 0
         self.workers = []
         self.make(self.input, partitions)
@@ -101,6 +101,12 @@ class Stream:
             "TEXTMOD_TERMINATION_LOG": os.devnull,
             **settings,
         }
+
+    def sender(self, **options):
+        """A producer whose messages stay in order when a broker that just came up refuses some."""
+        return Producer(
+            {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, **options}
+        )
 
     def make(self, topic, partitions, **config):
         [future] = self.admin.create_topics(
@@ -632,7 +638,7 @@ def test_messages_of_every_size_up_to_the_topics_limit_come_out(stream, delivery
     for topic in (one.input, one.output, one.letters):
         one.configure(topic, max_message_bytes=str(limit))
     # One record a batch: a batch beyond the limit would be refused as a whole.
-    one.producer = Producer({"bootstrap.servers": one.bootstrap, "batch.num.messages": 1})
+    one.producer = one.sender(**{"batch.num.messages": 1})
     sizes = [*range(limit - 1200, limit - 80, 40)]
     one.send(values=[b"\xff" * size for size in sizes])
     one.send(values=[b"w " * (size // 2) for size in sizes])
@@ -821,7 +827,7 @@ def test_an_input_topic_that_is_created_again_loses_nothing(stream, delivery, mo
     assert len(plain) == 200
     one.delete(one.input)
     until(lambda: one.makes(one.input, 2), "the topic could be created again")
-    one.producer = Producer({"bootstrap.servers": one.bootstrap})  # the old one knows the old id
+    one.producer = one.sender()  # the old one knows the old id
     one.send(more)
     url_safe = one.topic_id(one.input).replace("+", "-").replace("/", "_")
     again = f"{one.input}@{url_safe}"
