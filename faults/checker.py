@@ -68,7 +68,12 @@ def check(history: History) -> Findings:
     excused = history.expired
     missing = [sent[number] for number in sent.keys() - answered - excused]
     unanswered = history.copies.keys() - {result.source for result in history.results}
-    to_review = {item for result in known for item in result.to_review}
+    # Killed between a verdict and its request, a worker would have written both again, had the
+    # message not been deleted meanwhile. Exactly once there is no between.
+    cut_off = excused if history.delivery == "AtLeastOnce" else set()
+    to_review = {
+        item for result in known if result.number not in cut_off for item in result.to_review
+    }
     asked = Counter(history.requests)
     recovery, stood_still = _standstill(history, outstanding=bool(missing))
     return Findings(

@@ -235,6 +235,18 @@ def test_a_chosen_verdict_without_a_request(delivery: str) -> None:
     assert broken(history) == ["unreviewed"]
 
 
+@pytest.mark.parametrize(
+    ("delivery", "expected"), [("AtLeastOnce", []), ("ExactlyOnce", ["unreviewed"])]
+)
+def test_a_chosen_verdict_whose_message_was_deleted_before_it_was_committed(
+    delivery: str, expected: list[str]
+) -> None:
+    history = reviewed(delivery)
+    history.expired = {history.results[1].number}
+    del history.requests[1]
+    assert broken(history) == expected
+
+
 def test_a_request_for_another_text_is_not_the_one_that_is_missing() -> None:
     history = reviewed("ExactlyOnce")
     history.requests[1] = "in/1/2"
