@@ -422,3 +422,46 @@ def test_what_is_damaged_in_json_is_named(tmp_path: Path, text: str, message: st
 def test_a_column_whose_name_no_policy_can_call_is_no_label(tmp_path: Path, name: str) -> None:
     with pytest.raises(DatasetError, match="cannot be a label's name"):
         read(write(tmp_path, f'text,"{name}"\na,0\nb,1\n'), label_columns=[name])
+
+
+@pytest.mark.parametrize("value", ["", " ", "nan", "NA", "null"])
+def test_a_missing_label_is_named_by_its_column_with_what_to_do(tmp_path: Path, value: str) -> None:
+    path = write(tmp_path, f"text,insult,threat\na,0,1\nb,1,{value}\n")
+    expected = (
+        f"line 3: the label '{value.strip()}' in the column threat is missing: fill it in, or leave"
+    )
+    with pytest.raises(DatasetError, match=expected):
+        read(path, label_columns=["insult", "threat"])
+
+
+def test_a_wrong_label_is_named_by_its_column(tmp_path: Path) -> None:
+    path = write(tmp_path, "text,insult,threat\na,0,1\nb,maybe,0\n")
+    with pytest.raises(DatasetError, match="'maybe' in the column insult is neither"):
+        read(path, label_columns=["insult", "threat"])
+
+
+def test_a_file_without_any_text_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="none of its 2 rows has a text in the column text"):
+        read(write(tmp_path, "text,label\n,0\nNA,1\n"))
+
+
+ROWS = [{"text": "a", "label": 0}, {"text": "b", "label": 1}]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param({"text": ["a", "b"], "label": [0, 1]}, id="Hugging Face, columns"),
+        pytest.param({"text": {"0": "a"}, "label": {"0": 1}}, id="pandas, columns"),
+        pytest.param({"0": ROWS[0], "1": ROWS[1]}, id="pandas, index"),
+        pytest.param({"columns": ["text"], "index": [0], "data": [["a"]]}, id="pandas, split"),
+        pytest.param({"schema": {}, "data": ROWS}, id="pandas, table"),
+        pytest.param({"rows": ROWS, "num_rows_total": 2, "partial": False}, id="page of rows"),
+    ],
+)
+@pytest.mark.parametrize("name", ["data.json", "data.jsonl"])
+def test_one_object_with_all_rows_is_refused_with_what_to_do(
+    tmp_path: Path, name: str, document: object
+) -> None:
+    with pytest.raises(DatasetError, match=r"one object with all rows: .*orient='records'"):
+        read(write(tmp_path, json.dumps(document), name))

@@ -22,6 +22,7 @@ _LABELS: Final = {
     "0": 0.0, "kept": 0.0, "false": 0.0, "f": 0.0, "no": 0.0, "n": 0.0, "0.0": 0.0,
     "1": 1.0, "removed": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0, "1.0": 1.0,
 }  # fmt: skip
+_MISSING: Final = ("", "nan", "na", "n/a", "null", "none")
 LONGEST_NAME: Final = 253
 """Characters of a label's name, as many as a policy's `label` takes."""
 CLASSES: Final = ("kept", "removed")
@@ -116,6 +117,11 @@ def read(
         votes.append(judges)
         if votes_column is not None:
             places.append((row, found))
+    if without_text and not texts:
+        raise DatasetError(
+            f"{path}: none of its {_counted(len(without_text), 'row')} has a text in the column "
+            f"{table.columns[columns.text]}."
+        )
     if votes_column is not None:
         values = _shares(path, columns, places, votes)
     notes = list(table.notes)
@@ -287,11 +293,14 @@ class _Columns:
     def _label(self, row: Row, at: int, limit: float) -> float:
         value = _value(row.values[at])
         if value is None or not 0 <= value <= max(limit, 1.0):
-            shown = "" if row.values[at] is None else printable(str(row.values[at]), 40)
+            shown = "" if row.values[at] is None else printable(str(row.values[at]).strip(), 40)
+            where = f"{self._at(row, at)}: the label '{shown}' in the column "
+            where += printable(self._table.columns[at], LONGEST_NAME)
+            if shown.lower() in _MISSING:
+                raise DatasetError(f"{where} is missing: fill it in, or leave the row out.")
             other = "" if limit == 1 else f", nor a count of up to {limit:g} votes"
             raise DatasetError(
-                f"{self._at(row, at)}: the label '{shown}' is neither 0/kept nor 1/removed, nor a "
-                f"share between them{other}."
+                f"{where} is neither 0/kept nor 1/removed, nor a share between them{other}."
             )
         return value
 

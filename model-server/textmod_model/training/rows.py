@@ -289,6 +289,11 @@ def _json_lines(path: Path, text: str, notes: list[str]) -> Table:
     first = list(itertools.islice(objects, _FIRST_OBJECTS))
     if not first:
         raise DatasetError(f"{path} is empty: give JSON Lines, one object a line.")
+    if len(first) == 1 and _holds_rows(first[0][1]):
+        raise DatasetError(
+            f"{path} is one object with all rows: write an array of objects or one object a line, "
+            "in pandas with to_json(path, orient='records')."
+        )
     columns = list(dict.fromkeys(name for _, found in first for name in found))
     unit = "row" if array else "line"
 
@@ -298,6 +303,14 @@ def _json_lines(path: Path, text: str, notes: list[str]) -> Table:
             yield Row(values, _always(f"{unit} {number}"))
 
     return Table(columns, rows(), notes)
+
+
+def _holds_rows(found: dict[str, object]) -> bool:
+    """Tell whether an object is a whole table, by columns or within a field; a row has a text."""
+    values = found.values()
+    return any(isinstance(value, dict | list) for value in values) and not any(
+        isinstance(value, str) for value in values
+    )
 
 
 def _always(place: str) -> Callable[[int], str]:
