@@ -256,6 +256,9 @@ def test_the_names_in_the_rules_are_those_in_the_code() -> None:
         assert rule["resourceNames"] == [naming.CONSOLE_CLUSTER_ROLE]
     (secret,) = RULES["certificate-role-rules.yaml"]
     (service,) = RULES["certificate-cluster-role-rules.yaml"]
+    create, lease = RULES["lease-role-rules.yaml"]
+    assert create["verbs"] == ["create"]
+    assert lease["resourceNames"] == [naming.FIELD_MANAGER], "other Leases may lead the cluster"
     assert secret["resourceNames"] == [naming.CERTIFICATE_SECRET]
     assert service["resourceNames"] == [naming.METRICS_API_SERVICE]
 

@@ -61,6 +61,32 @@ def test_a_create_is_one_request_and_what_stands_costs_none(world: World) -> Non
     assert len(world.server.sent) == 1
 
 
+TERMINATING = (
+    'configmaps "textmod-operator-x" is forbidden: unable to create new content in namespace '
+    "reddit because it is being terminated"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "terminating"),
+    [
+        (403, TERMINATING, True),
+        (403, 'configmaps "x" is forbidden: exceeded quota: few', False),
+        (400, 'admission webhook "x" does not support dry run', False),
+    ],
+)
+def test_a_namespace_that_is_being_deleted_is_known_without_reading_it(
+    world: World, status: int, message: str, terminating: bool
+) -> None:
+    assert not world.applier.is_terminating("reddit")
+    world.server.fail("POST", "/namespaces/reddit/configmaps", status, message)
+    assert world.applier.is_terminating("reddit") == terminating
+    assert world.server.everything() == {}, "nothing is written"
+    world.server.fail("POST", "/namespaces/reddit/configmaps", 0)
+    with pytest.raises(ClusterError):
+        world.applier.is_terminating("reddit")
+
+
 class Pruning(FakeApiServer):
     """One whose schema of an object lacks a field that is sent, as an older CRD's may."""
 

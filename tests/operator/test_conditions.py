@@ -17,7 +17,7 @@ from objects import (
     workload_seen,
 )
 
-from textmod_operator.api.status import MOST_FORMER_TOPICS
+from textmod_operator.api.status import LONGEST_MESSAGE, MOST_FORMER_TOPICS
 from textmod_operator.conditions import (
     ORDER,
     figures,
@@ -82,6 +82,24 @@ def test_all_well_is_ready() -> None:
         name for name in ORDER if name not in ("PoliciesReady", "ReviewReady", "QualityKnown")
     ]
     assert {item["observedGeneration"] for item in result["conditions"]} == {3}
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"), [(NotAccepted, "InvalidSpec"), (TopicsNotReady, "ConfigDrift")]
+)
+def test_a_refusal_that_repeats_a_long_value_fits_into_the_status(
+    problem: type[Problem], reason: str
+) -> None:
+    """The API server quotes an invalid value whole, and refuses a status with a longer message."""
+    refusal = problem(reason, "x" * 100_000)
+    for result in (
+        refused_status(body(), refusal, NOW),
+        held_status(body(), refusal, NOW),
+        told(problems=(refusal,)),
+    ):
+        said = [item["message"] for item in result["conditions"]]
+        assert max(map(len, said)) == LONGEST_MESSAGE
+        assert {one[-1] for one in said if len(one) == LONGEST_MESSAGE} == {"…"}
 
 
 def pod(**changes: Any) -> PodSeen:

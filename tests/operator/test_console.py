@@ -11,6 +11,7 @@ import pytest
 from objects import PLAINTEXT, merged, moderation
 from world import DEPLOYMENT, SERVING, World, pod, serving
 
+from textmod_dev.process_node.environment import expand
 from textmod_operator import naming
 from textmod_operator.__main__ import _parser, _settings
 from textmod_operator.desired import desired
@@ -385,6 +386,14 @@ def test_a_webhook_is_handed_over_with_its_secret_as_a_file_and_its_port_opened(
     assert "secret" not in environment(objects)["TEXTMOD_CONSOLE_WEBHOOKS"]
     assert 8443 in outgoing(objects["NetworkPolicy"]["spec"])
     assert 8443 not in outgoing(made()["NetworkPolicy"]["spec"])
+
+
+def test_a_webhooks_address_reaches_the_console_as_it_is() -> None:
+    """Kubernetes replaces $(NAME) and $$ in the values of variables."""
+    url = "https://example.com/$(TEXTMOD_OBJECT_NAME)?$$=$$$"
+    given = environment(made({"webhooks": [{**HOOK, "url": url}]}))["TEXTMOD_CONSOLE_WEBHOOKS"]
+    (hook,) = json.loads(expand(given, {"TEXTMOD_OBJECT_NAME": "science"}))
+    assert hook["url"] == url
 
 
 def test_networks_of_webhooks_reach_consoles_that_have_some() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from objects import PLAINTEXT, body, moderation
 
+from textmod_dev.process_node.environment import PodView, container_environment
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired import desired
@@ -17,6 +18,7 @@ SECURED = {
         "sasl": {"mechanism": "SCRAM-SHA-512", "secretRef": {"name": "login"}},
     }
 }
+NODE = PodView({}, "", lambda kind, name: None)
 SECRET_CONNECTION = KafkaConnection(
     "kafka:9092",
     "SCRAM-SHA-512",
@@ -51,6 +53,10 @@ def pod(made: dict[str, Manifest]) -> Manifest:
 
 def environment(made: dict[str, Manifest]) -> dict[str, Any]:
     return {entry["name"]: entry.get("value", entry) for entry in container(made)["env"]}
+
+
+def _plain(env: list[Manifest]) -> list[Manifest]:
+    return [entry for entry in env if "value" in entry]
 
 
 def test_the_topics_have_their_defaults() -> None:
@@ -88,6 +94,43 @@ def test_only_review_changes_what_the_pods_are_made_of(platform: str) -> None:
         "TEXTMOD_REVIEW_SAMPLE": "0.25",
         "TEXTMOD_REVIEW_SALT": "reddit/science",
     }
+
+
+@pytest.mark.parametrize(
+    ("platform", "streaming"),
+    [("Seldon", "Native"), ("Seldon", "SeldonExecutor"), ("Deployment", "Native")],
+)
+def test_what_kubernetes_replaces_in_variables_stays_as_the_spec_has_it(
+    platform: str, streaming: str
+) -> None:
+    odd = "$(TEXTMOD_STREAMING)$$(A)$$$"
+    registry = {"url": f"http://registry/{odd}"}
+    spec: dict[str, Any] = {
+        "serving": {"platform": platform, "streaming": streaming},
+        "kafka": {"bootstrapServers": f"{odd}:9092", "schemaRegistry": registry},
+        "message": {"textField": odd},
+        "model": {
+            "parameters": [{"name": "odd", "value": odd}],
+            "env": [{"name": "B", "value": odd}],
+        },
+    }
+    if streaming == "Native":
+        spec["serving"]["perspective"] = {"attributes": {odd: odd}}
+    made = objects(spec, KafkaConnection(f"{odd}:9092"))
+    seen = container_environment(NODE, {"env": _plain(container(made)["env"])})
+    assert seen["TEXTMOD_KAFKA_BOOTSTRAP_SERVERS"] == f"{odd}:9092"
+    assert seen["TEXTMOD_SCHEMA_REGISTRY_URL"] == registry["url"]
+    assert seen["TEXTMOD_MESSAGE_TEXT_FIELD"] == odd
+    assert seen["B"].startswith(seen["TEXTMOD_STREAMING"]), "as in a Pod"
+    if streaming == "Native":
+        assert json.loads(seen["TEXTMOD_PERSPECTIVE_ATTRIBUTES"]) == {odd: odd}
+    else:
+        predictor = made["SeldonDeployment"]["spec"]["predictors"][0]
+        env = {"env": _plain(predictor["svcOrchSpec"]["env"])}
+        brokers = container_environment(NODE, env)["KAFKA_BROKER"]
+        assert brokers == f"{odd}:9092"
+    if platform == "Deployment":
+        assert json.loads(seen["PREDICTIVE_UNIT_PARAMETERS"])[0]["value"] == odd
 
 
 @pytest.mark.parametrize("platform", ["Seldon", "Deployment"])

@@ -47,6 +47,16 @@ def test_strimzi_makes_the_topics_that_the_operator_asks_it_for() -> None:
     assert all(one["created"] for one in world.server.read(PATH)["status"]["topics"])  # type: ignore[index]
 
 
+def test_strimzi_is_asked_for_no_topic_in_a_namespace_that_is_being_deleted() -> None:
+    world = StrimziWorld()
+    world.asks(SPEC)
+    forbidden = "unable to create new content in namespace reddit because it is being terminated"
+    world.server.fail("POST", "/namespaces/reddit/configmaps", 403, forbidden, times=9)
+    world.run()
+    assert world.kafka_topics == {}
+    assert world.conditions["TopicsReady"][0] == "ApplyFailed"
+
+
 def test_an_older_strimzi_is_asked_in_its_own_version_and_an_upgrade_is_followed() -> None:
     world = settled(StrimziWorld(versions=("v1beta2",)))
     assert world.conditions["TopicsReady"] == READY

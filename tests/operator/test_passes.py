@@ -125,6 +125,28 @@ def test_a_spec_that_the_autoscaler_is_refused_for_changes_nothing_either() -> N
     assert world.told["Accepted"] == ("False", "InvalidSpec")
 
 
+def test_no_topic_is_created_in_a_namespace_that_is_being_deleted() -> None:
+    """Its object may not be deleted yet, and what it owns is: the topics would stay behind."""
+    world = serving()
+    world.cluster.terminating = True
+    outcome = world.run(DEPLOYMENT)
+    assert world.kafka.partitions_of == {}
+    assert world.told["TopicsReady"] == ("False", "ApplyFailed")
+    assert outcome is not None
+    assert outcome.retry
+    world.cluster.terminating = False
+    world.run(DEPLOYMENT)
+    assert world.told["TopicsReady"] == ("True", "AsAsked")
+
+
+def test_topics_that_are_there_are_not_asked_about_again() -> None:
+    world = serving()
+    world.run(DEPLOYMENT)
+    world.cluster.terminating = True
+    world.run(DEPLOYMENT)
+    assert world.told["TopicsReady"] == ("True", "AsAsked")
+
+
 def test_an_object_as_it_should_be_costs_no_request() -> None:
     world = serving()
     world.run(DEPLOYMENT)

@@ -76,6 +76,22 @@ BAD_SPECS = (
         "model.priorityClassName",
         "pattern",
     ),
+    Bad(
+        "the priority of the cluster's own components",
+        {"model": {"priorityClassName": "system-cluster-critical"}},
+        "model.priorityClassName must not begin with system-",
+    ),
+    Bad(
+        "a pod without AppArmor",
+        {
+            "model": {
+                "podAnnotations": {
+                    "container.apparmor.security.beta.kubernetes.io/classifier": "unconfined"
+                }
+            }
+        },
+        "model.podAnnotations must not switch AppArmor off",
+    ),
     Bad("no image", {"model": {"image": ""}}, "model.image", "at least 1"),
     Bad("a digest that is none", {"model": {"digest": "latest"}}, "model.digest", "pattern"),
     Bad("threshold over one", {"model": {"threshold": 1.5}}, "model.threshold", "less than"),

@@ -238,7 +238,11 @@ class FakeApiServer:
         if match is None or match["plural"] in self.unknown:
             raise ClusterError(404, "the server could not find the requested resource")
         if match["name"] is None:
-            return self._list(path, query) if method == "GET" else self._create(path, body or {})
+            return (
+                self._list(path, query)
+                if method == "GET"
+                else self._create(path, body or {}, query)
+            )
         if method == "PATCH":
             patch = self._apply if "apply" in content_type else self._merge
             return patch(path, body or {}, query)
@@ -260,12 +264,14 @@ class FakeApiServer:
         version = {"resourceVersion": str(self._version)}
         return {"kind": "List", "apiVersion": group, "metadata": version, "items": items}
 
-    def _create(self, path: str, body: Json) -> Json:
+    def _create(self, path: str, body: Json, query: Json) -> Json:
         name = body["metadata"].get("name") or f"{body['metadata']['generateName']}{self._uids}"
         body["metadata"]["name"] = name
         key = self._key(f"{path}/{name}")
         if key in self._objects:
             raise ClusterError(409, f'{key[0]} "{name}" already exists')
+        if query.get("dryRun"):
+            return body
         self._stamp_new(body["metadata"], f"{path}/{name}")
         return self._store(key, body, "ADDED")
 

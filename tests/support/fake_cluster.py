@@ -42,6 +42,8 @@ class FakeCluster:
     foreign: tuple[str, ...] = ()
     keda_webhook: bool = False
     """KEDA's admission webhook judges ScaledObjects."""
+    terminating: bool = False
+    """The namespace is being deleted: nothing new can be created in it."""
     writes: list[tuple[str, str]] = field(default_factory=list)
     events: list[tuple[str, str]] = field(default_factory=list)
     body: Manifest | None = None
@@ -86,6 +88,10 @@ class FakeCluster:
         self._meets("apply", manifest["kind"])
         self._meets("dry_run", manifest["kind"])
         return manifest
+
+    def is_terminating(self, namespace: str) -> bool:
+        self._meets("create", "ConfigMap")
+        return self.terminating
 
     def delete(self, ref: Ref) -> None:
         self._meets("delete", ref.kind)

@@ -57,6 +57,7 @@ def _once(entries: list[Any]) -> bool:
 
 
 RESERVED_ENV_PREFIXES = ("TEXTMOD_", "PREDICTIVE_UNIT_")
+APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
 
 
 class Model(Strict):
@@ -76,6 +77,24 @@ class Model(Strict):
             None,  # the list's type says it to the API server
             "model.env and model.imagePullSecrets must name every entry once",
             lambda model: _once(model.env) and _once(model.image_pull_secrets),
+        ),
+        Rule(
+            "!has(self.priorityClassName) || !self.priorityClassName.startsWith('system-')",
+            "model.priorityClassName must not begin with system-: the pods would take the nodes "
+            "from everything else, which is for the cluster's own components",
+            lambda model: not (model.priority_class_name or "").startswith("system-"),
+        ),
+        Rule(
+            f"!has(self.podAnnotations) || self.podAnnotations.all(key, "
+            f"!key.startsWith('{APP_ARMOR}') || self.podAnnotations[key] != 'unconfined')",
+            "model.podAnnotations must not switch AppArmor off (unconfined): model pods are "
+            "restricted in the sense of Pod Security",
+            lambda model: (
+                not any(
+                    key.startswith(APP_ARMOR) and value == "unconfined"
+                    for key, value in model.pod_annotations.items()
+                )
+            ),
         ),
     )
 

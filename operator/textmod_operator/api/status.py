@@ -13,6 +13,10 @@ from textmod_operator.api.rules import Strict
 
 Count = Annotated[int, Field(ge=0)]
 
+LONGEST_MESSAGE: Final = 32768
+"""Characters of a condition's message, the limit of Kubernetes' own conditions. The API server
+refuses a whole status with a longer one."""
+
 
 class ConditionStatus(Strict):
     type: str = Field(max_length=316, description="Name of the condition, in CamelCase.")
@@ -20,7 +24,7 @@ class ConditionStatus(Strict):
     reason: str = Field(
         min_length=1, max_length=1024, description="One word, in CamelCase, for why it is so."
     )
-    message: str = Field(max_length=32768, description="A sentence for a person.")
+    message: str = Field(max_length=LONGEST_MESSAGE, description="A sentence for a person.")
     observed_generation: Count | None = Field(
         default=None, description="metadata.generation that the condition speaks of."
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from textmod_operator import naming
-from textmod_operator.api.status import MOST_FORMER_TOPICS
+from textmod_operator.api.status import LONGEST_MESSAGE, MOST_FORMER_TOPICS
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions.autoscaling import autoscaling_state
 from textmod_operator.conditions.figures import FIGURES, figures
@@ -296,10 +296,16 @@ def _condition(
         "type": name,
         "status": state.status,
         "reason": state.reason,
-        "message": state.message,
+        "message": _cut(state.message),
         "observedGeneration": generation,
         "lastTransitionTime": old["lastTransitionTime"] if unchanged else stamp,
     }
+
+
+def _cut(message: str) -> str:
+    """The message within the limit of the API: refusals of the API server and of brokers repeat the
+    value that they refuse, however long it is."""
+    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 2] + " …"
 
 
 def _summaries(parts: Mapping[str, ConditionState]) -> dict[str, ConditionState]:

@@ -13,7 +13,7 @@ from textmod_operator.controller.inventory import key_of
 from textmod_operator.controller.refusals import is_denied, problem_of
 from textmod_operator.desired.policies import config_map_ref
 from textmod_operator.desired.scaled_object import SCALED_OBJECT
-from textmod_operator.errors import ClusterError, NotAccepted, Problem
+from textmod_operator.errors import ClusterError, NotAccepted, Problem, TopicsNotReady
 from textmod_operator.kube.cluster import Cluster
 from textmod_operator.state import (
     Desired,
@@ -59,6 +59,21 @@ def try_out(want: Desired, body: Manifest, tm: TextModeration, cluster: Cluster)
             if isinstance(problem, NotAccepted):
                 raise problem from error
             # The apply meets the same answer, and reports it for its own part.
+
+
+def refuse_terminating(tm: TextModeration, cluster: Cluster) -> None:
+    """Refuse to create topics for an object whose namespace is being deleted: it gets no pods any
+    more, and is itself deleted in a moment.
+
+    Raises:
+        TopicsNotReady: ApplyFailed.
+        ClusterError: the API server could not be reached.
+    """
+    if cluster.is_terminating(tm.metadata.namespace):
+        raise TopicsNotReady(
+            "ApplyFailed",
+            f"namespace {tm.metadata.namespace} is being deleted, and no topics are created for it",
+        )
 
 
 def _was_accepted(body: Manifest) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.controller import ownership
+from textmod_operator.controller.apply import refuse_terminating
 from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.refusals import problem_of
 from textmod_operator.desired.kafka_topics import (
@@ -40,8 +41,9 @@ def ensure(
     Raises:
         KafkaPending: the brokers have not been asked yet.
         TopicsNotReady: StrimziUnavailable; Creating, while Strimzi has not answered; NotReady, with
-            its answer; OwnedByAnother, when somebody keeps changing a KafkaTopic; what the brokers
-            say of the topics, see `KafkaCluster.ensure`.
+            its answer; OwnedByAnother, when somebody keeps changing a KafkaTopic; ApplyFailed in a
+            namespace that is being deleted; what the brokers say of the topics, see
+            `KafkaCluster.ensure`.
         NotAccepted: the API server calls a KafkaTopic invalid.
         ClusterError: the API server could not be reached.
     """
@@ -52,6 +54,8 @@ def ensure(
     there = kafka.topic_ids(missing)
     new = set(missing) - there.keys()
     own = {name for name, one in ownership.owned(body).items() if one in ("", there.get(name))}
+    if (own | new) & set(missing):
+        refuse_terminating(tm, cluster)
     for topic in asked:
         found = live[topic.name]
         if _is_ours(found, tm) or (found is None and topic.name in own | new):

@@ -21,6 +21,7 @@ from textmod_operator.controller.apply import (
     hold_or_release,
     noted,
     prune,
+    refuse_terminating,
     step_over_zero,
     try_out,
     workload_exists,
@@ -233,11 +234,13 @@ def ensure_topics(
     kafka = edges.kafka.to(connection)
     if tm.spec.topics.management == "Strimzi":
         return kafka_topics.ensure(tm, want.topics.values(), body, kafka, edges.cluster)
-    return kafka.ensure(
-        want.topics.values(),
-        ownership.owned(body),
-        ownership.recorder(body, want.topics.values(), edges.write_status),
-    )
+    record = ownership.recorder(body, want.topics.values(), edges.write_status)
+
+    def about_to_create(names: list[str]) -> None:
+        refuse_terminating(tm, edges.cluster)
+        record(names)
+
+    return kafka.ensure(want.topics.values(), ownership.owned(body), about_to_create)
 
 
 def ensure_session(

@@ -10,7 +10,7 @@ from textmod_operator import naming
 from textmod_operator.api.review import Console
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired import console_policies, console_webhooks, kafka_access, policies
-from textmod_operator.desired.container import Health, container
+from textmod_operator.desired.container import Health, container, variable
 from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import Capabilities, KafkaConnection, Manifest
 
@@ -133,7 +133,7 @@ def _environment(
         values[naming.CONSOLE_ENV_PROXY_USER_HEADER] = proxy.user_header
         values[naming.CONSOLE_ENV_PROXY_GROUPS_HEADER] = proxy.groups_header
     return [
-        *({"name": name, "value": value} for name, value in values.items()),
+        *(variable(name, value) for name, value in values.items()),
         {
             "name": naming.ENV_POD_NAME,
             "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},

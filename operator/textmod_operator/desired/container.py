@@ -18,6 +18,12 @@ class Health(NamedTuple):
     alive: str
 
 
+def variable(name: str, value: str) -> Manifest:
+    """An environment variable with exactly this value: Kubernetes replaces `$(NAME)` and `$$` in
+    one, and values come from specs."""
+    return {"name": name, "value": value.replace("$", "$$")}
+
+
 def container(resources: Resources, health: Health, pre_stop_seconds: int) -> Manifest:
     """A restricted container with its probes, to which name, image, environment and volumes are
     added."""

@@ -6,6 +6,7 @@ import json
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.container import variable
 from textmod_operator.desired.pod import parameters, pod_annotations, pod_spec
 from textmod_operator.state import KafkaConnection, Manifest
 
@@ -25,9 +26,7 @@ def deployment(
     (container,) = spec["containers"]
     container["ports"] = [{"name": name, "containerPort": port} for name, port in PORTS]
     if tm.spec.model.parameters:
-        container["env"].append(
-            {"name": naming.ENV_PARAMETERS, "value": json.dumps(parameters(tm))}
-        )
+        container["env"].append(variable(naming.ENV_PARAMETERS, json.dumps(parameters(tm))))
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -6,6 +6,7 @@ import json
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.container import variable
 from textmod_operator.state import Manifest
 
 
@@ -15,13 +16,13 @@ def environment(tm: TextModeration) -> list[Manifest]:
     perspective, openai = tm.spec.serving.perspective, tm.spec.serving.openai
     if perspective is not None:
         languages = ",".join(perspective.languages) or "*"
-        entries.append({"name": naming.ENV_PERSPECTIVE_LANGUAGES, "value": languages})
+        entries.append(variable(naming.ENV_PERSPECTIVE_LANGUAGES, languages))
         if perspective.attributes:
             attributes = json.dumps(perspective.attributes, sort_keys=True)
-            entries.append({"name": naming.ENV_PERSPECTIVE_ATTRIBUTES, "value": attributes})
+            entries.append(variable(naming.ENV_PERSPECTIVE_ATTRIBUTES, attributes))
         if perspective.allowed_origins:
             origins = ",".join(perspective.allowed_origins)
-            entries.append({"name": naming.ENV_PERSPECTIVE_ORIGINS, "value": origins})
+            entries.append(variable(naming.ENV_PERSPECTIVE_ORIGINS, origins))
     for name, protocol in (
         (naming.ENV_PERSPECTIVE_KEY, perspective),
         (naming.ENV_OPENAI_KEY, openai),

@@ -10,6 +10,7 @@ from typing import Any
 from textmod_operator import naming
 from textmod_operator.api.kafka import Sasl
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.container import variable
 from textmod_operator.state import KafkaConnection, Manifest
 
 CA_FOLDER = "/etc/textmod/kafka-ca"
@@ -41,7 +42,7 @@ def credentials(tm: TextModeration) -> list[Manifest]:
         if pair := tls.certificate_secret_ref:
             files[naming.ENV_SSL_CERTIFICATE_FILE] = f"{CERTIFICATE_FOLDER}/{pair.cert_key}"
             files[naming.ENV_SSL_KEY_FILE] = f"{CERTIFICATE_FOLDER}/{pair.key_key}"
-        entries += [{"name": name, "value": path} for name, path in files.items()]
+        entries += [variable(name, path) for name, path in files.items()]
     return entries
 
 
@@ -63,7 +64,7 @@ def _login(sasl: Sasl) -> list[Manifest]:
     if sasl.aws:
         values[naming.ENV_AWS_REGION] = sasl.aws.region
     return [
-        *({"name": name, "value": value} for name, value in values.items() if value is not None),
+        *(variable(name, value) for name, value in values.items() if value is not None),
         *({"name": name, "valueFrom": secret_key(*at)} for name, at in secrets.items()),
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.desired import dropins, kafka_access, policies, review
-from textmod_operator.desired.container import Health, container
+from textmod_operator.desired.container import Health, container, variable
 from textmod_operator.state import KafkaConnection, Manifest
 
 SHUTDOWN_SECONDS = 30
@@ -149,7 +149,7 @@ def _environment(
         naming.ENV_REVISION: revision,
     }
     return [
-        *({"name": name, "value": value} for name, value in values.items() if value is not None),
+        *(variable(name, value) for name, value in values.items() if value is not None),
         {
             "name": naming.ENV_POD_NAME,
             "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
@@ -176,7 +176,7 @@ def _registry(tm: TextModeration) -> list[Manifest]:
     registry = tm.spec.kafka.schema_registry
     if registry is None:
         return []
-    entries: list[Manifest] = [{"name": naming.ENV_SCHEMA_REGISTRY_URL, "value": registry.url}]
+    entries: list[Manifest] = [variable(naming.ENV_SCHEMA_REGISTRY_URL, registry.url)]
     if ref := registry.secret_ref:
         entries += [
             {
@@ -190,7 +190,7 @@ def _registry(tm: TextModeration) -> list[Manifest]:
         ]
     if ca := registry.ca_secret_ref:
         path = f"{REGISTRY_CA_FOLDER}/{ca.key}"
-        entries.append({"name": naming.ENV_SCHEMA_REGISTRY_CA_FILE, "value": path})
+        entries.append(variable(naming.ENV_SCHEMA_REGISTRY_CA_FILE, path))
     return entries
 
 

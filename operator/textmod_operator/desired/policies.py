@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.container import variable
 from textmod_operator.state import Manifest, Ref
 
 FOLDER: Final = "/etc/textmod/policies"
@@ -61,4 +62,4 @@ def environment(tm: TextModeration) -> list[Manifest]:
     """The variable that names the file."""
     if not tm.spec.policies:
         return []
-    return [{"name": naming.ENV_POLICIES_FILE, "value": f"{FOLDER}/{naming.POLICIES_KEY}"}]
+    return [variable(naming.ENV_POLICIES_FILE, f"{FOLDER}/{naming.POLICIES_KEY}")]

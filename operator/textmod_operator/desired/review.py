@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.container import variable
 from textmod_operator.state import Manifest
 
 
@@ -18,4 +19,4 @@ def environment(tm: TextModeration) -> list[Manifest]:
         naming.ENV_REVIEW_SAMPLE: repr(review.sample),
         naming.ENV_REVIEW_SALT: naming.review_salt(tm),
     }
-    return [{"name": name, "value": value} for name, value in values.items()]
+    return [variable(name, value) for name, value in values.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.container import variable
 from textmod_operator.desired.pod import parameters, pod_annotations, pod_spec
 from textmod_operator.state import KafkaConnection, Manifest
 
@@ -81,7 +82,7 @@ def _executor_environment(tm: TextModeration, connection: KafkaConnection) -> li
         values["KAFKA_SECURITY_PROTOCOL"] = connection.security_protocol
     own = {entry.name: entry for entry in tm.spec.model.env if entry.name.startswith("KAFKA_")}
     entries: list[Manifest] = [
-        {"name": name, "value": value} for name, value in values.items() if name not in own
+        variable(name, value) for name, value in values.items() if name not in own
     ]
     entries += [entry.model_dump(by_alias=True, exclude_none=True) for entry in own.values()]
     return entries + _executor_credentials(tm)
@@ -92,7 +93,7 @@ def _executor_credentials(tm: TextModeration) -> list[Manifest]:
     secrets: dict[str, tuple[str, str]] = {}
     entries: list[Manifest] = []
     if (sasl := tm.spec.kafka.sasl) and (login := sasl.secret_ref):  # it knows nothing else
-        entries.append({"name": "KAFKA_SASL_MECHANISM", "value": sasl.mechanism})
+        entries.append(variable("KAFKA_SASL_MECHANISM", sasl.mechanism))
         secrets["KAFKA_SASL_USERNAME"] = (login.name, login.username_key)
         secrets["KAFKA_SASL_PASSWORD"] = (login.name, login.password_key)
     tls = tm.spec.kafka.tls

@@ -97,6 +97,28 @@ class Applier:
         query = [("fieldManager", naming.FIELD_MANAGER), ("force", "true"), ("dryRun", "All")]
         return patch(self._api, Ref.of(manifest), manifest, APPLY_PATCH, query=query)
 
+    def is_terminating(self, namespace: str) -> bool:
+        """Whether a namespace takes no new objects because it is being deleted. Nothing is written;
+        the namespace itself is not read, for which the operator would need a right of its own.
+
+        Raises:
+            ClusterError: the API server could not be reached.
+        """
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"generateName": f"{naming.FIELD_MANAGER}-"},
+        }
+        query = [("fieldManager", naming.FIELD_MANAGER), ("dryRun", "All")]
+        path = f"/api/v1/namespaces/{namespace}/configmaps"
+        try:
+            self._api.request("POST", path, "ConfigMap", body=body, query=query)
+        except ClusterError as error:
+            if error.status == 0:
+                raise
+            return error.status == 403 and "being terminated" in error.message
+        return False
+
     def delete(self, ref: Ref) -> None:
         """Delete an object that was made for a TextModeration and, in the background, what it owns.
 

@@ -131,6 +131,10 @@ class Cluster:
         """The object as an apply would leave it; nothing is written."""
         return self._applier.dry_run(manifest)
 
+    def is_terminating(self, namespace: str) -> bool:
+        """Whether a namespace takes no new objects; see `Applier.is_terminating`."""
+        return self._applier.is_terminating(namespace)
+
     def delete(self, ref: Ref) -> None:
         """Delete an owned object; see `Applier.delete`."""
         self._applier.delete(ref)
