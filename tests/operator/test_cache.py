@@ -55,6 +55,16 @@ def test_owned_objects_are_found_by_the_uid_of_their_owner() -> None:
     assert cache.owned("uid-1", "reddit") == []
 
 
+def test_only_a_kafka_topic_names_an_object_of_another_namespace() -> None:
+    """Anybody may label a ConfigMap of theirs, and would have others' objects looked at."""
+    labels = {naming.NAME_LABEL: "science", naming.NAMESPACE_LABEL: "victim"}
+    for kind, owner in (("ConfigMap", "reddit"), ("KafkaTopic", "victim")):
+        body = deployment(kind=kind)
+        body["metadata"]["labels"] = labels
+        event = {"type": "ADDED", "object": body}
+        assert OwnedObjects().on_event(event) == ObjectKey(owner, "science")
+
+
 def test_a_kafka_topic_does_not_go_with_its_owner() -> None:
     cache = OwnedObjects()
     labels = {naming.NAME_LABEL: "science", naming.OWNER_LABEL: "uid-1"}

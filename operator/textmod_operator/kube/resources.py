@@ -72,7 +72,9 @@ def owner_key(body: Manifest) -> ObjectKey | None:
     metadata = body["metadata"]
     labels = metadata.get("labels") or {}
     name = labels.get(naming.NAME_LABEL)
-    namespace = labels.get(naming.NAMESPACE_LABEL) or metadata["namespace"]
+    namespace = metadata["namespace"]
+    if body["kind"] == KAFKA_TOPIC:  # all else is in the namespace of its owner, whatever it says
+        namespace = labels.get(naming.NAMESPACE_LABEL) or namespace
     return ObjectKey(namespace, name) if name else None
 
 
