@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from fake_api_server import FakeApiServer
 
+from textmod_dev.local_cluster import LocalCluster
 from textmod_operator.errors import ClusterError
-from textmod_operator.kube.apply import NONE_YET
+from textmod_operator.kube.apply import NONE_YET, Applier
+from textmod_operator.kube.cache import OwnedObjects
 from textmod_operator.kube.client import APPLY_PATCH, MERGE_PATCH, Api, connect
 
 pytestmark = pytest.mark.integration
@@ -175,3 +177,21 @@ def test_a_watch_tells_what_came_after_a_version(things: Things) -> None:
         and event["object"]["metadata"]["name"] == made["metadata"]["name"]
     ]
     assert events == [("MODIFIED", "b"), ("DELETED", "b")]
+
+
+def test_a_namespace_that_is_being_deleted_is_known_without_reading_it(
+    cluster: LocalCluster,
+) -> None:
+    api, namespace = connect(str(cluster.kubeconfig)), "on-its-way-out"
+    applier, path = Applier(api, OwnedObjects()), f"/api/v1/namespaces/{namespace}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    api.request("POST", "/api/v1/namespaces", "Namespace", body=body)
+    held = Things(api, namespace, "held")
+    held.apply("a", finalizers=["textmoderation.dev/test"])  # type: ignore[arg-type]
+    try:
+        assert not applier.is_terminating(namespace)
+        api.request("DELETE", path, "Namespace")
+        assert applier.is_terminating(namespace)
+    finally:
+        held.merge({"metadata": {"finalizers": None}})
+    assert not applier.is_terminating("default")
