@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import socket
+import ssl
+import threading
+import time
 import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from email.message import Message
 from http.client import BadStatusLine
+from pathlib import Path
 from urllib.response import addinfourl
 
 import pytest
@@ -19,7 +27,11 @@ from textmod_operator.kafka.tokens import (
     ask_provider,
     librdkafka_callback,
 )
+from textmod_operator.serving.certificates import AUTHORITY, CERTIFICATE, KEY, renewed
 from textmod_operator.state import KafkaConnection, OAuthClient
+
+Endpoint = Callable[[Iterable[bytes], float], OAuthClient]
+"""Answers the next request with these parts, with a pause in seconds after each."""
 
 URL = "https://login.example.com/token"
 OAUTH = KafkaConnection(
@@ -85,6 +97,50 @@ def test_an_endpoint_that_is_none_gives_no_token(
     with pytest.raises(TokenError, match="gave no token") as raised:
         ask_provider(OAuthClient(url, "anna", "s3cret"), 5)
     assert "s3cret" not in str(raised.value)
+
+
+@pytest.fixture(params=["http", "https"])
+def endpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Endpoint]:
+    """A token endpoint whose answer a test sends itself."""
+    authority, context = None, None
+    if request.param == "https":
+        data = renewed({}, "localhost", datetime.now(UTC))
+        authority = data[AUTHORITY].decode()
+        (tmp_path / "both.pem").write_bytes(data[KEY] + data[CERTIFICATE])
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tmp_path / "both.pem")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"{request.param}://localhost:{server.getsockname()[1]}/"
+
+        def answer(parts: Iterable[bytes], pause: float) -> OAuthClient:
+            def send() -> None:
+                with contextlib.suppress(OSError):
+                    connection, _ = server.accept()
+                    with context.wrap_socket(connection, True) if context else connection as one:
+                        for part in parts:
+                            one.sendall(part)
+                            time.sleep(pause)
+
+            threading.Thread(target=send, daemon=True).start()
+            return OAuthClient(url, "anna", "s3cret", ca_pem=authority)
+
+        yield answer
+
+
+def test_a_token_is_read_from_an_answer_in_parts(endpoint: Endpoint) -> None:
+    parts = [b"HTTP/1.1 200 OK\r\nContent-", b"Length: 23\r\n\r\n", b'{"access_token', b'": "abc"}']
+    assert ask_provider(endpoint(parts, 0.05), 5).text == "abc"
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=str
+)
+def test_an_endpoint_that_answers_drop_by_drop_is_given_up(endpoint: Endpoint, head: bytes) -> None:
+    """Its address is the object's author's, and the threads that wait are everybody's."""
+    client, began = endpoint([head, *([b"H"] * 60)], 0.05), time.monotonic()
+    with pytest.raises(TokenError):
+        ask_provider(client, 0.5)
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(

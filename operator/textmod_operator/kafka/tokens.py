@@ -7,15 +7,18 @@ Amazon MSK is a request signed with AWS credentials: AWS's own library makes it 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import socket
 import ssl
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException
-from typing import Any, Final, NamedTuple
+from http.client import HTTPConnection, HTTPException
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
 from textmod_operator.state import OAuthClient
@@ -81,11 +84,10 @@ def ask_provider(client: OAuthClient, seconds: float) -> Token:
     where = f"the token endpoint {client.token_endpoint_url}"
     try:
         trusted = ssl.create_default_context(cadata=client.ca_pem)
-        opener = urllib.request.build_opener(
-            _NoRedirect, urllib.request.HTTPSHandler(context=trusted)
-        )
-        with opener.open(request, timeout=seconds) as answer:
-            return _token(json.loads(answer.read(MOST_BYTES)))
+        with _TimeLimit(seconds) as limit:
+            opener = urllib.request.build_opener(_NoRedirect, _Http(limit), _Https(limit, trusted))
+            with opener.open(request, timeout=seconds) as answer:
+                return _token(json.loads(answer.read(MOST_BYTES)))
     except urllib.error.HTTPError as error:
         with error:
             raise TokenError(f"{where} refused: HTTP {error.code}{_code(error)}") from None
@@ -131,6 +133,79 @@ def librdkafka_callback(config: str) -> tuple[str, float]:
     """
     token = ask_aws(config)
     return token.text, time.time() + token.seconds
+
+
+class _TimeLimit:
+    """Ends the connections that are still open when the time is up. The time-out of a socket begins
+    again with every byte."""
+
+    def __init__(self, seconds: float) -> None:
+        self._lock = threading.Lock()
+        self._open: list[socket.socket] = []
+        self._over = False
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+
+    def holds_for(self, connection: HTTPConnection) -> HTTPConnection:
+        """Return the same connection, which is ended with the others once it is made."""
+        connect = connection.connect
+
+        def connect_within() -> None:
+            connect()
+            with self._lock:
+                self._open.append(connection.sock)
+                over = self._over
+            if over:
+                self._end()
+
+        connection.connect = connect_within  # type: ignore[method-assign]
+        return connection
+
+    def _end(self) -> None:
+        with self._lock:
+            self._over = True
+            for one in self._open:
+                with contextlib.suppress(OSError):  # it is closed
+                    # Below TLS: another thread reads from it.
+                    socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, limit: _TimeLimit) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def do_open(self, http_class: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        """See `urllib.request.AbstractHTTPHandler`."""
+        return super().do_open(_within(self._limit, http_class), *args, **options)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, limit: _TimeLimit, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._limit = limit
+
+    def do_open(self, http_class: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        """See `urllib.request.AbstractHTTPHandler`."""
+        return super().do_open(_within(self._limit, http_class), *args, **options)
+
+
+def _within(
+    limit: _TimeLimit, make: Callable[..., HTTPConnection]
+) -> Callable[..., HTTPConnection]:
+    return lambda *args, **options: limit.holds_for(make(*args, **options))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
