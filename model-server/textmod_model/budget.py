@@ -2,10 +2,14 @@
 
 A larger one becomes a dead letter (or 413) before anything is made of it. What is handed over
 whole, value and dead letter, takes a few times its size; scoring may take hundreds of times.
+
+And how long scoring may take on the container's share of the CPU: whoever waits for it, such as the
+liveness probe, must not end a process that is only slow. It would read the same message again.
 """
 
 import contextlib
 import ctypes
+import math
 import resource
 from pathlib import Path
 from typing import Final
@@ -17,6 +21,14 @@ MIB = 1 << 20
 SCORING_BYTES = 512
 """Memory that scoring takes per byte of a text, of the worst kind known: apostrophes take 421
 (1 MiB of them, recipe seed), words of seven letters 21, most others less than 10."""
+
+SCORING_SECONDS: Final = 60.0
+"""CPU time of scoring a mebibyte of the worst kind known: words of random letters of two scripts,
+digits and signs, each of which is looked for in its disguise (38 to 51 s, recipe default). What
+people write takes about one."""
+
+UNLIMITED_CORES: Final = 0.25
+"""What a container without a CPU limit has at least: half of what pods request by default."""
 
 MEMO_BYTES = 24 * MIB
 """What the memo of chunks grows by (100,000 of about 200 bytes)."""
@@ -72,6 +84,17 @@ def largest_value(settings: Settings, *, calls_apart: bool = False) -> int:
     resident = peak_resident()
     more = calls_apart * CALLS_BYTES + bool(settings.review_topic) * REVIEW_BYTES
     return largest_within(limit, resident + more)
+
+
+def scoring_seconds(size: int, cores: float) -> float:
+    """Return the longest that scoring values of so many bytes may take.
+
+    Args:
+        size: bytes of all values.
+        cores: the CPU limit; infinite: there is none. Scoring uses no more than one.
+    """
+    share = UNLIMITED_CORES if cores == math.inf else min(1.0, cores)
+    return size / MIB * SCORING_SECONDS / share
 
 
 def peak_resident(status: Path = Path("/proc/self/status")) -> int:

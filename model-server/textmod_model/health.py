@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 STALL_SECONDS = 60.0
-"""A turn takes a second at most when idle and a batch's scoring when busy."""
+"""A turn takes a second at most when idle, and a batch's scoring when busy: see `patience`."""
 
 UNREACHABLE_SECONDS = 30.0
 """Brokers restart; shorter than this is not worth taking a pod out of its Service."""
@@ -32,6 +32,8 @@ class Health:
     """Name and version, once it is loaded."""
     last_turn: float | None = None
     """When the worker's loop last turned; None before its first turn."""
+    patience: float = 0.0
+    """Seconds that scoring what the loop has in hand may take, on top of STALL_SECONDS."""
     kafka_seen: float | None = None
     """When a broker was last known to be connected; None if never."""
     kafka_error: str | None = None
@@ -50,7 +52,7 @@ class Health:
         """Answer the liveness probe."""
         if self.streaming and self.last_turn is not None:
             still = now - self.last_turn
-            if still > STALL_SECONDS:
+            if still > STALL_SECONDS + self.patience:
                 return Answer(False, f"The stream's loop has not turned for {still:.0f} s.")
         if self.stalled is not None:
             return Answer(False, self.stalled)

@@ -1,5 +1,6 @@
 """What fits into a memory limit."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,13 @@ def test_texts_on_their_way_to_people_take_their_part(monkeypatch):
     limit, review = {"TEXTMOD_MEMORY_LIMIT": "512Mi"}, {"TEXTMOD_REVIEW_TOPIC": "review"}
     without, reviewed = (largest_value(load(limit | more)) for more in ({}, review))
     assert without - reviewed == budget.REVIEW_BYTES // budget.SCORING_BYTES
+
+
+@pytest.mark.parametrize(
+    ("cores", "minutes"), [(4.0, 1), (1.0, 1), (0.5, 2), (0.05, 20), (math.inf, 4)]
+)
+def test_the_time_of_a_mebibyte_follows_the_share_of_a_core(cores, minutes):
+    assert budget.scoring_seconds(MIB, cores) == pytest.approx(60 * minutes)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from confluent_kafka import KafkaError, KafkaException
 from consumer_member import PROTOCOLS, Member
 from policy_sets import policy, raw, rule
 
+from textmod_model.budget import scoring_seconds
 from textmod_model.policies.solved import parse
+from textmod_model.stream.consumer import BATCH_BYTES, SMALLEST_BATCH_BYTES
 from textmod_model.stream.group_view import DISAGREE_SECONDS, LOOK_SECONDS
 from textmod_model.stream.group_view import Member as GroupMember
 from textmod_model.stream.membership import OVERLAP_SECONDS
@@ -68,6 +70,53 @@ def test_a_partition_that_was_lost_while_held_and_comes_back_is_read(member):
     member.cluster.append(0, b"a")
     member.cluster.append(1, b"a")
     assert member.fetch() == {0: [0], 1: [0]}
+
+
+# --- texts that take long -------------------------------------------------------------------------
+
+
+def test_a_member_that_works_off_what_it_read_stays_in_its_group(member):
+    """24 MiB of slow texts, half a minute each, were twelve minutes without a call."""
+    member.client.rebalance(assigned=[0])
+    member.cluster.append(0, *[b"x" * BATCH_BYTES] * 24)
+    read = []
+    for _ in range(24):
+        read += member.fetch()[0]
+        member.clock.advance(30)
+        member.done({0: len(read)})
+    assert member.fetch() == {}
+    assert read == list(range(24))
+    assert member.client.evictions == 0
+
+
+def test_partitions_go_while_what_was_read_is_worked_off(member):
+    member.client.rebalance(assigned=[0, 1])
+    for partition in (0, 1):
+        member.cluster.append(partition, *[b"x" * BATCH_BYTES] * 4)
+    assert member.fetch() == {0: [0]}
+    member.done({0: 1})
+    member.move([1], lose=[0])
+    member.clock.advance(30)
+    assert [member.fetch() for _ in range(5)] == [{1: [0]}, {1: [1]}, {1: [2]}, {1: [3]}, {}]
+
+
+def test_what_is_worked_off_fast_is_fetched_once(member):
+    member.client.rebalance(assigned=[0])
+    member.fetch()
+    member.cluster.append(0, *[b"x" * BATCH_BYTES] * 24)
+    for _ in range(24):
+        member.fetch()
+        member.clock.advance(0.1)
+    assert member.client.pauses == 0
+
+
+def test_a_small_share_of_a_core_gets_small_batches_and_time_for_them(monkeypatch):
+    small = Member(monkeypatch, "kip-848", "AtLeastOnce", cores=0.05)
+    small.client.rebalance(assigned=[0])
+    small.cluster.append(0, *[b"x" * 20_000] * 20)
+    assert small.fetch() == {0: [0, 1, 2]}
+    worst = scoring_seconds(SMALLEST_BATCH_BYTES, 0.05)
+    assert 60 < worst < small.client.options["max.poll.interval.ms"] / 1000
 
 
 # --- where reading begins -------------------------------------------------------------------------

@@ -106,6 +106,12 @@ def test_the_classic_protocol_says_how_to_assign_and_the_new_one_leaves_it_to_th
     assert "group.instance.id" not in new
 
 
+@pytest.mark.parametrize(("batch", "poll"), [(1, 300), (150, 300), (600, 1200), (20_000, 3600)])
+def test_a_member_may_score_for_as_long_as_a_batch_takes(batch, poll):
+    options = kafka_config.consumer(settings.load(STREAM), "consumer", batch_seconds=batch)
+    assert options["max.poll.interval.ms"] == poll * 1000
+
+
 def test_a_pods_transactions_carry_its_name_and_others_their_own():
     pod = settings.load(
         STREAM | {"TEXTMOD_DELIVERY": "ExactlyOnce", "TEXTMOD_POD_NAME": "science-0"}

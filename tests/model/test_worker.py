@@ -9,11 +9,12 @@ from confluent_kafka import KafkaError, KafkaException
 from fake_kafka import Clock, FakeBrokers, FakeCluster, FakeConsumer, FakeProducer
 
 from textmod_model import settings
+from textmod_model.budget import SCORING_SECONDS
 from textmod_model.errors import StreamError
 from textmod_model.formats import catalog
 from textmod_model.formats.message import Reading, RegistryUnavailable, Verdicts, Writing
 from textmod_model.formats.verdict_headers import VerdictHeaders
-from textmod_model.health import Health
+from textmod_model.health import STALL_SECONDS, Health
 from textmod_model.metrics import Metrics
 from textmod_model.review.event import EventHeaders
 from textmod_model.stream import counting as counting_module
@@ -166,6 +167,22 @@ def test_a_broken_model_blocks_the_stream_with_the_type_of_its_error(stream):
     assert stream.brokers.topics["dead"].records == []
     assert stream.ids() == ["in/0/0"]
     assert stream.health.blocked is None
+
+
+def test_a_text_that_takes_long_is_no_reason_to_end_the_process(stream):
+    """The next one would get the same message."""
+    stream.client.rebalance(assigned=[0])
+    stream.cluster.append(0, b"a " * (1 << 19))
+    alive = []
+    after = STALL_SECONDS + 0.9 * SCORING_SECONDS
+
+    def look():
+        alive.append(stream.health.live(stream.health.last_turn + after).ok)
+
+    stream.broken = look
+    stream.turn(2)
+    assert alive == [True]
+    assert not stream.health.live(stream.health.last_turn + after).ok
 
 
 def test_messages_in_hand_of_a_partition_that_goes_are_given_up(stream):

@@ -35,7 +35,16 @@ class Member:
     """A consumer on a fake cluster, with the clock that it looks at."""
 
     def __init__(
-        self, monkeypatch, protocol, delivery, *, group=None, owners=None, topic_ids=None, first=""
+        self,
+        monkeypatch,
+        protocol,
+        delivery,
+        *,
+        group=None,
+        owners=None,
+        topic_ids=None,
+        first="",
+        cores=1.0,
     ):
         self.cluster = FakeCluster(3)
         self.ids = topic_ids and topic_ids(self.cluster)
@@ -50,8 +59,8 @@ class Member:
         monkeypatch.setattr(
             kafka_config,
             "consumer",
-            lambda _settings, _protocol, real=kafka_config.consumer: (
-                real(_settings, _protocol) | PROTOCOLS[protocol]
+            lambda *given, real=kafka_config.consumer, **more: (
+                real(*given, **more) | PROTOCOLS[protocol]
             ),
         )
         self.consumer = GroupConsumer(
@@ -63,6 +72,7 @@ class Member:
             topic_ids=self.ids,
             connect=connect,
             clock=self.clock,
+            cores=cores,
         )
         self.eager = not self.client.cooperative
         self.downstream = None

@@ -10,7 +10,8 @@ broker does by itself happens when a test says so. What is modelled because some
   partition; a client that looks them up itself and whose assignment changes meanwhile starts the
   partition without an offset, as `auto.offset.reset` says;
 - an offset that was stored and not committed is dropped when its partition is unassigned;
-- the eager protocol refuses `incremental_assign`, the cooperative one `assign`.
+- the eager protocol refuses `incremental_assign`, the cooperative one `assign`;
+- a member that does not call its client for `max.poll.interval.ms` is out of the group.
 """
 
 import contextlib
@@ -147,6 +148,10 @@ class FakeConsumer:
         self._events = deque()
         self._callbacks = {}
         self._touched = False
+        self.evictions = 0
+        """How often it lost its partitions because it was not called."""
+        self.pauses = 0
+        self._called_at = None
         self.frozen = set()
         """Partitions that the client fetches nothing of, for a reason nobody knows."""
 
@@ -174,6 +179,7 @@ class FakeConsumer:
         self.closed = True
 
     def consume(self, most, wait):
+        self._note_call()
         found = self._serve()
         for partition in self.assigned:
             readable = partition not in self.paused | self.frozen
@@ -182,6 +188,16 @@ class FakeConsumer:
         if not found and self.clock is not None:
             self.clock.advance(wait)
         return found
+
+    def _note_call(self):
+        if self.clock is None:
+            return
+        limit, before = self.options["max.poll.interval.ms"] / 1000, self._called_at
+        self._called_at = self.clock()
+        if before is not None and self.clock() - before > limit and self.assigned:
+            self.evictions += 1
+            self.event(KafkaError(KafkaError._MAX_POLL_EXCEEDED))
+            self.rebalance(lost=list(self.assigned), assigned=list(self.assigned))
 
     def _read(self, partition, most):
         """Read records; at the end of the log an event, outside of it another."""
@@ -291,6 +307,7 @@ class FakeConsumer:
         return log.start, log.end
 
     def pause(self, partitions):
+        self.pauses += 1
         self.paused |= {one.partition for one in partitions}
 
     def resume(self, partitions):

@@ -28,8 +28,8 @@ def make_source(settings: Settings, health: Health, predictor: "Predictor") -> "
     from textmod_model.stream.speed import Speed, usable_cores
     from textmod_model.stream.topic_id_lookup import TopicIdLookup
 
-    benchmark = predictor.info.messages_per_second
-    speed = Speed(benchmark, usable_cores(), settings.batch_max_messages)
+    benchmark, cores = predictor.info.messages_per_second, usable_cores()
+    speed = Speed(benchmark, cores, settings.batch_max_messages)
     owners = GroupLookup(settings) if settings.delivery == "ExactlyOnce" else None
     return GroupConsumer(
         settings,
@@ -38,6 +38,8 @@ def make_source(settings: Settings, health: Health, predictor: "Predictor") -> "
         group=GroupLookup(settings, apart=os.environ),  # asked in times of trouble, and seldom
         owners=owners,
         topic_ids=TopicIdLookup(settings),
+        cores=cores,
+        largest=predictor.largest,
     )
 
 
@@ -161,6 +163,7 @@ def make_worker(
     from textmod_model.stream.kafka import open_producer
     from textmod_model.stream.letters import DeadLetters
     from textmod_model.stream.observer import Observer
+    from textmod_model.stream.speed import usable_cores
     from textmod_model.stream.topics import TopicRulesLookup
     from textmod_model.stream.worker import Worker
 
@@ -179,4 +182,5 @@ def make_worker(
         delivery=delivery,
         observer=Observer(metrics),
         health=health,
+        cores=usable_cores(),
     )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from textmod_model.budget import scoring_seconds
 from textmod_model.errors import StreamError
 from textmod_model.health import Health
 from textmod_model.policies.allowance import Allowance
@@ -38,8 +39,15 @@ from textmod_model.stream.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 1 << 20
-"""Of values and headers in one batch: what is scored at a go must take little memory and, however
-new its words are, no more than seconds, or the loop would not turn."""
+"""Of values and headers in one batch, on a core: what is scored at a go must take little memory
+and, however new its words are, no more than seconds, or the loop would not turn."""
+
+SMALLEST_BATCH_BYTES = 1 << 16
+"""The same on a small share of a core."""
+
+SERVE_SECONDS = 10.0
+"""How long the client may not be called while batches of what was read are worked off: rebalances
+and the brokers' errors wait for it. Each time, what it has fetched since is fetched again."""
 
 MESSAGE_BYTES = 256
 """What a queued message takes besides its value, about; for `StallDetector` alone."""
@@ -71,6 +79,8 @@ class GroupConsumer:
         connect: opens the client.
         clock: monotonic seconds.
         wall: Unix seconds, by which budgets a day are counted.
+        cores: the container's CPU limit; infinite: there is none.
+        largest: bytes of the largest message that is scored.
     """
 
     def __init__(
@@ -85,8 +95,12 @@ class GroupConsumer:
         connect: Callable[[dict[str, Any]], Consumer] = open_consumer,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        cores: float = 1.0,
+        largest: int = 0,
     ) -> None:
         self._settings = settings
+        self._batch_bytes = max(SMALLEST_BATCH_BYTES, int(BATCH_BYTES * min(1.0, cores)))
+        self._batch_seconds = scoring_seconds(max(self._batch_bytes, largest), cores)
         self.speed = speed
         self._health = health
         self._connect = connect
@@ -109,6 +123,8 @@ class GroupConsumer:
         self._view = GroupView()
         self._identity = InputIdentity.of(settings, topic_ids, clock)
         self._check_at = 0.0
+        self._serve_at = 0.0
+        """When the client is to be called, if it was not before."""
         self._warn_at: dict[int, float] = {}
         """When an error with this code is logged again."""
         self._consumer = self._open()
@@ -123,7 +139,7 @@ class GroupConsumer:
     def fetch(
         self, most: int, wait: float, linger: float = 0.0, revocation: Revocation | None = None
     ) -> list[Message]:
-        """Return what is there, at most `most` messages and BATCH_BYTES; one may be larger.
+        """Return what is there, at most `most` messages of BATCH_BYTES in all, or one larger one.
 
         Args:
             most: the batch's size.
@@ -145,11 +161,14 @@ class GroupConsumer:
             self._look_at_topic()
             if self.allowance.lent and self._settings.delivery == "AtLeastOnce":
                 self.store({})
+        if self._carried and now >= self._serve_at:
+            self.hold(revocation)  # else more would be carried each time
+            self.resume()
         messages = self._carried or self._fetch(most, wait, linger)
         if not messages:
             self._watchdog.stall.empty_fetches += 1
             return messages
-        count, size = within(messages[:most], BATCH_BYTES)
+        count, size = within(messages[:most], self._batch_bytes)
         self._watchdog.stall.bytes_read += size + count * MESSAGE_BYTES
         self._carried = messages[count:]
         return messages[:count]
@@ -274,7 +293,9 @@ class GroupConsumer:
         if not self._subscribed:
             self._subscribe()
         good: list[Message] = []
-        for message in self._consumer.consume(most, wait):
+        found = self._consumer.consume(most, wait)
+        self._serve_at = self._clock() + SERVE_SECONDS
+        for message in found:
             error = message.error()
             if error is None:
                 self._health.denied = None
@@ -307,7 +328,9 @@ class GroupConsumer:
     # --- membership -------------------------------------------------------------------------------
 
     def _open(self) -> Consumer:
-        options = kafka_config.consumer(self._settings, self._protocols[0])
+        options = kafka_config.consumer(
+            self._settings, self._protocols[0], batch_seconds=self._batch_seconds
+        )
         self._membership = Membership(
             self._settings.input_topic,
             self._identity,

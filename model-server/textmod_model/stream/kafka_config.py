@@ -65,8 +65,23 @@ def _secret(value: SecretStr | None) -> str | None:
     return None if value is None else value.get_secret_value()
 
 
-def consumer(settings: Settings, group_protocol: str) -> Configuration:
-    """The consumer's configuration; `group_protocol` is "consumer" (KIP-848) or "classic"."""
+POLL_SECONDS = 300.0
+"""How long the consumer may not be called before it is out of its group: Kafka's own default."""
+
+MOST_POLL_SECONDS = 3600.0
+"""The most that is granted for scoring one batch."""
+
+
+def consumer(
+    settings: Settings, group_protocol: str, *, batch_seconds: float = 0.0
+) -> Configuration:
+    """The consumer's configuration; `group_protocol` is "consumer" (KIP-848) or "classic".
+
+    `batch_seconds` is how long scoring what it returns at a time may take.
+    """
+    # Out of the group, a member gets the same messages again. One that hangs is ended by its
+    # liveness probe, so that a margin costs nothing.
+    poll_seconds = min(MOST_POLL_SECONDS, max(POLL_SECONDS, 2 * batch_seconds))
     options: Configuration = {
         "group.id": settings.consumer_group,
         "group.protocol": group_protocol,
@@ -85,6 +100,7 @@ def consumer(settings: Settings, group_protocol: str) -> Configuration:
         # The default waits a second once that queue was full, and the scorer runs dry.
         "fetch.queue.backoff.ms": 10,
         "statistics.interval.ms": 2_000,
+        "max.poll.interval.ms": int(poll_seconds * 1000),
     }
     if group_protocol == "classic":
         options |= {

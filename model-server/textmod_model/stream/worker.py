@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection
 from threading import Event
 
+from textmod_model import budget
 from textmod_model.errors import StreamError
 from textmod_model.formats.message import RegistryUnavailable
 from textmod_model.health import Health
@@ -56,8 +57,11 @@ class Worker:
         delivery: Delivery,
         observer: Observer,
         health: Health,
+        cores: float = 1.0,
     ) -> None:
+        """Take the parts; `cores` is the container's CPU limit, infinite without one."""
         self._settings = settings
+        self._cores = cores
         self._consumer = consumer
         self._judge = judge
         self._delivery = delivery
@@ -112,6 +116,7 @@ class Worker:
             return
         self._busy_turns += 1
         began = time.monotonic()
+        self._health.patience = budget.scoring_seconds(sum(map(len, messages)), self._cores)
         batch = self._judged(messages, stop)
         if batch is None:
             return
@@ -218,6 +223,7 @@ class Worker:
 
     def _note_turn(self) -> None:
         self._health.last_turn = time.monotonic()
+        self._health.patience = 0.0
         if self._delivery.blocked is not None:
             self._block(self._delivery.blocked)
 
