@@ -399,7 +399,7 @@ def test_a_coordinator_that_agrees_is_not_asked_again_before_something_happens(d
 def test_a_coordinator_that_does_not_answer_changes_nothing(doubted):
     member, coordinator = doubted
     member.turn_for(300)
-    assert coordinator.asked > 10
+    assert coordinator.asked == 4, "after 15 s, 30, 60, 120: each question takes CPU"
     assert len(member.clients) == 1
 
 

@@ -66,6 +66,32 @@ def test_it_doubts_until_they_agree_and_again_after_trouble():
     assert view.due(180)
 
 
+def looks(view, begin, end):
+    """Return when the coordinator is asked, which does not answer."""
+    found = []
+    for now in range(begin, end):
+        if view.due(now):
+            view.asked(now)
+            found.append(now)
+    return found
+
+
+def test_a_coordinator_that_denies_it_for_good_is_asked_ever_more_seldom():
+    view = GroupView()
+    assert looks(view, 0, 1200) == [15, 45, 105, 225, 465, 765, 1065]
+
+
+@pytest.mark.parametrize("new", ["trouble", "answer"])
+def test_with_an_answer_or_trouble_it_is_asked_soon_again(new):
+    view = GroupView()
+    looks(view, 0, 1200)
+    if new == "trouble":
+        view.note(1)
+    else:
+        view.compare(1200, "me", ONE, members(other=([1], [1])))
+    assert looks(view, 1200, 1260) == [1200, 1230]
+
+
 def test_an_answer_says_nothing_of_trouble_since_it_was_asked_for():
     view = GroupView()
     view.note(1)

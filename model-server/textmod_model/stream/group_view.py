@@ -12,6 +12,10 @@ from typing import Final, NamedTuple, Protocol
 LOOK_SECONDS: Final = 15.0
 """Between two looks, while there is reason to doubt."""
 
+MOST_LOOK_SECONDS: Final = 300.0
+"""The same where nobody answers and nothing happens, as where the request is denied for good: a
+question costs half a second of CPU (`group_lookup`). The wait doubles from question to question."""
+
 DISAGREE_SECONDS: Final = 40.0
 """A rebalance under way is over by then, revocations that wait for a slow broker included."""
 
@@ -52,7 +56,10 @@ class GroupView:
         self._asked_after: int | None = None
         """The troubles when the coordinator was last asked; its answer covers no later ones."""
         self._doubts = True
-        self._look_at: float | None = None
+        self._looked: float | None = None
+        """When the coordinator was last asked, or the member began to be looked at."""
+        self._wait = LOOK_SECONDS
+        """From then to the next look."""
         self._differs: frozenset[int] | None = None
         self._since = 0.0
 
@@ -60,7 +67,7 @@ class GroupView:
         """Take the client's count of what could have cost it an answer."""
         if troubles != self._troubles:
             self._troubles = troubles
-            self._doubts = True
+            self._doubts, self._wait = True, LOOK_SECONDS
 
     def look(
         self, now: float, group: CoordinatorsView, me: str, reads: frozenset[int]
@@ -74,14 +81,15 @@ class GroupView:
 
     def due(self, now: float) -> bool:
         """Whether the coordinator is to be asked now; not while the member has yet to join."""
-        if self._look_at is None:
-            self._look_at = now + LOOK_SECONDS
-        return self._doubts and now >= self._look_at
+        if self._looked is None:
+            self._looked = now
+        return self._doubts and now >= self._looked + self._wait
 
     def asked(self, now: float) -> None:
         """Note that it was asked."""
         self._asked_after = self._troubles
-        self._look_at = now + LOOK_SECONDS
+        self._looked = now
+        self._wait = min(2 * self._wait, MOST_LOOK_SECONDS)  # until there is an answer
 
     def compare(
         self, now: float, me: str, reads: frozenset[int], members: Mapping[str, Member]
@@ -94,6 +102,7 @@ class GroupView:
             reads: the partitions that this member knows to be its own.
             members: the group, by member id.
         """
+        self._wait = LOOK_SECONDS
         differs = _difference(me, reads, members)
         if not differs and me in members:
             self._doubts, self._differs = self._troubles != self._asked_after, None
