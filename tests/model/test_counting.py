@@ -1,6 +1,7 @@
 """Counts of all verdicts: every text once, by ranges of offsets that have no gap."""
 
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -191,6 +192,21 @@ def test_a_partition_that_comes_back_is_counted_from_where_it_is_read():
     assert [(e["from"], e["until"]) for e in events(one.rest(None, 1_000))] == [(4, 5)]
     one.add(judged([message(0)], [0.1]), 1_000)  # the offset was set back
     assert [(e["from"], e["until"]) for e in events(one.rest(None, 1_000))] == [(0, 1)]
+
+
+def test_what_was_counted_is_not_kept():
+    """The last message of each partition was: a hundred of a mebibyte are a fifth of the limit."""
+    one, last = counting(), message(7)
+    kept = weakref.ref(last)
+    one.add(judged([last], [0.5]), 1_000)
+    del last
+    assert kept() is None
+    [record] = one.rest(None, 1_000)
+    assert (record.source.topic(), record.source.partition(), record.source.offset()) == (
+        "in",
+        0,
+        7,
+    )
 
 
 def test_counts_are_no_verdicts_in_the_metrics():

@@ -15,7 +15,7 @@ from textmod_model.formats.moment import timestamp, timestamp_of
 from textmod_model.formats.payload import dumps
 from textmod_model.policies.evaluate import Ruling
 from textmod_model.review.event import EventHeaders
-from textmod_model.stream.records import Message, Record, time_stamp
+from textmod_model.stream.records import Message, Origin, Record, time_stamp
 from textmod_model.stream.review_requests import Judged
 
 EVENT_TYPE: Final = b"dev.textmoderation.verdicts.counted.v1"
@@ -39,7 +39,8 @@ class _Range:
     def __init__(self, message: Message, now: float) -> None:
         self.begin = self.until = message.offset() or 0
         self.since = now
-        self.last = message
+        self.last = Origin(message)
+        """Not the message, whose value of up to 64 MiB would stay until the next."""
         self.sums: _Sums = {}
 
     def is_due(self, now: float) -> bool:
@@ -74,10 +75,10 @@ class Counting:
         for _, same in groupby(messages, _PARTITION):
             after = first + sum(1 for _ in same)
             found = self._range(messages[first], now)
-            found.last = messages[after - 1]
-            found.until = (found.last.offset() or 0) + 1
+            found.last = Origin(messages[after - 1])
+            found.until = found.last.offset() + 1
             slot = _slot(messages[first], now)
-            if slot == _slot(found.last, now):  # then those between are almost always too
+            if slot == _slot(messages[after - 1], now):  # then those between are almost always too
                 self._count(found.sums, slot, judged, places[first], places[after])
             else:
                 for at in range(first, after):
@@ -137,7 +138,7 @@ class Counting:
 
     def _record(self, one: _Range, now: float) -> Record:
         message = one.last
-        source = f"{message.topic() or ''}/{message.partition() or 0}"
+        source = f"{message.topic()}/{message.partition()}"
         fields = {
             "source": source,
             "from": one.begin,

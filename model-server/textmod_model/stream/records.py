@@ -68,6 +68,41 @@ class Renamed(_Like):
         return self._name
 
 
+class Origin:
+    """Where a message stood: what is left to know of it once it is written."""
+
+    def __init__(self, message: Message) -> None:
+        self._topic, self._partition, self._offset = source_of(message)
+
+    def __len__(self) -> int:
+        return 0
+
+    def topic(self) -> str:
+        """Return its topic, as in its ids."""
+        return self._topic
+
+    def partition(self) -> int:
+        """Return its partition."""
+        return self._partition
+
+    def offset(self) -> int:
+        """Return its offset."""
+        return self._offset
+
+    def key(self) -> None:
+        """Have no key."""
+
+    def value(self) -> None:
+        """Have no value."""
+
+    def headers(self) -> None:
+        """Have no headers."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Have no time stamp."""
+        return (0, 0)
+
+
 _headers = methodcaller("headers")
 """Not a plain call: that, once the interpreter has specialised it, no longer looks whether the
 client's method has left an error behind."""
