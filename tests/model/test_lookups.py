@@ -195,6 +195,47 @@ def test_a_process_that_the_client_library_aborts_is_no_answer(tmp_path, monkeyp
     assert later.run(), "it is asked again"
 
 
+@pytest.mark.parametrize("hangs", ["exec sleep 100", "kill -STOP $$", "sleep 3; exit"])
+def test_a_process_that_hangs_is_ended_and_waited_for(hangs, tmp_path, monkeypatch):
+    """Also one that is stopped, or has a child of its own that keeps its output open."""
+    hanging, names = tmp_path / "python", tmp_path / "ids"
+    hanging.write_text(f"#!/bin/sh\necho $$ >{names}\n{hangs}\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(hanging))
+    monkeypatch.setattr(group_lookup, "APART_SECONDS", 2.0)
+    later = Later()
+    lookup = GroupLookup(settings.load(STREAM), background=later, apart=os.environ)
+    lookup.ask()
+    later.run()
+    assert lookup.answer() is None
+    process = names.read_text().strip()
+    assert not Path("/proc", process).exists(), "neither running nor a zombie"
+    lookup.ask()
+    assert lookup.asked
+
+
+@pytest.mark.parametrize("kind", [TopicRulesLookup, GroupLookup, TopicIdLookup])
+def test_an_error_of_a_request_is_gone_with_its_answer(kind):
+    """It and the frames that it went through referred to each other, the client among them."""
+    admin = Admin()
+    admin.failed = KafkaError._TIMED_OUT
+    lookup = kind(settings.load(STREAM), connect=admin.open)
+    gc.collect()
+    gc.disable()
+    try:
+        before = futures_and_errors()
+        for _ in range(100):
+            lookup.ask()
+            assert not lookup.answer(5)
+        assert futures_and_errors() <= before + 3, "of the last one, whose thread may yet end"
+    finally:
+        gc.enable()
+
+
+def futures_and_errors():
+    return sum(isinstance(one, Future | KafkaException) for one in gc.get_objects())
+
+
 def test_a_process_of_its_own_says_why_it_has_no_answer(monkeypatch, caplog):
     monkeypatch.setenv("TEXTMOD_STREAMING", "Sometimes")
     later = Later()

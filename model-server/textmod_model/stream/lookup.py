@@ -74,13 +74,25 @@ class Lookup(ABC, Generic[Answer]):
         except self.failures as error:
             log.info("describe %s: %s", self._subject, error)
             return self._without_answer()
+        finally:
+            del question  # the error's traceback has this frame
 
     def _without_answer(self) -> Answer | None:
         """Return the answer of a request that has failed."""
         return None
 
     def _send(self) -> None:
-        self._question = self._background(self._request, self.name)
+        self._question = self._background(self._detached, self.name)
+
+    def _detached(self) -> Answer:
+        """Ask; errors are raised without their frames, which refer to them through the answers.
+
+        They would keep each other and the client until a garbage collection comes by.
+        """
+        try:
+            return self._request()
+        except self.failures as error:
+            raise error.with_traceback(None) from None
 
     def _request(self) -> Answer:
         """Open a client and ask it; runs in the background."""

@@ -45,6 +45,7 @@ class TopicRulesLookup(Lookup[Mapping[str, TopicRules]]):
                 found[resource.name] = rules_of(answer.result())
             except KafkaException as exception:
                 log.info("describe topic %s: %s", resource.name, exception.args[0].str())
+                exception.__traceback__ = None  # it has this frame, which has the answers
         return found
 
 
