@@ -1,6 +1,7 @@
 """Texts that were written for people and not for a model, and texts that only look so."""
 
 import random
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -52,6 +53,7 @@ DISGUISES = {
     "variation selector 17": behind("\U000e0100"),
     "left-to-right isolate": behind("\u2066"),
     "control character": behind("\x02"),
+    "marks of direction around words": lambda text: re.sub("\\w+", "\u200f\\g<0>\u200e", text),
     "shown in reverse": lambda text: f"\u202e{text[::-1]}\u202c",
     "full width": styled("FULLWIDTH LATIN SMALL LETTER {}"),
     "fraktur": styled("MATHEMATICAL BOLD FRAKTUR SMALL {}"),

@@ -169,7 +169,11 @@ def test_labels_by_votes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        pytest.param("a,3,4\n", "line 2: the label '4' is neither.*up to 3 votes", id="too many"),
+        pytest.param(
+            "a,3,4\n",
+            "the label '4' in the column rude is neither.*up to 3 votes",
+            id="too many",
+        ),
         pytest.param("a,0,0\n", "line 2: 0 votes, at least 1", id="no votes"),
         pytest.param("a,x,0\n", "line 2: the number of votes 'x' is none", id="no number"),
         pytest.param("a,3,1.5\nb,3,0\n", "line 2: 1.5 is no count of votes", id="half a vote"),

@@ -151,7 +151,8 @@ def _turned_round(match: re.Match[str]) -> str:
 
 
 def _is_right_to_left(character: str) -> bool:
-    return character > "\u0590" and unicodedata.bidirectional(character) in ("R", "AL")
+    is_letter = character > "\u0590" and character not in _DIRECTIONS
+    return is_letter and unicodedata.bidirectional(character) in ("R", "AL")
 
 
 def _is_used(match: re.Match[str], right_to_left: bool) -> bool:
