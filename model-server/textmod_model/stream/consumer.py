@@ -298,10 +298,11 @@ class GroupConsumer:
         for message in found:
             error = message.error()
             if error is None:
-                self._health.denied = None
                 good.append(with_headers(self._identity.named(cast("Message", message))))
             else:
                 self._event(message, error)
+        if good:
+            self._health.denied = None
         return good
 
     def _event(self, event: ClientMessage, error: KafkaError) -> None:

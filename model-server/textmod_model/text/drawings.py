@@ -26,9 +26,10 @@ _PART: Final = re.compile(
     "|".join(re.escape(drawing) for drawing in sorted(_DRAWINGS, key=lambda one: -len(one))) + "|.",
     re.DOTALL,
 )
-_ONLY_SIGNS: Final = tuple(
-    drawing for drawing in _PLAIN if len(drawing) > 1 and not drawing.isalpha()
+_ONLY_SIGNS: Final = re.compile(
+    "|".join(re.escape(one) for one in _PLAIN if len(one) > 1 and not one.isalpha())
 )
+"""Finds out whether there is anything to read; asked of every chunk that is no plain word."""
 _CHUNK: Final = re.compile(r"\S+")
 WITH_BACKSLASH: Final = re.compile(r"[^\s\\]*\\\S*")
 """A chunk with a backslash in it."""
@@ -42,7 +43,7 @@ _SEVERAL: Final = 3
 
 def is_drawn(chunk: str) -> bool:
     """Tell whether a chunk has letters drawn with signs and is read as a word of three or more."""
-    if len(chunk) > _LONGEST or not any(drawing in chunk for drawing in _ONLY_SIGNS):
+    if len(chunk) > _LONGEST or not _ONLY_SIGNS.search(chunk):
         return False
     word = _word(chunk)
     return word is not None and sum(map(str.isalpha, word)) >= _SEVERAL
@@ -50,7 +51,7 @@ def is_drawn(chunk: str) -> bool:
 
 def read(draft: Draft) -> None:
     """Read the drawn letters of a draft, if several words come of them."""
-    if not any(drawing in draft.text for drawing in _ONLY_SIGNS):
+    if not _ONLY_SIGNS.search(draft.text):
         return
     replace = _replacement(
         chunk for chunk in draft.text.split() if any(drawing in chunk for drawing in _DRAWINGS)

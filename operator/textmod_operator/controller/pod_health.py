@@ -3,16 +3,15 @@ sentence. A pod that can't be reached from here (a network policy, a mesh) says 
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
-from typing import Any, Final
+from typing import Final
 
 from textmod_operator import naming
 from textmod_operator.scaling.progress import SUSPICIOUS_SECONDS
 from textmod_operator.state import PodSeen, ScalingSeen
+from textmod_operator.time_limit import TimeLimit
 
 SECONDS: Final = 1.0
 """An answer that takes longer is none."""
@@ -41,42 +40,21 @@ def get(
     Args:
         port: None: the model's port for metrics.
     """
-    connection = HTTPConnection(address, port or naming.METRICS_PORT)
+    connection = HTTPConnection(address, port or naming.METRICS_PORT, timeout=SECONDS)
     try:
-        connection.sock = _connected(address, connection.port)
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = b""
-        while len(body) < most_bytes and (chunk := answer.read1(1 << 16)):
-            body += chunk
+        with TimeLimit(2 * SECONDS) as limit:
+            limit.holds_for(connection).request("GET", path)
+            answer = connection.getresponse()
+            body = b""
+            while len(body) < most_bytes and (chunk := answer.read1(1 << 16)):
+                body += chunk
+        if limit.over:
+            return None  # what came is not known to be all
     except (OSError, HTTPException):
         return None
     finally:
         connection.close()
     return answer.status, body[:most_bytes]
-
-
-class _Limited(socket.socket):
-    """A connection that fails once its time is up, even if the answer comes drop by drop."""
-
-    deadline = 0.0
-
-    def recv_into(self, *args: Any, **options: Any) -> int:  # noqa: ANN401 - as socket.socket
-        """See `socket.socket`."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer takes too long")
-        self.settimeout(min(SECONDS, left))
-        return super().recv_into(*args, **options)
-
-
-def _connected(address: str, port: int) -> _Limited:
-    deadline = time.monotonic() + 2 * SECONDS
-    made = socket.create_connection((address, port), SECONDS)
-    connection = _Limited(made.family, made.type, made.proto, made.detach())
-    connection.deadline = deadline
-    connection.settimeout(SECONDS)
-    return connection
 
 
 def with_answers(

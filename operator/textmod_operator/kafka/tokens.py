@@ -7,9 +7,7 @@ Amazon MSK is a request signed with AWS credentials: AWS's own library makes it 
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
-import socket
 import ssl
 import threading
 import time
@@ -17,11 +15,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from textmod_operator.state import OAuthClient
+from textmod_operator.time_limit import TimeLimit
 
 SHARE_OF_LIFETIME: Final = 0.8
 """A token is used for this share of its life, so that none ends on its way."""
@@ -82,21 +80,28 @@ def ask_provider(client: OAuthClient, seconds: float) -> Token:
         {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"},
     )
     where = f"the token endpoint {client.token_endpoint_url}"
+    limit = TimeLimit(seconds)
     try:
         trusted = ssl.create_default_context(cadata=client.ca_pem)
-        with _TimeLimit(seconds) as limit:
+        with limit:
             opener = urllib.request.build_opener(_NoRedirect, _Http(limit), _Https(limit, trusted))
-            with opener.open(request, timeout=seconds) as answer:
-                return _token(json.loads(answer.read(MOST_BYTES)))
-    except urllib.error.HTTPError as error:
-        with error:
-            raise TokenError(f"{where} refused: HTTP {error.code}{_code(error)}") from None
-    except urllib.error.URLError as error:
-        raise TokenError(f"{where} can't be reached: {error.reason}") from None
-    except TimeoutError:
-        raise TokenError(f"{where} gave no answer in time") from None
-    except (OSError, HTTPException, *_NOT_AS_DOCUMENTED):
-        raise TokenError(f"{where} gave no token: its answer is not what RFC 6749 says") from None
+            try:
+                with opener.open(request, timeout=seconds) as answer:
+                    return _token(json.loads(answer.read(MOST_BYTES)))
+            except urllib.error.HTTPError as error:
+                with error:  # its body counts, too
+                    refusal = f"HTTP {error.code}{_code(error)}"
+    except (OSError, HTTPException, *_NOT_AS_DOCUMENTED) as error:
+        raise TokenError(f"{where} {_failure(error, late=limit.over)}") from None
+    raise TokenError(f"{where} refused: {refusal}")
+
+
+def _failure(error: Exception, *, late: bool) -> str:
+    if late or isinstance(error, TimeoutError):
+        return "gave no answer in time"
+    if isinstance(error, urllib.error.URLError):
+        return f"can't be reached: {error.reason}"
+    return "gave no token: its answer is not what RFC 6749 says"
 
 
 def ask_aws(region: str) -> Token:
@@ -135,55 +140,8 @@ def librdkafka_callback(config: str) -> tuple[str, float]:
     return token.text, time.time() + token.seconds
 
 
-class _TimeLimit:
-    """Ends the connections that are still open when the time is up. The time-out of a socket begins
-    again with every byte."""
-
-    def __init__(self, seconds: float) -> None:
-        self._lock = threading.Lock()
-        self._open: list[socket.socket] = []
-        self._over = False
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._timer.cancel()
-
-    def holds_for(self, connection: HTTPConnection) -> HTTPConnection:
-        """Return the same connection, which is ended with the others once it is made."""
-        connect = connection.connect
-
-        def connect_within() -> None:
-            connect()
-            with self._lock:
-                self._open.append(connection.sock)
-                over = self._over
-            if over:
-                self._end()
-
-        connection.connect = connect_within  # type: ignore[method-assign]
-        return connection
-
-    def _end(self) -> None:
-        with self._lock:
-            self._over = True
-            for one in self._open:
-                with contextlib.suppress(OSError):  # it is closed
-                    # Below TLS: another thread reads from it.
-                    socket.socket.shutdown(one, socket.SHUT_RDWR)
-
-
 class _Http(urllib.request.HTTPHandler):
-    def __init__(self, limit: _TimeLimit) -> None:
+    def __init__(self, limit: TimeLimit) -> None:
         super().__init__()
         self._limit = limit
 
@@ -193,7 +151,7 @@ class _Http(urllib.request.HTTPHandler):
 
 
 class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, limit: _TimeLimit, context: ssl.SSLContext) -> None:
+    def __init__(self, limit: TimeLimit, context: ssl.SSLContext) -> None:
         super().__init__(context=context)
         self._limit = limit
 
@@ -202,9 +160,7 @@ class _Https(urllib.request.HTTPSHandler):
         return super().do_open(_within(self._limit, http_class), *args, **options)
 
 
-def _within(
-    limit: _TimeLimit, make: Callable[..., HTTPConnection]
-) -> Callable[..., HTTPConnection]:
+def _within(limit: TimeLimit, make: Callable[..., HTTPConnection]) -> Callable[..., HTTPConnection]:
     return lambda *args, **options: limit.holds_for(make(*args, **options))
 
 
