@@ -68,8 +68,9 @@ def check(history: History) -> Findings:
     excused = history.expired
     missing = [sent[number] for number in sent.keys() - answered - excused]
     unanswered = history.copies.keys() - {result.source for result in history.results}
-    # Killed between a verdict and its request, a worker would have written both again, had the
-    # message not been deleted meanwhile. Exactly once there is no between.
+    # At least once, a worker that is killed after a verdict and before its request leaves both to
+    # the next one, which can't read the message if retention has deleted it. Exactly once, both are
+    # in one transaction.
     cut_off = excused if history.delivery == "AtLeastOnce" else set()
     to_review = {
         item for result in known if result.number not in cut_off for item in result.to_review

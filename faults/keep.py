@@ -1,10 +1,10 @@
-"""Keep a small part of what fuzzing grew: inputs that together take the same ways through the code.
+"""Keep a few inputs of a fuzzing corpus that together cover the same lines of our code.
 
     python -m faults.keep [TARGET ...]
 
 Reads .state/fuzz/TARGET, as `make fuzz` leaves it, beside what is kept already, and writes
 faults/corpus/TARGET.txt: an input a line, as Python writes bytes. Inputs beyond SIZE_BYTES are left
-out, however new their way is.
+out, whatever they cover.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from textmod_dev.paths import repository_root
 SIZE_BYTES: Final = 256
 """The longest input that is kept."""
 MOST: Final = 24
-"""Inputs of a target that are kept; those first that add the most steps."""
+"""Inputs of a target that are kept, those that add the most coverage first."""
 OURS: Final = ("textmod_model", "textmod_operator", "textmod_console")
 
 Step = tuple[str, int, int]
@@ -37,22 +37,22 @@ def kept(target: str) -> list[bytes]:
     return [ast.literal_eval(line) for line in file.read_text().splitlines()]
 
 
-def chosen(ways: Mapping[bytes, frozenset[Any]]) -> list[bytes]:
-    """Return few inputs that together take every step that any of them takes, at most MOST.
+def chosen(covered: Mapping[bytes, frozenset[Any]]) -> list[bytes]:
+    """Return at most MOST inputs that together cover what all of them do.
 
-    Greedy: always the one that adds the most steps; of equals the shortest.
+    Greedy: always the one that adds the most; of equals the shortest.
     """
     found: list[bytes] = []
-    missing = frozenset[Any]().union(*ways.values())
+    missing = frozenset[Any]().union(*covered.values())
     while missing and len(found) < MOST:
-        best = max(sorted(ways), key=lambda one: (len(ways[one] & missing), -len(one)))
-        missing -= ways[best]
+        best = max(sorted(covered), key=lambda one: (len(covered[one] & missing), -len(one)))
+        missing -= covered[best]
         found.append(best)
     return sorted(found)
 
 
-def way(target: str, data: bytes) -> frozenset[Step]:
-    """Return the steps that a target takes through our code with an input."""
+def coverage(target: str, data: bytes) -> frozenset[Step]:
+    """Return the steps from line to line that a target takes in our code with an input."""
     steps: set[Step] = set()
 
     def within(frame: FrameType, _event: str, _: object) -> Any:  # noqa: ANN401 - the interpreter's
@@ -90,9 +90,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="faults.keep", description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="without any, all of them")
     for target in parser.parse_args().targets or sorted(TARGETS):
-        TARGETS[target](b"")  # what is done once, such as imports, is no way of an input's
+        TARGETS[target](b"")  # imports run here, and are not counted as covered by an input
         inputs = {*kept(target), *_grown(target)}
-        few = chosen({data: way(target, data) for data in inputs})
+        few = chosen({data: coverage(target, data) for data in inputs})
         (CORPUS / f"{target}.txt").write_text("".join(f"{data!r}\n" for data in few))
         sys.stdout.write(f"{target}: {len(few)} of {len(inputs)}\n")
 

@@ -36,21 +36,21 @@ def test_what_fuzzing_grew(target: str) -> None:
         TARGETS[target](data)
 
 
-def test_few_inputs_are_kept_that_go_every_way() -> None:
-    ways = {
+def test_few_inputs_are_kept_that_cover_the_same() -> None:
+    covered = {
         b"long but the same": frozenset("abc"),
         b"short": frozenset("abc"),
         b"rare": frozenset("d"),
         b"nothing new": frozenset("ab"),
         b"refused": frozenset(),
     }
-    assert keep.chosen(ways) == [b"rare", b"short"]
+    assert keep.chosen(covered) == [b"rare", b"short"]
 
 
-def test_ways_differ_where_our_code_branches() -> None:
+def test_coverage_differs_where_our_code_branches() -> None:
     values = (b'{"body": "fine"}', b"[", b"{")
-    keep.way("message-json", values[0])  # what is done once is no way of its own
-    good, bad, worse = (keep.way("message-json", value) for value in values)
+    keep.coverage("message-json", values[0])  # imports and caches
+    good, bad, worse = (keep.coverage("message-json", value) for value in values)
     assert bad == worse
     assert len(good) > len(bad) > 0
 

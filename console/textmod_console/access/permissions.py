@@ -1,4 +1,4 @@
-"""Permissions of a person by Kubernetes RBAC; nobody may anything while they are not known."""
+"""Permissions of a person by Kubernetes RBAC; none while the API server can't be asked."""
 
 from __future__ import annotations
 
