@@ -46,29 +46,30 @@ def speaks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_output_on_a_full_disk_is_a_sentence(
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        pytest.param(
+            errno.ENOSPC,
+            74,
+            "textmod-model: cannot write to standard output: No space left on device.\n",
+            id="a full disk",
+        ),
+        pytest.param(errno.EPIPE, 141, "", id="a reader that has seen enough"),
+    ],
+)
+def test_output_that_cannot_be_written(
     speaks: list[str],
+    error: int,
+    code: int,
+    says: str,
     late: bool,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", Broken(errno.ENOSPC, late=late))
-    assert command.main(speaks) == 74
-    assert capsys.readouterr().err == (
-        "textmod-model: cannot write to standard output: No space left on device.\n"
-    )
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
-    speaks: list[str],
-    late: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(sys, "stdout", Broken(errno.EPIPE, late=late))
-    assert command.main(speaks) == 141
-    assert not capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdout", Broken(error, late=late))
+    assert command.main(speaks) == code
+    assert capsys.readouterr().err == says
 
 
 def test_closed_streams_are_discarded(speaks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
