@@ -54,6 +54,7 @@ DISGUISES = {
     "left-to-right isolate": behind("\u2066"),
     "control character": behind("\x02"),
     "marks of direction around words": lambda text: re.sub("\\w+", "\u200f\\g<0>\u200e", text),
+    "marks of direction": between("\u200f", "\u200e", "\u061c"),
     "shown in reverse": lambda text: f"\u202e{text[::-1]}\u202c",
     "full width": styled("FULLWIDTH LATIN SMALL LETTER {}"),
     "fraktur": styled("MATHEMATICAL BOLD FRAKTUR SMALL {}"),
@@ -103,6 +104,10 @@ DISGUISES = {
     "Ethiopic": mapped("abdeghilorstuy", "ልጌዕቿኗዘጎረዐዪነፕሁሃ"),
     "Canadian syllabics": mapped("abdlprsu", "ᗩᗷᗪᒪᑭᖇᔕᑌ"),
     "phonetic": mapped("abdehioprstuy", "ɐɓɖəɦɪɵƥɽʂʈʉʏ"),
+    "Georgian": mapped("adehilorstuy", "ႠძႤႹიႨჿჩႽႵႮႸ"),
+    "runes": mapped("abdeghilorstu", "ᚨᛒᛞᛖᚷᚺᛁᛚᛟᚱᛋᛏᚢ"),
+    "ideographs": mapped("abdeghiloprstuy", "卂乃刀乇厶卄工乚口尸尺丂丅凵丫"),
+    "letters with hooks": mapped("abdeghilorstuy", "ąცɖɛɠɧıƖơཞʂɬųყ"),
     "1337": mapped("aeiostbg", "43105789"),
     "signs": mapped("aeislt", "@€!$|+"),
     "three times": lambda text: "".join(c * 3 if c.isalpha() else c for c in text),
@@ -130,6 +135,10 @@ DISGUISES = {
     "comments with words": behind("<!--none-->"),
     "empty comments": between("<!-->", "<!--->", "<!---->"),
     "entities that are not seen": between("&#8203;", "&zwnj;", "&shy;", "&NoBreak;"),
+    "tags that close themselves": behind("<i/>"),
+    "tags in square brackets": lambda text: "".join(
+        f"[b]{c}[/b]" if c.isalpha() else c for c in text
+    ),
     "brackets": lambda text: "".join(f"({c})" if c.isalpha() else c for c in text),
     "stars around letters": lambda text: "".join(f"*{c}*" if c.isalpha() else c for c in text),
 }
@@ -152,6 +161,22 @@ def test_letters_set_apart_are_joined(gap: str) -> None:
     apart = behind(gap)(PLAIN)
     assert is_suspect(apart)
     assert undisguise(apart).split() == PLAIN.split()
+
+
+@pytest.mark.parametrize(
+    "gaps",
+    [
+        pytest.param((" ", "   ", "  "), id="one to three spaces"),
+        pytest.param(("\t", " ", "  "), id="tabs or spaces"),
+        pytest.param((" ", "_", "\n", "|"), id="white space or marks"),
+        pytest.param((".", " "), id="dots or spaces"),
+    ],
+)
+def test_letters_set_apart_by_turns_are_joined(gaps: tuple[str, ...]) -> None:
+    apart = between(*gaps)(
+        "you are a stupid idiot and this is bullshit or garbage of the worst kind"
+    )
+    assert {"stupid", "bullshit", "garbage", "worst"} <= set(clean(apart).split())
 
 
 @pytest.mark.parametrize("word", ["x{62}x{61}x{64}", "u{62}u{61}u{64}", "%62%61%64"])
@@ -219,6 +244,14 @@ def test_letters_set_apart_without_a_wider_gap_between_words() -> None:
         pytest.param(
             "so, <!-- you idiot -->", "so, <! -  you idiot  - >", id="a comment that says it"
         ),
+        pytest.param(
+            "yo'u stup'id idi'ot, d'o n'ot liste'n to what they're saying",
+            "you stupid idiot, do not listen to what they're saying",
+            id="words cut by an apostrophe",
+        ),
+        pytest.param("you stu[](x)pid idi[](http://a.b)ot", "you stupid idiot", id="empty links"),
+        pytest.param("you s[tup](http://a.b/c)id idiot", "you stupid idiot", id="a link in a word"),
+        pytest.param("you st<i/>upid idiot", "you stupid idiot", id="a tag that closes itself"),
         pytest.param("it's y'o'u s't'u'p'i'd", "it's you stupid", id="endings stay"),
         pytest.param("noʎ pᴉdnʇs ʇoᴉpᴉ", "you stupid idiot", id="upside down"),
         pytest.param(
@@ -287,6 +320,9 @@ def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
         "My fiancée read her résumé at home, and she said c'est la même chose, très bien",
         "They sang a song of the Nguyễn, sống với nhau, and of the maṇḍala of Kṛṣṇa, in the sun",
         r"See http:\/\/a.b\/c and\/or he\/she of C:\\a\\b, f() or g() | h".replace("\\", ""),
+        "He said c'mon at ten o'clock, ma'am, and O'Brien's d'accord with D'Angelo, ne'er-do-well",
+        "See the [paper] (http://a.b/c)s, f[x] (y), [s]he, a[/b] and array[i] of matrix[b]",
+        "They write 人 and 工人, 山 is a mountain, and ไทย or ქართული of the ᚠᚢᚦᚨᚱᚲ, I think",
         "Intel® and Micro®, ©2017 by Cove®, at §5 for £100 or 5¢, ¡hola! 20º†",
         "Пить и есть я люблю, а β-cells, μm and Δt are of i and а",
         "the hôtel's régime: débris in the dépôt, and an applique",
@@ -397,6 +433,8 @@ def test_what_is_beside_letters_is_found_in_linear_time() -> None:
     assert left_over.sub("", "(s)t((((u) " + "(" * 2**20) == "stu " + "(" * 2**20
     many = "<!--" * 2**18 + "a" + "<!-- -->" * 2**12
     assert between_letters.comments(many).sub("", many) == "<!--" * 2**18 + "a"
+    for piece in ("a[", "a[](", "a[b](c)", "a![](", "[/b]", "a[b=", "a_", "a. "):
+        assert clean(piece * (2**20 // len(piece)))
     draft = Draft("s<i>t</i>u<b><i>p</i></b>id " + "<b>" * 2**18)
     between_letters.drop_tags(draft)
     assert draft.text == "stupid " + "<b>" * 2**18

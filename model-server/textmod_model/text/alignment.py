@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from textmod_model.text import cleaning, drawings, escapes
-from textmod_model.text.between import comments
+from textmod_model.text.between import LINK_WITHIN, comments
 from textmod_model.text.draft import Draft
 from textmod_model.text.evasion import LONGEST_TEXT, rewrite
 
@@ -163,6 +163,7 @@ def tidied(text: str) -> Alignment:
     if "<!--" in found.text:
         found.sub(comments(found.text), _nothing)
     found.sub(_DASHES, lambda _: " - ")
+    found.sub(LINK_WITHIN, lambda match: match[1])
     found.sub(_LINK, lambda _: "] (")
     if escapes.has_backslashed(found.text):
         found.sub(escapes.BACKSLASHED, escapes.backslashed)

@@ -26,9 +26,15 @@ _MANY: Final = 0.1
 _MOSTLY: Final = 0.4
 _ALSO: Final = 0.25
 _MOST_PIECES: Final = 22
+_CLEARLY: Final = 1.2
+"""How many times as many gaps must be closed if gaps of every width may be."""
 _LINE_END: Final = "\r\n"
 _NARROW: Final = "\u2009"
 """Replaces a mark with white space while letters are joined."""
+_TURN_MARKS: Final = "._|*~/+=-"
+_MARK_BEHIND: Final = re.compile(rf"(?<=[A-Za-z])[{re.escape(_TURN_MARKS)}](?=[A-Za-z\s]|$)")
+"""Behind a letter and before another one, white space or the end."""
+_GAP_OR_MARK: Final = re.compile(rf"{_MARK_BEHIND.pattern}\s*|\s+")
 _FRAGMENT_AND_MARK: Final = re.compile(
     r"(?<![^\W\d_])([A-Za-z]{1,4})(\s{0,3}[^\w\s'’]{1,3}\s)(?=\s*[A-Za-z])"
 )
@@ -74,6 +80,32 @@ def join_disguised(draft: Draft) -> None:
         draft.sub(_GAP, lambda match: "" if match.start() in starts else match[0])
 
 
+def join_by_turns(draft: Draft) -> None:
+    """Join letters behind which are white space and marks by turns.
+
+    Either alone is read with less: marks as part of a word, white space by `join`.
+    """
+    marks = _MARK_BEHIND.findall(draft.text)
+    if len(marks) < _SEVERAL or len(marks) < _ALSO * len(draft.text.split()):
+        return
+    trial = _MARK_BEHIND.sub(_NARROW, draft.text)
+    chunks = trial.split()
+    if sum(map(is_fragment, chunks)) < _MOSTLY * len(chunks):
+        return
+    starts = _closed(trial)
+    spaces = sum(draft.text[start].isspace() for start in starts)
+    if spaces >= _SEVERAL and spaces >= _ALSO * len(starts):
+        draft.sub(_GAP_OR_MARK, lambda match: "" if match.start() in starts else _gap(match))
+
+
+def _gap(match: re.Match[str]) -> str:
+    """Return what is left of white space and marks by turns between two words."""
+    mark, spaces = match[0][0], match[0].lstrip(_TURN_MARKS)
+    after = match.string[match.end() : match.end() + 1]
+    ends = mark in _MARKS_BEHIND and not after.islower()
+    return mark + spaces if ends or not spaces else spaces
+
+
 def _marked_gap(text: str) -> re.Pattern[str] | None:
     """Return what finds the mark with white space that is mostly behind a text's fragments."""
     found = Counter(
@@ -107,6 +139,10 @@ def _closed(text: str) -> set[int]:
         found = _closed_of(pieces, odd, may_be_open, mostly=mostly)
         if len(found) > len(closed):
             closed, is_open = found, may_be_open
+    if mostly:  # gaps between words may be no wider than those between letters
+        found = _closed_of(pieces, odd, [True] * len(spaces), mostly=True)
+        if len(found) > _CLEARLY * len(closed):
+            closed, is_open = found, [True] * len(spaces)
     if len(closed) < _SEVERAL:
         return set()
     if len(closed) < _MANY * len(chunks) and not all(len(chunks[at]) == 1 for at in closed):

@@ -32,8 +32,9 @@ _NOTHING: Final = re.compile("(?!)")
 
 _INLINE: Final = "(?:a|abbr|b|big|code|del|em|font|i|ins|mark|s|small|span|strong|sub|sup|tt|u)"
 _ATTRIBUTES: Final = r"(?:\s[^<>]{0,200})?"
-_EMPTY: Final = rf"(?:<({_INLINE}){_ATTRIBUTES}></\1>|<wbr ?/?>)+"
-_TAG: Final = rf"(?:</?{_INLINE}{_ATTRIBUTES}>)"
+_EMPTY: Final = rf"(?:<({_INLINE}){_ATTRIBUTES}></\1>|<{_INLINE} ?/>|<wbr ?/?>)+"
+_BB_CODE: Final = r"\[/?(?:[bisu]|color|font|size|sub|sup|url)(?:=[^\s\[\]]{0,200})?\]"
+_TAG: Final = rf"(?:</?{_INLINE}{_ATTRIBUTES}>|{_BB_CODE})"
 _EMPTY_TAGS: Final = re.compile(rf"(?<=[A-Za-z]){_EMPTY}")
 _TAG_BROKEN: Final = re.compile(rf"(?<=[A-Za-z])(?:<{_INLINE}$|</{_INLINE}>)|\">[A-Za-z]+<")
 """Part of a tag with attributes, which has white space in it, beside a letter."""
@@ -48,6 +49,15 @@ _WORDLESS: Final = "<!--(?:-?>|(?:[^<>A-Za-z-]|-(?!->)|[A-Za-z]{1,2}(?![A-Za-z])
 _COMMENTS_WITHIN: Final = re.compile(rf"(?<=[A-Za-z])(?:{_COMMENT})+(?=[A-Za-z])")
 _COMMENTS: Final = re.compile(rf"{_COMMENTS_WITHIN.pattern}|{_WORDLESS}")
 _COMMENTS_BESIDE: Final = re.compile(rf"(?<=[A-Za-z])(?:{_COMMENT})+|{_WORDLESS}")
+
+
+LINK_WITHIN: Final = re.compile(
+    r"\[(?<=[A-Za-z]\[)([A-Za-z]{0,20})\]\([^\s()]{0,200}\)(?=[A-Za-z])"
+)
+"""A link of Markdown within a word; its first group is what a reader sees.
+
+It begins with a literal, which the search for it makes use of.
+"""
 
 
 def comments(text: str) -> re.Pattern[str]:
@@ -72,7 +82,7 @@ def has_tags(chunk: str) -> bool:
 
 def drop_tags(draft: Draft) -> None:
     """Leave out elements without content behind letters, and tags if many are between letters."""
-    if "<" not in draft.text:
+    if "<" not in draft.text and "[/" not in draft.text:
         return
     draft.sub(_EMPTY_TAGS, lambda _: "")
     if len(_TAGS_WITHIN.findall(draft.text)) >= _SEVERAL:

@@ -49,8 +49,9 @@ def _of_separators(core: str, letters: str) -> int:
     core = without_ending(core)
     groups = GROUP.findall(core)
     singles = sum(len(group) == 1 for group in groups)
-    if len(letters) <= 2 or (core.isupper() and singles == len(groups)):
-        return GUESS  # U.S.A.
+    foreign = len(groups) == 1 and core[1:2] in _APOSTROPHES
+    if len(letters) <= 2 or foreign or (core.isupper() and singles == len(groups)):
+        return GUESS  # d'accord, U.S.A.
     if singles > 2:
         return SURE
     between = set(BETWEEN.findall(core))
@@ -94,6 +95,7 @@ def _of_capitals(core: str, letters: str) -> int:  # noqa: ARG001  # one signatu
 
 
 _LONG: Final = 5
+_APOSTROPHES: Final = frozenset("'’")
 _GREEK: Final = re.compile("[\u0370-\u03ff]")
 _BEHIND_NAMES: Final = frozenset("®©ªº†‡")
 _BRACKETS: Final = frozenset("([{<")

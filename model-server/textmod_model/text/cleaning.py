@@ -10,8 +10,7 @@ import html
 import re
 from typing import Final
 
-from textmod_model.text import drawings, escapes
-from textmod_model.text.between import comments
+from textmod_model.text import between, drawings, escapes
 from textmod_model.text.evasion import is_suspect, undisguise
 
 MAX_CHUNK: Final = 128
@@ -76,10 +75,10 @@ def tidy(text: str) -> str:
         text = text.replace("\0", "")
     if "--" in text:
         if "<!--" in text:
-            text = comments(text).sub("", text)
+            text = between.comments(text).sub("", text)
         text = text.replace("--", " - ")
     if "](" in text:  # [words](address): the address becomes a chunk of its own, broken or not
-        text = text.replace("](", "] (")
+        text = between.LINK_WITHIN.sub(r"\1", text).replace("](", "] (")
     return _without_backslashes(text) if "\\" in text else text
 
 

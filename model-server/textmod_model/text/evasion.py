@@ -195,7 +195,8 @@ def _is_ordinary(part: str) -> bool:
 def _suspicion(chunk: str) -> int:
     if _looks_otherwise(chunk) or drawings.is_drawn(chunk):
         return SUSPECT
-    if escapes.has_escapes(chunk) or ("<" in chunk and between.has_tags(chunk)):
+    tagged = ("<" in chunk or "[/" in chunk) and between.has_tags(chunk)
+    if tagged or escapes.has_escapes(chunk):
         return SUSPECT if between.has_empty_tags(chunk) else _MARKED
     found = reading(chunk)
     if found is not None and found.certainty:
@@ -244,6 +245,7 @@ def _undisguised(draft: Draft) -> Draft:
     between.drop_tags(draft)
     drawings.read(draft)
     apart.join_disguised(draft)
+    apart.join_by_turns(draft)
     _right_capitals(draft)
     before = draft.text
     scripts.to_latin(draft, is_meant=_read_words(draft, marks) >= _SEVERAL)

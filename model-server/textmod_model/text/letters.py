@@ -5,7 +5,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final, Literal
 
-from textmod_model.text.vocabulary import look_alikes
+from textmod_model.text.vocabulary import alphabets, look_alikes
 
 SIGNS: Final = {
     "0": "o", "1": "il", "2": "z", "3": "e", "4": "a", "5": "s", "6": "g", "7": "t", "8": "b",
@@ -32,7 +32,8 @@ _LATIN_WITH: Final = re.compile(
     r"(?: (?:DOTLESS|REVERSED|SCRIPT|INSULAR|OPEN|BARRED|TURNED|SIDEWAYS|TAILLESS|LONG))*"
     r" ([A-Z])(?: WITH .*| BAR)?"
 )
-_CHEROKEE: Final = re.compile("[\u13a0-\u13ff]")  # its usual letters are capitals to Unicode
+_CAPITALS_BY_NAME: Final = re.compile("[\u10a0-\u10c5\u13a0-\u13ff]")
+"""Letters of Georgian and Cherokee that are capitals to Unicode and used without small ones."""
 
 
 # What European languages hardly have (Vietnamese, African languages and transcriptions do), and
@@ -66,7 +67,7 @@ def options(character: str) -> tuple[list[str], Literal["letters", "accents"] | 
     if (
         character.isascii()
         or character in SIGNS
-        or not (character.isalpha() or character in TURNED)
+        or not (character.isalpha() or character in TURNED or character in alphabets())
     ):
         return [character], None
     letters = ""
@@ -78,11 +79,14 @@ def options(character: str) -> tuple[list[str], Literal["letters", "accents"] | 
     alike = look_alikes()
     letters += alike.get(character, "") + alike.get(base, "")
     letters = letters or alike.get(character.lower(), "") or alike.get(character.upper(), "")
+    letters += alphabets().get(character, "")
     if character in TURNED:
         letters, kind = letters + TURNED[character], "letters"
     if character.isupper():
         letters = "".join(sorted(letters, key=str.islower))  # a capital looks like capitals first
-    cased = str.upper if character.isupper() and not _CHEROKEE.match(character) else str.lower
+    cased = (
+        str.upper if character.isupper() and not _CAPITALS_BY_NAME.match(character) else str.lower
+    )
     return list(dict.fromkeys(map(cased, letters))) or [character], kind if letters else None
 
 

@@ -47,9 +47,10 @@ _DOUBLES: Final[frozenset[Kind]] = frozenset({"doubles"})
 _FEW: Final = 4
 _REPEATED: Final = re.compile(r"([^\W\d_])\1\1+", re.IGNORECASE)
 _SIGNS: Final = "$|+@!" + "".join(sign for sign in SIGNS if not sign.isascii())
-# An ordinary word between marks: small, capital or capitalised, perhaps with an apostrophe.
+_ENDING: Final = "(?:['’](?:[stdm]|re|ve|ll|em|all|[STDM]|RE|VE|LL))"
+# An ordinary word between marks: small, capital or capitalised, perhaps with an ending.
 _ORDINARY: Final = re.compile(
-    rf"[^\w{_SIGNS}(]*\(?(?:[A-Z]?[a-z]+|[A-Z]+s?)(?:['’](?:[a-z]+|[A-Z]+))?(?:!|[^\w{_SIGNS}])*"
+    rf"[^\w{_SIGNS}(]*\(?(?:[A-Z]?[a-z]+|[A-Z]+s?){_ENDING}?(?:!|[^\w{_SIGNS}])*"
 )
 _NO_LETTERS: Final = re.compile(r"[\W\d_]*")
 _ADDRESS: Final = re.compile(
@@ -62,6 +63,7 @@ _CORE: Final = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
 _SIGNED_CORE: Final = re.compile(rf"([^\w{_SIGNS}(]*)(.*?)([^\w{_SIGNS}]*)", re.DOTALL)
 # At two places within a word, or more.
 _APOSTROPHES_WITHIN: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+['’][A-Za-z][A-Za-z'’]*")
+_ONE_APOSTROPHE: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+")
 _APOSTROPHES: Final = re.compile("['’]+")
 # Two 1s may be four words: too many to try.
 _GROUPED: Final = re.compile(r"(?!.*1.*1)[#&,-/:;=>?\]\"_~]*+[A-Za-z0-9#&,-/:;=>?\]\"_~]++")
@@ -286,7 +288,7 @@ def _without_separators(variant: _Variant) -> Iterable[_Variant]:
     text, kinds = variant
     if is_word_with_digits(text):
         yield _Variant(DIGITS.sub("", text), kinds | {"separators"})
-    if _APOSTROPHES_WITHIN.fullmatch(text):
+    if _APOSTROPHES_WITHIN.fullmatch(text) or _ONE_APOSTROPHE.fullmatch(text):
         yield _Variant(_APOSTROPHES.sub("", text), kinds | {"separators"})
     if not BETWEEN.search(text) or not (text[0].isalnum() and text[-1].isalnum()):
         return

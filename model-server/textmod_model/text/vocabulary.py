@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from string import ascii_lowercase
 from typing import Final
 
 LONGEST_WORD: Final = 20
@@ -99,6 +100,21 @@ def look_alikes() -> dict[str, str]:
         letter, _, looks = line.partition(" ")
         for look in looks:
             letters[look] = letters.get(look, "") + letter
+    return letters
+
+
+@cache
+def alphabets() -> dict[str, str]:
+    """Return the small letters that characters stand for in alphabets that people write, by these.
+
+    Each line of the table is one: what programs for "fancy text" write for a to z.
+    """
+    table = files("textmod_model.text") / "tables" / "alphabets.txt"
+    letters: dict[str, str] = {}
+    for line in table.read_text("utf-8").splitlines():
+        for letter, look in zip(ascii_lowercase, line, strict=True):
+            if not look.isascii() and letter not in letters.get(look, ""):
+                letters[look] = letters.get(look, "") + letter
     return letters
 
 
