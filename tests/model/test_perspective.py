@@ -94,6 +94,29 @@ def test_fields_may_be_in_snake_case_and_null(api):
     assert answer.json()["clientToken"] == "t"
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"languages": "en"},  # the clients of R and n8n
+        {"requestedAttributes": {"TOXICITY": {"scoreType": "probability"}}},  # n8n's client
+        {"requestedAttributes": {"TOXICITY": {"scoreThreshold": "0.05"}}},
+        {"comment": {"text": "you idiot", "type": "plain-text"}},
+        {"context": {"entries": {"text": "the article"}}},
+    ],
+    ids=str,
+)
+def test_values_may_be_written_as_googles_parser_takes_them(api, more):
+    answer = api.post(ANALYZE, json=request(**more))
+    assert answer.json()["attributeScores"]["TOXICITY"]["summaryScore"]["value"] == 0.9
+
+
+@pytest.mark.parametrize("threshold", ["", "half", "NaN", "Infinity", "9" * 5000, True, [0.5]])
+def test_a_threshold_that_is_no_number_is_refused(api, threshold):
+    asked = {"TOXICITY": {"scoreThreshold": threshold}}
+    body = error(api.post(ANALYZE, json=request(requestedAttributes=asked)))
+    assert "scoreThreshold" in body["message"]
+
+
 def test_scores_below_the_threshold_are_left_out(api):
     asked = {"TOXICITY": {"scoreThreshold": 0.5}}
     quiet = api.post(ANALYZE, json=request("thanks", requestedAttributes=asked)).json()
@@ -356,6 +379,17 @@ def test_a_suggestion_is_answered_and_counted_and_said_once_not_to_be_stored(cap
     assert [one.message for one in caplog.records if "suggest" in one.message] == [
         "comments:suggestscore: suggestions are counted, but not stored"
     ]
+
+
+def test_a_suggestion_may_be_written_as_googles_parser_takes_it(api):
+    suggested = {
+        "summaryScore": {"value": "1", "type": "probability"},
+        "spanScores": {"begin": "0", "end": "1", "score": {"value": "1e0"}},
+    }
+    document = {
+        "comment": {"text": "a"}, "attributeScores": {"TOXICITY": suggested}, "languages": "en"
+    }  # fmt: skip
+    assert api.post(SUGGEST, json=document).json()["requestedLanguages"] == ["en"]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
 """Requests of Perspective API (commentanalyzer v1alpha1) and its errors, as Google writes them.
 
 Field names are taken in camelCase and in snake_case, null counts as left out, unknown fields are
-ignored. Error types and messages are those that Perspective documents under "Limits and errors".
+ignored. As by Google's parser a number may be a string, the name of an enumeration may be in any
+case, and a single value stands for a list of one: some clients rely on it. Error types and messages
+are those that Perspective documents under "Limits and errors".
 """
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AliasChoices,
     AliasGenerator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -35,6 +39,31 @@ _STATUS = {
 }
 _ERROR = "type.googleapis.com/google.commentanalyzer.v1alpha1.Error"
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+
+
+def _number(value: object) -> object:
+    """Return the number that a string holds; anything else as it is."""
+    if isinstance(value, str):
+        for kind in (int, float):
+            with suppress(ValueError):
+                return kind(value)
+    return value
+
+
+def _several(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _constant(value: object) -> object:
+    return value.upper().replace("-", "_") if isinstance(value, str) else value
+
+
+Item = TypeVar("Item")
+Float = Annotated[float, BeforeValidator(_number)]
+Integer = Annotated[int, BeforeValidator(_number)]
+Several = Annotated[list[Item], BeforeValidator(_several)]
+Constant = Annotated[str, BeforeValidator(_constant)]
+"""The name of a value of an enumeration, in upper case."""
 
 
 class Part(BaseModel):
@@ -62,7 +91,7 @@ class TextEntry(Part):
     """A text, of a comment or of its context."""
 
     text: str = ""
-    type: str = "PLAIN_TEXT"
+    type: Constant = "PLAIN_TEXT"
 
     def checked(self) -> Self:
         """Return it; raises AnswerError if it is empty, too long or of an unknown type."""
@@ -86,29 +115,29 @@ class ArticleAndParentComment(Part):
 class Context(Part):
     """What a comment answers to. Taken and not used, as in Perspective."""
 
-    entries: list[TextEntry] = []
+    entries: Several[TextEntry] = []
     article_and_parent_comment: ArticleAndParentComment | None = None
 
 
 class AttributeParameters(Part):
     """How an attribute is asked for."""
 
-    score_type: str = "PROBABILITY"
-    score_threshold: float = 0.0
+    score_type: Constant = "PROBABILITY"
+    score_threshold: Float = 0.0
 
 
 class Score(Part):
     """A score that a client suggests."""
 
-    value: float = 0.0
-    type: str = "PROBABILITY"
+    value: Float = 0.0
+    type: Constant = "PROBABILITY"
 
 
 class SpanScore(Part):
     """A suggested score of a part of the text."""
 
-    begin: int = 0
-    end: int = 0
+    begin: Integer = 0
+    end: Integer = 0
     score: Score | None = None
 
 
@@ -116,7 +145,7 @@ class AttributeScores(Part):
     """The suggested scores of one attribute."""
 
     summary_score: Score | None = None
-    span_scores: list[SpanScore] = []
+    span_scores: Several[SpanScore] = []
 
 
 Name = Annotated[str, Field(max_length=256)]
@@ -127,7 +156,7 @@ class Request(Part):
 
     comment: TextEntry = TextEntry()
     context: Context | None = None
-    languages: list[Name] = Field([], max_length=64)
+    languages: Several[Name] = Field([], max_length=64)
     client_token: str | None = None
     community_id: str | None = None
     session_id: str | None = None
