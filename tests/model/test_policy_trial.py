@@ -120,6 +120,25 @@ def test_the_rows_to_look_at_are_those_of_the_file(files, tmp_path):
     assert found[0] == [number + 2 for number in found[1]]
 
 
+@pytest.mark.parametrize("label", [0, 1])
+def test_texts_of_one_side_are_tried_too(files, tmp_path, capsys, label):
+    rows = ["text,label", f"good paper,{label}", f"bad joke,{label}"]
+    (tmp_path / "data.csv").write_text("\n".join(rows) + "\n")
+    report = tmp_path / "report.html"
+    assert main(["policies", *files, "--json", "--report", str(report)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    shares = [(rule["precision"], rule["recall"]) for rule in found["policies"][0]["rules"]]
+    assert {precision for precision, _ in shares} <= {float(label), None}
+    assert sum(recall or 0 for _, recall in shares) == label
+    assert "svg" in report.read_text()
+
+
+def test_a_file_without_rows_is_refused(files, tmp_path, capsys):
+    (tmp_path / "data.csv").write_text("text,label\n")
+    assert main(["policies", *files]) != 0
+    assert "has no rows" in capsys.readouterr().err
+
+
 def test_a_solved_form_is_taken_as_it_stands(files, tmp_path, capsys):
     path = tmp_path / "policies.json"
     path.write_text(json.dumps(document(policy(rule(at_least=0.6)))))

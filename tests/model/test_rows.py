@@ -149,7 +149,7 @@ def test_repeated_texts_are_counted(tmp_path: Path) -> None:
     assert data.notes == (
         (
             "2 rows of 5 repeat the words of another row, 2 texts with labels that differ; "
-            "no fold sees a text that it is judged on"
+            "a training keeps such rows in one fold"
         ),
     )
 

@@ -84,6 +84,7 @@ def read(
     text_column: str | None = None,
     label_columns: Sequence[str] = (),
     votes_column: str | None = None,
+    both_sides: bool = True,
 ) -> Dataset:
     """Read a CSV, JSON Lines or Parquet file.
 
@@ -94,7 +95,7 @@ def read(
 
     Rows that say nothing are skipped. Rows without a text (or with ``NA``, as pandas takes it) are
     left out, and `Dataset.notes` says how many. Raises DatasetError for all else that is not as it
-    should be, with its line.
+    should be, with its line; with `both_sides`, also for a label that all rows have, or none.
     """
     table = rows.read(path)
     columns = _Columns(path, table, text_column, label_columns, votes_column)
@@ -128,17 +129,24 @@ def read(
     if without_text:
         notes.append(f"{_counted(len(without_text), 'row')} without a text left out: "
                      f"{_some(without_text)}")  # fmt: skip
-    data = _dataset(path, columns.names, texts, values)
+    if not texts:
+        raise DatasetError(f"{path} has no rows below its header.")
+    if both_sides:
+        _expect_both_sides(path, columns.names, values)
+    data = _dataset(columns.names, texts, values)
     data = replace(data, weights=_weights(votes), left_out=tuple(left_out))
     return replace(data, notes=(*notes, *_repeated(data)))
 
 
-def _dataset(
-    path: Path, names: tuple[str, ...], texts: list[str], targets: list[tuple[float, ...]]
-) -> Dataset:
+def _expect_both_sides(
+    path: Path, names: tuple[str, ...], targets: list[tuple[float, ...]]
+) -> None:
     for number, name in enumerate(names):
         if len({target[number] >= 0.5 for target in targets}) < 2:
             raise DatasetError(_one_sided(path, name, names != CLASSES[1:]))
+
+
+def _dataset(names: tuple[str, ...], texts: list[str], targets: list[tuple[float, ...]]) -> Dataset:
     labels = [int(target[0] >= 0.5) for target in targets]
     plain = len(names) == 1 and all(value in {0.0, 1.0} for (value,) in targets)
     return Dataset(
@@ -178,7 +186,7 @@ def _repeated(data: Dataset) -> Iterator[str]:
     note = f"{_counted(again, 'row')} of {len(groups):,} repeat the words of another row"
     if apart:
         note += f", {_counted(apart, 'text')} with labels that differ"
-    yield f"{note}; no fold sees a text that it is judged on"
+    yield f"{note}; a training keeps such rows in one fold"
 
 
 def digest(texts: Sequence[str], labels: Sequence[int]) -> str:

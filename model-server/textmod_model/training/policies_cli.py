@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         data_arguments.expect_writable(arguments.report)
     policies = _policies(arguments.policies)
     made = artifact.load(arguments.artifact)
-    data = data_arguments.read(arguments)
+    data = data_arguments.read(arguments, both_sides=False)
     seen = data.digest == made.manifest.training_data_digest
     trial = _trial(policies, made, data)
     if arguments.report is not None:
