@@ -105,6 +105,16 @@ def test_secrets_are_read_by_name_and_never_listed() -> None:
                 assert set(rule["verbs"]) <= {"get", "create", "patch"}, file
 
 
+def test_kafka_objects_of_strimzi_are_read_by_name_and_nothing_else() -> None:
+    found = {
+        (file, *rule["verbs"])
+        for file in RULES
+        for rule in chart.rules(file)
+        if "kafkas" in rule["resources"]
+    }
+    assert found == {("strimzi-rules.yaml", "get")}
+
+
 def test_the_operator_cannot_give_itself_rights() -> None:
     for file in OPERATOR_RULES:
         for rule in chart.rules(file):

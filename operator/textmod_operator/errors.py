@@ -53,6 +53,7 @@ REASONS: Final[dict[ConditionType, tuple[str, ...]]] = {
         "Creating",
         "NotReady",
         "StrimziUnavailable",
+        "ClusterUnproven",
         "ApplyFailed",
         "QuotaExceeded",
         "PodRefused",
@@ -145,7 +146,7 @@ class TopicsNotReady(Problem):
     """KafkaUnreachable, AuthenticationFailed, AuthorizationFailed, TopicMissing,
     PartitionsCannotShrink, ReplicationFactorTooHigh, MinInsyncReplicasTooHigh, ConfigDrift,
     OwnedByAnother, PodsRunning, MessagesExpired; of KafkaTopics Creating, NotReady,
-    StrimziUnavailable, ApplyFailed, QuotaExceeded, PodRefused."""
+    StrimziUnavailable, ClusterUnproven, ApplyFailed, QuotaExceeded, PodRefused."""
 
     condition = "TopicsReady"
 

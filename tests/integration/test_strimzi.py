@@ -27,6 +27,7 @@ from textmod_dev.local_cluster import LocalCluster
 pytestmark = pytest.mark.integration
 
 KAFKA_TOPICS = Path(__file__).parents[1] / "support" / "kafkatopics.yaml"
+KAFKAS = Path(__file__).parents[1] / "support" / "kafkas.yaml"
 USER = "textmod-operator"
 
 
@@ -36,8 +37,9 @@ def strimzi(operator: LocalCluster) -> Iterator[LocalCluster]:
     url = f"http://127.0.0.1:{operator.operator_health_port}"
     kept = ("--lease-namespace=kube-system", f"--keda-url={url}")
     name = f"{USER}-strimzi"
-    operator.kubectl("apply", "-f", str(KAFKA_TOPICS))
-    operator.kubectl("wait", "--for=condition=Established", "crd/kafkatopics.kafka.strimzi.io")
+    operator.kubectl("apply", "-f", str(KAFKA_TOPICS), "-f", str(KAFKAS))
+    for plural in ("kafkas", "kafkatopics"):
+        operator.kubectl("wait", "--for=condition=Established", f"crd/{plural}.kafka.strimzi.io")
     operator.apply(
         manifests.cluster_role(name, chart.rules("strimzi-rules.yaml")),
         manifests.cluster_role_binding(name, name, user=USER),
@@ -47,7 +49,7 @@ def strimzi(operator: LocalCluster) -> Iterator[LocalCluster]:
     yield operator
     operator.stop_operator()
     operator.start_operator(*kept)
-    operator.kubectl("delete", "-f", str(KAFKA_TOPICS), "--wait=false")
+    operator.kubectl("delete", "-f", str(KAFKA_TOPICS), "-f", str(KAFKAS), "--wait=false")
 
 
 @contextmanager
@@ -81,6 +83,21 @@ def topic_operator(kubectl: Kubectl, admin: AdminClient, cluster: str) -> Iterat
         thread.join()
 
 
+def publish(kubectl: Kubectl, name: str, cluster_id: str, bootstrap_servers: str) -> None:
+    """Make a Kafka object with the status that Strimzi gives it."""
+    kafka: dict[str, Any] = {
+        "apiVersion": "kafka.strimzi.io/v1",
+        "kind": "Kafka",
+        "metadata": {"name": name},
+        "spec": {"entityOperator": {"topicOperator": {}}},
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(kafka))
+    listeners = [{"name": "plain", "bootstrapServers": bootstrap_servers}]
+    status = {"status": {"clusterId": cluster_id, "listeners": listeners}}
+    patch = ("--type=merge", "-p", json.dumps(status), "--subresource=status")
+    kubectl("patch", "kafka", name, *patch)
+
+
 def test_strimzi_makes_grows_and_deletes_the_topics(
     strimzi: LocalCluster,
     kubectl: Kubectl,
@@ -102,7 +119,15 @@ def test_strimzi_makes_grows_and_deletes_the_topics(
         return condition(kubectl, "TopicsReady").get("reason", "")
 
     kubectl("apply", "-f", "-", stdin=manifest(spec))
-    wait_for(lambda: reason() == "Creating", 30, "the KafkaTopics wait for Strimzi")
+    wait_for(lambda: reason() == "ClusterUnproven", 30, "there is no Kafka object")
+    publish(kubectl, topic_prefix, "of-another", strimzi.bootstrap_servers)
+    wait_for(
+        lambda: "is of-another" in condition(kubectl, "TopicsReady")["message"], 60, "another one"
+    )
+    assert kubectl("get", "kafkatopics", "-o", "name") == ""
+    cluster_id = admin.describe_cluster().result(10).cluster_id
+    publish(kubectl, topic_prefix, cluster_id, strimzi.bootstrap_servers)
+    wait_for(lambda: reason() == "Creating", 60, "the KafkaTopics wait for Strimzi")
     assert topics(admin, topic_prefix) == {}
     names = {f"{topic_prefix}-{role}" for role in ("input", "output", "dead-letter")}
     with topic_operator(kubectl, admin, topic_prefix):
@@ -134,6 +159,31 @@ def test_strimzi_makes_grows_and_deletes_the_topics(
     with topic_operator(kubectl, admin, topic_prefix):
         kubectl("wait", "--for=delete", "tm/science", "--timeout=60s")
     assert topics(admin, topic_prefix) == {}
+    check_requests(strimzi)
+
+
+def test_topics_of_the_operator_are_given_to_strimzi(
+    strimzi: LocalCluster,
+    kubectl: Kubectl,
+    manifest: Callable[..., str],
+    admin: AdminClient,
+    topic_prefix: str,
+    wait_for: WaitFor,
+) -> None:
+    """Brokers without an authorizer let every user manage every topic, and say so."""
+    before: dict[str, Any] = {"serving": {"platform": "Deployment"}}
+    kubectl("apply", "-f", "-", stdin=manifest(before))
+    wait_for(lambda: len(topics(admin, topic_prefix)) == 3, 30, "the operator made the topics")
+    wait_for(
+        lambda: condition(kubectl, "TopicsReady").get("reason") == "AsAsked", 30, "and noted it"
+    )
+    cluster_id = admin.describe_cluster().result(10).cluster_id
+    publish(kubectl, topic_prefix, cluster_id, strimzi.bootstrap_servers)
+    by_strimzi = {"topics": {"management": "Strimzi", "strimzi": {"cluster": topic_prefix}}}
+    kubectl("apply", "-f", "-", stdin=manifest(merged(before, by_strimzi)))
+    count = ("get", "kafkatopics", "-o", "name")
+    wait_for(lambda: len(kubectl(*count).split()) == 3, 30, "each has a KafkaTopic")
+    kubectl("delete", "tm", "science", "--timeout=60s")
     check_requests(strimzi)
 
 

@@ -3,13 +3,17 @@ topics, conditions)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from confluent_kafka.admin import AclOperation
 from objects import merged
-from strimzi_world import CLUSTER, FINALIZER, SPEC, StrimziWorld, path
+from strimzi_world import CLUSTER, FINALIZER, KAFKA, SPEC, StrimziWorld, path
 from whole import PATH
 
 from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.controller.strimzi_cluster import foreign_servers
 from textmod_operator.errors import TopicsNotReady
 
 TOPICS = {"science-input", "science-output", "science-dead-letter"}
@@ -240,6 +244,32 @@ def test_topics_that_the_operator_made_itself_are_given_to_strimzi() -> None:
     assert world.kafka.topics == {}
 
 
+def test_a_record_gives_no_topic_to_strimzi_that_its_own_kafka_user_may_not_manage() -> None:
+    """The record may be of other brokers, which the object named before."""
+    world = StrimziWorld()
+    plain = {"serving": {"platform": "Deployment"}, "topics": {"deletionPolicy": "Delete"}}
+    settled(world, plain)
+    before = world.kafka.topics["science-input"].config
+    world.kafka.operations = {AclOperation.DESCRIBE, AclOperation.ALTER, AclOperation.DELETE}
+    settled(world, SPEC)
+    assert world.kafka_topics == {}
+    assert world.conditions["TopicsReady"] == READY, "they are checked, as with Existing"
+    assert world.kafka.topics["science-input"].config == before
+    assert all(one["created"] for one in world.server.read(PATH)["status"]["topics"])  # type: ignore[index]
+    world.deletes()
+    world.settle()
+    assert world.kafka.topics == {}, "what is on record is still deleted, as that user"
+
+
+def test_a_topic_of_another_id_than_strimzi_made_is_not_on_record_as_created() -> None:
+    world = settled()
+    world.running = False
+    world.kafka.topics["science-input"].topic_id = "of another cluster"
+    world.settle()
+    topics = world.server.read(PATH)["status"]["topics"]  # type: ignore[index]
+    assert [one["name"] for one in topics if not one["created"]] == ["science-input"]
+
+
 def test_a_topic_that_somebody_made_again_is_not_given_to_strimzi() -> None:
     world = StrimziWorld()
     settled(world, {"serving": {"platform": "Deployment"}})
@@ -260,6 +290,121 @@ def test_somebody_who_keeps_changing_a_kafka_topic_is_not_fought() -> None:
     reason, message = world.conditions["TopicsReady"]
     assert reason == "OwnedByAnother"
     assert "managedFields" in message
+
+
+# --- the brokers are the cluster on which Strimzi acts --------------------------------------------
+
+
+HERE = "Kafka events in namespace kafka"
+ELSEWHERE = {"spec": {"entityOperator": {"topicOperator": {"watchedNamespace": "elsewhere"}}}}
+
+
+@pytest.mark.parametrize(
+    ("kafka", "reason", "says"),
+    [
+        (None, "ClusterUnproven", "there is no Kafka events in namespace kafka"),
+        ({"spec": {"entityOperator": None}}, "ClusterUnproven", f"the Topic Operator of {HERE}"),
+        (ELSEWHERE, "ClusterUnproven", f"the Topic Operator of {HERE}"),
+        ({"status": None}, "Creating", f"Strimzi has not published the cluster id of {HERE}"),
+        ({"status": {"clusterId": None}}, "Creating", "has not published the cluster id"),
+        ({"status": {"listeners": None}}, "Creating", "and the addresses of its listeners"),
+        (
+            {"status": {"clusterId": "cluster-2"}},
+            "ClusterUnproven",
+            f"kafka:9092 leads to the Kafka cluster cluster-1, and {HERE} is cluster-2",
+        ),
+        (
+            {"status": {"listeners": [{"bootstrapServers": "a.kafka.svc:9092,b:1"}]}},
+            "ClusterUnproven",
+            f"{HERE} has no listener at kafka:9092: name in kafka.bootstrapServers only",
+        ),
+    ],
+    ids=str,
+)
+def test_no_kafka_topic_is_made_unless_the_brokers_are_the_cluster_of_strimzi(
+    kafka: dict[str, Any] | None, reason: str, says: str
+) -> None:
+    world = StrimziWorld()
+    if kafka is None:
+        world.server.remove(KAFKA)
+    else:
+        world.server.edit(KAFKA, kafka)
+    settled(world)
+    assert world.kafka_topics == world.kafka.topics == {}
+    assert world.conditions["TopicsReady"][0] == reason
+    assert says in world.conditions["TopicsReady"][1]
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+
+
+def test_brokers_without_a_cluster_id_are_not_the_cluster_of_strimzi() -> None:
+    world = StrimziWorld()
+    world.kafka.cluster_id = None
+    settled(world)
+    assert world.kafka_topics == {}
+    assert "leads to the Kafka cluster unknown" in world.conditions["TopicsReady"][1]
+
+
+def test_a_kafka_object_that_the_operator_may_not_read_is_reported() -> None:
+    world = StrimziWorld()
+    world.server.fail("GET", "/kafkas/events", 403, "kafkas is forbidden", times=9)
+    settled(world)
+    assert world.kafka_topics == {}
+    assert world.conditions["TopicsReady"][0] == "ApplyFailed"
+    assert "refuses Kafka events: kafkas is forbidden" in world.conditions["TopicsReady"][1]
+
+
+def test_a_kafka_object_that_is_complete_later_is_noticed() -> None:
+    world = StrimziWorld()
+    world.server.edit(KAFKA, {"status": {"clusterId": None}})
+    settled(world)
+    world.server.edit(KAFKA, {"status": {"clusterId": "cluster-1"}})
+    world.settle()
+    assert world.conditions["TopicsReady"] == READY
+
+
+def test_topics_that_strimzi_has_made_need_no_proof_again() -> None:
+    """Strimzi leaves out the listeners while it fails to bring a Kafka object up to date."""
+    world = settled()
+    world.server.remove(KAFKA)
+    world.asks(merged(SPEC, {"topics": {"input": {"partitions": 24}}}))
+    world.settle()
+    assert world.conditions["TopicsReady"] == READY
+    assert len(world.kafka.topics["science-input"].records) == 24
+    world.deletes()
+    world.settle()
+    assert world.server.read(PATH) is None
+    assert world.kafka.topics == world.kafka_topics == {}
+
+
+@pytest.mark.parametrize(
+    ("named", "published", "same"),
+    [
+        ("events-kafka-bootstrap.kafka.svc:9092", "events-kafka-bootstrap.kafka.svc:9092", True),
+        ("events.kafka.svc.cluster.local:9092", "events.kafka.svc:9092", True),
+        ("events.kafka.svc:9092", "events.kafka.svc.cluster.local:9092", True),
+        ("PLAINTEXT://events.kafka.svc", "events.kafka.svc:9092", True),
+        ("[fd00::1]:31000", "fd00::1:31000", True),
+        ("10.0.0.2:31000,10.0.0.1:31000", "10.0.0.1:31000,10.0.0.2:31000", True),
+        ("10.0.0.1:31000,evil.example:9092", "10.0.0.1:31000,10.0.0.2:31000", False),
+        ("events.kafka.svc:9093", "events.kafka.svc:9092", False),
+        ("events.kafka:9092", "events.kafka.svc:9092", False),
+        ("events:9092", "events.kafka.svc:9092", False),
+        ("events.kafka.svc.:9092", "events.kafka.svc:9092", False),
+        ("events.\u212aafka.svc:9092", "events.kafka.svc:9092", False),
+        ("events.kafka.svc.evil.example:9092", "events.kafka.svc:9092", False),
+        ("x,events.kafka.svc:9092", "events.kafka.svc:9092", False),
+    ],
+)
+def test_brokers_have_to_be_named_as_strimzi_publishes_them(
+    named: str, published: str, same: bool
+) -> None:
+    servers = published.split(",")
+    addresses = [dict(zip(("host", "port"), one.rsplit(":", 1), strict=True)) for one in servers]
+    for listener in ({"bootstrapServers": published}, {"addresses": addresses}):
+        kafka = {"status": {"listeners": [listener]}}
+        assert (foreign_servers(named, kafka) == []) == same
 
 
 # --- deletion -------------------------------------------------------------------------------------

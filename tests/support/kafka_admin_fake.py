@@ -22,7 +22,7 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
 )
-from confluent_kafka.admin import ResourceType
+from confluent_kafka.admin import AclOperation, ResourceType
 
 from textmod_operator.kafka.admin import KafkaAdmin
 from textmod_operator.kafka.clusters import KafkaCluster, KafkaClusters
@@ -59,6 +59,9 @@ class FakeKafka:
     """The cluster, and how it fails."""
 
     brokers: int = 3
+    cluster_id: str | None = "cluster-1"
+    operations: set[AclOperation] = field(default_factory=lambda: set(AclOperation))
+    """What our user may do with every topic."""
     topics: dict[str, FakeTopic] = field(default_factory=dict)
     groups: dict[str, dict[Partition, int]] = field(default_factory=dict)
     group_configs: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -158,11 +161,22 @@ class FakeAdminClient:
         }
         return SimpleNamespace(topics=topics)
 
-    def describe_topics(self, names: Any, **_: Any) -> dict[str, Future[Any]]:
+    def describe_cluster(self, **_: Any) -> Future[Any]:
+        def described(_: str) -> Any:
+            return SimpleNamespace(cluster_id=self.kafka.cluster_id)
+
+        return self._each("describe_cluster", [""], described)[""]
+
+    def describe_topics(
+        self, names: Any, *, include_authorized_operations: bool = False, **_: Any
+    ) -> dict[str, Future[Any]]:
+        operations = list(self.kafka.operations) if include_authorized_operations else None
+
         def described(name: str) -> Any:
             topic = self._topic(name)
             return SimpleNamespace(
                 topic_id=topic.topic_id,
+                authorized_operations=operations,
                 partitions=[
                     SimpleNamespace(id=n, replicas=list(range(topic.replicas)))
                     for n in range(len(topic.records))

@@ -22,6 +22,10 @@ SPEC: dict[str, Any] = {
 }
 
 
+KAFKA = f"/apis/kafka.strimzi.io/v1/namespaces/kafka/kafkas/{CLUSTER}"
+"""The Kafka object."""
+
+
 def path(name: str = "science-input", version: str = "v1") -> str:
     """Of a KafkaTopic."""
     return f"/apis/kafka.strimzi.io/{version}/namespaces/kafka/kafkatopics/{name}"
@@ -45,6 +49,18 @@ class StrimziWorld(Whole):
         """Whether the Topic Operator runs."""
         self.controllers.append(self._topic_operator)
         self.install(*versions)
+        server = {"host": "kafka", "port": 9092}
+        listener = {"name": "plain", "addresses": [server], "bootstrapServers": "kafka:9092"}
+        self.server.put(
+            KAFKA,
+            {
+                "apiVersion": "kafka.strimzi.io/v1",
+                "kind": "Kafka",
+                "metadata": {"name": CLUSTER, "namespace": "kafka"},
+                "spec": {"kafka": {}, "entityOperator": {"topicOperator": {}}},
+                "status": {"clusterId": self.kafka.cluster_id, "listeners": [listener]},
+            },
+        )
 
     def install(self, *versions: str) -> None:
         """Have KafkaTopics of these versions, and no others."""
@@ -84,4 +100,4 @@ class StrimziWorld(Whole):
                 self.server.edit(path(metadata["name"]), wanted, manager="strimzi")
 
 
-__all__ = ["CLUSTER", "FINALIZER", "SPEC", "StrimziWorld", "path"]
+__all__ = ["CLUSTER", "FINALIZER", "KAFKA", "SPEC", "StrimziWorld", "path"]

@@ -135,12 +135,13 @@ class _StruckAdmin:
                 return self._half(request, asked[0], options)
             self._kafka.down = how == "away"
             try:
-                answers: Mapping[Any, Future[Any]] = getattr(self._admin, request)(
-                    *asked, **options
-                )
+                answers = getattr(self._admin, request)(*asked, **options)
             finally:
                 self._kafka.down = False
-            return dict.fromkeys(answers, _unanswered()) if how == "lost" else answers
+            if how != "lost":
+                return answers
+            one = isinstance(answers, Future)
+            return _unanswered() if one else dict.fromkeys(answers, _unanswered())
 
         return send
 

@@ -77,14 +77,15 @@ class StrimziTopics(Strict):
         max_length=63,
         pattern=r"^([a-z0-9][-a-z0-9.]*)?[a-z0-9]$",
         description="Name of Strimzi's Kafka object: the label strimzi.io/cluster of the "
-        "KafkaTopics. It has to be the Kafka cluster of kafka.bootstrapServers. No default.",
+        "KafkaTopics. It has to be the Kafka cluster of kafka.bootstrapServers, by its listeners "
+        "and its cluster id. No default.",
     )
     namespace: str | None = Field(
         default=None,
         max_length=63,
         pattern=r"^([a-z0-9][-a-z0-9]*)?[a-z0-9]$",
-        description="Namespace of the KafkaTopics: the one that the Topic Operator watches, mostly "
-        "that of the Kafka object. Default: the namespace of this object.",
+        description="Namespace of the Kafka object and of the KafkaTopics, which its Topic "
+        "Operator watches. Default: the namespace of this object.",
     )
 
 

@@ -40,6 +40,7 @@ NEEDS_A_PERSON: Final = frozenset(
         "OwnedByAnother",
         "NotReady",
         "StrimziUnavailable",
+        "ClusterUnproven",
         "SeldonNotInstalled",
         "Conflict",
         "OffsetsNotCarried",

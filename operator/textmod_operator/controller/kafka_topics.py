@@ -1,9 +1,10 @@
 """The step of a pass that makes the topics through Strimzi: `topics.management: Strimzi`.
 
 A topic has one owner. The operator writes KafkaTopics that it made itself and no others, and makes
-one only for a topic that does not exist yet, or that it has on record as created by it. Strimzi
-makes, grows and configures the topic of a KafkaTopic. What exists otherwise is checked, as with
-`topics.management: Existing`.
+one only for a topic that does not exist yet, or that it has on record as created by it and the
+object's own Kafka user may manage: the record may be of other brokers. Those that it asks have to
+be the cluster on which Strimzi acts. Strimzi makes, grows and configures the topic of a KafkaTopic.
+What exists otherwise is checked, as with `topics.management: Existing`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from textmod_operator.controller import ownership
 from textmod_operator.controller.apply import refuse_terminating
 from textmod_operator.controller.claims import Claims
 from textmod_operator.controller.refusals import problem_of
+from textmod_operator.controller.strimzi_cluster import check_same
 from textmod_operator.desired.kafka_topics import (
+    KAFKA,
     KAFKA_TOPIC,
     kafka_topic,
     kafka_topics_namespace,
@@ -40,10 +43,11 @@ def ensure(
 
     Raises:
         KafkaPending: the brokers have not been asked yet.
-        TopicsNotReady: StrimziUnavailable; Creating, while Strimzi has not answered; NotReady, with
-            its answer; OwnedByAnother, when somebody keeps changing a KafkaTopic; ApplyFailed in a
-            namespace that is being deleted; what the brokers say of the topics, see
-            `KafkaCluster.ensure`.
+        TopicsNotReady: StrimziUnavailable; ClusterUnproven, when a KafkaTopic is to be made and the
+            brokers are not known to be those on which Strimzi acts; Creating, while Strimzi has not
+            answered; NotReady, with its answer; OwnedByAnother, when somebody keeps changing a
+            KafkaTopic; ApplyFailed in a namespace that is being deleted; what the brokers say of
+            the topics, see `KafkaCluster.ensure`.
         NotAccepted: the API server calls a KafkaTopic invalid.
         ClusterError: the API server could not be reached.
     """
@@ -52,25 +56,30 @@ def ensure(
     live = {topic.name: _read(tm, topic, version, cluster) for topic in asked}
     missing = [name for name, found in live.items() if found is None]
     there = kafka.topic_ids(missing)
-    new = set(missing) - there.keys()
-    own = {name for name, one in ownership.owned(body).items() if one in ("", there.get(name))}
-    if (own | new) & set(missing):
+    owned = ownership.owned(body)
+    on_record = [name for name, topic_id in there.items() if owned.get(name) in ("", topic_id)]
+    to_make = set(missing) - there.keys() | kafka.manageable(on_record)
+    if to_make:
         refuse_terminating(tm, cluster)
+        check_same(tm, _kafka(tm, version, cluster), kafka.cluster_id())
     for topic in asked:
         found = live[topic.name]
-        if _is_ours(found, tm) or (found is None and topic.name in own | new):
+        if _is_ours(found, tm) or topic.name in to_make:
             live[topic.name] = _apply(tm, topic, found, version, cluster)
     for name, found in live.items():
         if found is not None:
             check_ready(name, found)
-    ours = {name: "" for name, found in live.items() if _is_ours(found, tm)}
-    return kafka.ensure(asked, ours, lambda _: None)
+    record = {name: one for name, one in owned.items() if live.get(name) is None}
+    record |= {name: _topic_id(found) for name, found in live.items() if _is_ours(found, tm)}
+    return kafka.ensure(asked, record, lambda _: None)
 
 
 def delete(tm: TextModeration, claims: Claims, cluster: Cluster) -> None:
     """Delete the KafkaTopics that were made for an object, and with them their topics.
 
-    A topic that another object uses stays, with its KafkaTopic.
+    A topic that another object uses stays, with its KafkaTopic. That Strimzi acts on the object's
+    brokers was proven before they were made, and is not asked again: no object is held because a
+    Kafka object or its brokers are gone.
 
     Raises:
         TopicsNotReady: StrimziUnavailable; NotReady, while Strimzi has not deleted them.
@@ -165,6 +174,15 @@ def _read(tm: TextModeration, topic: Topic, version: str, cluster: Cluster) -> M
         raise problem_of(KAFKA_TOPIC, name, error) from error
 
 
+def _kafka(tm: TextModeration, version: str, cluster: Cluster) -> Manifest | None:
+    """Return the Kafka object that the KafkaTopics are to belong to, or None."""
+    name = tm.spec.topics.strimzi.cluster if tm.spec.topics.strimzi else ""
+    try:
+        return cluster.get(Ref(version, KAFKA, kafka_topics_namespace(tm), name))
+    except ClusterError as error:
+        raise problem_of(KAFKA, name, error) from error
+
+
 def _apply(
     tm: TextModeration, topic: Topic, found: Manifest | None, version: str, cluster: Cluster
 ) -> Manifest:
@@ -182,3 +200,8 @@ def _apply(
 
 def _is_ours(found: Manifest | None, tm: TextModeration) -> bool:
     return found is not None and owner_uid(found) == tm.metadata.uid
+
+
+def _topic_id(found: Manifest | None) -> str:
+    """Id of the topic that Strimzi made of a KafkaTopic; empty when it does not say."""
+    return str(((found or {}).get("status") or {}).get("topicId") or "")

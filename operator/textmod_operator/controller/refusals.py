@@ -35,6 +35,7 @@ _OF_THE_SPEC: Final = (
 _PARTS: Final[dict[str, type[Problem]]] = {
     "HorizontalPodAutoscaler": AutoscalingNotReady,
     "ScaledObject": AutoscalingNotReady,
+    "Kafka": TopicsNotReady,
     "KafkaTopic": TopicsNotReady,
 }
 """The part that an object of a kind belongs to, if it is not the workload."""

@@ -8,9 +8,10 @@ from textmod_operator import naming
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.state import Manifest, Topic
 
+KAFKA: Final = "Kafka"
 KAFKA_TOPIC: Final = "KafkaTopic"
 KAFKA_TOPIC_VERSIONS: Final = ("kafka.strimzi.io/v1", "kafka.strimzi.io/v1beta2")
-"""Best first. Strimzi serves v1 from 0.49 on, and v1beta2 up to 0.51."""
+"""Best first, for Kafka objects too. Strimzi serves v1 from 0.49 on, and v1beta2 up to 0.51."""
 
 
 def kafka_topics_namespace(tm: TextModeration) -> str:

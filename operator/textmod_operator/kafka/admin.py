@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
+    AclOperation,
     AdminClient,
     NewPartitions,
     NewTopic,
@@ -33,6 +34,8 @@ LISTED_SECONDS: Final = 15.0
 """A list of all topics counts for so long; one is read every ten seconds."""
 SETTLE_SECONDS: Final = 5.0
 """A created or grown topic reaches every broker's metadata well within this."""
+MANAGING: Final = frozenset({AclOperation.ALTER, AclOperation.ALTER_CONFIGS, AclOperation.DELETE})
+"""What Strimzi may do with the topic of a KafkaTopic, whoever made that."""
 _UNKNOWN_TOPIC: Final = KafkaError.UNKNOWN_TOPIC_OR_PART
 
 Owned = Mapping[str, str]
@@ -124,6 +127,22 @@ class KafkaAdmin:
         shapes = self._as_listed(wanted) or (self._describe(wanted) if wanted else {})
         return {name: shape.topic_id for name, shape in shapes.items()}
 
+    def cluster_id(self) -> str:
+        """The id of the cluster, by the broker that answers; empty when it has none."""
+        metrics.KAFKA_REQUESTS.labels("describe_cluster").inc()
+        future = self._requests.client.describe_cluster(request_timeout=REQUEST_SECONDS)
+        return str(self._requests.result(future, "describing the cluster").cluster_id or "")
+
+    def manageable(self, names: Iterable[str]) -> set[str]:
+        """Those of the topics that exist and that our user may grow, configure and delete."""
+        wanted = list(names)
+        found = self._descriptions(wanted, include_authorized_operations=True) if wanted else {}
+        return {
+            name
+            for name, topic in found.items()
+            if MANAGING.issubset(topic.authorized_operations or ())
+        }
+
     def partitions(self) -> dict[str, int]:
         """Number of partitions of every topic that we may see, in one request for all of them.
 
@@ -175,21 +194,24 @@ class KafkaAdmin:
         return {name: self._listed[name] for name in names}
 
     def _describe(self, names: list[str]) -> dict[str, Shape]:
-        metrics.KAFKA_REQUESTS.labels("describe_topics").inc()
-        futures = self._requests.client.describe_topics(
-            TopicCollection(names), request_timeout=REQUEST_SECONDS
-        )
-        found: dict[str, Any] = {
-            name: self._requests.result(future, f"describing topic {name}", _UNKNOWN_TOPIC)
-            for name, future in futures.items()
-        }
         shapes = {
             name: _shape(description.partitions, str(description.topic_id or ""))
-            for name, description in found.items()
-            if description is not ALLOWED
+            for name, description in self._descriptions(names).items()
         }
         self._ids.update({name: shape.topic_id for name, shape in shapes.items()})
         return shapes
+
+    def _descriptions(self, names: list[str], **how: bool) -> dict[str, Any]:
+        """Of the topics that exist, as the client has them."""
+        metrics.KAFKA_REQUESTS.labels("describe_topics").inc()
+        futures = self._requests.client.describe_topics(
+            TopicCollection(names), request_timeout=REQUEST_SECONDS, **how
+        )
+        found = {
+            name: self._requests.result(future, f"describing topic {name}", _UNKNOWN_TOPIC)
+            for name, future in futures.items()
+        }
+        return {name: one for name, one in found.items() if one is not ALLOWED}
 
     def _create(self, topics: list[Topic]) -> _Created:
         metrics.KAFKA_REQUESTS.labels("create_topics").inc()

@@ -101,6 +101,19 @@ class KafkaCluster:
         with self._client() as client:
             return client.topic_ids(names)
 
+    def cluster_id(self) -> str:
+        """Return the brokers' cluster id; see `KafkaAdmin.cluster_id`. Raises as `ensure` does."""
+        self._require_proven()
+        with self._client() as client:
+            return client.cluster_id()
+
+    def manageable(self, names: Iterable[str]) -> set[str]:
+        """Return the topics that our user may manage; see `KafkaAdmin.manageable`. Raises as
+        `ensure` does."""
+        self._require_proven()
+        with self._client() as client:
+            return client.manageable(names)
+
     def ensure_group(
         self, group: str, session_seconds: int | None, before: int | None
     ) -> int | None:

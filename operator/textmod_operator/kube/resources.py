@@ -7,7 +7,7 @@ from typing import Final
 
 from textmod_operator import naming
 from textmod_operator.api import v1alpha1 as api
-from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
+from textmod_operator.desired.kafka_topics import KAFKA, KAFKA_TOPIC
 from textmod_operator.desired.scaled_object import SCALED_OBJECT, SCALED_OBJECT_API_VERSION
 from textmod_operator.state import Manifest, ObjectKey, Ref
 
@@ -24,10 +24,11 @@ PLURALS: Final = {
     "ServiceAccount": "serviceaccounts",
     "NetworkPolicy": "networkpolicies",
     "Ingress": "ingresses",
+    KAFKA: "kafkas",
     KAFKA_TOPIC: "kafkatopics",
     "Pod": "pods",
 }
-"""The resource of every kind that the operator writes."""
+"""The resource of every kind that the operator writes, or reads one of."""
 
 OWNED_KINDS: Final = (
     ("machinelearning.seldon.io/v1", "SeldonDeployment"),
