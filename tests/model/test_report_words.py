@@ -1,12 +1,13 @@
 """Names of features as a person would say them, and intervals."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
 from textmod_model import pipeline
 from textmod_model.artifact import Artifact
 from textmod_model.text import features
-from textmod_model.training import plots, wording
+from textmod_model.training import drawing, plots, wording
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,17 @@ def test_an_interval_holds_what_it_should() -> None:
     low, high = plots.wilson(np.array([0.0, 0.5, 1.0]), np.array([10, 10, 10]))
     assert low == pytest.approx([0, 0.2366, 0.7225], abs=1e-4)
     assert high == pytest.approx([0.2775, 0.7634, 1], abs=1e-4)
+
+
+def luminance(colour) -> float:
+    """Return the relative luminance of a colour, as WCAG defines it."""
+    parts = np.array(mpl.colors.to_rgb(colour))
+    parts = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(parts @ [0.2126, 0.7152, 0.0722])
+
+
+def test_figures_on_the_cells_of_a_matrix_are_readable() -> None:
+    for part in np.linspace(0, 1, 101):
+        cell, text = mpl.colormaps["Blues"](part), drawing.on_blues(part)
+        dark, light = sorted((luminance(cell), luminance(text)))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, part

@@ -37,6 +37,12 @@ STYLE: Final[dict[Any, Any]] = {
 }
 
 
+def on_blues(part: float) -> str:
+    """Return the colour of a text on the colour map Blues at `part`, from 0 to 1: one that has a
+    contrast of 4.5 to it (WCAG 1.4.3), whatever the page's colours are."""
+    return "white" if part > 0.71 else "black"
+
+
 @dataclass(frozen=True)
 class Plot:
     """One figure of a report."""

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from textmod_model.text import features
-from textmod_model.training.drawing import ACCENT, INK, KEPT, QUIET, REMOVED
+from textmod_model.training.drawing import ACCENT, INK, KEPT, QUIET, REMOVED, on_blues
 from textmod_model.training.train import Floats
 from textmod_model.training.wording import MARKS_SAID
 
-_ON_LIGHT: Final = "#14171a"  # on the light cells of a matrix, whatever the page's colours are
 _SURE: Final = 1.96  # standard errors of an interval that holds in 95 %
 
 
@@ -191,7 +190,7 @@ def confusion(axes: Axes, label: Judged) -> None:
                 f"{matrix[row, column]:,}\n{shares[row, column]:.0%}",
                 ha="center",
                 va="center",
-                color="white" if shares[row, column] > 0.5 else _ON_LIGHT,
+                color=on_blues(shares[row, column]),
             )
     axes.set_xticks([0, 1], ["not flagged", "flagged"])
     axes.set_yticks([0, 1], list(label.sides))

@@ -21,6 +21,7 @@ from textmod_model.training.drawing import (
     REMOVED,
     STYLE,
     Plot,
+    on_blues,
     plot,
     template,
 )
@@ -178,7 +179,7 @@ def confusion(axes: Axes, of_act: ShareOf, label: str) -> None:
             f"{counts[row, column]:,}\n{part:.1%}",
             ha="center",
             va="center",
-            color="white" if part > 0.5 else "black",
+            color=on_blues(part),
         )
     axes.set_xticks(range(len(ACTS)), ACTS)
     axes.set_yticks(range(len(rows)), ["without", "having"] if known else ["texts"])
