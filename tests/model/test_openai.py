@@ -51,8 +51,9 @@ def test_parts_are_one_text():
     ("document", "param", "message"),
     [
         ({}, "input", "Missing required parameter: 'input'."),
-        ({"input": []}, "input", "Invalid 'input': a text is empty."),
-        ({"input": ["a", " "]}, "input", "Invalid 'input': a text is empty."),
+        ({"input": []}, "input", "Invalid 'input': the list is empty."),
+        ({"input": ""}, "input", "Invalid 'input': the text is empty."),
+        ({"input": ["a", " "]}, "input", "Invalid 'input[1]': the text is empty."),
         ({"input": 1}, "input", "Invalid type for 'input'"),
         ({"input": ["a", {}]}, "input", "Invalid type for 'input'"),
         ({"input": ["a"] * 1025}, "input", "Invalid 'input': at most 1024 texts a call."),

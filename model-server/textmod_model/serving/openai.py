@@ -74,8 +74,12 @@ def texts(body: bytes) -> list[str]:
     if len(found) > MOST_INPUTS:
         message = f"Invalid 'input': at most {MOST_INPUTS} texts a call."
         raise _refused(message, "input", "array_above_max_length")
-    if not found or any(not text or text.isspace() for text in found):
-        raise _refused("Invalid 'input': a text is empty.", "input", "invalid_value")
+    if not found:
+        raise _refused("Invalid 'input': the list is empty.", "input", "invalid_value")
+    for at, text in enumerate(found):
+        if not text or text.isspace():
+            which = "input" if len(found) == 1 else f"input[{at}]"
+            raise _refused(f"Invalid '{which}': the text is empty.", "input", "invalid_value")
     return found
 
 
