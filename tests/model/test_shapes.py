@@ -59,9 +59,10 @@ def check(
                 known.weight[row].tolist(),
                 known.mass[row].tolist(),
                 known.chunks[row].tolist(),
-                known.notes[row].tolist(),
+                known.notes[row].tolist() & 1,
+                memo.suspicion(row, name),
             )
-            for known, row in ((mine, at), (theirs, place))
+            for memo, known, row in ((backend.memo, mine, at), (other.memo, theirs, place))
         ]
         assert rows[0] == rows[1], name
 

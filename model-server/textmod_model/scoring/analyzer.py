@@ -14,7 +14,7 @@ from textmod_model.scoring.judged import UNSURE
 from textmod_model.text import features
 from textmod_model.text.chunks import ChunkTokenizer
 from textmod_model.text.cleaning import MAX_CHUNK, URL_WORD, cut, pieces, word
-from textmod_model.text.evasion import suspicion
+from textmod_model.text.evasion import quick_suspicion, slow_suspicion, suspicion
 
 
 class Known(NamedTuple):
@@ -30,7 +30,7 @@ class Known(NamedTuple):
     fragile: bool = False
     """Holds beside these neighbours only (`chunks.Tokenized.fragile`)."""
     suspicion: int = 0
-    """How strongly the chunk suggests evasion (`evasion.suspicion`)."""
+    """How strongly the chunk suggests evasion (`evasion.suspicion`); UNSURE until it is needed."""
 
     @property
     def notes(self) -> int:
@@ -62,16 +62,23 @@ class Analyzer:
         self.has_shape = len(compiled.means) > 0
         self.undisguises = compiled.undisguises
 
-    def chunk(self, chunk: str, said: int = UNSURE) -> Known:
-        """Analyze one chunk of any length; `said` is its suspicion where that is known."""
-        if said == UNSURE:
-            said = self.suspicion(chunk)
+    def chunk(self, chunk: str, said: int) -> Known:
+        """Analyze one chunk of any length; `said` is its suspicion or UNSURE."""
         known = self._parts(chunk)
         return known._replace(suspicion=said) if said else known
 
     def suspicion(self, chunk: str) -> int:
         """Return how strongly a chunk suggests evasion."""
         return suspicion(chunk) if self.undisguises else 0
+
+    def quick_suspicion(self, chunk: str) -> int:
+        """Return the same if it is cheaply told, else UNSURE."""
+        said = quick_suspicion(chunk) if self.undisguises else 0
+        return UNSURE if said is None else said
+
+    def slow_suspicion(self, chunk: str) -> int:
+        """Return the same of a chunk of which it is not cheaply told."""
+        return slow_suspicion(chunk)
 
     def _parts(self, chunk: str) -> Known:
         if len(chunk) > MAX_CHUNK:

@@ -26,6 +26,12 @@ _LETTERS_PER_CHUNK: Final = 16
 """Characters, and word ids, remembered for each chunk of the limit; on average a chunk has half."""
 
 
+_AT_ONCE: Final = 512
+"""Of the chunks of one look-up, so many are given a suspicion even if it is not cheaply told: few
+batches have more, and one by one they cost more. Those of texts that are made of such stay UNSURE
+until, and unless, they are needed."""
+
+
 class Columns(NamedTuple):
     """What is known, by chunk index. Views: valid until the next look-up."""
 
@@ -91,6 +97,8 @@ class Memo(dict[str, int]):
         self._same: dict[tuple[tuple[int, ...], int, bool], int] = {}
         self._unfinished = False
         """An error came in the middle of forgetting."""
+        self._at_once = 0
+        """How many more chunks of a look-up are given a suspicion that is not cheaply told."""
         self._name()
         self.misses = 0
 
@@ -105,18 +113,31 @@ class Memo(dict[str, int]):
         suspicions = dict(zip(chunks, said or repeat(UNSURE), strict=False))
         new = [chunk for chunk in suspicions if chunk not in self]
         self.misses += len(new)
+        self._at_once = _AT_ONCE
         found = {chunk: self._analyzed(chunk, suspicions[chunk]) for chunk in new}
         self._remember(found)
         return [found[chunk] if chunk in found else self[chunk] for chunk in chunks]
 
     def _analyzed(self, chunk: str, said: int) -> int:
         """Make an entry of a chunk not met before, or find one that says the same."""
-        if not self.shares or len(chunk) > MAX_CHUNK:
+        if said == UNSURE:
+            said = self.analyzer.quick_suspicion(chunk)
+            if said == UNSURE and self._at_once:
+                self._at_once -= 1
+                said = self.analyzer.slow_suspicion(chunk)
+        if not self.shares or len(chunk) > MAX_CHUNK or said == UNSURE:
             return self.add(self.analyzer.chunk(chunk, said))
         tokens, fragile = self.analyzer.ids(chunk)
-        if said == UNSURE:
-            said = self.analyzer.suspicion(chunk)
         return self.of_words(tokens, said, fragile=fragile)
+
+    def suspicion(self, index: int, chunk: str) -> int:
+        """Return the suspicion of a chunk that is in the table, worked out if it was UNSURE."""
+        notes = self._table.notes
+        said = notes[index] >> 1
+        if said == UNSURE:
+            said = self.analyzer.slow_suspicion(chunk)
+            notes[index] = notes[index] & 1 | said << 1
+        return said
 
     def of_words(
         self, tokens: tuple[int, ...], suspicion: int = 0, *, fragile: bool = False
@@ -226,7 +247,7 @@ class _Table:
         self._marks = array("h", nothing * len(features.MARKS))
         self._marks.frombytes(np.ascontiguousarray(memory.marks, np.int16).tobytes())
         self._chunks = array("i", [*nothing, *memory.counts.tolist()])
-        self._notes = array("b", [*nothing, *memory.fragile.tolist()])
+        self.notes: array[int] = array("b", [*nothing, *memory.fragile.tolist()])
         self._own_tokens = len(self._tokens)
 
     @property
@@ -246,7 +267,7 @@ class _Table:
         self._mass.frombytes(np.ascontiguousarray(sums[:, -1]).tobytes())
         self._marks.frombytes(counts_of_marks(entries).tobytes())
         self._chunks.extend([entry.chunks for entry in entries])
-        self._notes.extend([entry.notes for entry in entries])
+        self.notes.extend([entry.notes for entry in entries])
 
     def extend_words(self, words: Words, sums: NDArray[np.float64]) -> None:
         sizes = words.sizes
@@ -258,7 +279,7 @@ class _Table:
         self._mass.frombytes(np.ascontiguousarray(sums[:, -1]).tobytes())
         self._marks.frombytes(words.marks.tobytes())
         self._chunks.frombytes(np.ones_like(sizes).tobytes())
-        self._notes.frombytes(words.notes.tobytes())
+        self.notes.frombytes(words.notes.tobytes())
 
     def columns(self) -> Columns:
         weight = np.frombuffer(self._weight, np.float64)
@@ -270,7 +291,7 @@ class _Table:
             mass=np.frombuffer(self._mass, np.float64),
             marks=np.frombuffer(self._marks, np.int16).reshape(-1, len(features.MARKS)),
             chunks=np.frombuffer(self._chunks, np.int32),
-            notes=np.frombuffer(self._notes, np.int8),
+            notes=np.frombuffer(self.notes, np.int8),
         )
 
     def truncate(self, length: int) -> None:
@@ -280,6 +301,6 @@ class _Table:
         """
         self._tokens = self._tokens[: self._start[length - 1] + self._size[length - 1]]
         self._start, self._size = self._start[:length], self._size[:length]
-        self._chunks, self._notes = self._chunks[:length], self._notes[:length]
+        self._chunks, self.notes = self._chunks[:length], self.notes[:length]
         self._marks = self._marks[: length * len(features.MARKS)]
         self._weight, self._mass = self._weight[: length * self._labels], self._mass[:length]

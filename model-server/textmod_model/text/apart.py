@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from textmod_model.text.draft import Draft
 from textmod_model.text.letters import look
-from textmod_model.text.vocabulary import LONGEST_WORD, cost, is_word, letters_of
+from textmod_model.text.vocabulary import LONGEST_WORD, cost, cost_of_unknown, is_word, letters_of
 
 _GAP: Final = re.compile(r"\s+")
 _PLAIN: Final = frozenset(string.ascii_letters + ".,!?;:\"'()[]*_-")
@@ -139,7 +139,7 @@ def _closed(text: str) -> set[int]:
         found = _closed_of(pieces, odd, may_be_open, mostly=mostly)
         if len(found) > len(closed):
             closed, is_open = found, may_be_open
-    if mostly:  # gaps between words may be no wider than those between letters
+    if mostly and not all(is_open):  # gaps between words may be no wider than those within
         found = _closed_of(pieces, odd, [True] * len(spaces), mostly=True)
         if len(found) > _CLEARLY * len(closed):
             closed, is_open = found, [True] * len(spaces)
@@ -237,11 +237,12 @@ def _joins(parts: list[str], odd: list[bool], *, mostly: bool) -> list[int]:
             if not (any_odd or mostly):
                 continue
             letters = joined.lower() if joined.isalpha() else letters_of(joined)
-            if not (is_word(letters) or (mostly and singles)):
+            known = is_word(letters)
+            if not (known or (mostly and singles)):
                 continue
             if not mostly and not _usual_capitals(joined):
                 continue
-            total = best[start] + cost(letters)
+            total = best[start] + (cost(letters) if known else cost_of_unknown(len(letters)))
             if total < best[end]:
                 best[end], come_from[end] = total, start
     closed: list[int] = []

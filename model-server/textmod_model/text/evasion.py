@@ -114,7 +114,7 @@ def says_enough(places: Sequence[int], said: Sequence[int], chunks: int) -> bool
         said: their suspicion.
         chunks: how many chunks the text has.
     """
-    if SUSPECT in said or sum(said) >= _bar(chunks):
+    if SUSPECT in said or sum(said) >= enough(chunks):
         return True
     fragments = [at for at, one in zip(places, said, strict=True) if one == FRAGMENT]
     return any(last - first <= _NEAR for first, last in pairwise(fragments[::2])) or any(
@@ -122,7 +122,7 @@ def says_enough(places: Sequence[int], said: Sequence[int], chunks: int) -> bool
     )
 
 
-def _bar(chunks: int) -> float:
+def enough(chunks: int) -> float:
     """Return from which sum of suspicions a text of so many chunks is looked at.
 
     Three chunks that say a little, or a tenth of all; in a short text a quarter of them. A tenth is
@@ -133,11 +133,17 @@ def _bar(chunks: int) -> float:
 
 def suspicion(chunk: str) -> int:
     """Return how much a chunk says for looking at its text, 0 … SUSPECT."""
-    if _SAYS_NOTHING.fullmatch(chunk):
-        return 0
-    quick = _quick_suspicion(chunk)
-    if quick is not None:
-        return quick
+    quick = quick_suspicion(chunk)
+    return slow_suspicion(chunk) if quick is None else quick
+
+
+def quick_suspicion(chunk: str) -> int | None:
+    """Return the suspicion of most chunks, which is cheaply told; None for the others."""
+    return 0 if _SAYS_NOTHING.fullmatch(chunk) else _quick_suspicion(chunk)
+
+
+def slow_suspicion(chunk: str) -> int:
+    """Return the suspicion of the others, which takes a hundred times as long."""
     return _remembered(chunk) if len(chunk) <= LONGEST else _suspicion(chunk)
 
 

@@ -163,5 +163,10 @@ def is_common(letters: str) -> bool:
 def cost(letters: str) -> float:
     """Return how unlikely these small letters are as one word, in nats (Zipf's law)."""
     if not is_word(letters):
-        return _UNKNOWN + _UNKNOWN_LETTER * len(letters)
+        return cost_of_unknown(len(letters))
     return 2.5 + math.log(_ranks().get(letters, 0) + 10)
+
+
+def cost_of_unknown(letters: int) -> float:
+    """Return the same of so many letters that are no word."""
+    return _UNKNOWN + _UNKNOWN_LETTER * letters

@@ -255,7 +255,7 @@ def _remembering(compiled: Compiled, texts: Iterable[str]) -> Compiled:
     counts = Counter(chunk for text in texts for chunk in tidy(text).split())
     frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_REMEMBERED]
     analyzer = Analyzer(compiled)
-    known = [analyzer.chunk(chunk) for chunk, _ in frequent]
+    known = [analyzer.chunk(chunk, analyzer.suspicion(chunk)) for chunk, _ in frequent]
     sums = analyzer.gram_sums([one.letters for one in known])
     memory = Memory(
         chunks=[chunk for chunk, _ in frequent],
