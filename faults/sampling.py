@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -86,6 +87,15 @@ def sample(worker: ManagedProcess, *, quiet: bool) -> Sample | None:
         queued=_queued(worker.log.with_suffix("")),
         quiet=quiet,
     )
+
+
+def write_samples(path: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """Write the samples of each worker as CSV, one a line."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["worker", *Sample._fields])
+        for worker, taken in samples.items():
+            writer.writerows([worker, *one] for one in taken)
 
 
 def _queued(prefix: Path) -> int | None:

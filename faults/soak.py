@@ -6,7 +6,7 @@ Two streams, one for each delivery, with review and policies, share three broker
 that live for the whole time and others that faults end. The time is cut into pieces: a burst that
 shows what a stream can do, then 70 % of that beside faults of the campaign, then a quiet moment,
 where all is counted by the campaign's checker and descriptors, threads, queues, members and topics
-are compared. Exit code 1 if a property did not hold, something grew, or, in half an hour and more,
+are compared. Exit code 1 if a property did not hold, something grew, or, in 45 minutes and more,
 no worker lived long enough to tell. Figures go to
 .state/faults/soak.json and a RESULTS.md beside it, with RECORD=1 to faults/.
 """
@@ -36,7 +36,7 @@ from faults.lasting import LastingWorld
 from faults.plan import DELIVERIES, TEXTMOD
 from faults.report import write_between
 from faults.rows import Row, commit
-from faults.sampling import GroupSample, Sampler
+from faults.sampling import GroupSample, Sampler, write_samples
 from faults.scenarios import SCENARIOS, restore
 from faults.sender import TAIL_RATE
 from faults.soak_figures import SOAK_BEGIN, SOAK_END, figures, tables
@@ -67,7 +67,7 @@ BURST_SECONDS: Final = 8.0
 """That a burst should take, by the one before."""
 BURST: Final = (2_000, 40_000)
 """Messages of a burst, at least and at most."""
-JUDGED_AFTER_MINUTES: Final = 30
+JUDGED_AFTER_MINUTES: Final = 45
 """That none of the lasting workers could be judged by then is a failure of its own."""
 VALUES: Final = 4_000
 """Texts of a piece. Each piece has its own, so that the scorer always meets new words."""
@@ -175,7 +175,10 @@ class Soak:
         )
 
     def keep(self, named: list[str]) -> None:
-        """Keep logs and statistics of the workers that lines begin with, for a person to read."""
+        """Keep what a person reads: logs and statistics of the workers that lines begin with.
+
+        The samples are those of all workers.
+        """
         folder = self.bundles / "soak-growth"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -183,6 +186,7 @@ class Soak:
             for log in stream.world.logs():
                 if any(one.startswith(f"{log.stem}: ") for one in named):
                     copy_worker(log, folder)
+        write_samples(folder / "samples.csv", self.sampler.samples())
 
     def _burst(self, values: list[bytes]) -> None:
         """Measure what each stream can do while the other one does the same, for a minute at most.

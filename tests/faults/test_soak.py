@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import random
+from pathlib import Path
 from typing import Any
 
 from faults.growth import MIB, Sample
-from faults.sampling import GroupSample
+from faults.sampling import GroupSample, write_samples
 from faults.scenarios import SCENARIOS
 from faults.soak import OF_ALL, OF_WORKERS, _values
 from faults.soak_figures import figures, plot, tables
@@ -136,3 +138,12 @@ def test_texts_are_new_in_every_piece_and_the_same_for_a_seed() -> None:
     assert first == values(1)
     assert not {*first} & {*values(2)}
     assert len({*first}) == len(first)
+
+
+def test_samples_are_kept_as_a_table_for_a_person(tmp_path: Path) -> None:
+    taken = life(1)
+    write_samples(tmp_path / "samples.csv", {"one": taken, "two": taken[:2]})
+    with (tmp_path / "samples.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["worker"] for row in rows] == ["one"] * len(taken) + ["two"] * 2
+    assert [int(row["memory"]) for row in rows[: len(taken)]] == [one.memory for one in taken]
