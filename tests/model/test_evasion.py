@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textmod_model.text import between as between_letters
-from textmod_model.text import characters, evasion, readings, vocabulary
+from textmod_model.text import characters, evasion, joined, readings, vocabulary
 from textmod_model.text.cleaning import clean, tidy
 from textmod_model.text.draft import Draft
 from textmod_model.text.evasion import SUSPECT, is_suspect, origins, suspicion, undisguise
@@ -177,6 +177,31 @@ def test_letters_set_apart_by_turns_are_joined(gaps: tuple[str, ...]) -> None:
         "you are a stupid idiot and this is bullshit or garbage of the worst kind"
     )
     assert {"stupid", "bullshit", "garbage", "worst"} <= set(clean(apart).split())
+
+
+@pytest.mark.parametrize("mark", [*"_-.,|~*+=/&·→🔥", "__"])
+def test_marks_in_place_of_white_space_are_read_as_such(mark: str) -> None:
+    for text in ("you are a stupid idiot, and this isn't even wrong", "(you are such a fool!)"):
+        disguised = tidy(text.replace(" ", mark))
+        assert is_suspect(disguised)
+        assert undisguise(disguised) == (text.replace(", ", " ") if mark == "," else text)
+    half = "you_are a_stupid_idiot and this_is the_worst_kind of garbage_in here"
+    assert undisguise(half) == half.replace("_", " ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This is a state-of-the-art, up-to-date device, says my mother-in-law, as far as I know",
+        "See snake_case_name_of_this in my_file_name.py, and it is used at least there, I think",
+        "http://a.b/you-are-a-stupid-idiot and /r/what_is_it or me@some-where-else.org",
+        "#you,#are,#a,#stupid,#idiot",
+        "well...you...know...what...this...is",
+        "A.B.C.D.E. and x-y-z-a-b-c in 1-2-3-4-5",
+    ],
+)
+def test_marks_between_words_mostly_stay(text: str) -> None:
+    assert undisguise(text) == text
 
 
 @pytest.mark.parametrize("word", ["x{62}x{61}x{64}", "u{62}u{61}u{64}", "%62%61%64"])
@@ -456,7 +481,7 @@ def test_what_says_nothing_at_a_glance_says_nothing_when_looked_at(parts: list[s
         if evasion._SAYS_NOTHING.fullmatch(chunk):
             quick = evasion._quick_suspicion(chunk)
             assert (evasion._suspicion(chunk) if quick is None else quick) == 0, chunk
-        if readings.is_unreadable(chunk):
+        if readings.is_unreadable(chunk) and not joined.unusual_joints(chunk):
             assert evasion._suspicion(chunk) == 0, chunk
 
 

@@ -139,7 +139,9 @@ def _closed(text: str) -> set[int]:
         found = _closed_of(pieces, odd, may_be_open, mostly=mostly)
         if len(found) > len(closed):
             closed, is_open = found, may_be_open
-    if mostly and not all(is_open):  # gaps between words may be no wider than those within
+    if mostly and not (
+        is_open and all(is_open)
+    ):  # gaps between words may be no wider than those within
         found = _closed_of(pieces, odd, [True] * len(spaces), mostly=True)
         if len(found) > _CLEARLY * len(closed):
             closed, is_open = found, [True] * len(spaces)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from textmod_model.text import apart, between, characters, drawings, escapes, scripts
+from textmod_model.text import apart, between, characters, drawings, escapes, joined, scripts
 from textmod_model.text.certainty import GUESS, SURE, Kind
 from textmod_model.text.doubles import has_pair
 from textmod_model.text.draft import Draft
@@ -53,7 +53,7 @@ _SAYS_NOTHING: Final = re.compile(
     |(?!.*([a-z])\1(?:\1|([a-z])\2))(?:
         (?![!(]){_MARKS_AROUND}[A-Za-z][a-z]{{4,}}+(?:\d{{1,3}}+|'(?:[stdm]|re|ve|ll))?
         |{_MARKS_AROUND}(?:(?:\d++[-/])++[A-Za-z][a-z]{{5,}}+|[A-Za-z][a-z]{{5,}}+(?=[-/.]))
-            (?:(?:[-/]|\.{{2,}}+)(?:[A-Za-z][a-z]{{5,}}+|\d++))*+
+            (?:(?:[-/]|\.{{2,}}+)(?:[A-Za-z][a-z]{{5,}}+|\d++))?+
     ){_MARKS_AROUND}""",
     re.VERBOSE,
 )
@@ -165,7 +165,9 @@ def _quick_suspicion(chunk: str) -> int | None:
     parts = _JOINT.split(core)
     odd = [part for part in parts if not _is_ordinary(part)]
     short = len(odd) == 1 and len(odd[0]) <= _SHORT_PART and odd[0].isalnum()
-    return 0 if (len(parts) > 1 and (short or not odd)) or is_unreadable(chunk) else None
+    if len(parts) > 1 and (short or not odd):
+        return _of_joints(chunk) if len(parts) > 2 else 0
+    return _of_joints(chunk) if is_unreadable(chunk) else None
 
 
 def _quick_word(chunk: str, core: str) -> int | None:
@@ -205,8 +207,9 @@ def _suspicion(chunk: str) -> int:
     if tagged or escapes.has_escapes(chunk):
         return SUSPECT if between.has_empty_tags(chunk) else _MARKED
     found = reading(chunk)
-    if found is not None and found.certainty:
-        return _of_reading(chunk, found)
+    read = _of_reading(chunk, found) if found is not None and found.certainty else 0
+    if said := max(read, _of_joints(chunk)):
+        return said
     if chunk.isalpha() and not _NAME.fullmatch(chunk) and apart.is_fragment(chunk):
         return FRAGMENT
     if len(chunk) >= LEAST_SHOUTED and _SHOUTED.fullmatch(chunk) and is_word(core_of(chunk)):
@@ -221,6 +224,11 @@ def _looks_otherwise(chunk: str) -> bool:
     draft = Draft(chunk)
     characters.show(draft)
     return draft.text != chunk or scripts.is_mixed(chunk)
+
+
+def _of_joints(chunk: str) -> int:
+    """Return what a chunk says by marks in place of white space."""
+    return min(_MARKED, _WEAK * joined.unusual_joints(chunk))
 
 
 def _of_reading(chunk: str, found: Reading) -> int:
@@ -249,6 +257,7 @@ def _undisguised(draft: Draft) -> Draft:
         marks -= characters.accents(draft.text)
     escapes.read(draft)
     between.drop_tags(draft)
+    joined.separate(draft)
     drawings.read(draft)
     apart.join_disguised(draft)
     apart.join_by_turns(draft)
