@@ -185,6 +185,8 @@ def test_marks_in_place_of_white_space_are_read_as_such(mark: str) -> None:
         disguised = tidy(text.replace(" ", mark))
         assert is_suspect(disguised)
         assert undisguise(disguised) == (text.replace(", ", " ") if mark == "," else text)
+    many = " ".join(["you are a stupid idiot"] * 500)
+    assert clean(many.replace(" ", mark)) == many
     half = "you_are a_stupid_idiot and this_is the_worst_kind of garbage_in here"
     assert undisguise(half) == half.replace("_", " ")
 

@@ -17,7 +17,7 @@ _ADDRESS: Final = re.compile(
 _USUAL: Final = frozenset('-/.,;:!?()&@#=+"“”')
 """Marks of which one between two words is nothing unusual: compounds, missing white space."""
 _ENDS: Final = frozenset(".,;:!?")
-LONGEST: Final = 4096
+LONGEST: Final = 1 << 16
 """Characters of the longest chunk that is taken for words."""
 _WORDS: Final = 0.7
 """Share of what is between the marks of a chunk that has to be words."""
