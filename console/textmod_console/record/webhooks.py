@@ -33,7 +33,7 @@ AT_ONCE: Final = 20
 FIRST: Final = timedelta(seconds=5)
 LONGEST: Final = timedelta(hours=1)
 MOST_ATTEMPTS: Final = 14
-"""The last one is about five hours after the first."""
+"""The last one is about four and a half hours after the first."""
 EVENT: Final = "decision.created"
 ACTOR: Final = "textmod-console"
 
