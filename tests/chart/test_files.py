@@ -85,7 +85,8 @@ def test_the_schema_knows_every_value() -> None:
         return found
 
     assert unknown(VALUES, SCHEMA, "") == []
-    assert set(SCHEMA["properties"]) - set(VALUES) == {"global"}
+    # `enabled` is for the condition of a parent chart.
+    assert set(SCHEMA["properties"]) - set(VALUES) == {"global", "enabled"}
 
 
 def test_the_versions_are_the_projects() -> None:

@@ -48,6 +48,11 @@ def test_both_helms_render_the_same(helm: Helm, helm4: Helm) -> None:
         "replicas=two",
         "image.digest=latest",
         "metricsApi.port=80",
+        "dnsPolicy=None",
+        "nameOverride=My Name",
+        "fullnameOverride=1st",
+        "metricsApi.certificate.certManager.issuerRef.kind=ClusterIssuer",
+        "prometheusRule.alertLabels.on-call=b",
     ],
 )
 def test_a_typo_is_refused_by_its_name(helm: Helm, typo: str) -> None:
@@ -107,6 +112,48 @@ def test_the_pods_can_run_in_the_nodes_network(
 def test_a_network_policy_of_no_namespace_is_refused(helm4: Helm) -> None:
     with pytest.raises(HelmError, match="in each of watchNamespaces, and none is named"):
         rendered(helm4, "--set=networkPolicy.modelPods.enabled=true")
+
+
+def test_names_of_digits_stay_text(helm4: Helm) -> None:
+    options = (*EVERYTHING, "--set-string=watchNamespaces[0]=7,dashboards.namespace=8")
+    text = helm4("template", "9", CHART, "--namespace=1", *options)
+    objects = [body for body in yaml.safe_load_all(text) if body]
+    namespaces = {body["metadata"].get("namespace", "") for body in objects}
+    assert namespaces == {"", "kube-system", "1", "7", "8", "forum"}
+    instances = {body["metadata"]["labels"]["app.kubernetes.io/instance"] for body in objects}
+    assert instances == {"9"}
+
+
+def test_a_parent_chart_can_switch_it_off(helm4: Helm) -> None:
+    """Its condition is a value of this chart: `<name>.enabled`."""
+    assert rendered(helm4, "--set=enabled=true")
+
+
+def test_a_label_selector_that_is_given_is_not_narrowed(helm4: Helm) -> None:
+    constraint = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    team = {"matchLabels": {"team": "moderation"}}
+    constraints = json.dumps([constraint | {"labelSelector": team}, constraint])
+    annotation = "podAnnotations.kubectl\\.kubernetes\\.io/default-container=sidecar"
+    text = helm4(
+        *("template", "textmoderation-operator", CHART, f"--set={annotation}"),
+        f"--set-json=topologySpreadConstraints={constraints}",
+    )
+    bodies = [body for body in yaml.load_all(text, _Once) if body]
+    (deployment,) = of_kind(bodies, "Deployment")
+    given, own = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert given["labelSelector"] == team
+    selector = deployment["spec"]["selector"]
+    assert own == constraint | {"labelSelector": selector}
+
+
+def test_the_notes_example_is_made_where_the_operator_watches(helm4: Helm) -> None:
+    notes = helm4(  # Helm 3 asks a cluster even then
+        *("install", "textmoderation-operator", CHART, "--namespace=textmod", "--dry-run=client"),
+        "--set=watchNamespaces={forum,reddit},crds.keep=false",
+    ).partition("NOTES:\n")[2]
+    assert "kubectl apply --namespace forum -f -" in notes
+    assert "kubectl wait --namespace forum --for" in notes
+    assert "deletionPolicy Delete before it" in notes
 
 
 # --- permissions ----------------------------------------------------------------------------------
@@ -328,11 +375,13 @@ def test_two_replicas_stay_apart_and_one_is_always_there(helm4: Helm) -> None:
 
 
 def test_no_service_reaches_the_test_pod(helm4: Helm) -> None:
-    objects = rendered(helm4)
-    (service,) = of_kind(objects, "Service")
-    (pod,) = of_kind(objects, "Pod")
-    labels = pod["metadata"]["labels"].items()
-    assert not service["spec"]["selector"].items() <= labels
+    for name in ("", "true", 63 * "n"):
+        objects = rendered(helm4, f"--set-string=nameOverride={name}")
+        (service,) = of_kind(objects, "Service")
+        (pod,) = of_kind(objects, "Pod")
+        labels = pod["metadata"]["labels"]
+        assert not service["spec"]["selector"].items() <= labels.items()
+        assert max(map(len, labels.values())) <= 63
 
 
 def arguments(objects: list[dict[str, Any]]) -> list[str]:

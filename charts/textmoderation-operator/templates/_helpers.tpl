@@ -13,8 +13,8 @@
 {{- end }}
 
 {{- define "textmod.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "textmod.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "textmod.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "textmod.labels" -}}

@@ -6,7 +6,7 @@ kind: {{ .kind }}
 metadata:
   name: {{ .name }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   labels:
     {{- include "textmod.labels" .root | nindent 4 }}
@@ -18,7 +18,7 @@ kind: {{ .kind }}Binding
 metadata:
   name: {{ .name }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   labels:
     {{- include "textmod.labels" .root | nindent 4 }}
@@ -29,5 +29,5 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ include "textmod.serviceAccountName" .root }}
-    namespace: {{ .root.Release.Namespace }}
+    namespace: {{ .root.Release.Namespace | quote }}
 {{- end }}
