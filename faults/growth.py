@@ -17,8 +17,8 @@ MIB: Final = 1 << 20
 WARM_UP_SECONDS: Final = 120.0
 """Of a life: imports, the first batches, connections to every broker."""
 SHORTEST_SECONDS: Final = 1800.0
-"""Of a life that is judged. In less, what fills a memory of bounded size (the scorer's chunks, the
-client's queue after a stand-still) looks like a leak."""
+"""Shortest life that is judged. In a shorter one, a memory of bounded size that fills (the scorer's
+chunks, the client's queue after an outage) looks like a leak."""
 SLOPE_MIB_A_MINUTE: Final = 0.5
 """The steepest slope of memory that is no growth, by Theil and Sen over the second half of a life.
 Half of a leak of 1 MiB a minute, which must be caught. A memo that fills and stays is flat then."""

@@ -3,7 +3,6 @@
 import io
 import subprocess
 import sys
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,10 @@ from hypothesis import strategies as st
 
 from textmod_model import artifact, pipeline
 from textmod_model.artifact import Artifact
-from textmod_model.scoring import compiled_backend, memo, vectors
-from textmod_model.scoring.analyzer import Analyzer
+from textmod_model.scoring import compiled_backend, vectors
 from textmod_model.scoring.compiled import Compiled
 from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.scoring.scorer import PipelineBackend, Scorer
-from textmod_model.text import vocabulary
 from textmod_model.text.cleaning import MAX_CHUNK, clean
 from textmod_model.training import sample
 
@@ -168,34 +165,6 @@ def test_the_memo_forgets_what_does_not_fit(seed_artifact: Artifact) -> None:
         assert len(backend.memo) <= own + 100
     backend.memo.trim()
     np.testing.assert_array_equal(backend.score(["the control group"]), first)
-
-
-@pytest.mark.parametrize(
-    ("letter", "look", "most"),
-    [
-        pytest.param("o", "\u043e", 1, id="one alone is enough"),
-        pytest.param("e", "3", 100, id="a tenth is enough"),
-    ],
-)
-def test_a_disguised_text_is_looked_at_no_further_than_needed(
-    compiled: CompiledBackend, monkeypatch: pytest.MonkeyPatch, letter: str, look: str, most: int
-) -> None:
-    long = (word for word in vocabulary.words() if len(word) > 6 and word.count(letter) == 1)
-    words = [word.replace(letter, look) for word in islice(long, 1000)]
-    asked: list[str] = []
-    told = Analyzer.slow_suspicion
-
-    def noting(analyzer: Analyzer, chunk: str) -> int:
-        asked.append(chunk)
-        return told(analyzer, chunk)
-
-    monkeypatch.setattr(Analyzer, "slow_suspicion", noting)
-    monkeypatch.setattr(memo, "_AT_ONCE", 0)
-    compiled.forget()
-    first = compiled.score([" ".join(words)])
-    assert 0 < len(asked) <= most
-    np.testing.assert_array_equal(compiled.score([" ".join(words)]), first)
-    assert len(asked) <= most, "what was told is remembered"
 
 
 def test_the_memo_is_bounded_for_chunks_of_any_length(seed_artifact: Artifact) -> None:

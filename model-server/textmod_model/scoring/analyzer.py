@@ -14,7 +14,7 @@ from textmod_model.scoring.judged import UNSURE
 from textmod_model.text import features
 from textmod_model.text.chunks import ChunkTokenizer
 from textmod_model.text.cleaning import MAX_CHUNK, URL_WORD, cut, pieces, word
-from textmod_model.text.evasion import quick_suspicion, slow_suspicion, suspicion
+from textmod_model.text.evasion import quick_suspicion, suspicion
 
 
 class Known(NamedTuple):
@@ -72,13 +72,9 @@ class Analyzer:
         return suspicion(chunk) if self.undisguises else 0
 
     def quick_suspicion(self, chunk: str) -> int:
-        """Return the same if it is cheaply told, else UNSURE."""
+        """Return what `suspicion` does if that takes little time, otherwise UNSURE."""
         said = quick_suspicion(chunk) if self.undisguises else 0
         return UNSURE if said is None else said
-
-    def slow_suspicion(self, chunk: str) -> int:
-        """Return the same of a chunk of which it is not cheaply told."""
-        return slow_suspicion(chunk)
 
     def _parts(self, chunk: str) -> Known:
         if len(chunk) > MAX_CHUNK:

@@ -12,22 +12,21 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textmod_model.scoring.compiled import Compiled, Floats, Integers, Memory
 from textmod_model.scoring.contributions import Batch, Curve, Found
 from textmod_model.scoring.explaining import Explainer, Pass
 from textmod_model.scoring.explanation import Asked, Explanation
-from textmod_model.scoring.judged import UNSURE
 from textmod_model.scoring.lookup import Indices
 from textmod_model.scoring.memo import BEGIN, BREAK, BREAK_INDEX, Memo
 from textmod_model.scoring.neighbours import tokenized_again
 from textmod_model.scoring.packed import Chunks
 from textmod_model.scoring.shortcut import Shortcut
+from textmod_model.scoring.suspects import Suspicions
 from textmod_model.scoring.vectors import mean_of_root, product, squashed, sums
 from textmod_model.scoring.word_grams import WordGrams
 from textmod_model.text.cleaning import tidy
-from textmod_model.text.evasion import FRAGMENT, SUSPECT, enough, says_enough, undisguise
+from textmod_model.text.evasion import undisguise
 from textmod_model.text.features import shape
 
 MEMO_LIMIT: Final = 100_000
@@ -41,7 +40,6 @@ _KEPT_CHARACTERS: Final = 1 << 19
 character. Of a longer batch the beginning is kept; before anything is explained, nothing."""
 _MOST_MARKS: Final = 1 << 16
 """Of a text with fewer chunks 16 bits hold how many have a mark, so that four are added at once."""
-_LEAST_SUSPICION: Final = 2 * FRAGMENT  # with less no text is looked at, however short
 
 _Explained = TypeVar("_Explained")
 
@@ -204,10 +202,14 @@ class CompiledBackend:
         again: Pass | None = None
         rest: dict[int, str] = {}
         if as_written and len(noted):
-            said = notes[noted] >> 1
+            suspicions = notes[noted] >> 1
+            saying = suspicions != 0
+            suspects = Suspicions(self.memo, chunks, indices).suspects(
+                noted[saying], suspicions[saying], bounds, edges=self._model.edges
+            )
             rest = {
                 row: instead
-                for row in self._suspects(chunks, indices, noted, said, bounds)
+                for row in suspects
                 if (instead := undisguise(texts[row])) != texts[row]
             }
             if rest:
@@ -218,47 +220,6 @@ class CompiledBackend:
         having = words.vectors[:, -1] if words.vectors.shape[1] else np.zeros(len(texts))
         batch = Batch(indices, words.found, curve, having)
         return Pass(texts, chunks, bounds, batch, decisions, corrected, reread, again, generation)
-
-    def _suspects(
-        self,
-        chunks: Chunks,
-        indices: Indices,
-        places: Indices,
-        said: NDArray[np.int8],
-        bounds: Indices,
-    ) -> Iterator[int]:
-        """Yield the texts that are to be undisguised; they begin at the first of `bounds`.
-
-        `said` is the suspicion of the chunks at `places`, the others say nothing.
-        """
-        places, said = places[said != 0], said[said != 0]
-        rows = np.searchsorted(bounds, places, side="right") - 1
-        sums = np.bincount(rows, weights=np.where(said == UNSURE, SUSPECT, said))
-        for row in np.flatnonzero(sums >= _LEAST_SUSPICION).tolist():
-            part = slice(*np.searchsorted(rows, (row, row + 1)).tolist())
-            known = dict(zip(places[part].tolist(), said[part].tolist(), strict=True))
-            size = int(bounds[row + 1] - bounds[row]) - 1 - self._model.edges  # without the break
-            if self._is_suspect(chunks, indices, known, size):
-                yield row
-
-    def _is_suspect(
-        self, chunks: Chunks, indices: Indices, said: dict[int, int], size: int
-    ) -> bool:
-        """Tell whether a text of `size` chunks is to be undisguised, by what those at places say.
-
-        What is not known of chunks is worked out one by one, and no further than needed: a text
-        made of what takes long to look at costs a tenth of all that.
-        """
-        unsure = [place for place, one in said.items() if one == UNSURE]
-        total = sum(said.values()) - UNSURE * len(unsure)
-        found = SUSPECT in said.values()
-        for place in unsure:
-            if found or total >= enough(size):
-                return True
-            said[place] = self.memo.suspicion(int(indices[place]), chunks[place])
-            total += said[place]
-            found = said[place] == SUSPECT
-        return says_enough(list(said), list(said.values()), size)
 
     def _correct(
         self,

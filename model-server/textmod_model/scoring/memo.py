@@ -27,9 +27,9 @@ _LETTERS_PER_CHUNK: Final = 16
 
 
 _AT_ONCE: Final = 512
-"""Of the chunks of one look-up, so many are given a suspicion even if it is not cheaply told: few
-batches have more, and one by one they cost more. Those of texts that are made of such stay UNSURE
-until, and unless, they are needed."""
+"""How many suspicions that take long are computed in one look-up. Few batches need more. A text
+made of such chunks does: the suspicion of its others stays UNSURE and is computed if the text's
+depends on it."""
 
 
 class Columns(NamedTuple):
@@ -98,7 +98,7 @@ class Memo(dict[str, int]):
         self._unfinished = False
         """An error came in the middle of forgetting."""
         self._at_once = 0
-        """How many more chunks of a look-up are given a suspicion that is not cheaply told."""
+        """How many more suspicions that take long are computed in this look-up."""
         self._name()
         self.misses = 0
 
@@ -124,7 +124,7 @@ class Memo(dict[str, int]):
             said = self.analyzer.quick_suspicion(chunk)
             if said == UNSURE and self._at_once:
                 self._at_once -= 1
-                said = self.analyzer.slow_suspicion(chunk)
+                said = self.analyzer.suspicion(chunk)
         if not self.shares or len(chunk) > MAX_CHUNK or said == UNSURE:
             return self.add(self.analyzer.chunk(chunk, said))
         tokens, fragile = self.analyzer.ids(chunk)
@@ -135,7 +135,7 @@ class Memo(dict[str, int]):
         notes = self._table.notes
         said = notes[index] >> 1
         if said == UNSURE:
-            said = self.analyzer.slow_suspicion(chunk)
+            said = self.analyzer.suspicion(chunk)
             notes[index] = notes[index] & 1 | said << 1
         return said
 

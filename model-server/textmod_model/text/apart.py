@@ -139,12 +139,11 @@ def _closed(text: str) -> set[int]:
         found = _closed_of(pieces, odd, may_be_open, mostly=mostly)
         if len(found) > len(closed):
             closed, is_open = found, may_be_open
-    if mostly and not (
-        is_open and all(is_open)
-    ):  # gaps between words may be no wider than those within
-        found = _closed_of(pieces, odd, [True] * len(spaces), mostly=True)
+    all_open = [True] * len(spaces)
+    if mostly and is_open != all_open:  # gaps between words may be no wider than those within
+        found = _closed_of(pieces, odd, all_open, mostly=True)
         if len(found) > _CLEARLY * len(closed):
-            closed, is_open = found, [True] * len(spaces)
+            closed, is_open = found, all_open
     if len(closed) < _SEVERAL:
         return set()
     if len(closed) < _MANY * len(chunks) and not all(len(chunks[at]) == 1 for at in closed):

@@ -134,24 +134,18 @@ def enough(chunks: int) -> float:
 def suspicion(chunk: str) -> int:
     """Return how much a chunk says for looking at its text, 0 … SUSPECT."""
     quick = quick_suspicion(chunk)
-    return slow_suspicion(chunk) if quick is None else quick
-
-
-def quick_suspicion(chunk: str) -> int | None:
-    """Return the suspicion of most chunks, which is cheaply told; None for the others."""
-    return 0 if _SAYS_NOTHING.fullmatch(chunk) else _quick_suspicion(chunk)
-
-
-def slow_suspicion(chunk: str) -> int:
-    """Return the suspicion of the others, which takes a hundred times as long."""
+    if quick is not None:
+        return quick
     return _remembered(chunk) if len(chunk) <= LONGEST else _suspicion(chunk)
 
 
-def _quick_suspicion(chunk: str) -> int | None:
-    """Return what most chunks say, which is cheaply told; None for the others.
+def quick_suspicion(chunk: str) -> int | None:
+    """Return the suspicion of a chunk if it takes little time, as for most; otherwise None."""
+    return 0 if _SAYS_NOTHING.fullmatch(chunk) else _quick_suspicion(chunk)
 
-    These are words, compounds of words, numbers and addresses.
-    """
+
+def _quick_suspicion(chunk: str) -> int | None:
+    """Return what words, compounds of words, numbers and addresses say; None for other chunks."""
     core = chunk.strip(AROUND)
     if not core.isascii():
         return None

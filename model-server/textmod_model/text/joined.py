@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from textmod_model.text.draft import Draft
+from textmod_model.text.readings import ADDRESS
 from textmod_model.text.vocabulary import is_word_with_ending
 
 _CHUNK: Final = re.compile(r"\S+")
 # Not what has a meaning between words: apostrophes, dots in a row, marks before a hashtag.
 _JOINT: Final = re.compile(r"(?<=[A-Za-z])(?:#|(?!\.\.)(?:[^\w\s'’…#]|_){1,3})(?=[A-Za-z])")
 _AROUND: Final = re.compile(r"^[^A-Za-z]+|[^A-Za-z]+$")
-_ADDRESS: Final = re.compile(
-    r"://|^www\.|^/?[ru]/|@[\w-]+\.\w|\.[a-z]{2,4}/|\.(?:com|org|net|gov|edu)\b", re.IGNORECASE
-)
 _USUAL: Final = frozenset('-/.,;:!?()&@#=+"“”')
 """Marks of which one between two words is nothing unusual: compounds, missing white space."""
 _ENDS: Final = frozenset(".,;:!?")
@@ -29,7 +27,7 @@ _MOSTLY: Final = 0.4
 def joints(chunk: str) -> int:
     """Return between how many words of a chunk there are marks; 0 if it is not of words mostly."""
     parts = _JOINT.split(chunk) if len(chunk) <= LONGEST and not chunk.isalpha() else ()
-    if len(parts) <= 1 or _ADDRESS.search(chunk):
+    if len(parts) <= 1 or ADDRESS.search(chunk):
         return 0
     parts[0], parts[-1] = (_AROUND.sub("", part) for part in (parts[0], parts[-1]))
     known = sum(map(is_word_with_ending, parts))

@@ -53,7 +53,7 @@ _ORDINARY: Final = re.compile(
     rf"[^\w{_SIGNS}(]*\(?(?:[A-Z]?[a-z]+|[A-Z]+s?){_ENDING}?(?:!|[^\w{_SIGNS}])*"
 )
 _NO_LETTERS: Final = re.compile(r"[\W\d_]*")
-_ADDRESS: Final = re.compile(
+ADDRESS: Final = re.compile(
     r"://|^www\.|^/?[ru]/|^(?:doi:)?10\.\d{4}|\.[a-z]{2,4}/|@[\w-]+\.\w"
     r"|\.(?:com|org|net|gov|edu)\b",
     re.IGNORECASE,
@@ -61,9 +61,8 @@ _ADDRESS: Final = re.compile(
 _MARKS: Final = re.compile("[\u0300-\u036f]+")  # what `characters` leaves on letters
 _CORE: Final = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
 _SIGNED_CORE: Final = re.compile(rf"([^\w{_SIGNS}(]*)(.*?)([^\w{_SIGNS}]*)", re.DOTALL)
-# At two places within a word, or more.
-_APOSTROPHES_WITHIN: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+['’][A-Za-z][A-Za-z'’]*")
-_ONE_APOSTROPHE: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+")
+# Alone between letters, or at two places within a word and more.
+_APOSTROPHES_WITHIN: Final = re.compile(r"[A-Za-z]+['’][A-Za-z]+(?:['’][A-Za-z][A-Za-z'’]*)?")
 _APOSTROPHES: Final = re.compile("['’]+")
 # Two 1s may be four words: too many to try.
 _GROUPED: Final = re.compile(r"(?!.*1.*1)[#&,-/:;=>?\]\"_~]*+[A-Za-z0-9#&,-/:;=>?\]\"_~]++")
@@ -118,7 +117,7 @@ def _digits_read(text: str) -> Iterable[str]:
 def _reading(chunk: str, *, eager: bool) -> Reading | None:
     if not chunk.isascii() and (plain := _MARKS.sub("", chunk)) != chunk:
         return _without_marks(chunk, plain, eager=eager)
-    if _ADDRESS.search(chunk):
+    if ADDRESS.search(chunk):
         return _address(chunk) if eager else None
     if _is_ordinary(chunk) and not (chunk[0] == "(" and chunk[-1] != ")"):
         return without_pairs(chunk) if has_two_pairs(chunk) else None
@@ -288,7 +287,7 @@ def _without_separators(variant: _Variant) -> Iterable[_Variant]:
     text, kinds = variant
     if is_word_with_digits(text):
         yield _Variant(DIGITS.sub("", text), kinds | {"separators"})
-    if _APOSTROPHES_WITHIN.fullmatch(text) or _ONE_APOSTROPHE.fullmatch(text):
+    if _APOSTROPHES_WITHIN.fullmatch(text):
         yield _Variant(_APOSTROPHES.sub("", text), kinds | {"separators"})
     if not BETWEEN.search(text) or not (text[0].isalnum() and text[-1].isalnum()):
         return

@@ -1,6 +1,7 @@
 """English words by frequency, and the characters that look like letters: tables, read when needed.
 
-Both are made by `make text-tables` (`dev/textmod_dev/text_tables.py`), which names their sources.
+`words.txt` and `lookalikes.txt` are made by `make text-tables` (`dev/textmod_dev/text_tables.py`),
+which names their sources; `alphabets.txt` is written by hand.
 """
 
 import math
@@ -105,9 +106,9 @@ def look_alikes() -> dict[str, str]:
 
 @cache
 def alphabets() -> dict[str, str]:
-    """Return the small letters that characters stand for in alphabets that people write, by these.
+    """Return the small letters that a character of "fancy text" stands for, by the character.
 
-    Each line of the table is one: what programs for "fancy text" write for a to z.
+    Each line of the table is an alphabet: what programs for such text write for a to z.
     """
     table = files("textmod_model.text") / "tables" / "alphabets.txt"
     letters: dict[str, str] = {}
@@ -168,5 +169,5 @@ def cost(letters: str) -> float:
 
 
 def cost_of_unknown(letters: int) -> float:
-    """Return the same of so many letters that are no word."""
+    """Return the `cost` of so many letters that are no word, in nats."""
     return _UNKNOWN + _UNKNOWN_LETTER * letters
