@@ -172,7 +172,12 @@ def main() -> int:
         parser.error("--rate must be above 0")
 
     comments = read_comments(arguments)
-    settings = {"enable.idempotence": "true", "partitioner": "murmur2_random"}
+    settings = {
+        "enable.idempotence": "true",
+        # With more, a message that a new leader refused may count as written (KAFKA-15591).
+        "max.in.flight.requests.per.connection": "1",
+        "partitioner": "murmur2_random",
+    }
     producer = Producer(settings | client_config(arguments))
     start = time.monotonic()
     failed = send(producer, comments, arguments)

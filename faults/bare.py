@@ -36,7 +36,10 @@ class Bare:
                 "isolation.level": "read_committed",
             }
         )
-        options: dict[str, str | int | bool] = {"enable.idempotence": True}
+        options: dict[str, str | int | bool] = {
+            "enable.idempotence": True,
+            "max.in.flight.requests.per.connection": 1,  # as for the sender
+        }
         if self._transactional:
             options |= {
                 "transactional.id": environment["TEXTMOD_POD_NAME"],

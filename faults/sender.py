@@ -48,6 +48,8 @@ class Sender(threading.Thread):
             {
                 "bootstrap.servers": servers,
                 "enable.idempotence": True,
+                # With more, a message that was never written may count as acknowledged.
+                "max.in.flight.requests.per.connection": 1,
                 "delivery.timeout.ms": 300_000,
                 "message.max.bytes": 4_000_000,
                 "linger.ms": 5,

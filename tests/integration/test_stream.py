@@ -104,9 +104,8 @@ class Stream:
 
     def sender(self, **options):
         """A producer whose messages stay in order when a broker that just came up refuses some."""
-        return Producer(
-            {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, **options}
-        )
+        sure = {"enable.idempotence": True, "max.in.flight.requests.per.connection": 1}
+        return Producer({"bootstrap.servers": self.bootstrap, **sure, **options})
 
     def make(self, topic, partitions, **config):
         [future] = self.admin.create_topics(

@@ -125,14 +125,23 @@ PRODUCER_BATCH_BYTES = 900_000
 """A batch must fit the topic: Kafka's own default limit is 1,048,588 bytes."""
 
 
+def _sure(settings: Settings) -> Configuration:
+    """How to reach the cluster, for a producer whose delivery reports are true."""
+    return client(settings) | {
+        "acks": "all",
+        "enable.idempotence": True,  # no duplicates and no reordering by the client's own retries
+        # With more on its way, a request that a broker refuses while it becomes the leader counts
+        # as written once the next one is: decisions/2026-11-28-one-request-at-a-time.md.
+        "max.in.flight.requests.per.connection": 1,
+    }
+
+
 def producer(settings: Settings, batch_bytes: int = PRODUCER_BATCH_BYTES) -> Configuration:
     """Return the producer's configuration, for either delivery.
 
     `batch_bytes` is the most that a batch of several records may have.
     """
-    options: Configuration = {
-        "acks": "all",
-        "enable.idempotence": True,  # no duplicates and no reordering by the client's own retries
+    options = _sure(settings) | {
         "partitioner": "murmur2_random",  # Java's, so that a key finds the partition it always had
         # Scoring goes on meanwhile; an idle worker flushes, and a flush doesn't linger.
         "linger.ms": 5,
@@ -157,7 +166,7 @@ def producer(settings: Settings, batch_bytes: int = PRODUCER_BATCH_BYTES) -> Con
         # Behind a record that a broker refuses against what is known of its topic nothing may be
         # written: the order of its key would be lost. The client is opened again instead.
         options["enable.gapless.guarantee"] = True
-    return client(settings) | options
+    return options
 
 
 def single_records(settings: Settings, seconds: float) -> Configuration:
@@ -166,9 +175,7 @@ def single_records(settings: Settings, seconds: float) -> Configuration:
     `seconds` is how long a record may take.
     """
     milliseconds = int(seconds * 1000)
-    return client(settings) | {
-        "acks": "all",
-        "enable.idempotence": True,
+    return _sure(settings) | {
         "partitioner": "murmur2_random",
         "linger.ms": 0,
         "message.timeout.ms": milliseconds,
