@@ -50,6 +50,7 @@ def write_bundle(
         for progress in history.progress:
             file.write(f"{progress.at:8.1f} s {progress.results} committed\n")
         file.writelines(f"group: {line}\n" for line in history.group)
+        file.writelines(f"{line}\n" for line in history.ended)
         file.write(f"the last fault was over after {history.last_fault:.1f} s\n")
         file.writelines(f"{result}\n" for result in history.results)
     for log in logs:

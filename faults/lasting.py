@@ -39,8 +39,6 @@ class LastingWorld(World):
         self._since: dict[str, dict[int, int]] = {}
         """Where the next piece begins in each topic, by partition."""
         self._companions: list[LastingWorld] = []
-        self.ended: list[str] = []
-        """Workers that ended by themselves, with their last words."""
         for topic in self._topics():
             self.configure(topic, "segment.bytes", str(SEGMENT_BYTES))
 
@@ -57,11 +55,7 @@ class LastingWorld(World):
         return [*self.workers, *(one for other in self._companions for one in other.workers)]
 
     def revive(self) -> None:
-        """Restart workers that ended by themselves, and note why they did."""
-        for worker in list(self.workers):
-            if (code := worker.exit_code()) is not None:
-                last = worker.last_words(1) or "it said nothing"
-                self.ended.append(f"{worker.name}: exit code {code}: {last}")
+        """The companions' workers, too."""
         super().revive()
         for other in self._companions:
             other.revive()

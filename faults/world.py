@@ -77,6 +77,8 @@ class World:
         servers = stage.brokers.bootstrap_servers
         self.admin = Admin(servers)
         self.workers: list[ManagedProcess] = []
+        self.ended: list[str] = []
+        """Workers that ended by themselves, with their exit codes and last words."""
         self._logs: list[Path] = []
         self._changing_workers = threading.Lock()
         self._earlier: list[Result] = []
@@ -243,6 +245,7 @@ class World:
 
     def _collect(self) -> None:
         """Read what was sent and what came of it into the history."""
+        self.history.ended = self.ended
         self.history.committed = self._committed() or {}
         there = places(self._records(self.input))
         self.history.sent = placed(self.history.sent, there)
@@ -290,9 +293,11 @@ class World:
         return list(self._logs)
 
     def revive(self) -> None:
-        """Restart workers that ended by themselves, as the kubelet does."""
+        """Restart workers that ended by themselves, as the kubelet does, and note why they did."""
         for worker in list(self.workers):
-            if worker.exit_code() is not None and self._take(worker):
+            if (code := worker.exit_code()) is not None and self._take(worker):
+                last = worker.last_words(1) or "it said nothing"
+                self.ended.append(f"{worker.name}: exit code {code}: {last}")
                 self._keeper.stop(worker)
                 self.start_worker()
 
