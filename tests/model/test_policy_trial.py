@@ -133,6 +133,21 @@ def test_texts_of_one_side_are_tried_too(files, tmp_path, capsys, label):
     assert "svg" in report.read_text()
 
 
+def test_texts_without_labels_are_counted_and_their_precision_is_unknown(files, tmp_path, capsys):
+    rows = ["id,text", "1,good paper", "2,bad joke", "3,bad joke"]
+    (tmp_path / "data.csv").write_text("\n".join(rows) + "\n")
+    report = tmp_path / "report.html"
+    assert main(["policies", *files, "--json", "--report", str(report)]) == 0
+    printed = capsys.readouterr()
+    rules = json.loads(printed.out)["policies"][0]["rules"]
+    assert sum(rule["texts"] for rule in rules) == 3
+    assert {(rule["precision"], rule["recall"]) for rule in rules} == {(None, None)}
+    assert "name its column by --label removed" in printed.err
+    assert "svg" in report.read_text()
+    assert main(["policies", *files, "--label", "spam"]) != 0, "a column that was named"
+    assert "no column spam" in capsys.readouterr().err
+
+
 def test_a_file_without_rows_is_refused(files, tmp_path, capsys):
     (tmp_path / "data.csv").write_text("text,label\n")
     assert main(["policies", *files]) != 0

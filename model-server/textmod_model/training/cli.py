@@ -120,7 +120,7 @@ def _add_sample(subparsers: "Subparsers") -> None:
 
 def _add_policies(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
-        "policies", help="show what policies would do to labelled texts, rule by rule"
+        "policies", help="show what policies would do to texts, rule by rule"
     )
     policies_cli.add_arguments(parser)
     parser.set_defaults(run=_guarded(policies_cli.run))

@@ -42,10 +42,10 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read(arguments: argparse.Namespace, *, both_sides: bool = True) -> Dataset:
-    """Read the labelled texts, and write what was repaired to stderr. Raises DatasetError.
+def read(arguments: argparse.Namespace, *, labelled: bool = True) -> Dataset:
+    """Read the texts, and write what was repaired to stderr. Raises DatasetError.
 
-    `both_sides`: refuse a label that all texts have, or none.
+    `labelled`: refuse texts without labels, and a label that all texts have, or none.
     """
     one = arguments.label_column
     data = dataset.read(
@@ -53,7 +53,7 @@ def read(arguments: argparse.Namespace, *, both_sides: bool = True) -> Dataset:
         text_column=arguments.text_column,
         label_columns=[one] if one is not None else arguments.label or (),
         votes_column=arguments.votes,
-        both_sides=both_sides,
+        labelled=labelled,
     )
     for note in data.notes:
         sys.stderr.write(f"{arguments.data}: {note}.\n")

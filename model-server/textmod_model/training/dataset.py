@@ -84,7 +84,7 @@ def read(
     text_column: str | None = None,
     label_columns: Sequence[str] = (),
     votes_column: str | None = None,
-    both_sides: bool = True,
+    labelled: bool = True,
 ) -> Dataset:
     """Read a CSV, JSON Lines or Parquet file.
 
@@ -95,10 +95,12 @@ def read(
 
     Rows that say nothing are skipped. Rows without a text (or with ``NA``, as pandas takes it) are
     left out, and `Dataset.notes` says how many. Raises DatasetError for all else that is not as it
-    should be, with its line; with `both_sides`, also for a label that all rows have, or none.
+    should be, with its line; with `labelled`, also for a label that all rows have, or none.
+    Without, a file needs no labels: if no `label_columns` are asked for and it has none of a known
+    name, `Dataset.names` is empty.
     """
     table = rows.read(path)
-    columns = _Columns(path, table, text_column, label_columns, votes_column)
+    columns = _Columns(path, table, text_column, label_columns, votes_column, labelled=labelled)
     texts: list[str] = []
     values: list[tuple[float, ...]] = []
     votes: list[float] = []
@@ -131,7 +133,7 @@ def read(
                      f"{_some(without_text)}")  # fmt: skip
     if not texts:
         raise DatasetError(f"{path} has no rows below its header.")
-    if both_sides:
+    if labelled:
         _expect_both_sides(path, columns.names, values)
     data = _dataset(columns.names, texts, values)
     data = replace(data, weights=_weights(votes), left_out=tuple(left_out))
@@ -147,14 +149,14 @@ def _expect_both_sides(
 
 
 def _dataset(names: tuple[str, ...], texts: list[str], targets: list[tuple[float, ...]]) -> Dataset:
-    labels = [int(target[0] >= 0.5) for target in targets]
+    labels = [int(target[0] >= 0.5) for target in targets if names]
     plain = len(names) == 1 and all(value in {0.0, 1.0} for (value,) in targets)
     return Dataset(
         texts=texts,
         labels=labels,
         digest=digest(texts, labels) if plain else digest_of_shares(texts, targets),
         names=names,
-        targets=[] if plain else targets,
+        targets=[] if plain or not names else targets,
     )
 
 
@@ -179,7 +181,7 @@ def _repeated(data: Dataset) -> Iterator[str]:
     if not again:
         return
     sides: dict[int, set[object]] = {}
-    targets = data.targets or data.labels
+    targets = data.targets or data.labels or [None] * len(groups)
     for group, target in zip(groups, targets, strict=True):
         sides.setdefault(group, set()).add(target)
     apart = sum(len(seen) > 1 for seen in sides.values())
@@ -217,6 +219,8 @@ class _Columns:
         text: str | None,
         labels: Sequence[str],
         votes: str | None,
+        *,
+        labelled: bool,
     ) -> None:
         self._path = path
         self._table = table
@@ -225,9 +229,11 @@ class _Columns:
             self._refuse_unnamable(labels)
             self.labels = [self._find(name, (), "--label") for name in labels]
             self.names = tuple(labels)
-        else:
+        elif labelled or self._has(_LABEL_COLUMNS):
             self.labels = [self._find(None, _LABEL_COLUMNS, "--label")]
             self.names = (CLASSES[1],)
+        else:
+            self.labels, self.names = [], ()
         self._votes = None if votes is None else self._find(votes, (), "--votes")
         used = [self.text, *self.labels, *([] if self._votes is None else [self._votes])]
         if len(set(used)) < len(used):
@@ -256,6 +262,9 @@ class _Columns:
             f"{self._path} has no column {wanted or ' or '.join(known)}; it has "
             f"{printable(', '.join(columns), 200)}: name the right one with {flag}."
         )
+
+    def _has(self, known: Sequence[str]) -> bool:
+        return any(name in self._table.columns for name in known) or any(self._in_other_case(known))
 
     def _in_other_case(self, known: Sequence[str]) -> Iterator[str]:
         """Yield the columns of known names in another case. Raises DatasetError for two of one."""

@@ -1,4 +1,4 @@
-"""The command `textmod-model policies`: what a policy set would do to labelled texts."""
+"""The command `textmod-model policies`: what a policy set would do to texts, labelled or not."""
 
 import argparse
 import json
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         data_arguments.expect_writable(arguments.report)
     policies = _policies(arguments.policies)
     made = artifact.load(arguments.artifact)
-    data = data_arguments.read(arguments, both_sides=False)
+    data = data_arguments.read(arguments, labelled=False)
     seen = data.digest == made.manifest.training_data_digest
     trial = _trial(policies, made, data)
     if arguments.report is not None:
@@ -125,10 +125,11 @@ def _trial(policies: "PolicySet", made: Artifact, data: Dataset) -> "Trial":
     manifest = made.manifest
     labels = manifest.labels if manifest.several else manifest.labels[1:]
     scores = Scorer.from_artifact(made).score(data.texts).reshape(len(data), -1)
-    yes = truth(data) >= 0.5
-    return policy_trial.run(
-        policies, labels, scores, {name: yes[:, at] for at, name in enumerate(data.names)}
-    )
+    known = {}
+    if data.names:
+        yes = truth(data) >= 0.5
+        known = {name: yes[:, at] for at, name in enumerate(data.names)}
+    return policy_trial.run(policies, labels, scores, known)
 
 
 def document(trial: "Trial", texts_a_day: float | None) -> dict[str, Any]:
