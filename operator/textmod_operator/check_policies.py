@@ -80,7 +80,9 @@ def table(tm: TextModeration, solved: Solution, rate: float | None) -> list[str]
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    at = "an unknown rate" if rate is None else f"{rate * _DAY:,.0f} texts a day"
+    at = "an unknown rate: give it by --rate, such as 100000/d"
+    if rate is not None:
+        at = f"{rate * _DAY:,.0f} texts a day"
     head = f"{tm.metadata.name}: version {solved.version}, at {at}"
     said = [f"{one.reason}: {one.message}" for one in solved.findings]
     said += [sentence for policy in solved.policies for sentence in _overtaken(policy)]

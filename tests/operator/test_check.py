@@ -191,6 +191,7 @@ def test_without_a_rate_a_budget_is_not_solved(
     assert main(["check", file, "--artifact", str(artifact)]) == 0
     out = capsys.readouterr().out
     assert "RateUnknown: policy off-topic, rule 1" in out
+    assert "at an unknown rate: give it by --rate, such as 100000/d" in out
     (otherwise,) = (line.split() for line in out.splitlines() if "otherwise" in line)
     assert otherwise == ["Allow", "otherwise", "100.0%", "?"]
 
