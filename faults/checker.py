@@ -72,8 +72,13 @@ def check(history: History) -> Findings:
     # the next one, which can't read the message if retention has deleted it. Exactly once, both are
     # in one transaction.
     cut_off = excused if history.delivery == "AtLeastOnce" else set()
+    # So is one whose policies were replaced meanwhile: what counts is the last verdict of a text.
+    latest = {result.source: result for result in sorted(known, key=lambda one: one.offset)}
     to_review = {
-        item for result in known if result.number not in cut_off for item in result.to_review
+        item
+        for result in latest.values()
+        if result.number not in cut_off
+        for item in result.to_review
     }
     asked = Counter(history.requests)
     recovery, stood_still = _standstill(history, outstanding=bool(missing))

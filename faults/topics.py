@@ -34,6 +34,7 @@ _PASSING = frozenset(
         KafkaError.NOT_ENOUGH_REPLICAS,
         KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's: the broker went while it was asked
         KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._DESTROY_BROKER,  # noqa: SLF001 - its connection was replaced meanwhile
     }
 )
 ALLOW, DENY = AclPermissionType.ALLOW, AclPermissionType.DENY

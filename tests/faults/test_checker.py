@@ -247,6 +247,18 @@ def test_a_chosen_verdict_whose_message_was_deleted_before_it_was_committed(
     assert broken(history) == expected
 
 
+@pytest.mark.parametrize(("again", "expected"), [(False, []), (True, ["unreviewed"])])
+def test_a_chosen_verdict_whose_message_was_read_again_under_other_policies(
+    again: bool,
+    expected: list[str],
+) -> None:
+    history = reviewed("AtLeastOnce")
+    one = history.results[1]
+    history.results.append(one._replace(offset=99, to_review=one.to_review if again else ()))
+    del history.requests[1]
+    assert broken(history) == expected
+
+
 def test_a_request_for_another_text_is_not_the_one_that_is_missing() -> None:
     history = reviewed("ExactlyOnce")
     history.requests[1] = "in/1/2"

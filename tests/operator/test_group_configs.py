@@ -83,7 +83,9 @@ def test_a_session_below_the_brokers_minimum_is_not_asked_for_again_and_again() 
     assert world.kafka.group_configs == {"textmod.reddit.slow": {SESSION: "60000"}}
 
 
-@pytest.mark.parametrize("code", [KafkaError._TIMED_OUT, KafkaError._TRANSPORT])
+@pytest.mark.parametrize(
+    "code", [KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._DESTROY_BROKER]
+)
 def test_no_answer_is_no_refusal(code: int) -> None:
     world = World()
     world.kafka.refuse["describe_configs", GROUP] = code

@@ -33,6 +33,7 @@ UNREACHABLE: Final = frozenset(
         KafkaError._TIMED_OUT,  # noqa: SLF001
         KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
         KafkaError._RESOLVE,  # noqa: SLF001
+        KafkaError._DESTROY_BROKER,  # noqa: SLF001 - the connection was replaced meanwhile
         KafkaError._BAD_MSG,  # noqa: SLF001
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.NOT_CONTROLLER,
