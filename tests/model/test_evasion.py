@@ -129,6 +129,10 @@ DISGUISES = {
     "emoji that are joined": between("\u200d🔥", "\u200d😀"),
     "digits": between("7", "1", "4"),
     "apostrophes": between("'"),
+    "apostrophes that are letters": behind("ʼ"),
+    "superscript digits": between("²", "³"),
+    "letters of other scripts": between("ー", "ㅣ", "〇", "ء", "あ"),
+    "one that looks like a Latin letter": behind("の"),
     "tags": between("<b></b>"),
     "tags around letters": lambda text: "".join(f"<i>{c}</i>" if c.isalpha() else c for c in text),
     "comments": behind("<!-- -->"),
@@ -179,7 +183,7 @@ def test_letters_set_apart_by_turns_are_joined(gaps: tuple[str, ...]) -> None:
     assert {"stupid", "bullshit", "garbage", "worst"} <= set(clean(apart).split())
 
 
-@pytest.mark.parametrize("mark", [*"_-.,|~*+=/&·→🔥", "__"])
+@pytest.mark.parametrize("mark", [*"_-.,|~*+=/&·→🔥ー²", "__"])
 def test_marks_in_place_of_white_space_are_read_as_such(mark: str) -> None:
     for text in ("you are a stupid idiot, and this isn't even wrong", "(you are such a fool!)"):
         disguised = tidy(text.replace(" ", mark))
@@ -191,11 +195,18 @@ def test_marks_in_place_of_white_space_are_read_as_such(mark: str) -> None:
     assert undisguise(half) == half.replace("_", " ")
 
 
+def test_one_letter_of_another_script_within_a_word_is_left_out() -> None:
+    assert clean("you are such a stuーpid idiot") == "you are such a stupid idiot"
+    assert clean("What an idーioーtー!") == "What an idiot!"
+    assert clean("you are such a stu丨pid idiot") == "you are such a stu丨pid idiot", "an i?"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "This is a state-of-the-art, up-to-date device, says my mother-in-law, as far as I know",
         "See snake_case_name_of_this in my_file_name.py, and it is used at least there, I think",
+        "私はiPhoneのbatteryとCPUのfanを買った。pythonのcode、AとB、DVDやCDの100枚 of it",
         "http://a.b/you-are-a-stupid-idiot and /r/what_is_it or me@some-where-else.org",
         "#you,#are,#a,#stupid,#idiot",
         "well...you...know...what...this...is",
@@ -376,6 +387,8 @@ def test_texts_are_read_as_people_read_them(text: str, read: str) -> None:
         "El niño comió más piñas que su compañero de la montaña ayer por la mañana",
         "Příliš žluťoučký kůň úpěl ďábelské ódy",
         "Ɛ́ lɔ́n bé ŋ́ sɛ̃ kɔ̃",
+        "dʼaccord, cʼest bon, jʼai lʼidée; kʼaz, tʼilʼ and Oʻahu, the vowels of siːt and biːt",
+        "H₂O, N₂O, CH₃COOH, CH₃CH₂OH and 10²m of CO₂e",
         "Это сор и рис, а не нос; Мы сами",
         "Το νερό είναι καλό και κρύο",
         "日本語の、ＯＫ！ 葛󠄀城市",
@@ -460,7 +473,7 @@ def test_what_is_beside_letters_is_found_in_linear_time() -> None:
     assert left_over.sub("", "(s)t((((u) " + "(" * 2**20) == "stu " + "(" * 2**20
     many = "<!--" * 2**18 + "a" + "<!-- -->" * 2**12
     assert between_letters.comments(many).sub("", many) == "<!--" * 2**18 + "a"
-    for piece in ("a[", "a[](", "a[b](c)", "a![](", "[/b]", "a[b=", "a_", "a. "):
+    for piece in ("a[", "a[](", "a[b](c)", "a![](", "[/b]", "a[b=", "a_", "a. ", "aー", "ー"):
         assert clean(piece * (2**20 // len(piece)))
     draft = Draft("s<i>t</i>u<b><i>p</i></b>id " + "<b>" * 2**18)
     between_letters.drop_tags(draft)

@@ -16,7 +16,16 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from textmod_model.text import apart, between, characters, drawings, escapes, joined, scripts
+from textmod_model.text import (
+    apart,
+    between,
+    characters,
+    drawings,
+    escapes,
+    inserted,
+    joined,
+    scripts,
+)
 from textmod_model.text.certainty import GUESS, SURE, Kind
 from textmod_model.text.doubles import has_pair
 from textmod_model.text.draft import Draft
@@ -217,12 +226,12 @@ def _looks_otherwise(chunk: str) -> bool:
         return False
     draft = Draft(chunk)
     characters.show(draft)
-    return draft.text != chunk or scripts.is_mixed(chunk)
+    return draft.text != chunk or scripts.is_mixed(chunk) or inserted.is_suspect(chunk)
 
 
 def _of_joints(chunk: str) -> int:
     """Return what a chunk says by marks in place of white space."""
-    return min(_MARKED, _WEAK * joined.unusual_joints(chunk))
+    return min(_MARKED, _WEAK * joined.unusual_joints(inserted.as_marks(chunk)))
 
 
 def _of_reading(chunk: str, found: Reading) -> int:
@@ -249,6 +258,7 @@ def _undisguised(draft: Draft) -> Draft:
         marks = characters.accents(draft.text)
         characters.show(draft)
         marks -= characters.accents(draft.text)
+        inserted.drop(draft)
     escapes.read(draft)
     between.drop_tags(draft)
     joined.separate(draft)
