@@ -229,10 +229,19 @@ def console_pod_labels(tm: TextModeration) -> dict[str, str]:
 
 
 def labels(tm: TextModeration) -> dict[str, str]:
-    """Labels of every object made for `tm`."""
+    """Labels of every object made for `tm` that goes with it."""
+    return {"app.kubernetes.io/instance": tm.metadata.name, **labels_without_owner(tm)}
+
+
+def labels_without_owner(tm: TextModeration) -> dict[str, str]:
+    """Labels of what has no ownerReference, such as a KafkaTopic.
+
+    Argo CD that tracks by label (its default before 3.0) takes what has the label
+    app.kubernetes.io/instance and no owner for a part of the application of that name, and prunes
+    it: the topic would be deleted.
+    """
     return {
         "app.kubernetes.io/name": "textmoderation",
-        "app.kubernetes.io/instance": tm.metadata.name,
         MANAGED_BY_LABEL: MANAGED_BY,
         NAME_LABEL: tm.metadata.name,
     }

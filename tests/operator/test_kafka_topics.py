@@ -48,6 +48,7 @@ def test_strimzi_makes_the_topics_that_the_operator_asks_it_for() -> None:
     assert made["apiVersion"] == "kafka.strimzi.io/v1"
     assert made["metadata"]["labels"]["strimzi.io/cluster"] == CLUSTER
     assert "ownerReferences" not in made["metadata"], "they do not go with the object by themselves"
+    assert "app.kubernetes.io/instance" not in made["metadata"]["labels"], "Argo CD would prune it"
     assert all(one["created"] for one in world.server.read(PATH)["status"]["topics"])  # type: ignore[index]
 
 

@@ -57,7 +57,7 @@ def kafka_topic(tm: TextModeration, topic: Topic, api_version: str, grown_to: in
             "name": name,
             "namespace": kafka_topics_namespace(tm),
             "labels": {
-                **naming.labels(tm),
+                **naming.labels_without_owner(tm),
                 naming.NAMESPACE_LABEL: tm.metadata.namespace,
                 naming.OWNER_LABEL: tm.metadata.uid,
                 naming.STRIMZI_CLUSTER_LABEL: strimzi.cluster,
