@@ -308,6 +308,12 @@ def test_nothing_of_ours_is_named_like_seldons_deployment() -> None:
     assert names == {"science"}
 
 
+def test_pods_that_are_not_ready_hold_up_no_drain_of_a_node() -> None:
+    budget = objects()["PodDisruptionBudget"]["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
 def test_platform_deployment_needs_no_seldon() -> None:
     parameters = [{"name": "mode", "value": "fast"}]
     made = objects({"serving": {"platform": "Deployment"}, "model": {"parameters": parameters}})

@@ -149,6 +149,7 @@ def _disruption_budget(tm: TextModeration) -> Manifest:
         "metadata": metadata(tm),
         "spec": {
             "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": {"matchLabels": naming.console_pod_labels(tm)},
         },
     }

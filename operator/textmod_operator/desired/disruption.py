@@ -8,7 +8,10 @@ from textmod_operator.state import Manifest
 
 
 def pod_disruption_budget(tm: TextModeration) -> Manifest:
-    """At most one replica away at a time, which also lets a single replica be moved."""
+    """At most one replica away at a time, which also lets a single replica be moved.
+
+    Pods that are not ready, because they crash or Kafka is away, hold up no drain of a node.
+    """
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -19,6 +22,7 @@ def pod_disruption_budget(tm: TextModeration) -> Manifest:
         },
         "spec": {
             "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": {"matchLabels": naming.pod_labels(tm)},
         },
     }
