@@ -31,9 +31,13 @@ class PodTable:
             self._awaited = set(scopes)
 
     def of(self, key: ObjectKey, *, terminating: bool = False) -> tuple[PodSeen, ...]:
-        """The pods of one object, by name; with `terminating`, also those that are ending."""
+        """The pods of one object, by name; with `terminating`, also those that are ending.
+
+        Raises:
+            ClusterError: its namespace has not been listed yet.
+        """
         with self._lock:
-            if self._awaited:
+            if self._awaited & {"", f"/namespaces/{key.namespace}"}:
                 raise ClusterError(0, "the pods have not been listed yet")
             found = [
                 pod

@@ -377,7 +377,8 @@ def test_a_standby_takes_over_from_a_leader_that_was_killed(
 def test_two_namespaces_with_roles_alone(
     lonely: LocalCluster, apply: Callable[..., None], wait_for: WaitFor
 ) -> None:
-    """No ClusterRole: no watch of CRDs, nothing outside of the two."""
+    """No ClusterRole: no watch of CRDs, nothing outside of the two. A third one is gone, with the
+    Role in it, and holds up neither."""
     rules = chart.rules("cluster-role-rules.yaml")
     lonely.kubectl("create", "serviceaccount", "operator")
     account = "--serviceaccount=default:operator"
@@ -391,7 +392,7 @@ def test_two_namespaces_with_roles_alone(
     token = lonely.kubectl("create", "token", "operator").strip()
     kubeconfig = lonely.control_plane.write_token_kubeconfig("namespaced", token)
     process, port = standby(
-        lonely, kubeconfig, 3, f"--namespaces={','.join(watched)}", "--lease-namespace="
+        lonely, kubeconfig, 3, f"--namespaces=gone,{','.join(watched)}", "--lease-namespace="
     )
     try:
         wait_for(lambda: leads(port), 30, "it works")

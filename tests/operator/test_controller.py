@@ -79,6 +79,12 @@ def test_kopf_gives_up_early_what_is_forbidden_and_later_nothing() -> None:
     assert len(list(itertools.islice(patience, 1000))) == 1000
 
 
+def test_a_namespace_that_is_forbidden_from_the_start_ends_nothing() -> None:
+    """One of `watchNamespaces` was deleted, and the operator's Role there with it."""
+    patience = Patience(lambda: 0.0, probing=False)
+    assert len(list(itertools.islice(patience, 1000))) == 1000
+
+
 def test_only_a_task_that_failed_is_a_reason_to_start_again() -> None:
     """A look at the lag ends well every two seconds, and liveness is asked at any time."""
 
@@ -142,6 +148,69 @@ class Revoking:
 
     def revoke_console(self, namespace: str, name: str) -> None:
         self.revoked.append(f"{namespace}/{name}")
+
+
+class Listing(Revoking):
+    """A cluster that lists what it has, namespace by namespace."""
+
+    def __init__(self, *there: ObjectKey, forbidden: str = "") -> None:
+        super().__init__()
+        self._there = there
+        self._forbidden = forbidden
+
+    def moderations(self, namespaces: tuple[str, ...]) -> set[ObjectKey]:
+        if self._forbidden in namespaces:
+            raise ClusterError(403, "forbidden")
+        return {key for key in self._there if not namespaces or key.namespace in namespaces}
+
+
+def swept(cluster: Listing, namespaces: tuple[str, ...], *known: ObjectKey) -> set[ObjectKey]:
+    """The objects that a controller still knows once it has forgotten one."""
+
+    async def main() -> set[ObjectKey]:
+        settings = Settings(namespaces=namespaces, resync_interval=0.01)
+        controller = Controller(cluster, settings)  # type: ignore[arg-type]
+        for number, key in enumerate(known, start=1):
+            controller.on_event(
+                None, body(name=key.name, namespace=key.namespace, resourceVersion=str(number))
+            )
+        sweeping = asyncio.create_task(controller._sweep_regularly())
+        async with asyncio.timeout(10):
+            await cluster.forgotten.wait()
+        sweeping.cancel()
+        controller._threads.shutdown()
+        return set(controller._inventory)
+
+    return asyncio.run(main())
+
+
+def test_the_last_object_is_missed_too_when_it_was_deleted_during_an_outage() -> None:
+    """kopf's list is empty then, and no event tells of it."""
+    one, other = ObjectKey("reddit", "one"), ObjectKey("reddit", "other")
+    assert swept(Listing(), (), one) == set()
+    assert swept(Listing(other), (), one, other) == {other}
+
+
+def test_a_namespace_that_may_not_be_listed_any_more_holds_up_no_other() -> None:
+    here, gone = ObjectKey("reddit", "one"), ObjectKey("forum", "one")
+    cluster = Listing(forbidden="forum")
+    assert swept(cluster, ("forum", "reddit"), here, gone) == {gone}
+
+
+@pytest.mark.parametrize("served", [None, ("comments",)])
+def test_an_operator_with_roles_alone_does_not_start_before_its_kind_is_there(
+    served: tuple[str, ...] | None,
+) -> None:
+    class WithoutTheKind:
+        def capabilities(self) -> None: ...
+
+        def resources(self, group_version: str) -> tuple[str, ...] | None:
+            return served
+
+    controller = Controller(WithoutTheKind(), Settings(namespaces=("reddit",)))  # type: ignore[arg-type]
+    with pytest.raises(ClusterError, match="install their CRD"):
+        asyncio.run(controller.start())
+    controller._threads.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,21 @@ def model_pod(name: str = "science-1", **metadata: Any) -> dict[str, Any]:
 
 def test_pods_that_were_not_listed_yet_are_unknown() -> None:
     table = PodTable()
-    table.expect({"all"})
+    table.expect({""})
     with pytest.raises(ClusterError, match="not been listed"):
         table.of(SCIENCE)
-    assert table.listed("all", []) == set()
+    assert table.listed("", []) == set()
     assert table.of(SCIENCE) == ()
+
+
+def test_a_namespace_that_is_never_listed_holds_up_no_other() -> None:
+    """One of `watchNamespaces` is gone, and the operator may list nothing there."""
+    table = PodTable()
+    table.expect({"/namespaces/reddit", "/namespaces/forum"})
+    table.listed("/namespaces/reddit", [])
+    assert table.of(SCIENCE) == ()
+    with pytest.raises(ClusterError, match="not been listed"):
+        table.of(ObjectKey("forum", "science"))
 
 
 def test_only_a_change_of_a_pod_is_told() -> None:

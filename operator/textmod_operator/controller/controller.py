@@ -80,6 +80,8 @@ class Controller:
         """Start the work; `lead` lets it act."""
         self._loop = loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, self._cluster.capabilities)
+        if self.namespaced:
+            await loop.run_in_executor(self._threads, self._require_kind)
         edges = Edges(
             self._cluster,
             self._kafka,
@@ -97,10 +99,20 @@ class Controller:
         self._cluster.reads_from(self._inventory.get)
         self._cluster.follow(self._settings.namespaces, self._enqueue_from_thread)
         workers = [self._work(self._passes) for _ in range(self._settings.workers)]
+        workers.append(self._sweep_regularly())
         self._tasks = [asyncio.create_task(worker) for worker in workers]
         metrics.KAFKA_CLUSTERS.set_function(lambda: len(self._kafka))
         metrics.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
         metrics.THREADS.set_function(metrics.threads)
+
+    def _require_kind(self) -> None:
+        """Check that there are TextModerations: with Roles alone kopf looks for the kind once.
+
+        Raises:
+            ClusterError: the API server could not be asked; 404: there are none.
+        """
+        if api.PLURAL not in (self._cluster.resources(api.API_VERSION) or ()):
+            raise ClusterError(404, f"the cluster has no {api.PLURAL}: install their CRD")
 
     async def stop(self) -> None:
         """End the work: what runs finishes, what waits is left for the next process, which need
@@ -177,19 +189,28 @@ class Controller:
         """After a reconnect kopf re-lists, but never reports objects deleted while it was
         disconnected."""
         if self._sweep is None or self._sweep.done():
-            self._sweep = asyncio.create_task(self._sweep_up())
+            self._sweep = asyncio.create_task(self._sweep_up(SWEEP_SECONDS))
 
-    async def _sweep_up(self) -> None:
-        await asyncio.sleep(SWEEP_SECONDS)
-        loop, known = asyncio.get_running_loop(), set(self._inventory)
-        namespaces = self._settings.namespaces
-        try:
-            there = await loop.run_in_executor(self._threads, self._cluster.moderations, namespaces)
-        except ClusterError as error:
-            logger.warning("could not list the TextModerations: %s", error)
-            return  # the outage that made it fail brings the next re-list
-        for key in known - there:
-            self._forget(key)
+    async def _sweep_regularly(self) -> None:
+        """A re-list that finds no object at all is no event, and says nothing to us."""
+        while True:
+            await self._sweep_up(self._settings.resync_interval)
+
+    async def _sweep_up(self, seconds: float) -> None:
+        """Forget, after so many seconds, the objects that are gone. Namespaces that can't be listed
+        (one was deleted, and our Role with it) hold up no others."""
+        await asyncio.sleep(seconds)
+        loop = asyncio.get_running_loop()
+        scopes: list[tuple[str, ...]] = [(name,) for name in self._settings.namespaces]
+        for scope in scopes or [()]:
+            known = {key for key in self._inventory if not scope or key.namespace in scope}
+            try:
+                there = await loop.run_in_executor(self._threads, self._cluster.moderations, scope)
+            except ClusterError as error:
+                logger.warning("could not list the TextModerations: %s", error)
+                continue
+            for key in known - there:
+                self._forget(key)
 
     def _enqueue_known(self, key: ObjectKey) -> None:
         if key in self._inventory:

@@ -21,15 +21,21 @@ class Patience:
     """How long kopf waits between two attempts of a request, in seconds.
 
     For ever: kopf ends the process when a watch has failed nine times, and an outage may be longer.
-    But not in the first moments, when kopf finds out what it may look at (namespaces and CRDs, with
-    Roles alone neither) and goes on without what is forbidden only once it has given up.
+    But not in the first moments of a kopf that probes, when it finds out what it may look at (CRDs)
+    and goes on without what is forbidden only once it has given up.
+
+    Args:
+        probing: False where kopf looks at nothing but what it watches: a namespace that it may not
+            watch, such as one that is gone with its Role, must not end the process.
     """
 
     PROBING_SECONDS = 10.0
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, probing: bool = True
+    ) -> None:
         self._clock = clock
-        self._probing_until = clock() + self.PROBING_SECONDS
+        self._probing_until = clock() + (self.PROBING_SECONDS if probing else 0.0)
 
     def __iter__(self) -> Iterator[float]:
         if self._clock() < self._probing_until:
@@ -50,12 +56,14 @@ def handlers(controller: Controller, background: Callable[[], Awaitable[None]]) 
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own arguments
         return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
 
-    @kopf.on.startup(registry=registry)
+    # A start that fails ends the process, for the kubelet to try again: kopf would call this once
+    # more after a minute, beside the half that was started.
+    @kopf.on.startup(registry=registry, errors=kopf.ErrorsMode.PERMANENT)
     async def start(settings: kopf.OperatorSettings, **_: object) -> None:
         settings.posting.enabled = False  # Events are posted on transitions, not for log lines
         # With Roles alone nobody may list namespaces or watch CRDs; kopf would ask nine times.
         settings.scanning.disabled = controller.namespaced
-        settings.networking.error_backoffs = Patience()
+        settings.networking.error_backoffs = Patience(probing=not controller.namespaced)
         await controller.start()
         await background()
 
