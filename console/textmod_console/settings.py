@@ -232,6 +232,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         message = f"{emptied[0]}: must hold a secret; leave the variable out to have none."
         raise ConfigurationError(message)
     given = {name: value for name, value in environment.items() if value != ""}
+    if ":" in environment.get("KUBERNETES_SERVICE_HOST", ""):  # pods have IPv6 addresses first
+        given.setdefault("TEXTMOD_CONSOLE_BIND_ADDRESS", "::")
     try:
         return Settings.model_validate(given)
     except ValidationError as error:

@@ -302,6 +302,8 @@ def load(environment: Mapping[str, str]) -> Settings:
     given = {
         name: value for name, value in environment.items() if value != "" or name in _NEVER_EMPTY
     }
+    if ":" in environment.get("KUBERNETES_SERVICE_HOST", ""):  # pods have IPv6 addresses first
+        given.setdefault("TEXTMOD_BIND_ADDRESS", "::")
     try:
         return Settings.model_validate(given)
     except ValidationError as error:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from textmod_operator import log_lines
-from textmod_operator.settings import ConsoleSettings, Settings
+from textmod_operator.settings import ConsoleSettings, Settings, every_address
 
 CONFIGURATION_ERROR: Final = 78
 """EX_CONFIG of sysexits.h."""
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _flag(run, "kubeconfig", None, "kubeconfig file (default: the pod's service account)")
     _flag(run, "namespaces", "", "namespaces to watch, comma-separated (default: all)")
     _flag(run, "metrics-port", 6443, "HTTPS port of external.metrics.k8s.io; 0: none")
-    _flag(run, "metrics-address", "0.0.0.0", "address that the servers listen on")  # noqa: S104
+    _flag(run, "metrics-address", every_address(), "address that the servers listen on")
     _flag(run, "certificate-dir", None, "folder with tls.crt and tls.key of the metrics API")
     _flag(
         run,

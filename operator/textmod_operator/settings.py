@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+
+
+def every_address() -> str:
+    """What a server in a pod listens on: each of the pod's addresses, of the cluster's family."""
+    return "::" if ":" in os.environ.get("KUBERNETES_SERVICE_HOST", "") else "0.0.0.0"  # noqa: S104
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Settings:
     """Watched namespaces; empty means all."""
     metrics_port: int = 6443
     """HTTPS port of the external.metrics.k8s.io API; 0 leaves it out."""
-    metrics_address: str = "0.0.0.0"  # noqa: S104 - a server in a pod listens on the pod's address
+    metrics_address: str = field(default_factory=every_address)
     certificate_folder: Path | None = None
     """Holds tls.crt and tls.key of the metrics API; somebody else renews them."""
     metrics_service: tuple[str, str] | None = None

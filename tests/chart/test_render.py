@@ -508,6 +508,7 @@ def test_the_network_policies_let_in_what_is_needed(helm4: Helm) -> None:
     own = policies["textmod", NAME]
     api, health = own["ingress"]
     assert ("from" in api, "from" in health) == (False, True)
+    assert [rule["ports"][0]["port"] for rule in (api, health)] == [6443, 8080]
     assert own["policyTypes"] == ["Ingress"]
     ports = {p["port"] for p in policies["reddit", f"{NAME}-model-pods"]["ingress"][0]["ports"]}
     assert ports == {naming.HTTP_PORT, naming.GRPC_PORT, naming.METRICS_PORT}

@@ -21,6 +21,13 @@ def test_an_empty_value_counts_as_unset() -> None:
     assert found.console_database_url is None
 
 
+def test_it_listens_on_addresses_of_the_clusters_family() -> None:
+    assert settings.load({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}).console_bind_address != "::"
+    assert settings.load({"KUBERNETES_SERVICE_HOST": "fd00::1"}).console_bind_address == "::"
+    local = {"KUBERNETES_SERVICE_HOST": "fd00::1", "TEXTMOD_CONSOLE_BIND_ADDRESS": "127.0.0.1"}
+    assert settings.load(local).console_bind_address == "127.0.0.1"
+
+
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [

@@ -26,6 +26,13 @@ def test_an_empty_value_counts_as_unset():
     assert settings.load({"TEXTMOD_MODEL_DIGEST": "", "TEXTMOD_DELIVERY": ""}).model_digest is None
 
 
+def test_it_listens_on_addresses_of_the_clusters_family():
+    assert settings.load({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}).bind_address != "::"
+    assert settings.load({"KUBERNETES_SERVICE_HOST": "fd00::1"}).bind_address == "::"
+    local = {"KUBERNETES_SERVICE_HOST": "fd00::1", "TEXTMOD_BIND_ADDRESS": "127.0.0.1"}
+    assert settings.load(local).bind_address == "127.0.0.1"
+
+
 def test_reads_what_seldon_injects():
     found = settings.load(
         {

@@ -80,6 +80,8 @@ def test_every_kind_is_watched_and_pruned_and_every_name_is_the_consoles() -> No
     assert set(everything) == {
         "ServiceAccount", "Service", "NetworkPolicy", "Ingress", "PodDisruptionBudget", "Deployment"
     }  # fmt: skip
+    budget = everything["PodDisruptionBudget"]["spec"]
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 def test_the_longest_name_leaves_room_for_the_hash_of_a_stateful_set() -> None:
@@ -193,7 +195,7 @@ def outgoing(spec: Manifest) -> set[int | tuple[int, int]]:
 
 def test_what_goes_out_is_dns_the_api_server_the_brokers_and_the_database() -> None:
     far = KafkaConnection("a.example:9094,b.example:9095")
-    assert outgoing(policy(connection=far)) == {53, 443, 6443, 9094, 9095}
+    assert outgoing(policy(connection=far)) == {53, 5353, 443, 6443, 9094, 9095}
     assert 5432 in outgoing(policy(DATABASE))
     assert 6543 in outgoing(policy(DATABASE, secrets=ConsoleSecrets("x", 6543)))
     nodes = KafkaConnection("node:31092")

@@ -13,7 +13,8 @@ from textmod_operator.desired.console_webhooks import ports as ports_of_webhooks
 from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import KafkaConnection, Manifest
 
-_DNS: Final = 53
+_DNS: Final = (53, 5353)
+"""The Service's port, and the one behind it on OpenShift, which is the one that policies see."""
 _API_SERVER: Final = (443, 6443)
 """The Service's port and the usual one behind it; webhooks and token endpoints are on 443 too."""
 _POSTGRES: Final = 5432
@@ -89,8 +90,7 @@ def network_policy(
     if console.database is not None:
         outgoing.append(database_port or _POSTGRES)
     ports: list[Manifest] = [
-        {"port": _DNS, "protocol": "UDP"},
-        {"port": _DNS, "protocol": "TCP"},
+        *({"port": port, "protocol": protocol} for port in _DNS for protocol in ("UDP", "TCP")),
         *({"port": port, "protocol": "TCP"} for port in sorted(set(outgoing))),
     ]
     first, last = _NODE_PORTS
