@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from background import Later
 from confluent_kafka import KafkaError
-from fake_kafka import FakeBrokers, FakeMessage, FakeProducer
+from fake_kafka import FakeBrokers, FakeMessage, FakeProducer, FakeTopic
 
 from textmod_model import settings
 from textmod_model.errors import ConfigurationError, StreamError
@@ -176,6 +176,20 @@ def test_what_is_known_of_the_partitions_stands_while_nobody_answers(parts, monk
     parts.submit(batch(b"a", partition=1))
     parts.run()
     parts.brokers.unknown = True
+    parts.submit(batch(b"b", start=1, partition=1))
+    parts.run()
+    assert [one["partition"] for one in parts.brokers.topics["out"].records] == [1, 1]
+
+
+def test_what_is_known_of_the_partitions_stands_while_a_broker_knows_no_such_topic(
+    parts, monkeypatch
+):
+    """One that has just started may answer so."""
+    monkeypatch.setattr(writer, "ROUTES_SECONDS", 0)
+    parts.brokers.topics["in"] = FakeTopic()
+    parts.submit(batch(b"a", partition=1))
+    parts.run()
+    parts.brokers.topics["in"].partitions = 0
     parts.submit(batch(b"b", start=1, partition=1))
     parts.run()
     assert [one["partition"] for one in parts.brokers.topics["out"].records] == [1, 1]

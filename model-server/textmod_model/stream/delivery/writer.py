@@ -210,6 +210,10 @@ class Writer:
             log.warning("look up the topics' partitions: %s", exception.args[0].str())
             self._refresh_at = now + LOOKUP_RETRY_SECONDS
             return
+        if self.routed and not (counts[own.input_topic] and counts[own.output_topic]):
+            # A broker that has just started may not know yet what topics there are.
+            self._refresh_at = now + LOOKUP_RETRY_SECONDS
+            return
         self._same_partition = counts[own.input_topic] == counts[own.output_topic]
         self._review_partitions = counts.get(own.review_topic, 0)
         self.routed = True
