@@ -845,6 +845,7 @@ def test_an_input_topic_that_is_created_again_loses_nothing(stream, delivery, mo
     assert set(found) == set(range(200 + more))
     if delivery == "ExactlyOnce":
         assert max(found.values()) == 1
+    until(lambda: one.committed() == 0, "and that they were read is committed")
 
 
 @pytest.fixture(scope="module")

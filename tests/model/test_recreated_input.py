@@ -1,6 +1,7 @@
 """The input topic deleted and created again under the consumer: nothing lost, ids of its own."""
 
 import pytest
+from confluent_kafka import KafkaError
 from consumer_member import PROTOCOLS, Member
 from fake_kafka import FakeMessage, FakeTopicIds
 
@@ -134,6 +135,52 @@ def test_exactly_once_a_topic_found_by_its_lost_offsets_is_read_once(monkeypatch
     found = sources(member, 3)
     member.done({0: 6})
     assert found + sources(member, ASK_SECONDS + 5) == [(f"in@{SECOND}", n) for n in range(6)]
+
+
+@pytest.fixture(params=PROTOCOLS)
+def again(request, monkeypatch):
+    """A member that committed offset 3 of a topic, and has read a message of the next."""
+    member = Member(monkeypatch, request.param, "AtLeastOnce", topic_ids=FakeTopicIds, first=FIRST)
+    member.cluster.append(0, b"a", b"b", b"c")
+    member.client.rebalance(assigned=[0])
+    assert sources(member) == [("in", offset) for offset in range(3)]
+    member.consumer.store({0: 3})
+    member.move([], lose=[0])
+    sources(member)
+    assert member.cluster.committed == {0: 3}
+    member.cluster.create_again(SECOND)
+    member.cluster.append(0, b"new", b"new")
+    member.move([], gain=[0])
+    assert sources(member, 3) == [(f"in@{SECOND}", 0), (f"in@{SECOND}", 1)]
+    return member
+
+
+def test_offsets_of_the_new_topic_are_committed_that_are_behind_those_of_the_old_one(again):
+    """The client does not do it by itself: nobody would know that its messages were read."""
+    again.consumer.store({0: 1})
+    assert again.cluster.committed == {0: 1}
+    assert f"topic={SECOND}" in again.cluster.notes[0]
+    again.consumer.store({0: 2})
+    sources(again)
+    again.move([], lose=[0])
+    sources(again)
+    assert again.cluster.committed == {0: 2}
+
+
+def test_what_the_brokers_did_not_take_of_them_is_committed_again(again):
+    again.cluster.commit_error = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
+    again.consumer.store({0: 1})
+    assert again.cluster.committed == {}
+    sources(again, 2)
+    assert again.cluster.committed == {0: 1}
+
+
+def test_or_when_its_partition_goes(again):
+    again.cluster.commit_error = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
+    again.consumer.store({0: 1})
+    again.move([], lose=[0])
+    sources(again)
+    assert again.cluster.committed == {0: 1}
 
 
 def test_offsets_that_a_new_topics_reader_committed_are_taken_by_who_knew_the_old_one(member):

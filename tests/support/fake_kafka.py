@@ -10,6 +10,8 @@ broker does by itself happens when a test says so. What is modelled because some
   partition; a client that looks them up itself and whose assignment changes meanwhile starts the
   partition without an offset, as `auto.offset.reset` says;
 - an offset that was stored and not committed is dropped when its partition is unassigned;
+- by itself the client commits no offset that is not beyond the last that it committed of the
+  partition, whatever became of the partition since;
 - the eager protocol refuses `incremental_assign`, the cooperative one `assign`;
 - a member that does not call its client for `max.poll.interval.ms` is out of the group.
 """
@@ -140,6 +142,8 @@ class FakeConsumer:
         self.paused = set()
         self.stored = {}
         self.stored_notes = {}
+        self.known = {}
+        """Partition → the last offset that this client committed."""
         self.closed = False
         self.refusals = 0
         """How many calls that assign will fail."""
@@ -327,18 +331,25 @@ class FakeConsumer:
 
     def commit(self, asynchronous, offsets=None):
         if offsets is not None:
-            assert asynchronous
             error, self.cluster.commit_error = self.cluster.commit_error, None
             if error is None:
-                self.cluster.committed |= {one.partition: one.offset for one in offsets}
+                self._commit({one.partition: one.offset for one in offsets})
                 self.cluster.notes |= {one.partition: one.metadata for one in offsets}
-            self._events.append(("commit", (error, offsets)))
+            if asynchronous:
+                self._events.append(("commit", (error, offsets)))
+            elif error is not None:
+                raise KafkaException(error)
             return
-        if not self.stored:
+        beyond = {p: o for p, o in self.stored.items() if o > self.known.get(p, -1)}
+        if not beyond:
             raise KafkaException(KafkaError(KafkaError._NO_OFFSET))
-        self.cluster.committed |= self.stored
-        self.cluster.notes |= self.stored_notes
+        self._commit(beyond)
+        self.cluster.notes |= {partition: self.stored_notes[partition] for partition in beyond}
         self.stored, self.stored_notes = {}, {}
+
+    def _commit(self, offsets):
+        self.known |= offsets
+        self.cluster.committed |= offsets
 
     def consumer_group_metadata(self):
         return SimpleNamespace(member=self)

@@ -15,6 +15,7 @@ from textmod_model.health import Health
 from textmod_model.policies.allowance import Allowance
 from textmod_model.settings import Settings
 from textmod_model.stream import kafka_config, statistics
+from textmod_model.stream.backwards import BackwardCommits
 from textmod_model.stream.group_view import CoordinatorsView, GroupView
 from textmod_model.stream.input_identity import InputIdentity, TopicIds
 from textmod_model.stream.kafka import (
@@ -159,6 +160,7 @@ class GroupConsumer:
             self._watchdog.check(now, self._consumer, self._membership)
             self._look_at_group(now)
             self._look_at_topic()
+            self._backwards.send(self._consumer)
             if self.allowance.lent and self._settings.delivery == "AtLeastOnce":
                 self.store({})
         if self._carried and now >= self._serve_at:
@@ -214,6 +216,8 @@ class GroupConsumer:
             return
         if owned := self.topic_partitions(offsets):
             self._consumer.store_offsets(offsets=owned)
+            moved = [one for one in owned if one.partition in offsets]
+            self._backwards.stored(self._consumer, moved)
         if not self.allowance.lent:
             return
         self.allowance.written({p: self._notes[p] for p in self._notes.keys() & offsets.keys()})
@@ -342,14 +346,19 @@ class GroupConsumer:
         by_protocol = self._owners if self._protocols[0] == "consumer" else None
         self._ownership = Ownership(by_protocol, self._clock)
         self._spent = SpentNotes(self.allowance)
+        self._backwards = BackwardCommits()
         callbacks = {"error_cb": self._error, "stats_cb": self._statistics}
         self._subscribed = self._joined = False
-        return self._connect(options | callbacks | {"on_commit": self._spent.committed})
+        return self._connect(options | callbacks | {"on_commit": self._committed})
 
     def _subscribe(self) -> None:
         callbacks = {"on_assign": self._assigned, "on_revoke": self._revoked, "on_lost": self._gone}
         self._consumer.subscribe([self._settings.input_topic], **callbacks)
         self._subscribed = True
+
+    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        self._spent.committed(error, partitions)
+        self._backwards.committed(error, partitions)
 
     def _look_at_group(self, now: float) -> None:
         """Rejoin the group if the coordinator and this member differ for too long."""
@@ -403,12 +412,17 @@ class GroupConsumer:
         if self._revocation is not None and leaving - foreign:
             self._revocation.before_revoke(leaving - foreign)
         if self._settings.delivery == "AtLeastOnce" and leaving:
-            try:
-                consumer.commit(asynchronous=False)
-            except KafkaException as exception:
-                if (error := exception.args[0]).code() != KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing to commit
-                    log.warning("commit before a rebalance: %s", error.str())
+            if due := self._backwards.of(leaving):
+                self._commit_now(consumer, offsets=due)
+            self._commit_now(consumer)
         self._drop(consumer, leaving)
+
+    def _commit_now(self, consumer: Consumer, **which: list[TopicPartition]) -> None:
+        try:
+            consumer.commit(asynchronous=False, **which)
+        except KafkaException as exception:
+            if (error := exception.args[0]).code() != KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing to commit
+                log.warning("commit before a rebalance: %s", error.str())
 
     def _gone(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._drop(consumer, {one.partition for one in partitions})
@@ -422,6 +436,7 @@ class GroupConsumer:
         """Drop what was read of partitions and is not written."""
         self._lost |= partitions
         self._ownership.forget(partitions)
+        self._backwards.forget(partitions)
         self.allowance.drop(partitions)
         for partition in partitions:
             self._settled.pop(partition, None)
