@@ -299,7 +299,7 @@ class Unsettled(World):
 
 EVERYTHING = (
     *("list_topics", "describe_topics", "list_offsets", "fetch_group_offsets", "fetch"),
-    "describe_groups",
+    "list_groups",
 )
 
 
@@ -321,7 +321,7 @@ def test_a_cluster_that_goes_at_any_request_leaves_no_client(
     closed before that request has ended, or after; and whoever looks once more."""
     world = Unsettled()
     late = world.clusters.to(world.connection)
-    polls = ("list_offsets", "fetch_group_offsets", "fetch", "describe_groups", "describe_topics")
+    polls = ("list_offsets", "fetch_group_offsets", "fetch", "list_groups", "describe_topics")
 
     def go() -> None:
         world.forget()

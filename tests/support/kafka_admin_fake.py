@@ -18,7 +18,6 @@ from typing import Any
 from confluent_kafka import (
     TIMESTAMP_CREATE_TIME,
     TIMESTAMP_LOG_APPEND_TIME,
-    ConsumerGroupState,
     KafkaError,
     KafkaException,
 )
@@ -267,14 +266,6 @@ class FakeAdminClient:
         answers = self._each("list_offsets", by_name, offset)
         return {by_name[name][0]: future for name, future in answers.items()}
 
-    def describe_consumer_groups(self, groups: Iterable[str], **_: Any) -> dict[str, Future[Any]]:
-        def described(group: str) -> Any:
-            busy = group in self.kafka.rebalancing
-            state = ConsumerGroupState.PREPARING_REBALANCING if busy else ConsumerGroupState.STABLE
-            return SimpleNamespace(state=state)
-
-        return self._each("describe_groups", groups, described)
-
     def _topic(self, name: str) -> FakeTopic:
         if name not in self.kafka.topics:
             raise _error(KafkaError.UNKNOWN_TOPIC_OR_PART)
@@ -325,6 +316,10 @@ class FakeGroups(GroupOffsets):
         if group in self.kafka.members:
             raise OffsetsError(f"group {group} does not take offsets (UnknownMemberIdError)")
         self.kafka.groups.setdefault(group, {}).update(offsets)
+
+    def rebalancing(self) -> set[str]:
+        self.kafka.asked("list_groups")
+        return set() if self.kafka.down else self.kafka.rebalancing
 
     def close(self) -> None:
         self.kafka.closed(self, "groups")

@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 60.0
 """How often partition counts and log starts are read again without a sign of change."""
-DESCRIBE_GROUPS: Final = 5
-"""At most so many in one poll: this is the one question that takes a request for each group."""
 PROBE_PARTITIONS: Final = 64
 """At most this many partitions are probed in one poll, for all objects together."""
 PROBE_AGAIN_SECONDS: Final = 10.0
@@ -300,9 +298,8 @@ class LagMonitor:
     def _notice_rebalances(self, known: Iterable[Backlog], now: float) -> None:
         """Ask after the state of the groups that have work and make no progress."""
         stuck = [backlog for backlog in known if backlog.wants_description(now)]
-        stuck = sorted(stuck, key=lambda backlog: backlog.described_at)[:DESCRIBE_GROUPS]
         if not stuck:
             return
-        rebalancing = self._source.rebalancing({backlog.group for backlog in stuck})
+        rebalancing = self._source.rebalancing()
         for backlog in stuck:
             backlog.rebalancing, backlog.described_at = backlog.group in rebalancing, now

@@ -16,7 +16,6 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 from confluent_kafka import (
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
-    ConsumerGroupState,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -47,11 +46,6 @@ PROBE_SECONDS: Final = 3.0
 
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-
-_REBALANCING: Final = frozenset(
-    {ConsumerGroupState.PREPARING_REBALANCING, ConsumerGroupState.COMPLETING_REBALANCING}
-)
-"""Groups of the classic protocol. The newer one (KIP-848) has no pause to wait for."""
 
 
 class TopicShape(NamedTuple):
@@ -101,8 +95,8 @@ class LagSource(Protocol):
     def put(self, group: str, offsets: Mapping[Partition, int]) -> None:
         """Set committed offsets of a group without members; `OffsetsError` when refused."""
 
-    def rebalancing(self, groups: Iterable[str]) -> set[str]:
-        """Return those groups that are known to rebalance now. One request per group."""
+    def rebalancing(self) -> set[str]:
+        """Return the groups that are known to rebalance now."""
 
     def first_records(self, positions: Mapping[Partition, int]) -> Mapping[Partition, Record]:
         """Return what is at each position. Partitions that did not answer in time are left out."""
@@ -117,7 +111,7 @@ class KafkaLagSource:
     Args:
         request_seconds: bounds every request.
         make_admin, make_consumer: make librdkafka's clients from their configuration.
-        groups: reads and sets committed offsets.
+        groups: asks the groups' coordinators, and sets committed offsets.
     """
 
     def __init__(
@@ -192,20 +186,9 @@ class KafkaLagSource:
         """See `LagSource`."""
         self._groups.put(group, offsets)
 
-    def rebalancing(self, groups: Iterable[str]) -> set[str]:
+    def rebalancing(self) -> set[str]:
         """See `LagSource`."""
-        wanted = sorted(groups)
-        states = self._ask(
-            "describe_groups",
-            lambda admin: admin.describe_consumer_groups(
-                wanted, request_timeout=self._request_seconds
-            ),
-        )
-        return {
-            group
-            for group, answer in states.items()
-            if getattr(answer, "state", None) in _REBALANCING
-        }
+        return self._groups.rebalancing()
 
     def first_records(self, positions: Mapping[Partition, int]) -> dict[Partition, Record]:
         """See `LagSource`."""

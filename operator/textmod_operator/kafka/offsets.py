@@ -1,17 +1,19 @@
-"""Committed offsets of many consumer groups: one request per broker, whatever their number.
+"""What is asked of groups' coordinators: one request per broker, whatever the number of groups.
 
 Kafka answers for many groups at once (OffsetFetch v8, KIP-709), but librdkafka asks for one group
-a request, and a coordinator that has moved makes it end the whole process (librdkafka#5040). So
-this one question goes through kafka-python, and nothing else does.
+a request, and ends the whole process if a coordinator has moved (librdkafka#5040) or the connection
+to it breaks just then (librdkafka#4605). So these questions go through kafka-python, and nothing
+else does.
 """
 
 from __future__ import annotations
 
+import logging
 import ssl
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, NoError, SaslAuthenticationFailedError
@@ -23,11 +25,15 @@ from textmod_operator.kafka.connection import pem_blocks
 from textmod_operator.kafka.tokens import TokenError, TokenSource, ask_aws, ask_provider
 from textmod_operator.state import KafkaConnection
 
+logger = logging.getLogger(__name__)
+
 Partition = tuple[str, int]
 """Topic and partition number."""
 
 
 _MEMBERLESS = frozenset({"Empty", "Dead"})
+_REBALANCING: Final = ("PREPARING_REBALANCE", "COMPLETING_REBALANCE")
+"""Groups of the classic protocol. The newer one (KIP-848) has no pause to wait for."""
 
 
 class Committed(NamedTuple):
@@ -115,6 +121,19 @@ class GroupOffsets:
             raise OffsetsError(f"listing the groups: {_sentence(error)}") from error
         states = [item.get("group_state") for item in listed if item.get("group_id") == group]
         return any(state not in _MEMBERLESS for state in states)
+
+    def rebalancing(self) -> set[str]:
+        """Return the groups that are known to rebalance now; none where no broker says so, as
+        before Kafka 2.6."""
+        metrics.KAFKA_REQUESTS.labels("list_groups").inc()
+        try:
+            listed = self._connected().list_groups(states_filter=_REBALANCING)
+        except KafkaError as error:
+            metrics.KAFKA_ERRORS.inc()
+            logger.info("list the groups that rebalance: %s", _sentence(error))
+            self.close()  # a new client learns which brokers there are
+            return set()
+        return {str(item["group_id"]) for item in listed}
 
     def close(self) -> None:
         """Close the connections. Idempotent."""
