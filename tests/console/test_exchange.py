@@ -47,6 +47,22 @@ def test_what_is_exported_is_known_when_it_is_imported(world: World, name: str) 
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_decision_that_was_changed_in_the_file_supersedes_what_was_exported(
+    world: World, name: str
+) -> None:
+    decided(world)
+    world.wait(minutes=1)
+    edited = exported(world, name).replace("Approve", "Remove").replace('{"removed": 0.0}', "{}")
+    assert imported(world, name, edited).added == 1
+    card = world.desk.card("b", None)
+    assert [(one.decision, one.labels["removed"]) for one in card.decided] == [
+        ("Approve", 0.0),
+        ("Remove", 1.0),
+    ]
+    assert imported(world, name, edited).known == 3
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
 def test_another_console_takes_an_export_as_imported(world: World, name: str) -> None:
     decided(world)
     content = exported(world, name, texts=True)
@@ -91,6 +107,11 @@ def test_an_item_that_nobody_knows_needs_labels(world: World) -> None:
         ("csv", "item\r\nx\r\n", "line 1: the header must name the columns item and decision."),
         ("csv", "item,decision\r\n,Remove\r\n", "line 2: item is missing."),
         ("csv", 'item,decision\r\n"x,Remove', "line 1: unexpected end of data."),
+        (
+            "csv",
+            "item,decision,note\r\nx,Remove,rude, as ever\r\n",
+            "line 2: more fields than the header has: put quotation marks around a note",
+        ),
         ("jsonl", "[]", "line 1: it is no JSON object."),
         ("jsonl", '\n{"item": "x"}', "line 2: the decision must be one of Approve, Remove,"),
         ("jsonl", '{"item": "\\u0000", "decision": "Skip"}', "line 1: item is missing."),
@@ -178,6 +199,7 @@ def read(name: str, content: str) -> list[tuple[str, str]]:
         pytest.param("csv", "sep=;\r\nitem;decision\r\na;Remove\r\n", id="Excel's first line"),
         pytest.param("csv", "Item\tDecision\na\tREMOVE\n", id="tabs and capitals"),
         pytest.param("csv", "\nitem,decision\n,\n\na,Remove\n , \n", id="rows that say nothing"),
+        pytest.param("csv", "item,decision\na,Remove,,\n", id="cells that say nothing"),
         pytest.param("jsonl", '\ufeff{"item":"a","decision":"Remove"}\r\n', id="mark, JSON"),
     ],
 )

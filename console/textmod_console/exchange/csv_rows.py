@@ -35,6 +35,11 @@ def read(file: TextIO) -> Iterator[Given]:
             place = f"line {skipped + rows.line_num}"
             if not any(isinstance(value, str) and value.strip() for value in row.values()):
                 continue
+            if any(row.get(None) or ()):  # fields without a column
+                raise DataError(
+                    f"{place}: more fields than the header has: put quotation marks around a note"
+                    " with a comma."
+                )
             yield Given(
                 place=place,
                 item=required(_plain(row.get("item")), "item", place),

@@ -70,10 +70,24 @@ def take(connection: Connection, given: Iterable[Given], now: datetime, found: I
         except ValidationError as error:
             found.refused.append(f"{one.place}: {' '.join(sentences(error))}")
             continue
-        if deciding.keep(connection, decision, now):
+        if deciding.keep(connection, _new(connection, one, decision, now), now):
             found.added += 1
         else:
             found.known += 1
+
+
+def _new(connection: Connection, one: Given, decision: Decision, now: datetime) -> Decision:
+    """Return a decision of its own if the line has the id of another.
+
+    Somebody exported it, decided otherwise in the file, and imported that.
+    """
+    body = connection.scalar(select(decisions.c.body).where(decisions.c.id == decision.id))
+    if body is None:
+        return decision
+    there = Decision.model_validate_json(body)
+    if there.decision == decision.decision and (not one.labels or there.labels == one.labels):
+        return decision
+    return decision.model_copy(update={"id": _id(one), "at": now})
 
 
 def _decision(one: Given, row: Any, now: datetime) -> Decision:  # noqa: ANN401 - a row
