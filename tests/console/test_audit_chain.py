@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, text, update
 
 from textmod_console.errors import DataError
-from textmod_console.store import chain
+from textmod_console.store import auditing, chain
 from textmod_console.store.chain import Record
 from textmod_console.store.schema import audit, head
 
@@ -82,3 +82,12 @@ def test_the_database_is_checked_as_it_is(world: World, damage: object) -> None:
         connection.execute(damage)  # type: ignore[call-overload]
     with pytest.raises(DataError, match="the audit chain is broken"):
         world.verify()
+
+
+def test_a_record_that_is_appended_meanwhile_is_no_damage(world: World) -> None:
+    world.desk.record("ann", "reveal")
+    with world.database.read() as connection:
+        assert auditing.verify(connection) == 1
+        world.desk.record("ann", "claim")
+        assert auditing.verify(connection) == 1
+    assert world.verify() == 2

@@ -93,6 +93,19 @@ def test_a_file_that_is_not_utf8_is_refused_in_a_sentence(
     assert "is not UTF-8" in capsys.readouterr().err
 
 
+def test_a_command_leaves_the_write_ahead_log_to_the_console(world: World, tmp_path: Path) -> None:
+    database, file = tmp_path / "console.db", tmp_path / "decisions.csv"
+    rows = [f"i{n},Skip,{'n' * 1500}" for n in range(1500)]
+    file.write_text("\n".join(["item,decision,note", *rows]) + "\n")
+    with world:
+        world.desk.record("ann", "reveal")
+        size = database.stat().st_size
+        assert main(["import", "--format", "csv", str(file)]) == 0
+        assert database.stat().st_size == size
+        world.desk.record("ann", "reveal")
+        assert database.stat().st_size > size
+
+
 def test_verify_and_digest_print_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     with world:
         world.desk.record("ann", "reveal")

@@ -64,14 +64,21 @@ def actor(arguments: argparse.Namespace) -> str:
         return "unknown"
 
 
-def database(found: Settings, patience: float = PATIENCE_SECONDS) -> Database:
+def database(
+    found: Settings, patience: float = PATIENCE_SECONDS, *, beside: bool = True
+) -> Database:
     """Open the database and bring it to this version.
+
+    Args:
+        found: the settings.
+        patience: seconds.
+        beside: whether a console may be serving from it in another process.
 
     Raises:
         ConfigurationError: its URL or its folder is wrong.
         RecordError: it did not answer within `patience` seconds.
     """
-    opened = Database(found.database_url)
+    opened = Database(found.database_url, beside=beside)
     end = time.monotonic() + patience
     while True:
         try:

@@ -31,7 +31,7 @@ def add(subparsers: "Subparsers") -> None:
 
 def _run(_: argparse.Namespace, settings: Settings) -> int:
     settings.require_kafka()
-    with closing(opening.database(settings)) as database:
+    with closing(opening.database(settings, beside=False)) as database:
         leadership = Leadership(database)
         if not leadership.acquire():
             message = "a console serves from this database: stop it first (scale it to 0)."

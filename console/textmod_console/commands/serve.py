@@ -49,7 +49,7 @@ def serve(settings: Settings, enter: "Entry | None" = None) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    database = opening.database(settings)
+    database = opening.database(settings, beside=False)
     policies = PolicyFile(settings.console_policies_file).read
     leader = Leader(settings, database, now_utc, stopping, policies)
     health = Health(lambda: leader.last_turn, lambda: ask(database))

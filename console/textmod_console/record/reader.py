@@ -39,6 +39,8 @@ class Reader:
         self._consumer = kafka.open_consumer(settings)
         self._admin = kafka.open_admin(settings)
         self._at: dict[tuple[str, int], int] = {}
+        self._kept: dict[tuple[str, int], int] = {}
+        """What the database holds of `_at`: less where retention has removed messages since."""
 
     def assign(self) -> bool:
         """Assign every partition, each from its stored offset; return False if nothing changed.
@@ -68,6 +70,7 @@ class Reader:
         offsets = {topic: self._stored(topic) for topic in self.roles}
         starts = {one: max(bounds[one][0], offsets[one[0]].get(one[1], 0)) for one in sorted(added)}
         self._at = {one: self._at[one] for one in found - added} | starts
+        self._kept |= {one: offsets[one[0]].get(one[1], 0) for one in added}
         with kafka.as_record_error("read the topics"):
             self._consumer.assign(
                 [kafka.TopicPartition(*one, offset) for one, offset in self._at.items()]
@@ -139,8 +142,11 @@ class Reader:
                     by_topic[topic],
                     offsets,
                     subscriptions=self._subscribed,
+                    kept={one: self._kept.get((topic, one), 0) for one in offsets},
                 )
-            self._at |= {(topic, partition): offset for partition, offset in offsets.items()}
+            moved = {(topic, partition): offset for partition, offset in offsets.items()}
+            self._at |= moved
+            self._kept |= moved
         return len(messages)
 
     def erase_expired(self) -> int:

@@ -3,6 +3,10 @@
 A write on SQLite begins with BEGIN IMMEDIATE, so that two never deadlock over a lock that both read
 under; within a process writers wait for a lock of ours, because SQLite's busy handler is not fair,
 and those that wait share one commit (`group_commit`).
+
+Up to SQLite 3.51.2 a commit can be lost where two processes copy the write-ahead log into the
+database at the same moment (https://sqlite.org/wal.html#walresetbug). So one alone does: the
+console that serves, as part of its commits, which take turns.
 """
 
 import sqlite3
@@ -33,24 +37,37 @@ _PRAGMAS: Final = (
     "journal_size_limit = 67108864",
     "secure_delete = ON",  # erased texts must not stay in free pages
 )
+_NO_CHECKPOINTS: Final = "wal_autocheckpoint = 0"
+"""The write-ahead log is then copied when its last process ends, which is alone."""
 _BUSY_TRIES: Final = 500
 _BUSY_PAUSE_SECONDS: Final = 0.02
 
 
 class Database:
-    """One database; may be used from several threads."""
+    """One database; may be used from several threads.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: of SQLAlchemy.
+        beside: whether a console may be serving from it in another process.
+    """
+
+    def __init__(self, url: str, *, beside: bool = False) -> None:
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url)
+        self.engine = _sqlite(self.url, beside=beside) if self.is_sqlite else _postgres(self.url)
+        # Postgres's own default is a snapshot for each statement.
+        self._snapshots = (
+            self.engine
+            if self.is_sqlite
+            else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        )
         self._writes = GroupCommit(self._connect_to_write)
         """Not used on Postgres: locks held for others' writes could deadlock between replicas."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Read from one snapshot. Raises RecordError."""
-        with _as_record_error(), self.engine.connect() as connection, connection.begin():
+        with _as_record_error(), self._snapshots.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -109,7 +126,7 @@ def _as_record_error() -> Iterator[None]:
         raise RecordError(f"the database can't be used ({type(error).__name__}).") from None
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, *, beside: bool) -> Engine:
     if url.database:
         folder = Path(url.database).parent
         if not folder.is_dir():
@@ -122,7 +139,7 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _open(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in _PRAGMAS:
+        for pragma in (*_PRAGMAS, *([_NO_CHECKPOINTS] if beside else [])):
             set_pragma(connection, pragma)
 
     @event.listens_for(engine, "begin")

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from textmod_console import metrics
-from textmod_console.errors import DataError
+from textmod_console.errors import DataError, RecordError
 from textmod_console.events import Appeal, Counted, Decision, Event, ReviewRequested, parse
 from textmod_console.store import auditing, counting, outbox, projection
 from textmod_console.store.chain import Record
@@ -50,6 +50,7 @@ def take_in(
     next_offsets: Mapping[int, int],
     *,
     subscriptions: Subscriptions = NO_SUBSCRIPTIONS,
+    kept: Mapping[int, int] | None = None,
 ) -> int:
     """Store messages of one topic, in order, and the offsets to continue from.
 
@@ -60,11 +61,20 @@ def take_in(
         messages: in order within each partition.
         next_offsets: by partition, behind the messages and the control records that follow them.
         subscriptions: the webhooks that decisions are to be sent to.
+        kept: by partition, the offsets that the database held when the messages before were stored.
 
     Returns:
         how many messages were not known already.
+
+    Raises:
+        RecordError: the database holds earlier offsets than it did. A standby that lacked the last
+            transactions has taken the place of its primary, so the messages from there on are
+            missing.
     """
     stored = _locked_offsets(connection, topic)
+    if any(stored.get(partition, 0) < offset for partition, offset in (kept or {}).items()):
+        message = f"the database has lost messages of topic {topic} that were stored in it."
+        raise RecordError(message)
     # Another leader may have stored some of them meanwhile.
     fresh = [one for one in messages if one.place.offset >= stored.get(one.place.partition, 0)]
     if role is Role.REVIEW:
