@@ -2,8 +2,10 @@
 
 import importlib.resources
 import math
+import queue
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import grpc
@@ -44,6 +46,57 @@ def call(channel, method, request, answer=pb.SeldonMessage):
         response_deserializer=answer.FromString,
     )
     return send(request, timeout=10)
+
+
+@pytest.fixture
+def silent(channel):
+    """Begins a call that sends no request; all are cancelled afterwards."""
+    begun, end = [], threading.Event()
+
+    def unsent():
+        end.wait()
+        return
+        yield
+
+    def begin():
+        send = channel.stream_unary("/seldon.protos.Model/Predict")
+        begun.append(send.future(unsent()))
+        return begun[-1]
+
+    yield begin
+    end.set()
+    for one in begun:
+        one.cancel()
+
+
+def test_callers_who_send_nothing_keep_no_other_waiting(channel, silent):
+    for _ in range(4 * grpc_server.CALLS):
+        silent()
+    answer = call(channel, "Model/Predict", pb.SeldonMessage(strData="a"))
+    assert list(answer.data.tensor.values) == [0.75, 0.25]
+
+
+def test_a_call_too_many_is_refused_and_does_not_wait(monkeypatch):
+    monkeypatch.setattr(grpc_server, "CALLS_WAITING", 2)
+    scores = threading.Event()
+
+    def score(texts):
+        scores.wait(10)
+        return np.full(len(texts), 0.25)
+
+    port = free_port()
+    server = grpc_server.start(Predictor(score, SCIENCE), Metrics(), "127.0.0.1", port)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
+        send = opened.unary_unary("/seldon.protos.Model/Predict")
+        request = pb.SeldonMessage(strData="a").SerializeToString()
+        outcomes = [send.future(request, timeout=10) for _ in range(4)]
+        codes = queue.SimpleQueue()
+        for one in outcomes:
+            one.add_done_callback(lambda done: codes.put(done.code()))
+        assert [codes.get(timeout=5) for _ in range(2)] == 2 * [grpc.StatusCode.RESOURCE_EXHAUSTED]
+        scores.set()
+        assert [codes.get(timeout=5) for _ in range(2)] == 2 * [grpc.StatusCode.OK]
+    server.stop(0).wait()
 
 
 @pytest.mark.parametrize("service", ["Model", "Seldon"])

@@ -1,7 +1,10 @@
 """Seldon's v1 gRPC protocol: seldon.protos.Model and seldon.protos.Seldon on one port."""
 
 import logging
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -15,13 +18,16 @@ from textmod_model.metrics import Metrics
 from textmod_model.protos import seldon_pb2
 from textmod_model.serving import seldon_feedback
 from textmod_model.serving.predictor import Predictor
-from textmod_model.serving.turns import BusyError, TooLargeError
+from textmod_model.serving.turns import CALL_SECONDS, CALLS_WAITING, BusyError, TooLargeError
 
 log = logging.getLogger(__name__)
 
 MAX_SENT_BYTES = 64 * 1024 * 1024
-THREADS = 4
-"""How many calls are read and scored at once; grpcio queues the others."""
+CALLS = 4
+"""How many calls are read and scored at once."""
+
+KEEPALIVE_MS = 60_000
+"""After so long without a word from a client it is asked whether it is still there."""
 
 
 class Service:
@@ -30,6 +36,7 @@ class Service:
     def __init__(self, predictor: Predictor, metrics: Metrics) -> None:
         self._predictor = predictor
         self._metrics = metrics
+        self._places = threading.Semaphore(CALLS)
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Both services, as grpcio wants them."""
@@ -60,8 +67,9 @@ class Service:
         """Answer one request; INVALID_ARGUMENT if it holds no text or can't be read."""
         outcome = "answered"
         try:
-            found = self._predictor.answer(_document(request))
-            answer = _message(found)
+            with self._place():
+                found = self._predictor.answer(_document(request))
+                answer = _message(found)
         except RefusedError as error:
             outcome = "refused"
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.refused.message)
@@ -75,6 +83,16 @@ class Service:
         finally:
             self._metrics.predictions.labels("grpc", outcome).inc()
         return answer
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Wait until one of the calls before has ended. Raises BusyError."""
+        if not self._places.acquire(timeout=CALL_SECONDS):
+            raise BusyError(f"no place came free in {CALL_SECONDS:.0f} s; try again later.")
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def send_feedback(
         self, request: bytes, context: grpc.ServicerContext
@@ -147,10 +165,17 @@ def _json_form(
 
 
 def start(predictor: Predictor, metrics: Metrics, address: str, port: int) -> grpc.Server:
-    """Start a server on its own threads; raises ServingError if the port can't be had."""
+    """Start a server on its own threads; raises ServingError if the port can't be had.
+
+    A call has a thread from its beginning, so one whose request does not come keeps no other
+    waiting. One beyond `CALLS_WAITING` is answered RESOURCE_EXHAUSTED.
+    """
     server = grpc.server(
-        ThreadPoolExecutor(THREADS, thread_name_prefix="grpc"),
+        ThreadPoolExecutor(CALLS_WAITING, thread_name_prefix="grpc"),
+        maximum_concurrent_rpcs=CALLS_WAITING,
         options=[
+            ("grpc.keepalive_time_ms", KEEPALIVE_MS),  # of a client that is gone the calls end
+            ("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 3),
             ("grpc.so_reuseport", 0),  # a second process on the port is a mistake, not a helper
             ("grpc.max_receive_message_length", predictor.largest),
             ("grpc.max_send_message_length", MAX_SENT_BYTES),
