@@ -26,6 +26,8 @@ from textmod_model.text import features
 from textmod_model.text.cleaning import FIRST_WORD, LAST_WORD, URL_WORD, clean, word
 
 BLANK_ENGLISH: Final = "blank:en"
+MOST_STRINGS: Final = 100_000
+"""That a spaCy pipeline keeps of texts: some 40 MiB."""
 
 
 def passthrough(tokens: list[str]) -> list[str]:
@@ -264,9 +266,23 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
         return np.asarray((yes >= 0.5).astype(np.int64))
 
 
-@lru_cache(maxsize=2)
 def language(model: str) -> Language:
-    """Load a spaCy pipeline once a process. Raises OSError if it is not installed."""
+    """Return a spaCy pipeline, the same one until it has met many new words.
+
+    It keeps each word that it meets for ever, and there is no end of them in what people write.
+    Raises OSError if the pipeline is not installed.
+    """
+    nlp, known = _loaded(model)
+    if len(nlp.vocab.strings) - known > MOST_STRINGS:
+        del nlp
+        _loaded.cache_clear()  # two of them would take twice the memory
+        nlp, _ = _loaded(model)
+    return nlp
+
+
+@lru_cache(maxsize=2)
+def _loaded(model: str) -> tuple[Language, int]:
+    """Load a spaCy pipeline; return it and how many strings it knows."""
     if model == BLANK_ENGLISH:
         nlp = spacy.blank("en")
         nlp.add_pipe("lemmatizer", config={"mode": "lookup"})
@@ -274,7 +290,7 @@ def language(model: str) -> Language:
     else:
         nlp = spacy.load(model, disable=["parser", "ner"])
     nlp.max_length = 2**30 - 1  # the tokenizer's own limit; spaCy's default guards parser memory
-    return nlp
+    return nlp, len(nlp.vocab.strings)
 
 
 def coefficients(pipeline: Pipeline, label: int = 0) -> tuple[list[str], NDArray[np.float64]]:

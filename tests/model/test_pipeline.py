@@ -35,6 +35,17 @@ def test_tokens_are_lower_case_lemmas_without_symbols(text: str, tokens: list[st
     assert SpacyTokenTransformer().transform([text]) == [tokens]
 
 
+def test_words_that_were_met_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MOST_STRINGS", 1_000)
+    first = pipeline.language(pipeline.BLANK_ENGLISH)
+    words = [f"wurd{'abcdefghij'[n % 10]}{n}x" for n in range(2_000)]
+    assert SpacyTokenTransformer().transform([" ".join(words)]) == [words]
+    assert len(first.vocab.strings) > 2_000
+    assert SpacyTokenTransformer().transform([" ".join(words[:9])]) == [words[:9]]
+    assert pipeline.language(pipeline.BLANK_ENGLISH) is not first
+    assert words[1_000] not in pipeline.language(pipeline.BLANK_ENGLISH).vocab.strings
+
+
 def test_the_seed_is_the_original() -> None:
     steps = recipes.build("seed").named_steps
     assert list(steps) == ["clean", "tokens", "tfidf", "classifier"]
