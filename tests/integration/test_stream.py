@@ -971,8 +971,11 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
     worker = one.start("pod-a")
     one.send(values=[text.encode() for text in texts])
     until(lambda: topic in worker.get("/health/ready")[1], "health names the topic that is missing")
-    assert one.read(one.output) == [] or delivery == "AtLeastOnce"
-    assert one.committed() == len(texts), "consumed although requests can't be written"
+    # A batch of texts that nobody is to review may have gone by before.
+    early = [json.loads(message.value())["action"] for message in one.read(one.output)]
+    assert "Review" not in early or delivery == "AtLeastOnce"
+    left = int((scores >= threshold).sum())
+    assert one.committed() >= left > 0, "consumed although requests can't be written"
     one.make(topic, 3, **{"max.message.bytes": "3000"})
     one.send(values=[LONG])
     with flowing(one, [text.encode() for text in texts]):
