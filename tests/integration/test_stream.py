@@ -972,10 +972,10 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
     one.send(values=[text.encode() for text in texts])
     until(lambda: topic in worker.get("/health/ready")[1], "health names the topic that is missing")
     # A batch of texts that nobody is to review may have gone by before.
-    early = [json.loads(message.value())["action"] for message in one.read(one.output)]
-    assert "Review" not in early or delivery == "AtLeastOnce"
-    left = int((scores >= threshold).sum())
-    assert one.committed() >= left > 0, "consumed although requests can't be written"
+    assert delivery == "AtLeastOnce" or not any(
+        b'"Review"' in message.value() for message in one.read(one.output)
+    )
+    assert one.committed() >= (scores >= threshold).sum() > 0, "consumed without its request"
     one.make(topic, 3, **{"max.message.bytes": "3000"})
     one.send(values=[LONG])
     with flowing(one, [text.encode() for text in texts]):
