@@ -27,13 +27,20 @@ def copy_worker(log: Path, folder: Path) -> None:
 
 
 def write_bundle(
-    folder: Path, command: str, row: Row, history: History, logs: Sequence[Path]
+    folder: Path,
+    command: str,
+    row: Row,
+    history: History,
+    *,
+    logs: Sequence[Path],
+    ended: Sequence[str],
 ) -> Path:
     """Replace a folder by what is known of a run; return it.
 
     Args:
         command: repeats the run.
         logs: the workers'; the statistics of their clients are beside them.
+        ended: a line for each worker that ended by itself.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -50,7 +57,7 @@ def write_bundle(
         for progress in history.progress:
             file.write(f"{progress.at:8.1f} s {progress.results} committed\n")
         file.writelines(f"group: {line}\n" for line in history.group)
-        file.writelines(f"{line}\n" for line in history.ended)
+        file.writelines(f"{line}\n" for line in ended)
         file.write(f"the last fault was over after {history.last_fault:.1f} s\n")
         file.writelines(f"{result}\n" for result in history.results)
     for log in logs:

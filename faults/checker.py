@@ -72,8 +72,9 @@ def check(history: History) -> Findings:
     # the next one, which can't read the message if retention has deleted it. Exactly once, both are
     # in one transaction.
     cut_off = excused if history.delivery == "AtLeastOnce" else set()
-    # So is one whose policies were replaced meanwhile: what counts is the last verdict of a text.
-    latest = {result.source: result for result in sorted(known, key=lambda one: one.offset)}
+    # So does one whose policies were replaced meanwhile: what counts is a message's last verdict.
+    verdicts = sorted((one for one in known if not one.dead), key=lambda one: one.offset)
+    latest = {verdict.source: verdict for verdict in verdicts}
     to_review = {
         item
         for result in latest.values()

@@ -111,6 +111,3 @@ class History:
     """The item of each review request."""
     group: list[str] = field(default_factory=list)
     """What the broker said of the group while the stream stood still; a line a member."""
-    ended: list[str] = field(default_factory=list)
-    """Workers that ended by themselves: a line each, with the exit code (negative: a signal) and
-    their last words."""

@@ -64,4 +64,6 @@ def carry_out(run: Run, stage: Stage, bundles: Path) -> Row:
 
 def _bundle(bundles: Path, run: Run, row: Row, history: History, world: World) -> Path:
     name = "-".join(str(row[column]) for column in ("scenario", "delivery", "seed", "worker"))
-    return write_bundle(bundles / name, run.command(), row, history, world.logs())
+    return write_bundle(
+        bundles / name, run.command(), row, history, logs=world.logs(), ended=world.ended
+    )

@@ -249,7 +249,14 @@ class Soak:
         if row["broken"]:
             folder = self.bundles / f"soak-{delivery}-{row['piece']}"
             row["bundle"] = str(
-                write_bundle(folder, self.command, row, history, stream.world.logs())
+                write_bundle(
+                    folder,
+                    self.command,
+                    row,
+                    history,
+                    logs=stream.world.logs(),
+                    ended=stream.world.ended,
+                )
             )
         judged = row["broken"] or "held"
         say(f"{delivery} piece {row['piece']}: {row['messages']} messages, {judged}")

@@ -78,7 +78,8 @@ class World:
         self.admin = Admin(servers)
         self.workers: list[ManagedProcess] = []
         self.ended: list[str] = []
-        """Workers that ended by themselves, with their exit codes and last words."""
+        """Workers that ended by themselves: a line each, with the exit code (negative: a signal)
+        and the last words."""
         self._logs: list[Path] = []
         self._changing_workers = threading.Lock()
         self._earlier: list[Result] = []
@@ -245,7 +246,6 @@ class World:
 
     def _collect(self) -> None:
         """Read what was sent and what came of it into the history."""
-        self.history.ended = self.ended
         self.history.committed = self._committed() or {}
         there = places(self._records(self.input))
         self.history.sent = placed(self.history.sent, there)

@@ -27,7 +27,7 @@ from textmod_model.text.cleaning import FIRST_WORD, LAST_WORD, URL_WORD, clean, 
 
 BLANK_ENGLISH: Final = "blank:en"
 MOST_STRINGS: Final = 100_000
-"""That a spaCy pipeline keeps of texts: some 40 MiB."""
+"""New words that a spaCy pipeline may keep: about 40 MiB."""
 
 
 def passthrough(tokens: list[str]) -> list[str]:
@@ -267,9 +267,9 @@ class LatentLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[
 
 
 def language(model: str) -> Language:
-    """Return a spaCy pipeline, the same one until it has met many new words.
+    """Return a spaCy pipeline, loaded again after `MOST_STRINGS` new words.
 
-    It keeps each word that it meets for ever, and there is no end of them in what people write.
+    spaCy keeps every word that it has met, so its memory would grow as long as the process runs.
     Raises OSError if the pipeline is not installed.
     """
     nlp, known = _loaded(model)

@@ -25,10 +25,10 @@ def test_a_bundle_says_what_is_missing_and_what_the_clients_reported(tmp_path: P
     (tmp_path / "textmod.ab12-11.consumer.json").write_text("another worker's")
     history = History("ExactlyOnce", 60.0, sent=[Sent(4, 0, 8, None, b"x")])
     history.progress.append(Progress(1.5, 0))
-    history.ended.append("textmod.ab12-1 ended with -6 at 0.7 s")
+    ended = ["textmod.ab12-1: exit code -6: it said nothing"]
     never_started = tmp_path / "textmod.ab12-2.log"
     folder = write_bundle(
-        tmp_path / "bundle", "make it", {"lost": 1}, history, [log, never_started]
+        tmp_path / "bundle", "make it", {"lost": 1}, history, logs=[log, never_started], ended=ended
     )
     assert sorted(file.name for file in folder.iterdir()) == [
         "findings.json",
@@ -41,7 +41,7 @@ def test_a_bundle_says_what_is_missing_and_what_the_clients_reported(tmp_path: P
     assert (folder / "repeat.txt").read_text() == "make it\n"
     story = (folder / "history.txt").read_text()
     assert "missing 4 at 0/8\n     1.5 s 0 committed" in story
-    assert "ended with -6" in story
+    assert ended[0] in story
     page = (folder / "textmod.ab12-1.statistics.txt").read_text()
     assert "127.0.0.1:9092/0  DOWN" in page
     assert "0:-<-<9 +0" in page

@@ -259,6 +259,14 @@ def test_a_chosen_verdict_whose_message_was_read_again_under_other_policies(
     assert broken(history) == expected
 
 
+def test_a_dead_letter_beside_a_chosen_verdict_does_not_stand_for_its_request() -> None:
+    history = reviewed("AtLeastOnce")
+    one, sent = history.results[1], history.sent[1]
+    history.results.append(one._replace(dead=True, offset=99, value=sent.value, to_review=()))
+    del history.requests[1]
+    assert "unreviewed" in broken(history)
+
+
 def test_a_request_for_another_text_is_not_the_one_that_is_missing() -> None:
     history = reviewed("ExactlyOnce")
     history.requests[1] = "in/1/2"

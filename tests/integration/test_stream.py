@@ -971,7 +971,7 @@ def test_a_verdict_and_its_review_request_are_written_together_or_not_at_all(
     worker = one.start("pod-a")
     one.send(values=[text.encode() for text in texts])
     until(lambda: topic in worker.get("/health/ready")[1], "health names the topic that is missing")
-    # A batch of texts that nobody is to review may have gone by before.
+    # Texts that need no review may have been consumed already.
     assert delivery == "AtLeastOnce" or not any(
         b'"Review"' in message.value() for message in one.read(one.output)
     )

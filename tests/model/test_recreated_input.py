@@ -156,7 +156,7 @@ def again(request, monkeypatch):
 
 
 def test_offsets_of_the_new_topic_are_committed_that_are_behind_those_of_the_old_one(again):
-    """The client does not do it by itself: nobody would know that its messages were read."""
+    """librdkafka does not commit them: the group would look as if it had read nothing."""
     again.consumer.store({0: 1})
     assert again.cluster.committed == {0: 1}
     assert f"topic={SECOND}" in again.cluster.notes[0]

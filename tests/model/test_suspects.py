@@ -73,15 +73,15 @@ def test_a_disguised_text_is_looked_at_no_further_than_needed(
     long = (word for word in vocabulary.words() if len(word) > 6 and word.count(letter) == 1)
     words = [word.replace(letter, look) for word in islice(long, 1000)]
     asked: list[str] = []
-    told = Analyzer.suspicion
+    original = Analyzer.suspicion
 
     def noting(analyzer: Analyzer, chunk: str) -> int:
         asked.append(chunk)
-        return told(analyzer, chunk)
+        return original(analyzer, chunk)
 
     monkeypatch.setattr(Analyzer, "suspicion", noting)
     backend.forget()
     first = backend.score([" ".join(words)])
     assert 0 < len(asked) <= most
     assert backend.score([" ".join(words)]) == first
-    assert len(asked) <= most, "what was told is remembered"
+    assert len(asked) <= most, "suspicions are remembered"

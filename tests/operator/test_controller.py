@@ -185,7 +185,7 @@ def swept(cluster: Listing, namespaces: tuple[str, ...], *known: ObjectKey) -> s
 
 
 def test_the_last_object_is_missed_too_when_it_was_deleted_during_an_outage() -> None:
-    """kopf's list is empty then, and no event tells of it."""
+    """kopf lists no objects then, and sends no event."""
     one, other = ObjectKey("reddit", "one"), ObjectKey("reddit", "other")
     assert swept(Listing(), (), one) == set()
     assert swept(Listing(other), (), one, other) == {other}

@@ -336,7 +336,7 @@ def _erase(connection: Connection, which: object) -> int:
         )
     )
     if ids:
-        # Items are locked before their claims, as whoever decides on one does.
+        # Lock items before their claims, in the order of a decision: otherwise the two deadlock.
         locked = select(items.c.id).where(items.c.id.in_(ids)).order_by(items.c.id)
         connection.execute(locked.with_for_update())
         connection.execute(delete(claims).where(claims.c.item_id.in_(ids)))

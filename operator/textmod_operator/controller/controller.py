@@ -192,7 +192,7 @@ class Controller:
             self._sweep = asyncio.create_task(self._sweep_up(SWEEP_SECONDS))
 
     async def _sweep_regularly(self) -> None:
-        """A re-list that finds no object at all is no event, and says nothing to us."""
+        """Sweep at every resync: a re-list that returns no object causes no event."""
         while True:
             await self._sweep_up(self._settings.resync_interval)
 
