@@ -72,7 +72,7 @@ def check(history: History) -> Findings:
     # the next one, which can't read the message if retention has deleted it. Exactly once, both are
     # in one transaction.
     cut_off = excused if history.delivery == "AtLeastOnce" else set()
-    # So does one whose policies were replaced meanwhile: what counts is a message's last verdict.
+    # The next one may also have other policies: what counts is a message's last verdict.
     verdicts = sorted((one for one in known if not one.dead), key=lambda one: one.offset)
     latest = {verdict.source: verdict for verdict in verdicts}
     to_review = {
