@@ -75,7 +75,9 @@ def broker(tmp_path_factory):
 class Stream:
     """Three topics and a group, what was put in, and the workers on them."""
 
-    def __init__(self, bootstrap, model, *, partitions=4, out=None, dead=1, **settings):
+    def __init__(
+        self, bootstrap, model, *, partitions=4, out=None, dead=1, leader=None, **settings
+    ):
         name = uuid.uuid4().hex[:8]
         self.bootstrap = bootstrap
         self.input, self.output, self.letters = f"in-{name}", f"out-{name}", f"dead-{name}"
@@ -84,11 +86,11 @@ class Stream:
         self.producer = self.sender(**{"message.max.bytes": 8_000_000})
         self.sent = 0
         self.workers = []
-        self.make(self.input, partitions)
+        self.make(self.input, partitions, leader=leader)
         if out != 0:
-            self.make(self.output, out or partitions)
+            self.make(self.output, out or partitions, leader=leader)
         if dead:
-            self.make(self.letters, dead)
+            self.make(self.letters, dead, leader=leader)
         self.environment = {
             "TEXTMOD_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "TEXTMOD_INPUT_TOPIC": self.input,
@@ -107,20 +109,24 @@ class Stream:
         sure = {"enable.idempotence": True, "max.in.flight.requests.per.connection": 1}
         return Producer({"bootstrap.servers": self.bootstrap, **sure, **options})
 
-    def make(self, topic, partitions, **config):
-        [future] = self.admin.create_topics(
-            [NewTopic(topic, partitions, 1, config=config)]
-        ).values()
+    def make(self, topic, partitions, *, leader=None, **config):
+        """Make a topic; `leader` is the broker that all of its partitions are on, None: any."""
+        new = NewTopic(topic, partitions, 1, config=config)
+        if leader is not None:
+            new = NewTopic(
+                topic, partitions, replica_assignment=[[leader]] * partitions, config=config
+            )
+        [future] = self.admin.create_topics([new]).values()
         future.result(30)
 
     def delete(self, topic):
         [future] = self.admin.delete_topics([topic]).values()
         future.result(30)
 
-    def makes(self, topic, partitions):
+    def makes(self, topic, partitions, *, leader=None):
         """Make a topic; False while one of its name is being deleted."""
         try:
-            self.make(topic, partitions)
+            self.make(topic, partitions, leader=leader)
         except confluent_kafka.KafkaException as error:
             assert error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
             return False
@@ -846,6 +852,49 @@ def test_an_input_topic_that_is_created_again_loses_nothing(stream, delivery, mo
     if delivery == "ExactlyOnce":
         assert max(found.values()) == 1
     until(lambda: one.committed() == 0, "and that they were read is committed")
+
+
+@pytest.fixture(scope="module")
+def two_brokers(tmp_path_factory):
+    with KafkaBroker(tmp_path_factory.mktemp("two-kafkas") / "kafka", brokers=2) as running:
+        yield running
+
+
+@pytest.mark.parametrize("which", ["input", "output"])
+def test_a_topic_that_is_created_again_on_another_broker_is_found(
+    two_brokers, model, delivery, which
+):
+    """Its leader's epoch is lower than the old one's, and clients that know that ask on there."""
+    one = Stream(
+        two_brokers.bootstrap_servers, model, partitions=2, leader=1, TEXTMOD_DELIVERY=delivery
+    )
+    try:
+        for _ in range(2):  # each raises the epoch
+            two_brokers.stop_broker(1)
+            two_brokers.start_broker(1)
+            two_brokers.wait()
+        first = one.topic_id(one.input)
+        one.start(TEXTMOD_INPUT_TOPIC_ID=first)
+        one.send(20)
+        assert len(one.results()[0]) == 20
+        topic = getattr(one, which)
+        one.delete(topic)
+        if which == "output":
+            one.send(20)  # they wait
+        until(lambda: one.makes(topic, 2, leader=0), "the topic could be created again")
+        one.producer = one.sender()  # the old one may not find the input's leader either
+        one.send(20)
+
+        def all_came():
+            if (code := one.workers[-1].process.poll()) is not None:
+                assert (code, delivery) == (75, "ExactlyOnce"), one.workers[-1].written()
+                one.start(TEXTMOD_INPUT_TOPIC_ID=first)
+            return numbers(one.read(one.output)).keys() >= set(range(20, one.sent))
+
+        until(all_came, "every message came out", 2 * SECONDS)
+        until(lambda: one.committed() == 0, "and that they were read is committed")
+    finally:
+        one.stop()
 
 
 @pytest.fixture(scope="module")

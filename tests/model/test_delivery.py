@@ -105,6 +105,7 @@ class Parts:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     monkeypatch.setattr(at_least_once, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(at_least_once, "LOOK_SECONDS", 0)
     monkeypatch.setattr(writer, "OPEN_RETRY_SECONDS", 0)
     monkeypatch.setattr(exactly_once, "RETRY_SECONDS", 0)
     monkeypatch.setattr(exactly_once, "REBALANCE_SECONDS", 0)
@@ -333,6 +334,59 @@ def test_the_rules_are_asked_for_now_and_then_and_taken_when_they_come(parts):
     assert parts.lookup.asked == asked
     parts.writer.refresh(now + 61)
     assert parts.lookup.asked == asked + 1
+
+
+ONE, TWO = "1" * 22, "2" * 22
+
+
+def known(parts, **ids):
+    parts.lookup.rules = {topic: TopicRules(id=one) for topic, one in ids.items()}
+    parts.writer.refresh(time.monotonic(), force=True)
+
+
+@pytest.mark.parametrize("id_after", [TWO, ""])
+def test_a_producer_that_waits_for_a_topic_that_is_gone_is_opened_again(id_after):
+    """It would ask the old topic's leader for ever; see librdkafka's issue 4898."""
+    parts = Parts("AtLeastOnce")
+    known(parts, out=ONE, dead=ONE)
+    first = parts.submit(batch(b"a", b"b"))
+    assert parts.run() == first
+    parts.brokers.topics["out"].moves += 1
+    parts.lookup.rules = {"out": TopicRules(id=id_after)}
+    batches = parts.submit(batch(b"c", b"d", start=2), batch(b"e", start=4))
+    assert parts.run() == (batches if id_after else [])
+    assert parts.written() == [b"a", b"b", *([b"c", b"d", b"e"] if id_after else [])]
+    assert parts.brokers.opened == (2 if id_after else 1)
+
+
+def test_before_anything_is_written_to_a_topic_that_was_created_again(parts):
+    known(parts, out=ONE)
+    opened = parts.brokers.opened
+    known(parts, dead=TWO)  # for a moment nothing is known of the first
+    known(parts, out=ONE)
+    parts.run()
+    assert not parts.writer.outdated
+    parts.brokers.topics["out"].moves += 1
+    known(parts, out=TWO)
+    batches = parts.submit(batch(b"a"))
+    assert parts.run() == batches
+    assert parts.written() == [b"a"]
+    assert parts.brokers.opened == opened + 1
+
+
+def test_and_a_record_that_is_tried_again():
+    """The topic is gone for a while; then there is one that the client does not find."""
+    parts = Parts("AtLeastOnce")
+    known(parts, out=ONE)
+    parts.brokers.topics["out"].error = KafkaError.UNKNOWN_TOPIC_OR_PART
+    batches = parts.submit(batch(b"a", b"b"))
+    assert parts.run(5) == []
+    assert "can't be written" in parts.delivery.blocked
+    parts.brokers.topics["out"].error = None
+    parts.brokers.topics["out"].moves += 1
+    parts.lookup.rules = {"out": TopicRules(id=TWO)}
+    assert parts.run() == batches
+    assert parts.written() == [b"a", b"b"]
 
 
 # --- review requests ------------------------------------------------------------------------------

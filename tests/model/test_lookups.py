@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException
 from textmod_model import settings
 from textmod_model.errors import ConfigurationError
 from textmod_model.stream import group_lookup, topics
+from textmod_model.stream.delivery.rules import TopicRules
 from textmod_model.stream.group_lookup import GroupLookup
 from textmod_model.stream.group_view import Member
 from textmod_model.stream.input_identity import Topic
@@ -38,6 +39,7 @@ class Admin:
         self.refuses = None
         self.topics = {"out": 1000, "dead": 2000}
         self.failed = None
+        self.settings_denied = False
         self.cluster = "cluster"
         self.cluster_failed = False
 
@@ -51,6 +53,8 @@ class Admin:
         self.closed += 1
 
     def describe_configs(self, resources, request_timeout):
+        if self.settings_denied:
+            return dict.fromkeys(resources, refusal(KafkaError.TOPIC_AUTHORIZATION_FAILED))
         return {one: self._answer(self._topic(one.name)) for one in resources}
 
     def describe_consumer_groups(self, groups, request_timeout):
@@ -61,25 +65,29 @@ class Admin:
         return {groups[0]: self._answer(SimpleNamespace(members=[member]))}
 
     def describe_topics(self, topics, request_timeout):
-        return {"in": self._answer(SimpleNamespace(topic_id="id"))}
+        return {one: self._answer(SimpleNamespace(topic_id="id")) for one in topics.topic_names}
 
     def describe_cluster(self, request_timeout):
         answer = self._answer(SimpleNamespace(cluster_id=self.cluster))
         if self.cluster_failed:
-            answer = Future()
-            answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+            return refusal(KafkaError._TIMED_OUT)
         return answer
 
     def _topic(self, name):
         return {"max.message.bytes": SimpleNamespace(value=str(self.topics[name]))}
 
     def _answer(self, value):
-        future = Future()
         if self.failed is not None:
-            future.set_exception(KafkaException(KafkaError(self.failed)))
-        else:
-            future.set_result(value)
+            return refusal(self.failed)
+        future = Future()
+        future.set_result(value)
         return future
+
+
+def refusal(code):
+    future = Future()
+    future.set_exception(KafkaException(KafkaError(code)))
+    return future
 
 
 class Asked:
@@ -168,14 +176,22 @@ def test_the_answers_are_rules_and_members():
     rules = Asked(TopicRulesLookup)
     rules.lookup.ask()
     rules.later.run()
-    assert {name: rule.max_bytes for name, rule in rules.answer().items()} == {
-        "out": 1000,
-        "dead": 2000,
+    assert rules.answer() == {
+        "out": TopicRules(max_bytes=1000, id="id"),
+        "dead": TopicRules(max_bytes=2000, id="id"),
     }
     group = Asked(GroupLookup)
     group.lookup.ask()
     group.later.run()
     assert group.answer() == {"me": Member(frozenset({1}), frozenset({1}))}
+
+
+def test_topics_have_ids_for_who_may_not_see_their_settings():
+    rules = Asked(TopicRulesLookup)
+    rules.admin.settings_denied = True
+    rules.lookup.ask()
+    rules.later.run()
+    assert rules.answer() == {"out": TopicRules(id="id"), "dead": TopicRules(id="id")}
 
 
 def test_a_process_that_the_client_library_aborts_is_no_answer(tmp_path, monkeypatch, caplog):

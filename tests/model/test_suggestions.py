@@ -191,7 +191,9 @@ def test_without_an_acknowledgement_the_answer_is_503_in_googles_shape(producer,
     assert 'textmod_suggested_decisions_total{outcome="failed"} 1.0' in metrics.text().decode()
 
 
-def test_a_client_that_is_finished_is_opened_again(producer) -> None:
+@pytest.mark.parametrize("how", ["fatal", "silent", "timed out"])
+def test_a_client_that_is_finished_is_opened_again(producer, how) -> None:
+    """One without an answer may know a topic of the name that is gone, and ask its leader."""
     opened: list[FakeProducer] = []
 
     def reopen() -> FakeProducer:
@@ -199,7 +201,11 @@ def test_a_client_that_is_finished_is_opened_again(producer) -> None:
         return opened[-1]
 
     feedback = Feedback("f", reopen, monotonic=Ticking())
-    producer.error = KafkaError(KafkaError._FATAL, fatal=True)
+    if how == "silent":
+        producer.silent = True
+    else:
+        timed_out = KafkaError(KafkaError._MSG_TIMED_OUT)
+        producer.error = KafkaError(KafkaError._FATAL, fatal=True) if how == "fatal" else timed_out
     with pytest.raises(NotWrittenError):
         feedback.write(b"k", b"v", [])
     feedback.write(b"k", b"v", [])

@@ -100,13 +100,20 @@ class FakeCluster:
         self.unreachable = False
         self.commit_error = None
         """What the next commit of named offsets is answered with."""
+        self.moves = 0
+        """How often the leaders became ones that clients which are open do not find."""
 
     def append(self, partition, *values):
         self.logs[partition].records.extend(values)
 
-    def create_again(self, topic_id, *, keeps_offsets=False):
-        """Delete the topic, and create one of its name; a late commit may outlive that."""
+    def create_again(self, topic_id, *, keeps_offsets=False, moved=False):
+        """Delete the topic, and create one of its name; a late commit may outlive that.
+
+        Clients that are open now do not find the leaders of one that has `moved`: their epochs are
+        lower than those of the old topic's (librdkafka's issue 4898).
+        """
         self.topic_id = topic_id
+        self.moves += moved
         self.logs = {number: FakePartition() for number in self.logs}
         if not keeps_offsets:
             self.committed.clear()
@@ -144,6 +151,7 @@ class FakeConsumer:
         self.stored_notes = {}
         self.known = {}
         """Partition → the last offset that this client committed."""
+        self.moves = cluster.moves
         self.closed = False
         self.refusals = 0
         """How many calls that assign will fail."""
@@ -187,6 +195,7 @@ class FakeConsumer:
         found = self._serve()
         for partition in self.assigned:
             readable = partition not in self.paused | self.frozen
+            readable = readable and self.moves == self.cluster.moves
             if readable and self.assigned[partition] != UNSET:
                 found += self._read(partition, most - len(found))
         if not found and self.clock is not None:
@@ -463,6 +472,8 @@ class FakeTopic:
         self.records = []
         self.error = None
         """Answer every write with this error code."""
+        self.moves = 0
+        """How often its leaders became ones that clients which are open do not find."""
 
     def values(self):
         return [record["value"] for record in self.records]
@@ -503,6 +514,7 @@ class FakeProducer:
         """Uncommitted (topic, record) pairs; None outside of a transaction."""
         self.sent_offsets = {}
         self.failed = None
+        self.knows = {name: topic.moves for name, topic in brokers.topics.items()}
         brokers.opened += 1
 
     def __len__(self):
@@ -577,10 +589,13 @@ class FakeProducer:
     def _send(self):
         if self.brokers.silent or self.fatal is not None:
             return
-        queue, self.queue = self.queue, []
+        topics = self.brokers.topics
+        lost = {name for name, moves in self.knows.items() if moves < topics[name].moves}
+        queue = [one for one in self.queue if one[0] not in lost]
+        self.queue = [one for one in self.queue if one[0] in lost]
         while queue:
             batch = self._batch(queue)
-            topic = self.brokers.topics[batch[0][0]]
+            topic = topics[batch[0][0]]
             code = topic.error
             if sum(size_of(record) for _, record, _ in batch) > topic.max_bytes:
                 code = KafkaError.MSG_SIZE_TOO_LARGE

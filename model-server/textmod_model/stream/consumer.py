@@ -349,6 +349,7 @@ class GroupConsumer:
         self._backwards = BackwardCommits()
         callbacks = {"error_cb": self._error, "stats_cb": self._statistics}
         self._subscribed = self._joined = False
+        self._identity.reopened()
         return self._connect(options | callbacks | {"on_commit": self._committed})
 
     def _subscribe(self) -> None:
@@ -371,19 +372,25 @@ class GroupConsumer:
                 "the group's coordinator and this member differ on partitions %s; rejoining",
                 sorted(issue) or "of all",
             )
-            self.close(self._revocation)
-            self._carried = []
-            self._consumer = self._open()
+            self._reopen()
 
     def _look_at_topic(self) -> None:
-        """Start again where the input is another topic now: created again, or mirrored."""
+        """Read with a new client where the input is another topic now: created again, or mirrored.
+
+        What was read of the old one is first.
+        """
         self._identity.look()
-        if self._carried or not self._identity.replaced():  # what was read of the old one is first
+        if self._carried or not self._identity.is_another:
             return
-        topic, numbers = self._settings.input_topic, sorted(self._membership.partitions)
-        log.error("topic %s is another one than before: starting its partitions again", topic)
-        self._revoked(self._consumer, [TopicPartition(topic, number) for number in numbers])
-        self._take(self._consumer, numbers)
+        log.error("topic %s is another one than before: rejoining", self._settings.input_topic)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Leave the group, and join it with a new client."""
+        self.close(self._revocation)
+        self._give_up(set(self._membership.partitions))  # of a group that did not let it go in time
+        self._carried = []
+        self._consumer = self._open()
 
     def _error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - says that, not why

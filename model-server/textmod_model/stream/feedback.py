@@ -33,7 +33,8 @@ class Feedback:
 
     Args:
         topic: of decisions.
-        open_producer: opens the client; called once, or again after a fatal error.
+        open_producer: opens the client; called again after one that failed fatally, or whose record
+            Kafka did not acknowledge.
         monotonic: seconds.
     """
 
@@ -93,17 +94,22 @@ class Feedback:
             return self._producer
 
     def _failed(self, producer: object, error: Exception | None) -> NotWrittenError:
-        """Return the error; drop a producer that failed fatally."""
-        why = f"Kafka did not acknowledge it within {self._seconds:.0f} s"
+        """Return the error; drop a producer that failed fatally.
+
+        And one without an answer: of a topic that was created again librdkafka (2.16; its issue
+        4898) may ask a leader that is none any more, for ever.
+        """
+        why, finished = f"Kafka did not acknowledge it within {self._seconds:.0f} s", error is None
         if isinstance(error, kafka.KafkaException):
             cause = error.args[0]
-            why = cause.str()
-            if cause.fatal():
-                with self._lock:
-                    if self._producer is producer:
-                        self._producer = None
+            timed_out = cause.code() == kafka.KafkaError._MSG_TIMED_OUT  # noqa: SLF001 - its name
+            why, finished = cause.str(), cause.fatal() or timed_out
         elif error is not None:
             why = "too many decisions wait for Kafka"
+        if finished:
+            with self._lock:
+                if self._producer is producer:
+                    self._producer = None
         log.warning("write a decision to %s: %s", self._topic, why)
         return NotWrittenError(f"the decision was not stored: {why}; try again later.")
 

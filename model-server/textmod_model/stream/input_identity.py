@@ -4,8 +4,8 @@ A topic that is deleted and created again has the name and the offsets of the ol
 
 - A stale position, or an offset that was committed late, is within the new topic once that is long
   enough, and what is before it would never be read. So the topic's id is written beside every
-  committed offset, an offset of another topic is not taken, and partitions that were started on
-  another topic are started again.
+  committed offset, an offset of another topic is not taken, and a client that has read another
+  topic is opened again.
 - Its messages would get the ids of other texts. The topic that the stream began with has plain
   ids, `topic/partition/offset`; a later one has its own id behind the name:
   `topic@id/partition/offset`.
@@ -93,6 +93,8 @@ class InputIdentity:
         self._clock = clock
         self._current = _UNKNOWN
         """As of the last answer."""
+        self._client_knows = ""
+        """The first id that was answered since the client was opened."""
         self._uncertain_since: float | None = None
         """When it became doubtful; None: it is certain."""
         self._ask_at = 0.0
@@ -148,10 +150,27 @@ class InputIdentity:
         self._uncertain_since = None
         cluster = found.cluster if _CLUSTER.fullmatch(found.cluster) else ""
         self._current = Topic(url_safe(found.id), cluster)
+        self._client_knows = self._client_knows or self._current.id
         for partition, topic in self._started.items():
             if topic.id in ("", self._current.id):  # started before the first answer
                 self._started[partition] = self._current
                 self._name(partition)
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the topic is another one than the client was opened with, or a partition began.
+
+        Such a client may never read it: librdkafka (2.16; its issue 4898) takes no leader whose
+        epoch is lower than one that it knows, whichever topic that was of.
+        """
+        now = self._current.id
+        return bool((now and now != self._client_knows) or self.replaced())
+
+    def reopened(self) -> None:
+        """Note that a new client takes the place of the last: no partition is read yet."""
+        self._client_knows = self._current.id
+        for known in (self._started, self._claimed, self._names):
+            known.clear()
 
     # --- partitions -------------------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
 """Asks the brokers in the background which records the topics accept."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
+from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from textmod_model.stream.delivery.rules import TopicRules
@@ -20,8 +21,8 @@ FOREVER_MS = 1 << 62
 class TopicRulesLookup(Lookup[Mapping[str, TopicRules]]):
     """Describes the topics that are written: output, dead letter and, with review, its requests'.
 
-    The answer is the rules by topic. A topic that can't be described, for want of the permission or
-    because it doesn't exist, is left out; all are if no client can be opened.
+    The answer is the rules by topic. A topic of which nothing is known, for want of the permissions
+    or because it doesn't exist, is left out; all are if no client can be opened.
     """
 
     name = "topic rules"
@@ -36,17 +37,31 @@ class TopicRulesLookup(Lookup[Mapping[str, TopicRules]]):
     def _describe(self, client: AdminClient) -> Mapping[str, TopicRules]:
         topics = self._settings.written_topics
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        found = {}
-        answers: dict[Any, Future[Any]] = client.describe_configs(
-            resources, request_timeout=REQUEST_SECONDS
-        )
-        for resource, answer in answers.items():
-            try:
-                found[resource.name] = rules_of(answer.result())
-            except KafkaException as exception:
-                log.info("describe topic %s: %s", resource.name, exception.args[0].str())
-                exception.__traceback__ = None  # it has this frame, which has the answers
+        asked = TopicCollection(list(topics))
+        described = client.describe_topics(asked, request_timeout=REQUEST_SECONDS)
+        configured = client.describe_configs(resources, request_timeout=REQUEST_SECONDS)
+        found = {
+            resource.name: rules_of(entries)
+            for resource, entries in _answered(configured, lambda one: str(one.name))
+        }
+        for topic, description in _answered(described, str):
+            if known := str(description.topic_id or ""):
+                found[topic] = found.get(topic, TopicRules())._replace(id=known)
         return found
+
+
+def _answered(
+    answers: "dict[Any, Future[Any]]", name: Callable[[Any], str]
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the answers that came, with what they are about."""
+    for subject, answer in answers.items():
+        try:
+            found = answer.result()
+        except KafkaException as exception:
+            log.info("describe topic %s: %s", name(subject), exception.args[0].str())
+            exception.__traceback__ = None  # it has this frame, which has the answers
+        else:
+            yield subject, found
 
 
 def rules_of(entries: Mapping[str, Any]) -> TopicRules:

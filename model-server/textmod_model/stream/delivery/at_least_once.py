@@ -14,6 +14,9 @@ RETRY_SECONDS = 1.0
 BATCHES_IN_FLIGHT = 4
 """Scored, and not yet collected."""
 
+LOOK_SECONDS = 5.0
+"""Between two looks at the topics while what was written is not acknowledged."""
+
 
 class AtLeastOnce:
     """Writes what waits together, once all before it is acknowledged.
@@ -34,6 +37,8 @@ class AtLeastOnce:
         self._again: deque[Failure] = deque()
         """To be written one by one, in the order in which they were read."""
         self._retry_at = 0.0
+        self._look_at = 0.0
+        """When what is on its way has been so for too long."""
 
     @property
     def busy(self) -> bool:
@@ -59,11 +64,10 @@ class AtLeastOnce:
             self._writer.refresh(time.monotonic())
             if not self._writer.routed:
                 return
-            if self._writer.outdated:
-                self._writer.reopen()
-                if not self._opened(0):
-                    return
+            if not self._current():
+                return
             self._in_flight, self._waiting = self._waiting, []
+            self._look_at = time.monotonic() + LOOK_SECONDS
             self._write_in_flight()
 
     def collect(self, wait: float) -> list[Batch]:
@@ -78,6 +82,7 @@ class AtLeastOnce:
             self._writer.producer.poll(min(wait, pause))
             return []
         if self._writer.flush(wait):
+            self._look()
             return []
         if self._writer.failures:
             self._sort_failures()
@@ -102,6 +107,21 @@ class AtLeastOnce:
         opened = self._writer.opened(wait)
         self.blocked = self._writer.unopened or self.blocked
         return opened
+
+    def _current(self) -> bool:
+        """Whether the producer is fit for the topics as they are; if not, another is opened."""
+        if self._writer.outdated:
+            self._writer.reopen()
+        return self._opened(0)
+
+    def _look(self) -> None:
+        """See whether what is not acknowledged is meant for a topic that is gone."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        self._writer.look()
+        self._current()
 
     def _write_in_flight(self) -> None:
         """Hand over all records; behind one that can't be handed over, all is for later."""
@@ -150,5 +170,8 @@ class AtLeastOnce:
             return
         if self.blocked:
             self._writer.refresh(time.monotonic(), force=True)
+        if not self._current():
+            return
+        self._look_at = time.monotonic() + LOOK_SECONDS
         failure = self._again.popleft()
         self._writer.write(failure.batch, failure.index, alone=True)

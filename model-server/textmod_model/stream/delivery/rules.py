@@ -20,16 +20,22 @@ SMALL_LIMIT = 65_536
 unless the original had headers."""
 
 
-class TopicRules(NamedTuple):
-    """The settings of a topic that decide whether it takes a record."""
+UNLIMITED = 1 << 62
+"""Bytes of a record, where a topic's limit is not known."""
 
-    max_bytes: int
+
+class TopicRules(NamedTuple):
+    """Which topic this is, and its settings that decide whether it takes a record."""
+
+    max_bytes: int = UNLIMITED
     """`max.message.bytes`."""
     keyed: bool = False
     """Compacted: records need a key."""
     before_ms: int | None = None
     after_ms: int | None = None
     """How far a time stamp may lie in the past or the future; None: anything goes."""
+    id: str = ""
+    """Kafka's topic id; empty: not known, or there is none."""
 
     def refusal(self, record: Record, now_ms: int) -> KafkaError | None:
         """Return the error that the broker would answer with; None if it takes the record."""

@@ -85,6 +85,8 @@ class Writer:
         self._letters = letters
         self._lookup = rules
         self._rules: Mapping[str, TopicRules] = {}
+        self._recreated = False
+        """Whether a topic was created again since the producer was opened."""
         self._asking = True
         self.routed = False
         """Whether it is known to which partitions verdicts go. Until then nothing may be written:
@@ -193,6 +195,10 @@ class Writer:
 
     # --- what is known of the topics --------------------------------------------------------------
 
+    def look(self) -> None:
+        """Ask what became of the topics while records wait; the answer is not waited for."""
+        self._refresh_rules(ask=not self._asking, wait=0)
+
     def refresh(self, now: float, *, force: bool = False) -> None:
         """Learn which partitions and what records the topics take; now and then is enough."""
         self._now_ms = int(time.time() * 1000)
@@ -221,8 +227,12 @@ class Writer:
 
     @property
     def outdated(self) -> bool:
-        """Whether the producer's batches may be larger than a topic takes: `reopen` it."""
-        return self._wanted_batch_bytes() < self._batch_bytes
+        """Whether the producer must be opened again: by `reopen`.
+
+        Its batches may be larger than a topic takes, or it knew a topic of the name that is gone:
+        librdkafka (2.16; its issue 4898) may ask the leader of that one for ever.
+        """
+        return self._recreated or self._wanted_batch_bytes() < self._batch_bytes
 
     def reopen(self) -> None:
         """Begin to replace the producer; what it still had comes back as failures.
@@ -234,6 +244,7 @@ class Writer:
         while len(self.producer) and time.monotonic() < deadline:
             self.producer.poll(0.1)
         self._batch_bytes = self._wanted_batch_bytes()
+        self._recreated = False
         self._open()
 
     def opened(self, wait: float) -> bool:
@@ -271,9 +282,16 @@ class Writer:
         if not self._asking:
             return
         found = self._lookup.answer(wait)
-        if found is not None:
-            self._rules = {**self._rules, **found}
-            self._asking = False
+        if found is None:
+            return
+        self._asking = False
+        for topic, rules in found.items():
+            known = self._rules.get(topic, rules).id
+            if known and rules.id not in ("", known):
+                log.warning("topic %s is another one than before: opening the producer anew", topic)
+                self._recreated = True
+            found = {**found, topic: rules._replace(id=rules.id or known)}
+        self._rules = {**self._rules, **found}
 
     def _wanted_batch_bytes(self) -> int:
         limits = [rules.max_bytes - BATCH_MARGIN for rules in self._rules.values()]
