@@ -147,7 +147,7 @@ def test_what_is_read_is_written_and_then_done(stream):
     stream.cluster.append(1, b"c")
     stream.turn(3)
     assert stream.ids() == ["in/0/0", "in/0/1", "in/1/0"]
-    assert stream.consumer._settled == {0: 2, 1: 1}
+    assert stream.consumer._commits._settled == {0: 2, 1: 1}
 
 
 def test_a_broken_model_blocks_the_stream_with_the_type_of_its_error(stream):

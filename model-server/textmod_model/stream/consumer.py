@@ -15,14 +15,13 @@ from textmod_model.health import Health
 from textmod_model.policies.allowance import Allowance
 from textmod_model.settings import Settings
 from textmod_model.stream import kafka_config, statistics
-from textmod_model.stream.backwards import BackwardCommits
+from textmod_model.stream.commits import Commits
 from textmod_model.stream.group_view import CoordinatorsView, GroupView
 from textmod_model.stream.input_identity import InputIdentity, TopicIds
 from textmod_model.stream.kafka import (
     ClientMessage,
     Consumer,
     KafkaError,
-    KafkaException,
     TopicPartition,
     is_unsupported,
     log_error,
@@ -34,7 +33,6 @@ from textmod_model.stream.ownership import Ownership
 from textmod_model.stream.records import Message, with_headers, within
 from textmod_model.stream.revocation import Revocation
 from textmod_model.stream.speed import Speed
-from textmod_model.stream.spent import SpentNotes
 from textmod_model.stream.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -111,18 +109,14 @@ class GroupConsumer:
         self._lost: set[int] = set()
         """Partitions given up during the running call of the consumer."""
         self._carried: list[Message] = []
-        self._settled: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         """Where our partitions end, as of the last statistics."""
-        self.allowance = Allowance(self._lenders, self._partitions, wall)
-        """Of the budgets of policies; what was spent is written beside every offset."""
-        self._notes: dict[int, str] = {}
-        """What was spent, as `topic_partitions` last returned it."""
         self._protocols = list(PROTOCOLS)
         self._watchdog = Watchdog(settings.input_topic, health)
         self._group, self._owners = group, owners
         self._view = GroupView()
         self._identity = InputIdentity.of(settings, topic_ids, clock)
+        self._commits = Commits(settings, self._identity, speed, self._partitions, wall)
         self._check_at = 0.0
         self._serve_at = 0.0
         """When the client is to be called, if it was not before."""
@@ -156,13 +150,10 @@ class GroupConsumer:
         if now >= self._check_at:
             self._check_at = now + CHECK_SECONDS
             self._membership.start_pending(self._consumer)
-            self._settled = self._membership.starts | self._settled
             self._watchdog.check(now, self._consumer, self._membership)
             self._look_at_group(now)
             self._look_at_topic()
-            self._backwards.send(self._consumer)
-            if self.allowance.lent and self._settings.delivery == "AtLeastOnce":
-                self.store({})
+            self._commits.look(self._consumer)
         if self._carried and now >= self._serve_at:
             self.hold(revocation)  # else more would be carried each time
             self.resume()
@@ -200,49 +191,20 @@ class GroupConsumer:
 
     def lags(self) -> dict[int, int]:
         """Return how far behind each of our partitions is, in messages; unknown ones left out."""
-        ends, settled = self._ends, dict(self._settled)
-        return {
-            partition: max(0, end - settled[partition])
-            for partition, end in ends.items()
-            if end >= 0 and settled.get(partition, -1) >= 0
-        }
+        return self._commits.lags(self._ends)
+
+    @property
+    def allowance(self) -> Allowance:
+        """Of the budgets of policies."""
+        return self._commits.allowance
 
     def store(self, offsets: dict[int, int]) -> None:
         """Mark offsets as done; they're committed soon, and before a partition is given up."""
-        self._settled.update(offsets)
-        self._membership.committed(offsets)
-        if self._settings.delivery == "ExactlyOnce":
-            self.allowance.written(self._notes)
-            return
-        if owned := self.topic_partitions(offsets):
-            self._consumer.store_offsets(offsets=owned)
-            moved = [one for one in owned if one.partition in offsets]
-            self._backwards.stored(self._consumer, moved)
-        if not self.allowance.lent:
-            return
-        self.allowance.written({p: self._notes[p] for p in self._notes.keys() & offsets.keys()})
-        lenders = [one for one in owned if one.partition not in offsets]
-        self._spent.commit(self._consumer, lenders, self._notes)
+        self._commits.store(self._consumer, offsets)
 
     def topic_partitions(self, offsets: dict[int, int]) -> list[TopicPartition]:
-        """Return the offsets of partitions that are still ours, as the client takes them.
-
-        Partitions whose share of a budget was lent are among them, for the note beside theirs.
-        """
-        lenders = self.allowance.lent & self._lenders() - offsets.keys()
-        offsets = offsets | {partition: self._settled[partition] for partition in lenders}
-        topic, reported = self._settings.input_topic, self.speed.metadata
-        owned = self._membership.partitions & offsets.keys()
-        self._notes = {partition: self.allowance.note(partition) for partition in owned}
-        return [
-            TopicPartition(topic, p, offsets[p], self._identity.beside(p, reported, note))
-            for p, note in self._notes.items()
-        ]
-
-    def _lenders(self) -> set[int]:
-        """Return our partitions with an offset to write beside."""
-        owned = self._membership.partitions
-        return {p for p, offset in self._settled.items() if offset >= 0 and p in owned}
+        """Return the offsets of partitions that are still ours, as the client takes them."""
+        return self._commits.topic_partitions(offsets)
 
     def _partitions(self) -> int | None:
         return self._membership.size(self._consumer)
@@ -341,25 +303,21 @@ class GroupConsumer:
             self._identity,
             cooperative=kafka_config.is_cooperative(options),
             clock=self._clock,
-            noted=self.allowance.load,
+            noted=self._commits.allowance.load,
         )
         by_protocol = self._owners if self._protocols[0] == "consumer" else None
         self._ownership = Ownership(by_protocol, self._clock)
-        self._spent = SpentNotes(self.allowance)
-        self._backwards = BackwardCommits()
+        self._commits.begin(self._membership)
         callbacks = {"error_cb": self._error, "stats_cb": self._statistics}
         self._subscribed = self._joined = False
+        self._ends = {}
         self._identity.reopened()
-        return self._connect(options | callbacks | {"on_commit": self._committed})
+        return self._connect(options | callbacks | {"on_commit": self._commits.committed})
 
     def _subscribe(self) -> None:
         callbacks = {"on_assign": self._assigned, "on_revoke": self._revoked, "on_lost": self._gone}
         self._consumer.subscribe([self._settings.input_topic], **callbacks)
         self._subscribed = True
-
-    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        self._spent.committed(error, partitions)
-        self._backwards.committed(error, partitions)
 
     def _look_at_group(self, now: float) -> None:
         """Rejoin the group if the coordinator and this member differ for too long."""
@@ -418,18 +376,8 @@ class GroupConsumer:
             self._give_up(foreign)  # another member may have them: finish nothing of them
         if self._revocation is not None and leaving - foreign:
             self._revocation.before_revoke(leaving - foreign)
-        if self._settings.delivery == "AtLeastOnce" and leaving:
-            if due := self._backwards.of(leaving):
-                self._commit_now(consumer, offsets=due)
-            self._commit_now(consumer)
+        self._commits.finish(consumer, leaving)
         self._drop(consumer, leaving)
-
-    def _commit_now(self, consumer: Consumer, **which: list[TopicPartition]) -> None:
-        try:
-            consumer.commit(asynchronous=False, **which)
-        except KafkaException as exception:
-            if (error := exception.args[0]).code() != KafkaError._NO_OFFSET:  # noqa: SLF001 - nothing to commit
-                log.warning("commit before a rebalance: %s", error.str())
 
     def _gone(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._drop(consumer, {one.partition for one in partitions})
@@ -443,10 +391,7 @@ class GroupConsumer:
         """Drop what was read of partitions and is not written."""
         self._lost |= partitions
         self._ownership.forget(partitions)
-        self._backwards.forget(partitions)
-        self.allowance.drop(partitions)
-        for partition in partitions:
-            self._settled.pop(partition, None)
+        self._commits.forget(partitions)
         if self._revocation is not None:
             self._revocation.after_revoke(partitions)
 
