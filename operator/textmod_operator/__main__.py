@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="write the policies as the pods get them to this file; for --artifact",
     )
-    _flag(check, "kubeconfig", None, "kubeconfig file, for --diff")
+    _flag(check, "kubeconfig", None, "kubeconfig file, for --diff (default: kubectl's)")
     _flag(check, "keda-url", None, "the operator's --keda-url, for metricsProvider Keda")
     _flag(check, "console-image", ConsoleSettings.image, "the operator's --console-image")
 
@@ -155,7 +155,7 @@ def _check(args: argparse.Namespace) -> int:
 
     from textmod_operator import check
     from textmod_operator.errors import ClusterError, Problem
-    from textmod_operator.kube.cluster import Cluster, connect
+    from textmod_operator.kube.cluster import Cluster, connect, kubeconfig_of_kubectl
     from textmod_operator.state import Capabilities
 
     different = False
@@ -174,7 +174,8 @@ def _check(args: argparse.Namespace) -> int:
             for moderation in moderations:
                 sys.stdout.write(check.rendered(check.wanted(moderation, newest)))
             return check.FINE
-        cluster = Cluster(connect(args.kubeconfig), "textmod-operator-check")
+        client = connect(args.kubeconfig or kubeconfig_of_kubectl())
+        cluster = Cluster(client, "textmod-operator-check")
         capabilities = replace(
             cluster.capabilities(),
             keda_url=args.keda_url or None,
@@ -222,7 +223,11 @@ def _doctor(args: argparse.Namespace) -> int:
     from textmod_operator.doctor import examine
     from textmod_operator.kube.cluster import Cluster, connect
 
-    cluster = Cluster(connect(args.kubeconfig), "textmod-operator-doctor")
+    try:
+        client = connect(args.kubeconfig)
+    except OSError as error:
+        return _refuse(str(error), 1)
+    cluster = Cluster(client, "textmod-operator-doctor")
     well = True
     for finding in examine(cluster, args.lease_namespace, metrics_api=not args.without_metrics_api):
         well = well and finding.problem is None
@@ -302,7 +307,11 @@ def _run(args: argparse.Namespace) -> int:
         )
     if args.kubeconfig:
         os.environ["KUBECONFIG"] = args.kubeconfig  # kopf's own login reads it
-    cluster = Cluster(connect(args.kubeconfig), settings.identity, settings.strimzi_namespaces)
+    try:
+        client = connect(args.kubeconfig)
+    except OSError as error:
+        return _refuse(str(error))
+    cluster = Cluster(client, settings.identity, settings.strimzi_namespaces)
     controller = Controller(cluster, settings)
 
     async def background() -> None:

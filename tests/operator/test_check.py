@@ -278,3 +278,54 @@ def test_a_file_in_utf16_is_yaml_too(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_bytes(yaml.safe_dump(body()).encode("utf-16"))
     assert main(["check", str(path)]) == 0
     assert "kind: SeldonDeployment" in capsys.readouterr().out
+
+
+DEAD = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:9"}}],
+    "users": [{"name": "a", "user": {"token": "t"}}],
+    "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+    "current-context": "a",
+}
+"""A kubeconfig of an API server that does not run."""
+
+
+@pytest.mark.parametrize("variable", ["KUBECONFIG", "HOME"])
+def test_the_cluster_is_the_one_that_kubectl_takes(
+    variable: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("KUBECONFIG", "TEXTMOD_OPERATOR_KUBECONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    config = tmp_path / ".kube" / "config"
+    config.parent.mkdir()
+    config.write_text(yaml.safe_dump(DEAD))
+    monkeypatch.setenv(variable, str(config if variable == "KUBECONFIG" else tmp_path))
+    assert main(["check", written(tmp_path, body()), "--diff"]) == 2
+    assert "127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [[], ["--kubeconfig=no/such/config"]])
+def test_without_a_cluster_a_difference_is_refused_with_a_sentence(
+    flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("KUBECONFIG", "TEXTMOD_OPERATOR_KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["check", written(tmp_path, body()), "--diff", *flags]) == 2
+    assert "--kubeconfig" in capsys.readouterr().err
+
+
+def test_doctor_says_that_there_is_no_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("TEXTMOD_OPERATOR_KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["doctor"]) == 1
+    assert "--kubeconfig" in capsys.readouterr().err

@@ -62,7 +62,6 @@ class DocumentShell:
             "OMP_NUM_THREADS": "1",
             # Pods of the local cluster hold the same ports at addresses of their own.
             "TEXTMOD_BIND_ADDRESS": "127.0.0.1",
-            "TEXTMOD_OPERATOR_KUBECONFIG": str(self.cluster.kubeconfig),
         }
         (self.folder / "examples").mkdir()
         for file in (ROOT / "examples").iterdir():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Protocol
 
 from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.client.rest import RESTResponse
-from kubernetes.config import load_incluster_config, load_kube_config
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 from urllib3.exceptions import HTTPError
 
 from textmod_operator import metrics
@@ -202,15 +204,32 @@ class Client:
 
 
 def connect(kubeconfig: str | None, context: str | None = None) -> Client:
-    """A client from a kubeconfig file or, without one, from the pod's service account."""
+    """A client from a kubeconfig file or, without one, from the pod's service account.
+
+    Raises:
+        OSError: there is no usable kubeconfig or service account; the message says what to do.
+    """
     configuration = Configuration()
-    if kubeconfig:
-        load_kube_config(kubeconfig, context, configuration)
-    else:
-        load_incluster_config(configuration)
+    try:
+        if kubeconfig:
+            load_kube_config(kubeconfig, context, configuration)
+        else:
+            load_incluster_config(configuration)
+    except ConfigException as error:
+        said = str(error).rstrip(".")
+        where = f"kubeconfig {kubeconfig}" if kubeconfig else "no kubeconfig, and not in a pod"
+        raise OSError(f"{where}: {said}; name a kubeconfig with --kubeconfig") from error
     configuration.retries = False
     configuration.socket_options = SOCKET_OPTIONS
     return Client(ApiClient(configuration))
+
+
+def kubeconfig_of_kubectl() -> str | None:
+    """The kubeconfig that kubectl takes: $KUBECONFIG, else ~/.kube/config; None without either."""
+    if named := os.environ.get("KUBECONFIG"):
+        return named
+    usual = Path.home() / ".kube" / "config"
+    return str(usual) if usual.is_file() else None
 
 
 def as_yaml(body: Manifest) -> str:

@@ -10,7 +10,7 @@ from textmod_operator.desired.kafka_topics import KAFKA_TOPIC
 from textmod_operator.errors import ClusterError, TopicsNotReady
 from textmod_operator.kube.apply import Applier, strimzi_not_installed
 from textmod_operator.kube.cache import OwnedObjects
-from textmod_operator.kube.client import Api, connect, patch
+from textmod_operator.kube.client import Api, connect, kubeconfig_of_kubectl, patch
 from textmod_operator.kube.discovery import FRONT_PROXY, Discovery, front_proxy_in
 from textmod_operator.kube.events import post_event
 from textmod_operator.kube.grants import Grants
@@ -30,7 +30,7 @@ from textmod_operator.state import (
     Ref,
 )
 
-__all__ = ["LEASE_SECONDS", "Cluster", "connect"]
+__all__ = ["LEASE_SECONDS", "Cluster", "connect", "kubeconfig_of_kubectl"]
 
 
 class Cluster:
