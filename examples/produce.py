@@ -3,8 +3,9 @@
     python examples/produce.py --bootstrap-servers localhost:9092 --topic science-input \\
         --file comments.csv --rate 50 --burst 400x20@10 --limit 5000
 
-Works against any Kafka: put what your brokers ask for (security.protocol, sasl.mechanism, …) as
-key=value lines of librdkafka's names into a file and pass it with --config.
+Needs the package confluent-kafka: .venv/bin/python has it after `make setup`. Works against any
+Kafka: put what your brokers ask for (security.protocol, sasl.mechanism, …) as key=value lines of
+librdkafka's names into a file and pass it with --config.
 
 A CSV file is read by its BODY column (--column names another), any other file line by line. Bytes
 that are not in the file's encoding are replaced. When --limit asks for more than the file holds, it

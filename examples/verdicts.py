@@ -3,7 +3,8 @@
     python examples/verdicts.py --bootstrap-servers localhost:9092 --topic science-output \\
         --dead-letter-topic science-dead-letter --from beginning --idle 5
 
-Works against any Kafka: pass --config with librdkafka's key=value lines for what your brokers ask.
+Needs the package confluent-kafka: .venv/bin/python has it after `make setup`. Works against any
+Kafka: pass --config with librdkafka's key=value lines for what your brokers ask.
 Every record says which input it answers (`topic/partition/offset`, in the header ce_id or in the
 textmod.error.* headers), so records that came twice are counted once. It joins no consumer group
 and commits nothing. Ends after --limit records or --idle seconds without one; the last line printed
@@ -18,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -27,6 +29,8 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
+
+METADATA_SECONDS = 10.0
 
 
 def headers_of(message: Message) -> dict[str, str]:
@@ -60,7 +64,7 @@ def describe(message: Message, *, dead: bool) -> str:
 
 def assignment(consumer: Consumer, topic: str, start: int) -> list[TopicPartition]:
     """All partitions of a topic, from `start` on; exits when there is no such topic."""
-    metadata = consumer.list_topics(topic, timeout=10).topics[topic]
+    metadata = consumer.list_topics(topic, timeout=METADATA_SECONDS).topics[topic]
     if metadata.error is not None:
         sys.exit(f"Topic {topic}: {metadata.error.str()}.")
     return [TopicPartition(topic, partition, start) for partition in metadata.partitions]
@@ -114,7 +118,13 @@ def main() -> int:
     parser.add_argument("--quiet", action="store_true", help="print the counts only")
     arguments = parser.parse_args()
 
-    settings = {"group.id": "textmod-verdicts", "enable.auto.commit": "false"}
+    last_error: list[str] = []  # of the connections: Kafka's exceptions do not say why
+    settings: dict[str, Any] = {
+        "group.id": "textmod-verdicts",
+        "enable.auto.commit": "false",
+        "log_level": 2,  # else each failed attempt to connect is a line, twenty a second
+        "error_cb": lambda error: last_error.append(error.str()),
+    }
     consumer = Consumer(settings | client_config(arguments))
     start = OFFSET_BEGINNING if arguments.start == "beginning" else OFFSET_END
     counts: dict[str, int] = {}
@@ -125,7 +135,9 @@ def main() -> int:
         consumer.assign([each for topic in topics for each in assignment(consumer, topic, start)])
         counts = read(consumer, arguments)
     except KafkaException as error:
-        sys.exit(f"Kafka: {error.args[0].str()}.")
+        consumer.poll(0)  # calls error_cb
+        why = f" ({last_error[-1]})" if last_error else ""
+        sys.exit(f"Kafka at {arguments.bootstrap_servers}: {error.args[0].str()}{why}.")
     except KeyboardInterrupt:
         return 130
     finally:

@@ -53,7 +53,11 @@ def run(arguments: argparse.Namespace, cluster: Running) -> int:
         producer = keeper.start("console-producer", _producer(cluster, data))
         if not arguments.alone:
             keeper.start("simulated-reviewer", _reviewer(kubectl, data, arguments.state_dir))
-        print(f"{TEXTS_PER_SECOND} texts a second arrive until Ctrl-C.", flush=True)
+        print(
+            f"{TEXTS_PER_SECOND} texts a second arrive until Ctrl-C. "
+            "The cluster stays up until `make down`.",
+            flush=True,
+        )
         end = time.monotonic() + (arguments.seconds or float("inf"))
         while producer.exit_code() is None and time.monotonic() < end:
             time.sleep(0.2)
@@ -123,7 +127,12 @@ def _account(who: str) -> list[Json]:
 def _apply(kubectl: Kubectl, cluster: Running, progress: Progress) -> None:
     """The example with its review, unless an object of that name has a console already."""
     there = kubectl("get", "tm", NAME, "--ignore-not-found", "-o", "json")
-    if not (there and "review" in json.loads(there)["spec"]):
+    if there and "review" in json.loads(there)["spec"]:
+        progress.step(
+            f"{NAME} has a console already and stays as it is. After `kubectl delete tm {NAME}` "
+            "`make console` applies one whose precision and recall are known within minutes"
+        )
+    else:
         manifest: dict[str, Any] = yaml.safe_load((repository_root() / EXAMPLE).read_text())
         manifest["spec"]["kafka"]["bootstrapServers"] = cluster.bootstrap_servers
         manifest["spec"]["review"] |= REVIEW

@@ -27,6 +27,7 @@ from rich.live import Live
 
 from textmod_dev import supervisor
 from textmod_dev.build import control_plane_binaries, kafka_jars
+from textmod_dev.demo_decisions import thresholds_of
 from textmod_dev.demo_stream import (
     Count,
     LiveReader,
@@ -300,7 +301,11 @@ class Demo:
             replicas=changes,
             one_replica_per_second=round(measured),
             burst_per_second=round(load.burst),
-            decisions=tuple(reading.decisions.lines(partial(comment, servers))),
+            decisions=tuple(
+                reading.decisions.lines(
+                    partial(comment, servers), thresholds_of(self._object()["status"])
+                )
+            ),
         )
 
 

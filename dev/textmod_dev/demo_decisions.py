@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,19 +41,38 @@ class Decisions:
                 self.explained.pop(next(iter(self.explained)))
             self.explained[place] = (action, verdict)
 
-    def lines(self, comment: Callable[[str], str | None]) -> Iterator[str]:
+    def lines(
+        self, comment: Callable[[str], str | None], thresholds: Mapping[tuple[str, str], float]
+    ) -> Iterator[str]:
         """What was decided, for the end of the demo.
 
         Args:
             comment: place → the comment's text, None if it can't be read.
+            thresholds: (policy, action) → the score from which the action is taken, where it is
+                known.
         """
         for policy in sorted({policy for policy, _ in self.by_policy}):
-            counts = [f"{action} {self.by_policy[policy, action]:,}" for action in ACTIONS]
+            counts = []
+            for action in ACTIONS:
+                score = thresholds.get((policy, action))
+                since = "" if score is None else f" (from score {score:.2f} on)"
+                counts.append(f"{action} {self.by_policy[policy, action]:,}{since}")
             yield f"policy {policy}: {', '.join(counts)}"
         for place, (action, verdict) in self.explained.items():
             explanation = verdict["explanation"]
             text = comment(place) if explanation["offsets"] == "CodePoint" else None
             yield f"{action}, score {verdict['score']:.2f}: {_why(explanation, text)}"
+
+
+def thresholds_of(status: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """(policy, action) → the lowest threshold in force, from the status of a TextModeration."""
+    found: dict[tuple[str, str], float] = {}
+    for policy in status.get("policies") or ():
+        for rule in policy.get("rules") or ():
+            if (score := rule.get("threshold")) is not None:
+                key = policy["name"], rule["action"]
+                found[key] = min(score, found.get(key, score))
+    return found
 
 
 def _why(explanation: Verdict, text: str | None) -> str:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from textmod_dev.demo import Load, Summary
-from textmod_dev.demo_decisions import Decisions
+from textmod_dev.demo_decisions import Decisions, thresholds_of
 from textmod_dev.demo_view import History, Snapshot, line, picture, sparkline
 from textmod_dev.paths import repository_root
 
@@ -181,6 +181,16 @@ def test_a_verdict_and_a_dead_letter_name_their_comment():
     assert verdicts.answered(dead) == "in/3/7"
 
 
+def test_brokers_that_do_not_answer_are_named_once(monkeypatch, capfd):
+    verdicts = example("verdicts")
+    monkeypatch.setattr(verdicts, "METADATA_SECONDS", 1.0)
+    arguments = ["--bootstrap-servers=127.0.0.1:9", "--topic=science-output"]
+    monkeypatch.setattr(sys, "argv", ["verdicts.py", *arguments])
+    with pytest.raises(SystemExit, match=r"^Kafka at 127\.0\.0\.1:9: .*Connection refused"):
+        verdicts.main()
+    assert capfd.readouterr().err == "", "the reason is in the exit message"
+
+
 def test_the_demo_says_what_was_decided_and_why():
     decisions = Decisions()
     decisions.take("in/0/0", '{"label": "kept", "score": 0.1}')  # as without policies
@@ -199,8 +209,14 @@ def test_the_demo_says_what_was_decided_and_why():
             verdict["explanation"] = explanation
         decisions.take(f"in/0/{number}", json.dumps(verdict))
     texts = {"in/0/2": "you fool"}
-    first, *explained = decisions.lines(texts.get)
-    assert first == "policy off-topic: Remove 4, Review 0, Allow 1"
+    rules = [
+        {"action": "Remove", "threshold": 0.265},
+        {"action": "Review"},  # its rate is not known yet
+        {"action": "Remove", "threshold": 0.9},
+    ]
+    thresholds = thresholds_of({"policies": [{"name": "off-topic", "rules": rules}]})
+    first, *explained = decisions.lines(texts.get, thresholds)
+    assert first == "policy off-topic: Remove 4 (from score 0.27 on), Review 0, Allow 1"
     assert explained == [
         "Remove, score 0.91: 'fool' +1.31, 'you' -0.20, capitals +0.50",
         *["Remove, score 0.91: 4-8 +1.31, 0-3 -0.20, capitals +0.50"] * 2,
