@@ -234,6 +234,7 @@ def test_peers_that_are_none_are_refused_with_an_example(peers: str) -> None:
 # --- a pass ---------------------------------------------------------------------------------------
 
 
+IP = "10.0.0.7"
 READY_CONSOLE = {"observedGeneration": None, "replicas": 1, "updatedReplicas": 1}
 
 
@@ -277,7 +278,10 @@ def test_a_console_that_serves() -> None:
     ("pods", "status", "reason"),
     [
         ((), {"replicas": 0, "updatedReplicas": 0}, "Creating"),
-        ((pod(name="c"),), {}, "ConsoleUnavailable"),
+        ((), {}, "Creating"),  # its pod is not seen yet
+        ((pod(name="c"),), {}, "Creating"),  # no node has started it yet
+        ((pod(name="c", waiting_reason="ContainerCreating", address=IP),), {}, "Creating"),
+        ((pod(name="c", address=IP),), {}, "ConsoleUnavailable"),
         ((pod(name="c", waiting_reason="ImagePullBackOff"),), {}, "ImageUnavailable"),
         ((pod(name="c", waiting_reason="CrashLoopBackOff"),), {}, "CrashLooping"),
         ((pod(name="c", waiting_reason="CreateContainerConfigError"),), {}, "ContainerNotStarting"),

@@ -7,7 +7,7 @@ from typing import Final
 from textmod_operator.api.v1alpha1 import TextModeration
 from textmod_operator.conditions.pod_trouble import failed, trouble
 from textmod_operator.conditions.states import ConditionState
-from textmod_operator.state import Manifest, Observed, WorkloadSeen
+from textmod_operator.state import Manifest, Observed, PodSeen, WorkloadSeen
 
 CONDITION: Final = "ReviewReady"
 
@@ -38,7 +38,7 @@ def _console_state(seen: WorkloadSeen, asked: int) -> ConditionState:
     if seen.failure:
         said = f"{seen.ref.kind} {seen.ref.name}: {seen.failure}"
         return failed(said, "review.console.resources")
-    if not seen.settled:
+    if not (seen.settled and any(_runs(pod) for pod in seen.pods if not pod.ready)):
         reason = "RollingOut" if ready else "Creating"
         message = f"{ready} of {asked} replicas of the console serve; the others are starting"
         return ConditionState("False", reason, message)
@@ -48,6 +48,11 @@ def _console_state(seen: WorkloadSeen, asked: int) -> ConditionState:
         f"{ready} of {asked} replicas of the console serve: the others do not reach Kafka, their "
         "database or the API server; see the logs of the console's pods",
     )
+
+
+def _runs(pod: PodSeen) -> bool:
+    """Whether its container was started: until then a pod cannot have failed to reach anything."""
+    return pod.address is not None and pod.waiting_reason is None
 
 
 def console_status(seen: WorkloadSeen | None, url: str | None, known: Manifest) -> Manifest:
