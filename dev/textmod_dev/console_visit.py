@@ -129,8 +129,8 @@ def _apply(kubectl: Kubectl, cluster: Running, progress: Progress) -> None:
     there = kubectl("get", "tm", NAME, "--ignore-not-found", "-o", "json")
     if there and "review" in json.loads(there)["spec"]:
         progress.step(
-            f"{NAME} has a console already and stays as it is. After `kubectl delete tm {NAME}` "
-            "`make console` applies one whose precision and recall are known within minutes"
+            f"{NAME} is there and stays as it is; deleted first, it is applied with settings by "
+            "which precision and recall are known within minutes"
         )
     else:
         manifest: dict[str, Any] = yaml.safe_load((repository_root() / EXAMPLE).read_text())
