@@ -52,6 +52,10 @@ class ImageTable:
             use_command=bool(entry.get("use_command", False)),
         )
 
+    def names(self) -> list[str]:
+        """The images that there are, sorted."""
+        return sorted(self._read())
+
     def set(
         self,
         name: str,

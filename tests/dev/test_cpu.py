@@ -106,5 +106,7 @@ def test_images_are_added_changed_and_taken_away(tmp_path):
     assert table.get("a:1").env == {"X": "1"}
     assert table.get("a:1").use_args is True
     assert table.get("a:2").command == ("another",)
+    assert table.names() == ["a:1", "a:2"]
     table.remove("a:1")
     assert ImageTable(tmp_path / "images.json").get("a:1") is None
+    assert table.names() == ["a:2"]

@@ -135,7 +135,10 @@ class ContainerRunner:
         image = self._runtime.images.get(self._container["image"])
         if image is None:
             name = self._container["image"]
-            raise ImageError(f'image "{name}" is not in the table {self._runtime.images.path}')
+            known = ", ".join(self._runtime.images.names()) or "none"
+            raise ImageError(
+                f'image "{name}" is not on this local cluster, which pulls none; it has: {known}'
+            )
         namespace = self._pod["metadata"]["namespace"]
         lookup = await self._runtime.lookup(namespace, references(self._pod))
         self._prepare(lookup, image.env)
