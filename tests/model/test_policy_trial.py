@@ -168,6 +168,7 @@ def test_a_solved_form_is_taken_as_it_stands(files, tmp_path, capsys):
         ("kind: TextModeration", "not JSON"),
         ("kind: TextModeration", "check --artifact --solved"),
         ('[{"name": "a", "rules": [{"action": "Remove", "precision": 0.9}]}]', "operator check"),
+        ('[{"name": "a", "name": "b", "rules": []}]', "two values named 'name' in one object."),
         ('[{"name": "a"}]', "policies.0.rules: field required."),
     ],
 )

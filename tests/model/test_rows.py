@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textmod_model.training.dataset import Dataset, DatasetError, read
+from textmod_model.training.dataset import NO_TEXT, Dataset, DatasetError, read
 
 GOOD = "".join(f"{number % 2},text number {number}\n" for number in range(60))
 
@@ -65,6 +65,32 @@ def test_rows_without_a_text_are_left_out_aloud(tmp_path: Path) -> None:
     data = read(write(tmp_path, "label,text\n0,\n0,a\n1,NA\n1,b\n0, \n0,\n"))
     assert data.texts == ["a", "b"]
     assert data.notes == ("4 rows without a text left out: line 2, line 4, line 6 and 1 more",)
+
+
+@pytest.mark.parametrize(
+    "missing", ["NA", "nan", "NaN", "None", "NULL", "null", "<NA>", "\\N", "#N/A", "#NAME?"]
+)
+def test_what_tools_write_for_no_text_is_no_text(tmp_path: Path, missing: str) -> None:
+    data = read(write(tmp_path, f"text,label\na,0\n{missing},0\nb,1\nnone of it,1\n"))
+    assert data.texts == ["a", "b", "none of it"]
+    assert data.notes == ("1 row without a text left out: line 3",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("text,id\na,1\ntext,id\nb,2\n", id="two columns"),
+        pytest.param("text,id\na,1\n\ufefftext,id\nb,2\n", id="with a mark"),
+        pytest.param("text\na\n\ufefftext\nb\n", id="one column, with a mark"),
+    ],
+)
+def test_the_header_of_a_joined_file_is_no_text(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DatasetError, match=r"line 3: the header is here again.*leave this line"):
+        read(write(tmp_path, text), labelled=False)
+
+
+def test_a_text_may_be_the_name_of_its_column(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "text\na\ntext\n"), labelled=False).texts == ["a", "text"]
 
 
 def test_one_bad_byte_in_utf8_is_repaired_and_the_rest_stays(tmp_path: Path) -> None:
@@ -185,6 +211,29 @@ def test_votes_that_cannot_be(tmp_path: Path, rows: str, message: str) -> None:
         read(path, label_columns=["rude"], votes_column="n")
 
 
+def test_a_column_of_counts_without_a_two_is_doubted_aloud(tmp_path: Path) -> None:
+    path = write(tmp_path, "text,n,rude,threat\na,9,7,0\nb,9,0,1\nc,9,3,0\n")
+    data = read(path, label_columns=["rude", "threat"], votes_column="n")
+    assert data.targets[1] == (0.0, 1.0)
+    assert data.notes == (
+        (
+            "the column threat has nothing above 1, so its 1 was read as all votes of a row: "
+            "if it counts votes, divide it by their number"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "threat", [pytest.param(("0", "0.5", "1"), id="shares"), pytest.param(("0", "1", "9"), id="9")]
+)
+def test_a_column_that_can_be_told_is_not_doubted(tmp_path: Path, threat: tuple[str, ...]) -> None:
+    rows = "".join(f"{value},9,{value}\n" for value in threat)
+    data = read(
+        write(tmp_path, f"text,n,threat\n{rows}"), label_columns=["threat"], votes_column="n"
+    )
+    assert not data.notes
+
+
 def test_each_label_needs_both_sides(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="rows with the label 'b'"):
         read(write(tmp_path, "text,a,b\nx,0,0\ny,1,0\n"), label_columns=["a", "b"])
@@ -213,6 +262,22 @@ def test_damaged_json_lines(tmp_path: Path, line: str, message: str) -> None:
     rows = f'{{"text": "a", "label": 0}}\n\n{line}\n'
     with pytest.raises(DatasetError, match=message):
         read(write(tmp_path, rows, "data.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param(
+            "data.jsonl", '{"text":"a","label":0}\n{"text":"b","label":0,"label":1}', id="lines"
+        ),
+        pytest.param(
+            "data.json", '[{"text":"a","label":0},{"text":"b","label":0,"label":1}]', id="array"
+        ),
+    ],
+)
+def test_two_values_of_one_name_are_refused(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(DatasetError, match=r"(line|row) 2: the object has two values named label:"):
+        read(write(tmp_path, text, name))
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -272,7 +337,7 @@ def test_what_others_wrote_is_read_again(
         parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     else:
         path.write_text("\n".join(map(json.dumps, rows)))
-    expected = [text for text in texts if text.strip() and text != "NA"]
+    expected = [text for text in texts if text.strip() and text not in NO_TEXT]
     try:
         data = read(path)
     except DatasetError as error:  # of one side
@@ -308,7 +373,7 @@ def test_what_a_csv_writer_wrote_is_read_again(
     writer.writerows((text, number % 2) for number, text in enumerate(texts))
     path = tmp_path_factory.mktemp("written") / "data.csv"
     path.write_bytes(file.getvalue().encode(encoding))
-    expected = [text for text in texts if text.strip() and text != "NA"]
+    expected = [text for text in texts if text.strip() and text not in NO_TEXT]
     try:
         data = read(path)
     except DatasetError as error:  # a file all of NULs, or of one side

@@ -5,6 +5,7 @@ PoliciesInvalid (a ValueError): the document is not such a form; one sentence pe
 
 import hashlib
 import json
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -100,6 +101,14 @@ def version_of(document: dict[str, Any]) -> str:
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise PoliciesInvalid(f"The policies have two values named {name!r:.40} in one object.")
+    return found
+
+
 def parse(raw: bytes, *, versioned: bool = True) -> PolicySet:
     """Read a solved form. Raises PoliciesInvalid.
 
@@ -111,7 +120,9 @@ def parse(raw: bytes, *, versioned: bool = True) -> PolicySet:
             f"The policies have more than {LARGEST} bytes; the file is not one of policies."
         )
     try:
-        document = json.loads(raw)
+        document = json.loads(raw, object_pairs_hook=_named_once)
+    except PoliciesInvalid:
+        raise
     except (ValueError, RecursionError) as error:
         raise PoliciesInvalid(f"The policies are not JSON: {error}.") from None
     if not isinstance(document, dict):

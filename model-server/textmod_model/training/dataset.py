@@ -13,7 +13,7 @@ from typing import Final
 from textmod_model.training import rows
 from textmod_model.training.rows import DatasetError, Row, Table, printable
 
-__all__ = ["Dataset", "DatasetError", "digest", "read"]
+__all__ = ["NO_TEXT", "Dataset", "DatasetError", "digest", "read"]
 
 # Column names that are recognised without a flag, tried in this order.
 _TEXT_COLUMNS: Final = ("BODY", "body", "text", "comment")
@@ -23,6 +23,14 @@ _LABELS: Final = {
     "1": 1.0, "removed": 1.0, "true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0, "1.0": 1.0,
 }  # fmt: skip
 _MISSING: Final = ("", "nan", "na", "n/a", "null", "none")
+# What tools write for a text that is not there: pandas' own list, Hive's and MySQL's NULL, and a
+# formula that Excel could not work out (a text that began with = or -).
+NO_TEXT: Final = frozenset(
+    {
+        "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null",
+        "None", "\\N", "#NAME?",
+    }
+)  # fmt: skip
 LONGEST_NAME: Final = 253
 """Characters of a label's name, as many as a policy's `label` takes."""
 CLASSES: Final = ("kept", "removed")
@@ -93,9 +101,10 @@ def read(
     with a value above 1 holds counts of those who said yes. Several `label_columns` are several
     labels.
 
-    Rows that say nothing are skipped. Rows without a text (or with ``NA``, as pandas takes it) are
-    left out, and `Dataset.notes` says how many. Raises DatasetError for all else that is not as it
-    should be, with its line; with `labelled`, also for a label that all rows have, or none.
+    Rows that say nothing are skipped. Rows without a text (or with ``NA``, ``NULL`` and the
+    like) are left out, and `Dataset.notes` says how many. Raises DatasetError for all else that is
+    not as it should be, with its line; with `labelled`, also for a label that all rows have, or
+    none.
     Without, a file needs no labels: if no `label_columns` are asked for and it has none of a known
     name, `Dataset.names` is empty.
     """
@@ -111,7 +120,7 @@ def read(
         if row.blank():
             continue
         text, found, judges = columns.take(row)
-        if not text.strip() or text == "NA":
+        if not text.strip() or text in NO_TEXT:
             without_text.append(row.place(columns.text))
             left_out.append(len(texts) + len(left_out))
             continue
@@ -125,9 +134,10 @@ def read(
             f"{path}: none of its {_counted(len(without_text), 'row')} has a text in the column "
             f"{table.columns[columns.text]}."
         )
+    notes = list(table.notes)
     if votes_column is not None:
         values = _shares(path, columns, places, votes)
-    notes = list(table.notes)
+        notes += _perhaps_counts(columns.names, [found for _, found in places], votes)
     if without_text:
         notes.append(f"{_counted(len(without_text), 'row')} without a text left out: "
                      f"{_some(without_text)}")  # fmt: skip
@@ -374,6 +384,20 @@ def _shares(
             for values, judges in zip(found, votes, strict=True)
         ]
     return found
+
+
+def _perhaps_counts(
+    names: Sequence[str], values: Sequence[tuple[float, ...]], votes: Sequence[float]
+) -> Iterator[str]:
+    """Name the labels whose 1 may be all votes or one: 0 and 1 alone, where several judged."""
+    for at, name in enumerate(names):
+        column = [found[at] for found in values]
+        judges = [count for count, value in zip(votes, column, strict=True) if value == 1]
+        if set(column) <= {0.0, 1.0} and max(judges, default=0.0) > 1:
+            yield (
+                f"the column {name} has nothing above 1, so its 1 was read as all votes of a row: "
+                "if it counts votes, divide it by their number"
+            )
 
 
 def _counted(number: int, noun: str) -> str:

@@ -10,6 +10,7 @@ import io
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,8 +192,13 @@ def _csv(path: Path, text: str, notes: list[str]) -> Table:
     header = next(records, None)
     if header is None:
         raise DatasetError(f"{path} is empty: give a CSV file with a header row.")
-    columns = [name.strip().strip("\ufeff").strip() for name in header[1]]
+    columns = _names(header[1])
     return Table(columns, _csv_rows(path, records, columns), notes, delimiter)
+
+
+def _names(header: Sequence[str]) -> list[str]:
+    """Return the names of a header's columns, without byte order marks."""
+    return [name.strip().strip("\ufeff").strip() for name in header]
 
 
 def _delimiter(text: str) -> str:
@@ -251,6 +257,13 @@ def _csv_rows(
                 f"{path}, line {begins}: {len(values)} fields, the header has {len(columns)}: "
                 "put quotation marks around a text with commas."
             )
+        # In a file of one column a text may be a name; not behind a byte order mark.
+        joined = len(columns) > 1 or values[0].startswith("\ufeff")
+        if joined and _names(values) == columns:
+            raise DatasetError(
+                f"{path}, line {begins}: the header is here again, as in files that were joined: "
+                "leave this line out."
+            )
         yield Row(values, _line_of(begins, values), lines)
 
 
@@ -299,10 +312,31 @@ def _json_lines(path: Path, text: str, notes: list[str]) -> Table:
 
     def rows() -> Iterator[Row]:
         for number, found in itertools.chain(first, objects):
+            if isinstance(found, _Repeated):
+                raise DatasetError(
+                    f"{path}, {unit} {number}: the object has two values named "
+                    f"{printable(found.name, 40)}: keep the right one."
+                )
             values = [found.get(name) for name in columns]
             yield Row(values, _always(f"{unit} {number}"))
 
     return Table(columns, rows(), notes)
+
+
+class _Repeated(dict[str, object]):
+    """A JSON object with two values of one name, of which it holds the last."""
+
+    name = ""
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the object of its names and values; a `_Repeated` if two of them have one name."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeated = _Repeated(found)
+    repeated.name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+    return repeated
 
 
 def _holds_rows(found: dict[str, object]) -> bool:
@@ -323,7 +357,7 @@ def _objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            found = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{path}, line {number}: {_no_json(line, error)}.") from error
         if not isinstance(found, dict):
@@ -349,7 +383,7 @@ def _no_json(line: str, error: ValueError | RecursionError) -> str:
 def _elements(path: Path, text: str) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield the number and the object of each element of a JSON array."""
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise DatasetError(f"{path}, line {error.lineno}: not JSON: {error.msg}.") from error
     except RecursionError as error:
