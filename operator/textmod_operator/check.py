@@ -7,9 +7,11 @@ the API server enforces are held against the file here, but for those about a ch
 from __future__ import annotations
 
 import difflib
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -27,23 +29,58 @@ FINE: Final = 0
 DIFFERENT: Final = 1
 REFUSED: Final = 2
 
+_MERGE: Final = "tag:yaml.org,2002:merge"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML, with the numbers of `kubectl` and without two values of one key.
+
+    Of two values PyYAML takes the last, and a rule would have another threshold than the one read.
+    """
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        names = Counter(key.value for key in keys if key.tag != _MERGE)
+        for key in reversed(keys):
+            if names[key.value] > 1:
+                problem = f"the key {key.value} is there twice: keep the right one"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+        return node
+
+
+_Loader.add_implicit_resolver(  # 5e-1 and 1e3, which are text in YAML 1.1
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
 
 def read(path: Path) -> list[TextModeration]:
     """The TextModerations of a YAML file; other kinds in it are passed over.
 
     Raises:
-        NotAccepted: one is invalid, or there is none; the message says which.
+        NotAccepted: one is invalid, or there is none; the message says which, and of what is not
+            YAML the line.
         OSError: the file can't be read.
-        yaml.YAMLError: it is not YAML.
+        yaml.YAMLError: it is not text.
     """
     try:
-        documents = list(yaml.safe_load_all(path.read_bytes()))
+        documents = list(yaml.load_all(path.read_bytes(), _Loader))
+    except yaml.MarkedYAMLError as error:
+        raise NotAccepted("InvalidSpec", _where(path, error), retry=False) from error
     except RecursionError as error:
         raise NotAccepted("InvalidSpec", f"{path} is nested too deeply", retry=False) from error
-    bodies = [body for body in _items(documents) if body.get("kind") == KIND]
+    bodies = [body for body in _items(documents) if body.get("kind") == KIND or _ours(body)]
     if not bodies:
         raise NotAccepted("InvalidSpec", f"{path} holds no {KIND}", retry=False)
     return [_parsed(path, body) for body in bodies]
+
+
+def _where(path: Path, error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    line = f", line {mark.line + 1}" if mark else ""
+    return f"{path}{line}: {error.problem or error.context}"
 
 
 def _items(documents: Iterable[object]) -> Iterator[Manifest]:
@@ -55,6 +92,11 @@ def _items(documents: Iterable[object]) -> Iterator[Manifest]:
             yield from (item for item in body["items"] if isinstance(item, dict))
         else:
             yield body
+
+
+def _ours(body: Manifest) -> bool:
+    """Tell whether an object is of this API: one of another kind is misspelled."""
+    return str(body.get("apiVersion")).startswith(API_VERSION.partition("/")[0] + "/")
 
 
 def _parsed(path: Path, body: Manifest) -> TextModeration:
@@ -74,8 +116,12 @@ def _in_json(body: Manifest) -> Manifest:
     """Return the object in the values of JSON, as `kubectl` sends it: dates and keys are text.
 
     Raises:
-        NotAccepted: it contains itself, or its apiVersion is another one.
+        NotAccepted: it contains itself, or its kind or apiVersion is another one.
     """
+    if body.get("kind") != KIND:
+        raise NotAccepted(
+            "InvalidSpec", f"kind must be {KIND}, not {body.get('kind')}", retry=False
+        )
     if body.get("apiVersion") != API_VERSION:
         raise NotAccepted("InvalidSpec", f"apiVersion must be {API_VERSION}", retry=False)
 

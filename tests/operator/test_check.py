@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from objects import body
 
+from textmod_operator import check
 from textmod_operator.__main__ import main
 
 
@@ -127,6 +129,59 @@ def test_what_is_odd_in_yaml_is_refused_in_a_sentence(
     path.write_text(f"apiVersion: textmoderation.dev/v1alpha1\nkind: TextModeration\n{text}\n")
     assert main(["check", str(path)]) == 2
     assert capsys.readouterr().err.startswith("textmod-operator: ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        pytest.param("{atLeast: 0.9, atLeast: 0.1}", "key atLeast is there twice", id="rule"),
+        pytest.param(
+            "{atLeast: 0.9}\n  policies: []", "key policies is there twice", id="policies"
+        ),
+        pytest.param("{atLeast: 0.9}\nmetadata: {}", "key metadata is there twice", id="metadata"),
+        pytest.param("{atLeast: 0.9, 'atLeast': 0.9}", "key atLeast is there twice", id="quoted"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str, says: str
+) -> None:
+    assert main(["check", with_rule(tmp_path, rule)]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert re.match(r"textmod-operator: \S+rule.yaml, line \d+: ", said)
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", ["5e-1", "5E-1", "50e-2", ".5e0", "5.0e-1", "0.5"])
+def test_a_number_is_what_kubectl_takes_for_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    path = with_rule(tmp_path, f"{{action: Remove, atLeast: {number}}}")
+    assert main(["check", path]) == 0, capsys.readouterr().err
+    (moderation,) = check.read(Path(path))
+    assert moderation.spec.policies[0].policy_rules[0].at_least == 0.5
+
+
+def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
+    rules = "&r {action: Remove, atLeast: 0.9}\n        - {<<: *r, action: Review, atLeast: 0.5}"
+    (moderation,) = check.read(Path(with_rule(tmp_path, rules)))
+    assert [rule.at_least for rule in moderation.spec.policies[0].policy_rules] == [0.9, 0.5]
+
+
+def test_a_misspelled_kind_is_not_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", written(tmp_path, body(), body() | {"kind": "Textmoderation"})]) == 2
+    assert "kind must be TextModeration, not Textmoderation" in capsys.readouterr().err
+
+
+def with_rule(tmp_path: Path, rule: str) -> str:
+    """Write an object with a policy of a rule, as its text."""
+    path = tmp_path / "rule.yaml"
+    path.write_text(
+        yaml.safe_dump(body()) + f"  policies:\n    - name: a\n      rules:\n        - {rule}\n"
+    )
+    return str(path)
 
 
 # --- policies -------------------------------------------------------------------------------------
@@ -260,6 +315,9 @@ def test_the_list_that_kubectl_writes_is_read(
 @pytest.mark.parametrize(
     ("data", "says"),
     [
+        pytest.param(b"a: b\n\tc: d\n", "odd.yaml, line 2: found character '\\t'", id="tab"),
+        pytest.param(b"a: {{ .Values.b }}\n", "odd.yaml, line 1: found unhashable key", id="Helm"),
+        pytest.param(b"a: [1\n", "odd.yaml, line 2: expected ',' or ']'", id="open"),
         pytest.param(b"kind: \xe9\n", "unacceptable character", id="Latin-1"),
         pytest.param(b"[" * 5_000, "nested too deeply", id="deep"),
     ],
