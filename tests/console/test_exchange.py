@@ -106,7 +106,20 @@ def test_an_item_that_nobody_knows_needs_labels(world: World) -> None:
     [
         ("csv", "item\r\nx\r\n", "line 1: the header must name the columns item and decision."),
         ("csv", "item,decision\r\n,Remove\r\n", "line 2: item is missing."),
-        ("csv", 'item,decision\r\n"x,Remove', "line 1: unexpected end of data."),
+        ("csv", 'item,decision\r\n"x,Remove', "line 2: a quotation mark opens a field here and"),
+        ("csv", '\nitem,decision\na,Skip\n"b"c,Skip\n', "line 4: more text behind a closing"),
+        (
+            "csv",
+            "item,decision,Decision\nx,Remove,Skip\n",
+            "line 1: two columns are named decision",
+        ),
+        ("csv", "sep=;\nitem;item;decision\nx;y;Skip\n", "line 2: two columns are named item"),
+        (
+            "csv",
+            'item,decision,note\na,Remove,"x\nb,Approve,y\nc,Skip,z"\nd,Skip,\n',
+            "line 2: a quotation mark opens a field here and takes in the rows up to line 4:",
+        ),
+        ("csv", 'item,decision,note\na,Skip,"x\ny"\nb,no,\n', "line 4: the decision must be"),
         (
             "csv",
             "item,decision,note\r\nx,Remove,rude, as ever\r\n",
@@ -120,6 +133,14 @@ def test_an_item_that_nobody_knows_needs_labels(world: World) -> None:
             '{"item": "x", "decision": "Skip", "labels": {"a": 2}}',
             "line 1: labels must be an object of numbers from 0 to 1.",
         ),
+        (
+            "jsonl",
+            '{"item": "x", "decision": "Remove", "decision": "Approve"}',
+            "line 1: an object has two values named 'decision'.",
+        ),
+        ("jsonl", '{"item": "x", "decision": "Skip", "note": 5}', "line 1: note must be text"),
+        ("jsonl", '{"item": "x", "decision": "Skip", "reason": ["a"]}', "line 1: reason must be"),
+        ("label-studio", '[{"data": {"item": "a", "item": "b"}}]', "the file: an object has two"),
         ("jsonl", '{"item": "x", "decision": "Skip", "at": "now"}', "line 1: the moment must be"),
         ("label-studio", "{}", "the file is no JSON list of tasks"),
         ("label-studio", "[1]", "task 1: it has no data."),
@@ -186,6 +207,28 @@ def test_a_text_of_a_megabyte_is_exported_and_imported(world: World, name: str) 
     assert imported(world, name, file.getvalue()).known == 4
 
 
+@pytest.mark.parametrize(
+    ("decision", "share", "taken"),
+    [("Remove", 0, 0), ("Approve", 1, 0), ("Remove", 1, 1), ("Approve", 0.4, 1), ("Skip", 1, 1)],
+)
+def test_a_decision_that_its_label_contradicts_is_refused(
+    world: World, decision: str, share: float, taken: int
+) -> None:
+    line = json.dumps({"item": "x", "decision": decision, "labels": {"removed": share}})
+    found = imported(world, "jsonl", line)
+    assert (found.added, len(found.refused)) == (taken, 1 - taken)
+    assert all("change both, or leave the labels out" in sentence for sentence in found.refused)
+
+
+def test_a_decision_that_was_changed_without_its_label_is_refused(world: World) -> None:
+    decided(world)
+    edited = exported(world, "jsonl").replace("Approve", "Remove")
+    found = imported(world, "jsonl", edited)
+    assert (found.added, found.known) == (0, 2)
+    (sentence,) = found.refused
+    assert sentence.startswith("line 2: the decision is Remove and its label is 0: change both")
+
+
 def read(name: str, content: str) -> list[tuple[str, str]]:
     given = FORMATS[name].read(io.StringIO(content, newline=""))
     return [(one.item, one.decision) for one in given]
@@ -197,6 +240,7 @@ def read(name: str, content: str) -> list[tuple[str, str]]:
         pytest.param("csv", "\ufeffitem,decision\r\na,Remove\r\n", id="byte order mark"),
         pytest.param("csv", "item;decision\na;Remove\n", id="semicolons"),
         pytest.param("csv", "sep=;\r\nitem;decision\r\na;Remove\r\n", id="Excel's first line"),
+        pytest.param("csv", "item, decision\na,Remove\n", id="spaces in the header"),
         pytest.param("csv", "Item\tDecision\na\tREMOVE\n", id="tabs and capitals"),
         pytest.param("csv", "\nitem,decision\n,\n\na,Remove\n , \n", id="rows that say nothing"),
         pytest.param("csv", "item,decision\na,Remove,,\n", id="cells that say nothing"),
@@ -218,6 +262,13 @@ def test_the_decision_is_the_choice_of_its_own_control() -> None:
     topic = {"type": "choices", "from_name": "topic", "value": {"choices": ["Sports"]}}
     assert read("label-studio", "\ufeff" + task(topic, CHOSEN)) == [("a", "Remove")]
     assert read("label-studio", task(CHOSEN | {"from_name": "x"})) == [("a", "Remove")]
+
+
+def test_two_choices_of_the_decision_are_refused() -> None:
+    other = CHOSEN | {"value": {"choices": ["Approve"]}}
+    with pytest.raises(DataError, match="task 1: the decision must be"):
+        read("label-studio", task(CHOSEN, other))
+    assert read("label-studio", task(CHOSEN, CHOSEN)) == [("a", "Remove")]
 
 
 @pytest.mark.parametrize("value", [[1], "x", None, 5, {"choices": 5}, {"choices": "R"}, {}])

@@ -6,7 +6,14 @@ from itertools import chain
 from typing import Final, TextIO
 
 from textmod_console.errors import DataError
-from textmod_console.exchange.rows import Exported, Given, decision_name, moment_of, required
+from textmod_console.exchange.rows import (
+    Exported,
+    Given,
+    decision_name,
+    known_decision,
+    moment_of,
+    required,
+)
 
 COLUMNS: Final = (
     "id", "item", "decision", "label", "share", "actor", "actorKind", "at", "probability",
@@ -17,41 +24,97 @@ _LARGEST: Final = 1 << 26
 """Characters of a cell: more than the largest message of a topic. Python's own limit is 131,072."""
 
 
+_READ: Final = ("item", "decision", "actor", "at", "note", "reason", "id")
+
+
+class _Lines(Iterator[str]):
+    """The lines of a file: how many were read, and those of the current row."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.count = 0
+        self.row: list[str] = []
+
+    def __next__(self) -> str:
+        line = next(self._file)
+        self.count += 1
+        self.row.append(line)
+        return line
+
+
 def read(file: TextIO) -> Iterator[Given]:
     """Yield the decision of each row."""
     csv.field_size_limit(_LARGEST)
-    header = next((line for line in file if line.strip()), "")
-    header = header.removeprefix("\ufeff")
-    marked = header.strip().strip('"').casefold()
-    skipped = 0
-    if marked.startswith("sep="):  # Excel's way to name the delimiter
-        header, skipped = next(file, ""), 1
+    lines = _Lines(file)
+    header = next((line for line in lines if line.strip()), "").removeprefix("\ufeff")
+    if header.strip().strip('"').casefold().startswith("sep="):  # Excel's name of the delimiter
+        header = next(lines, "")
     delimiter = max(",;\t", key=header.count)
-    rows = csv.DictReader(chain([header.casefold()], file), strict=True, delimiter=delimiter)
+    begins = lines.count
+    rows = csv.reader(chain([header], lines), strict=True, delimiter=delimiter)
     try:
-        if not {"item", "decision"} <= set(rows.fieldnames or ()):
-            raise DataError("line 1: the header must name the columns item and decision.")
-        for row in rows:
-            place = f"line {skipped + rows.line_num}"
-            if not any(isinstance(value, str) and value.strip() for value in row.values()):
-                continue
-            if any(row.get(None) or ()):  # fields without a column
-                raise DataError(
-                    f"{place}: more fields than the header has: put quotation marks around a note"
-                    " with a comma."
-                )
-            yield Given(
-                place=place,
-                item=required(_plain(row.get("item")), "item", place),
-                decision=decision_name(row.get("decision"), place),
-                actor=_plain(row.get("actor")) or "import",
-                at=moment_of(row.get("at"), place),
-                note=_plain(row.get("note")) or None,
-                reason=_plain(row.get("reason")) or None,
-                id=row.get("id") or None,
-            )
+        columns = _columns(next(rows, []), f"line {max(begins, 1)}")
+        while True:
+            lines.row, begins = [], lines.count + 1
+            values = next(rows, None)
+            if values is None:
+                return
+            if any(value.strip() for value in values):
+                place = f"line {begins}"
+                _refuse_swallowed(lines.row, delimiter, columns, place)
+                yield _given(values, columns, place)
     except csv.Error as error:
-        raise DataError(f"line {skipped + rows.line_num}: {error}.") from None
+        raise DataError(f"line {begins}: {_reason(error)}.") from None
+
+
+def _reason(error: csv.Error) -> str:
+    if "unexpected end of data" in str(error):
+        return "a quotation mark opens a field here and nothing closes it"
+    if "expected after" in str(error):
+        return 'more text behind a closing quotation mark: double those ("") that belong to a note'
+    return str(error)
+
+
+def _columns(header: list[str], place: str) -> list[str]:
+    columns = [name.strip().casefold() for name in header]
+    if not {"item", "decision"} <= set(columns):
+        raise DataError(f"{place}: the header must name the columns item and decision.")
+    for name in _READ:
+        if columns.count(name) > 1:
+            raise DataError(f"{place}: two columns are named {name}: keep the right one.")
+    return columns
+
+
+def _given(values: list[str], columns: list[str], place: str) -> Given:
+    if any(values[len(columns) :]):
+        raise DataError(
+            f"{place}: more fields than the header has: put quotation marks around a note"
+            " with a comma."
+        )
+    row = dict(zip(columns, values, strict=False))
+    return Given(
+        place=place,
+        item=required(_plain(row.get("item")), "item", place),
+        decision=decision_name(row.get("decision"), place),
+        actor=_plain(row.get("actor")) or "import",
+        at=moment_of(row.get("at"), place),
+        note=_plain(row.get("note")) or None,
+        reason=_plain(row.get("reason")) or None,
+        id=row.get("id") or None,
+    )
+
+
+def _refuse_swallowed(lines: list[str], delimiter: str, columns: list[str], place: str) -> None:
+    """Raise DataError if every line of a row is a row of its own: a quotation mark is amiss."""
+    apart = [line.rstrip("\r\n").split(delimiter) for line in lines if line.strip()]
+    at = columns.index("decision")
+    if len(apart) > 1 and all(
+        len(fields) == len(columns) and known_decision(fields[at].strip(' "')) for fields in apart
+    ):
+        raise DataError(
+            f"{place}: a quotation mark opens a field here and takes in the rows up to line"
+            f" {int(place.rsplit(maxsplit=1)[-1]) + len(lines) - 1}: it is missing or too many."
+        )
 
 
 def write(file: TextIO, rows: Iterable[Exported]) -> int:

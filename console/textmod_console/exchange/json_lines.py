@@ -6,7 +6,15 @@ from typing import TextIO
 
 from textmod_console.errors import DataError
 from textmod_console.events import plain
-from textmod_console.exchange.rows import Exported, Given, decision_name, moment_of, required
+from textmod_console.exchange.rows import (
+    Exported,
+    Given,
+    decision_name,
+    json_of,
+    moment_of,
+    optional,
+    required,
+)
 
 
 def read(file: TextIO) -> Iterator[Given]:
@@ -17,10 +25,7 @@ def read(file: TextIO) -> Iterator[Given]:
 
 
 def _given(line: str, place: str) -> Given:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
+    value = json_of(line, place)
     if not isinstance(value, dict):
         raise DataError(f"{place}: it is no JSON object.")
     labels = value.get("labels") or {}
@@ -35,13 +40,14 @@ def _given(line: str, place: str) -> Given:
         labels={str(name): float(share) for name, share in labels.items()},
         actor=required(value.get("actor", "import"), "actor", place),
         at=moment_of(value.get("at"), place),
-        note=_optional(value.get("note")),
-        reason=_optional(value.get("reason")),
-        id=_optional(value.get("id")),
+        note=optional(value.get("note"), "note", place),
+        reason=optional(value.get("reason"), "reason", place),
+        id=_id(value.get("id")),
     )
 
 
-def _optional(value: object) -> str | None:
+def _id(value: object) -> str | None:
+    """Return an id of this console's kind; other tools have numbers, which are known by content."""
     return value if isinstance(value, str) and value else None
 
 

@@ -9,17 +9,21 @@ from itertools import groupby
 from typing import Any, Final, TextIO
 
 from textmod_console.errors import DataError
-from textmod_console.exchange.rows import Exported, Given, decision_name, moment_of, required
+from textmod_console.exchange.rows import (
+    Exported,
+    Given,
+    decision_name,
+    json_of,
+    moment_of,
+    required,
+)
 
 NAME: Final = "decision"
 
 
 def read(file: TextIO) -> Iterator[Given]:
     """Yield each annotation of each task; `data.item` names the item."""
-    try:
-        tasks = json.loads(file.read().removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
-        tasks = None
+    tasks = json_of(file.read().removeprefix("\ufeff"), "the file")
     if not isinstance(tasks, list):
         raise DataError("the file is no JSON list of tasks, as Label Studio exports it.")
     for number, task in enumerate(tasks, start=1):
@@ -47,18 +51,21 @@ def _given(annotation: dict[str, Any], item: str, place: str) -> Given:
 
 
 def _choice(result: object) -> object:
-    """Return the choice of the control named decision, else of the first control."""
+    """Return the one choice of the control named decision, else of the first control."""
     regions = [
         region
         for region in (result if isinstance(result, list) else [])
         if isinstance(region, dict) and region.get("type") == "choices"
     ]
-    for region in sorted(regions, key=lambda region: region.get("from_name") != NAME):
+    controls = [region.get("from_name") for region in regions]
+    control = NAME if NAME in controls else next(iter(controls), None)
+    chosen: list[object] = []
+    for region in regions:
         value = region.get("value")
         choices = value.get("choices") if isinstance(value, dict) else None
-        if isinstance(choices, list) and len(choices) == 1:
-            return choices[0]
-    return None
+        if region.get("from_name") == control and isinstance(choices, list):
+            chosen += (choice for choice in choices if choice not in chosen)
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def _person(completed_by: object) -> str:

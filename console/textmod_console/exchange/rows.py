@@ -1,5 +1,7 @@
 """What every format reads and writes."""
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,9 +53,30 @@ class Format:
     write: Callable[[TextIO, Iterable[Exported]], int]
 
 
+def json_of(text: str, place: str) -> object:
+    """Return a JSON document, None for what is none. Raises DataError for a name given twice."""
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            raise DataError(f"{place}: an object has two values named {name[:40]!r}.")
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        return None
+
+
+def known_decision(value: object) -> DecisionName | None:
+    """Return the decision of a name, in whatever case; None for what is none."""
+    return _NAMES.get(value.strip().casefold()) if isinstance(value, str) else None
+
+
 def decision_name(value: object, place: str) -> DecisionName:
     """Return the decision that a file names, in whatever case."""
-    found = _NAMES.get(value.strip().casefold()) if isinstance(value, str) else None
+    found = known_decision(value)
     if found is None:
         raise DataError(f"{place}: the decision must be one of {', '.join(_NAMES.values())}.")
     return found
@@ -64,6 +87,13 @@ def required(value: object, name: str, place: str) -> str:
     if not isinstance(value, str) or not value.strip() or "\x00" in value:
         raise DataError(f"{place}: {name} is missing.")
     return value
+
+
+def optional(value: object, name: str, place: str) -> str | None:
+    """Return a field that may be missing or empty. Raises DataError for what is no text."""
+    if value is not None and not isinstance(value, str):
+        raise DataError(f"{place}: {name} must be text, in quotation marks.")
+    return value or None
 
 
 def moment_of(value: object, place: str) -> datetime | None:

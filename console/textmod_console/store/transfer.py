@@ -70,10 +70,29 @@ def take(connection: Connection, given: Iterable[Given], now: datetime, found: I
         except ValidationError as error:
             found.refused.append(f"{one.place}: {' '.join(sentences(error))}")
             continue
-        if deciding.keep(connection, _new(connection, one, decision, now), now):
+        decision = _new(connection, one, decision, now)
+        if _contradicts(one) and not _has(connection, decision.id):
+            found.refused.append(
+                f"{one.place}: the decision is {one.decision} and its label is"
+                f" {next(iter(one.labels.values())):g}: change both, or leave the labels out."
+            )
+            continue
+        if deciding.keep(connection, decision, now):
             found.added += 1
         else:
             found.known += 1
+
+
+def _contradicts(one: Given) -> bool:
+    """Tell whether the one label says the opposite: somebody changed the decision alone."""
+    return len(one.labels) == 1 and any(
+        {name: 1.0 - share} == labels_of(one.decision, name) for name, share in one.labels.items()
+    )
+
+
+def _has(connection: Connection, decision: str) -> bool:
+    query = select(decisions.c.id).where(decisions.c.id == decision)
+    return connection.scalar(query) is not None
 
 
 def _new(connection: Connection, one: Given, decision: Decision, now: datetime) -> Decision:
