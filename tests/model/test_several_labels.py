@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from textmod_model import artifact
+from textmod_model.__main__ import main
 from textmod_model.scoring.compiled_backend import CompiledBackend
 from textmod_model.scoring.scorer import Scorer
 from textmod_model.training import report, sample, train
@@ -92,6 +93,26 @@ def test_shares_are_learned_as_shares(tmp_path: Path) -> None:
     made = train.package(trained, data, tmp_path, recipe="seed", name="x", version="1")
     assert made.manifest.labels == ("not bad", "bad")
     assert train.verify(made, texts) < 1e-9
+
+
+def test_an_evaluation_finds_labels_by_name(
+    made: artifact.Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_of_two()
+    file = tmp_path / "data.jsonl"
+    rows = zip(data.texts, data.targets, strict=True)
+    file.write_text(
+        "\n".join(json.dumps({"text": text, "removed": a, "shouted": b}) for text, (a, b) in rows)
+    )
+    command = ["evaluate", "--artifact", str(made.path), str(file), "--json"]
+    figures = []
+    for names in (["removed", "shouted"], ["shouted", "removed"]):
+        assert main([*command, *(f"--label={name}" for name in names)]) == 0
+        figures.append(json.loads(capsys.readouterr().out))
+    assert figures[0] == figures[1]
+    file.write_text(file.read_text().replace("shouted", "angry"))
+    assert main([*command, "--label=removed", "--label=angry"]) == 1
+    assert "--label removed --label shouted" in capsys.readouterr().err
 
 
 def test_every_protocol_says_the_labels(made: artifact.Artifact) -> None:

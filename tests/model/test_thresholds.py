@@ -92,6 +92,7 @@ def test_scores_that_have_nothing_in_common_are_said():
         ("", "is empty: give a CSV file with a header row"),
         ("a,ours\n1,1\n", "no column 'perspective'; it has a, ours"),
         ("perspective,ours\n0.1,0.1\n0.1,x\n", "line 3: 'x' is not a score from 0 to 1"),
+        ("perspective,ours,ours\n0.1,0.1,0.9\n", "has 2 columns named ours"),
         ("perspective,ours\n0.1,nan\n", "line 2: 'nan' is not a score"),
         ("perspective,ours\n0.1,\n", "no line with both scores"),
         (b"perspective,ours\n\xff,1\n", "line 2: 'ÿ' is not a score"),

@@ -117,9 +117,23 @@ def test_the_commands_from_sample_to_evaluation(
     assert shown["recipe"] == "seed"
     assert shown["messages_per_second"] > 0
     assert command.main(["evaluate", "--artifact", out, data, "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert "too good to be true" in said.err
+    figures = json.loads(said.out)
     assert {"auc", "average_precision", "f1", "threshold", "ece", "n"} <= figures.keys()
     assert figures["n"] == 300
+
+
+@pytest.mark.parametrize(("text", "said"), [("see {}", True), ("you fool {}", False)])
+def test_a_model_that_tells_nothing_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: bool
+) -> None:
+    data = tmp_path / "data.csv"
+    rows = (f"{text.format(at) if at % 2 else f'see {at}'},{at % 2}" for at in range(100))
+    data.write_text("\n".join(["text,label", *rows]))
+    arguments = ["--recipe", "seed", "--no-report", "--out", str(tmp_path / "model")]
+    assert command.main(["train", str(data), *arguments]) == 0
+    assert ("does not tell which texts are removed" in capsys.readouterr().err) == said
 
 
 def test_a_command_says_in_one_line_what_is_wrong(

@@ -169,6 +169,12 @@ def run_train(arguments: argparse.Namespace) -> int:
                 out=arguments.out / REPORT,
                 progress=part(progress, _TRAINING, 1),
             )
+    for label in made.manifest.attributes:
+        if train.by_chance(label):
+            sys.stderr.write(
+                f"The model does not tell which texts are {label.name}: the AUC of"
+                f" {label.metrics['auc']} may be chance. Check the columns, or give more texts.\n"
+            )
     _print_figures(made.manifest)
     say(f"{arguments.out}: {made.manifest.digest}")
     return 0
@@ -211,17 +217,17 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     data = data_arguments.read(arguments)
     made = load(arguments.artifact)
     manifest = made.manifest
-    if len(data.names) != max(len(manifest.attributes), 1):
-        wanted = " ".join(f"--label {label.name}" for label in manifest.attributes)
-        raise DatasetError(f"{arguments.artifact} has other labels than {data.names}: {wanted}.")
+    order = _order(arguments, data, [label.name for label in manifest.attributes])
+    if data.digest == manifest.training_data_digest:
+        sys.stderr.write(f"{data_arguments.too_good(arguments.artifact, arguments.data)}\n")
     scores = Scorer.from_artifact(made).score(data.texts).reshape(len(data), -1)
     from textmod_model.training.train import evaluate, truth
 
-    yes = (truth(data) >= 0.5).astype(np.int64)
+    yes = (truth(data)[:, order] >= 0.5).astype(np.int64)
     thresholds = [label.threshold for label in manifest.attributes] or [manifest.threshold]
     figures = {
         name: evaluate(yes[:, at], scores[:, at], thresholds[at])
-        for at, name in enumerate(data.names)
+        for at, name in enumerate(data.names[at] for at in order)
     }
     if arguments.json:
         say(json.dumps(figures if data.several else figures[data.names[0]]))
@@ -231,6 +237,19 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
             say(f"{name}:")
         _print(found)
     return 0
+
+
+def _order(arguments: argparse.Namespace, data: Dataset, names: list[str]) -> list[int]:
+    """Return where the data has the model's labels. Raises DatasetError for others.
+
+    The only label of both is the same, whatever its name.
+    """
+    if len(data.names) == max(len(names), 1) == 1:
+        return [0]
+    if sorted(data.names) != sorted(names):
+        wanted = " ".join(f"--label {name}" for name in names)
+        raise DatasetError(f"{arguments.artifact} has other labels than {data.names}: {wanted}.")
+    return [data.names.index(name) for name in names]
 
 
 def run_compare(arguments: argparse.Namespace) -> int:

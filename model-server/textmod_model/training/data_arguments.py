@@ -60,6 +60,14 @@ def read(arguments: argparse.Namespace, *, labelled: bool = True) -> Dataset:
     return data if one is None else replace(data, names=(dataset.CLASSES[1],))
 
 
+def too_good(artifact: Path, data: Path) -> str:
+    """Return the sentence for figures of texts that the model has learned from."""
+    return (
+        f"{artifact} was trained on {data}: precision and recall are too good to be true. Take"
+        " texts that it has not seen."
+    )
+
+
 def expect_writable(path: Path) -> None:
     """Raise DatasetError if a file cannot be written: ask before the work that makes it."""
     try:

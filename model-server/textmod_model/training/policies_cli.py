@@ -79,10 +79,7 @@ def _doubts(
 ) -> Iterator[str]:
     """Say why the figures are not what they may be taken for."""
     if seen:
-        yield (
-            f"{arguments.artifact} was trained on {arguments.data}: precision and recall are too"
-            " good to be true. Take texts that it has not seen."
-        )
+        yield data_arguments.too_good(arguments.artifact, arguments.data)
     if trial.policies.model not in (None, made.manifest.digest):
         yield (
             f"{arguments.policies} was solved for the model {trial.policies.model}, and"

@@ -130,6 +130,9 @@ def _place(path: Path, columns: list[str], name: str) -> int:
         names = printable(", ".join(columns), 200)
         message = f"{path} has no column {name!r}; it has {names or 'none'}."
         raise DatasetError(message)
+    if columns.count(name) > 1:
+        message = f"{path} has {columns.count(name)} columns named {name}."
+        raise DatasetError(message)
     return columns.index(name)
 
 

@@ -1,6 +1,7 @@
 """Train a recipe: cross-validate it for its figures, fit it on everything, package it."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -314,6 +315,16 @@ def evaluate(labels: ArrayLike, scores: Floats, threshold: float) -> dict[str, f
         "ece": _figure(expected_calibration_error(truth, scores)),
         "n": len(truth),
     }
+
+
+def by_chance(label: artifact.Attribute) -> bool:
+    """Tell whether scores that tell nothing may have a label's AUC: within two standard errors.
+
+    The standard error is that of Mann and Whitney's U.
+    """
+    having, without = sum(label.having), sum(label.without)
+    error = math.sqrt((having + without + 1) / (12 * having * without))
+    return label.metrics["auc"] < 0.5 + 2 * error
 
 
 def expected_calibration_error(labels: ArrayLike, scores: Floats) -> float:
