@@ -126,7 +126,9 @@ def test_texts_of_one_side_are_tried_too(files, tmp_path, capsys, label):
     (tmp_path / "data.csv").write_text("\n".join(rows) + "\n")
     report = tmp_path / "report.html"
     assert main(["policies", *files, "--json", "--report", str(report)]) == 0
-    found = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert ("a precision of 100 % says nothing" in said.err) == label
+    found = json.loads(said.out)
     shares = [(rule["precision"], rule["recall"]) for rule in found["policies"][0]["rules"]]
     assert {precision for precision, _ in shares} <= {float(label), None}
     assert sum(recall or 0 for _, recall in shares) == label

@@ -280,6 +280,16 @@ def test_two_values_of_one_name_are_refused(tmp_path: Path, name: str, text: str
         read(write(tmp_path, text, name))
 
 
+@pytest.mark.parametrize("answer", ["reject", "ignore"])
+def test_a_label_that_was_rejected_in_prodigy_is_no_label(tmp_path: Path, answer: str) -> None:
+    row = {"text": "a", "label": "REMOVED", "answer": "accept"}
+    rows = [row, row | {"label": "KEPT"}, row | {"answer": answer}]
+    path = write(tmp_path, "\n".join(map(json.dumps, rows)), "data.jsonl")
+    with pytest.raises(DatasetError, match=f"line 3: Prodigy's answer is '{answer}', so the label"):
+        read(path)
+    assert read(write(tmp_path, json.dumps(rows[:2]), "data.jsonl")).labels == [1, 0]
+
+
 def test_parquet(tmp_path: Path) -> None:
     import pyarrow
     from pyarrow import parquet

@@ -35,6 +35,8 @@ LONGEST_NAME: Final = 253
 """Characters of a label's name, as many as a policy's `label` takes."""
 CLASSES: Final = ("kept", "removed")
 """Names of the two sides of a file's only label, where none are given."""
+_NOT_SO: Final = ("reject", "ignore")
+"""Answers of Prodigy's annotators to the question whether a row has its label."""
 _WORD: Final = re.compile(r"\w+")
 _NAMED: Final = 3  # places that a note names
 
@@ -245,6 +247,8 @@ class _Columns:
         else:
             self.labels, self.names = [], ()
         self._votes = None if votes is None else self._find(votes, (), "--votes")
+        answers = bool(self.labels) and "answer" in table.columns
+        self._answer = table.columns.index("answer") if answers else None
         used = [self.text, *self.labels, *([] if self._votes is None else [self._votes])]
         if len(set(used)) < len(used):
             raise DatasetError(
@@ -297,6 +301,12 @@ class _Columns:
             judges = self._number(row, self._votes, "number of votes")
             if judges < 1:
                 raise DatasetError(f"{self._at(row, self._votes)}: {judges:g} votes, at least 1.")
+        if self._answer is not None and row.values[self._answer] in _NOT_SO:
+            raise DatasetError(
+                f"{self._at(row, self._answer)}: Prodigy's answer is "
+                f"'{row.values[self._answer]}', so the label is not what was found: leave such "
+                "rows out, or write their labels as 0 and 1."
+            )
         limit = 1.0 if self._votes is None else judges
         labels = tuple(self._label(row, at, limit) for at in self.labels)
         if len(row.lines) > 1:

@@ -85,6 +85,13 @@ def _doubts(
             f"{arguments.policies} was solved for the model {trial.policies.model}, and"
             f" {arguments.artifact} is {made.manifest.digest}: its thresholds are another model's."
         )
+    for label in dict.fromkeys(
+        one.label for one in trial.spoken if one.having is not None and one.having.all()
+    ):
+        yield (
+            f"Every text of {arguments.data} has the label {label}, so a precision of 100 % says"
+            " nothing: check the label's column."
+        )
     for label in dict.fromkeys(one.label for one in trial.spoken if one.having is None):
         yield (
             f"{arguments.data} does not say which texts have the label {label}, so precision and"
