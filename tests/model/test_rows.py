@@ -169,6 +169,17 @@ def test_columns_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
     assert read(write(tmp_path, "TEXT,text,label\nold,a,0\nold,b,1\n")).texts == ["a", "b"]
 
 
+def test_of_several_columns_of_known_names_the_one_that_is_read_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "comment,text,label,removed\nx,a,0,1\ny,b,1,0\n")
+    data = read(path)
+    assert (data.texts, data.labels) == (["a", "b"], [1, 0])
+    assert data.notes == (
+        "the column text was read, not comment: --text-column names one",
+        "the column removed was read, not label: --label-column names one",
+    )
+    assert not read(path, text_column="text", label_columns=["label"]).notes
+
+
 def test_repeated_texts_are_counted(tmp_path: Path) -> None:
     data = read(write(tmp_path, "label,text\n0,Well done!\n1,well  done\n1,other\n0,other.\n1,c\n"))
     assert data.groups() == [0, 0, 1, 1, 2]

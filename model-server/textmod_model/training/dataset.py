@@ -136,7 +136,7 @@ def read(
             f"{path}: none of its {_counted(len(without_text), 'row')} has a text in the column "
             f"{table.columns[columns.text]}."
         )
-    notes = list(table.notes)
+    notes = [*table.notes, *columns.notes]
     if votes_column is not None:
         values = _shares(path, columns, places, votes)
         notes += _perhaps_counts(columns.names, [found for _, found in places], votes)
@@ -249,6 +249,9 @@ class _Columns:
         self._votes = None if votes is None else self._find(votes, (), "--votes")
         answers = bool(self.labels) and "answer" in table.columns
         self._answer = table.columns.index("answer") if answers else None
+        self.notes = list(self._chosen(text, _TEXT_COLUMNS, "--text-column"))
+        if self.labels and not labels:
+            self.notes += self._chosen(None, _LABEL_COLUMNS, "--label-column")
         used = [self.text, *self.labels, *([] if self._votes is None else [self._votes])]
         if len(set(used)) < len(used):
             raise DatasetError(
@@ -276,6 +279,12 @@ class _Columns:
             f"{self._path} has no column {wanted or ' or '.join(known)}; it has "
             f"{printable(', '.join(columns), 200)}: name the right one with {flag}."
         )
+
+    def _chosen(self, wanted: str | None, known: Sequence[str], flag: str) -> Iterator[str]:
+        """Say which of several columns of known names was taken."""
+        found = [name for name in known if name in self._table.columns]
+        if wanted is None and len(found) > 1:
+            yield f"the column {found[0]} was read, not {' or '.join(found[1:])}: {flag} names one"
 
     def _has(self, known: Sequence[str]) -> bool:
         return any(name in self._table.columns for name in known) or any(self._in_other_case(known))
