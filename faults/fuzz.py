@@ -108,7 +108,7 @@ def json_lines(data: bytes) -> None:
 
 def _read_file(data: bytes, name: str) -> None:
     from textmod_model.training import dataset
-    from textmod_model.training.rows import DatasetError
+    from textmod_model.training.files import DatasetError
 
     file = scratch() / name
     file.write_bytes(data)

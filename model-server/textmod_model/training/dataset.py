@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from textmod_model.training import rows
-from textmod_model.training.rows import DatasetError, Row, Table, printable
+from textmod_model.training import files
+from textmod_model.training.files import DatasetError, Row, Table, printable
 
 __all__ = ["NO_TEXT", "Dataset", "DatasetError", "digest", "read"]
 
@@ -110,7 +110,7 @@ def read(
     Without, a file needs no labels: if no `label_columns` are asked for and it has none of a known
     name, `Dataset.names` is empty.
     """
-    table = rows.read(path)
+    table = files.read(path)
     columns = _Columns(path, table, text_column, label_columns, votes_column, labelled=labelled)
     texts: list[str] = []
     values: list[tuple[float, ...]] = []
@@ -324,7 +324,7 @@ class _Columns:
 
     def _refuse_swallowed(self, row: Row) -> None:
         """Raise DatasetError if every line of the row is a row of its own."""
-        lines = rows.apart(row, self._table.delimiter)
+        lines = files.apart(row, self._table.delimiter)
         if len(lines) > 1 and all(self._is_row(fields) for fields in lines):
             raise DatasetError(
                 f"{self._at(row, 0)}: a quotation mark opens a field here and takes in the next "

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textmod_model.training import rows
-from textmod_model.training.rows import DatasetError, printable
+from textmod_model.training import files
+from textmod_model.training.files import DatasetError, printable
 
 Floats = NDArray[np.float64]
 
@@ -101,7 +101,7 @@ def read(path: Path, old: str, new: str) -> Pairs:
 
     Raises DatasetError, with the line, for what is not a score from 0 to 1.
     """
-    recorded = rows.read(path)
+    recorded = files.read(path)
     places = [_place(path, recorded.columns, name) for name in (old, new)]
     found: list[list[float]] = []
     blank = 0

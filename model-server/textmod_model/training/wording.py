@@ -3,7 +3,7 @@
 from typing import Final
 
 from textmod_model.text.cleaning import FIRST_WORD, LAST_WORD, URL_WORD
-from textmod_model.training.rows import printable
+from textmod_model.training.files import printable
 
 MARKS_SAID: Final = {
     "long": "long words", "short": "short words", "capital": "capitalized words",
