@@ -82,7 +82,7 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> int:
             while batch := _batch(arguments.file, given):
                 with database.write() as connection:
                     transfer.take(connection, batch, now_utc(), found)
-        finally:  # also where a line in the middle can't be read: the ones before were taken
+        finally:  # also where a line cannot be read: the batches before its own were taken
             detail = {"format": arguments.format, "rows": found.added}
             _append(database, arguments, "import", detail)
             _report(found)
