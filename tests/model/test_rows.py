@@ -555,3 +555,10 @@ def test_one_object_with_all_rows_is_refused_with_what_to_do(
 ) -> None:
     with pytest.raises(DatasetError, match=r"one object with all rows: .*orient='records'"):
         read(write(tmp_path, json.dumps(document), name))
+
+
+def test_an_array_of_one_object_is_not_taken_for_a_whole_table(tmp_path: Path) -> None:
+    """As Label Studio exports a single task."""
+    task = {"id": 1, "data": {"text": "a"}, "annotations": [{"result": []}]}
+    with pytest.raises(DatasetError, match=r"has no column .*it has id, data, annotations"):
+        read(write(tmp_path, json.dumps([task]), "data.json"))

@@ -19,7 +19,7 @@ def json_table(path: Path, text: str, notes: list[str]) -> Table:
     first = list(itertools.islice(objects, _FIRST_OBJECTS))
     if not first:
         raise DatasetError(f"{path} is empty: give JSON Lines, one object a line.")
-    if len(first) == 1 and _holds_rows(first[0][1]):
+    if not array and len(first) == 1 and _holds_rows(first[0][1]):
         raise DatasetError(
             f"{path} is one object with all rows: write an array of objects or one object a line, "
             "in pandas with to_json(path, orient='records')."
