@@ -57,6 +57,17 @@ ARTIFACT = artifact()
 MODEL = ModelSeen("sha256:" + "a" * 64, ("removed",), (("removed", ARTIFACT),))
 
 
+def binned(points: list[Point], width: float = 0.25) -> tuple[Point, ...]:
+    """As the console adds them up."""
+    found: dict[float, Point] = {}
+    for one in points:
+        middle = (one.logit // width + 0.5) * width
+        before = found.get(middle, Point(middle, 0.0, 0.0))
+        positive, negative = before.positive + one.positive, before.negative + one.negative
+        found[middle] = Point(middle, positive, negative)
+    return tuple(found.values())
+
+
 def labels(number: int, level: float, seed: int, slope: float = 1.0) -> LabelEvidence:
     """Half of the labels from the stream at random, half from a band that policies ask for."""
     rng = random.Random(seed)  # noqa: S311 - a repeatable sample
@@ -69,7 +80,7 @@ def labels(number: int, level: float, seed: int, slope: float = 1.0) -> LabelEvi
         for score in rng.choices(EXACT, weight, k=number // 2):
             positive = float(rng.random() < drifted(score, level, slope))
             points.append(Point(log(score / (1 - score)), positive, 1 - positive))
-    return LabelEvidence(number, tuple(points))
+    return LabelEvidence(number, binned(points))
 
 
 def true_precision(threshold: float, level: float, slope: float = 1.0) -> float:
@@ -145,6 +156,33 @@ def test_the_same_odds_change_nothing() -> None:
     histogram = corrected(ARTIFACT, LabelEvidence(500, points))
     assert histogram.having == pytest.approx(ARTIFACT.having, rel=1e-6)
     assert histogram.lowest_with_precision(ASKED) == UNCORRECTED.at_least
+
+
+def bent(score: float) -> float:
+    """A label whose probability is no line in the logit: rare below, and about the same above."""
+    return 0.02 + 0.7 / (1 + exp(-20 * (score - 0.3)))
+
+
+@pytest.mark.parametrize("number", [100, 400, 2000])
+def test_labels_that_agree_with_an_artifact_of_any_shape_move_little(number: int) -> None:
+    scale = 5000.0 / sum(map(shape, EXACT))
+    own = Histogram(
+        tuple(scale * shape(score) * (1 - bent(score)) for score in EXACT),
+        tuple(scale * shape(score) * bent(score) for score in EXACT),
+    )
+    band = [shape(score) if score > 0.2 else 0.0 for score in EXACT]
+    found: dict[float, list[float]] = {0.3: [], 0.5: [], 0.8: []}
+    for seed in range(20):
+        rng = random.Random(seed)  # noqa: S311 - a repeatable sample
+        points = []
+        for score in rng.choices(EXACT, band, k=number):
+            positive = float(rng.random() < bent(score))
+            points.append(Point(log(score / (1 - score)), positive, 1 - positive))
+        histogram = corrected(own, LabelEvidence(number, binned(points)))
+        for threshold, precisions in found.items():
+            precisions.append(histogram.at(threshold).precision or 0.0)
+    for threshold, precisions in found.items():
+        assert mean(precisions) == pytest.approx(own.at(threshold).precision, abs=0.02)
 
 
 @settings(max_examples=100, deadline=None)

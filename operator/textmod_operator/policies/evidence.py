@@ -2,14 +2,15 @@
 
 The artifact's held-out scores say how likely the label is at each score, and the stream may have
 drifted from them. How likely it is at one score does not depend on which texts were chosen, so the
-labels of each score speak for themselves. A straight line in the logit is fitted to them (Platt
-1999) and another to the artifact; the difference of the two shifts the odds of each bin. A normal
-prior holds the line near the artifact's, so that few labels move little. Why so:
+labels of each score speak for themselves. A straight line in the logit, added to what the artifact
+has at each score, is fitted to them (Platt 1999, with an offset) and shifts the odds of each bin. A
+normal prior holds it near 0, so that few labels move little. Why so:
 decisions/2026-11-27-feedback-corrects-thresholds.md.
 """
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +26,12 @@ LEVEL_DEVIATION: Final = 0.7
 """Standard deviation of the prior on the line's level, in units of the logit: odds of half or twice
 the artifact's are nothing unusual."""
 SLOPE_DEVIATION: Final = 0.25
-"""Of the prior on its slope, which is about 1."""
+"""Of the prior on its slope."""
+NEAR: Final = 0.15
+"""Standard deviation, in units of the logit, of the kernel that rows of about a score are weighed
+with; three of them are near."""
+LINE_ROWS: Final = 2.0
+"""How many rows the line through all of the artifact's counts for at each score."""
 MOST_SHIFT: Final = 4.0
 """Odds are never shifted by more than this in the logit, where there may be no labels."""
 _STEPS: Final = 50
@@ -85,9 +91,8 @@ def corrected(histogram: Histogram, evidence: LabelEvidence) -> Histogram:
             zip(histogram.without, histogram.having, strict=True)
         )
     ]
-    before = _line(own, (0.0, 1.0), (100.0, 10.0))
-    after = _line(evidence.points, before, (LEVEL_DEVIATION, SLOPE_DEVIATION))
-    level, slope = after[0] - before[0], after[1] - before[1]
+    expected = _expected(own, [point.logit for point in evidence.points])
+    level, slope = _line(evidence.points, expected, (LEVEL_DEVIATION, SLOPE_DEVIATION))
     having = tuple(
         point.positive * exp(min(max(level + slope * point.logit, -MOST_SHIFT), MOST_SHIFT))
         for point in own
@@ -95,26 +100,53 @@ def corrected(histogram: Histogram, evidence: LabelEvidence) -> Histogram:
     return Histogram(histogram.without, having)
 
 
-def _line(
-    points: Sequence[Point], prior: tuple[float, float], deviations: tuple[float, float]
-) -> tuple[float, float]:
-    """Level and slope of the logit that are likeliest, by Newton's method.
+def _expected(own: Sequence[Point], logits: Iterable[float]) -> list[float]:
+    """Return the log odds of the label that the artifact has at each of these scores.
 
-    The objective is convex; a step that does not better it is halved.
+    They are those of the line that fits all of its rows, and what the rows of about a score differ
+    from it; a few more rows, as the line has them, speak where there are none.
     """
-    level, slope = prior
+    level, slope = _line(own, [0.0] * len(own), (100.0, 100.0))
+    shares = [_probability(level + slope * point.logit) for point in own]
+    places = [point.logit for point in own]
+    found = []
+    for logit in logits:
+        share = _probability(level + slope * logit)
+        positive = by_line = LINE_ROWS * share
+        negative = without_by_line = LINE_ROWS * (1 - share)
+        first, end = bisect(places, logit - 3 * NEAR), bisect(places, logit + 3 * NEAR)
+        for point, expected in zip(own[first:end], shares[first:end], strict=True):
+            weight = exp(-(((point.logit - logit) / NEAR) ** 2) / 2)
+            rows = weight * (point.positive + point.negative)
+            positive, by_line = positive + weight * point.positive, by_line + rows * expected
+            negative += weight * point.negative
+            without_by_line += rows * (1 - expected)
+        differs = log(positive / by_line) - log(negative / without_by_line)
+        found.append(level + slope * logit + differs)
+    return found
+
+
+def _line(
+    points: Sequence[Point], offsets: Sequence[float], deviations: tuple[float, float]
+) -> tuple[float, float]:
+    """Level and slope that, added to the offsets, make the points likeliest, by Newton's method.
+
+    The prior is normal around 0, of these deviations. The objective is convex; a step that does not
+    better it is halved.
+    """
+    level = slope = 0.0
     for _ in range(_STEPS):
-        gradient, curve = _derivatives(points, level, slope, prior, deviations)
+        gradient, curve = _derivatives(points, offsets, level, slope, deviations)
         determinant = curve[0] * curve[2] - curve[1] * curve[1]
         steps = (
             (curve[2] * gradient[0] - curve[1] * gradient[1]) / determinant,
             (curve[0] * gradient[1] - curve[1] * gradient[0]) / determinant,
         )
-        here = _objective(points, level, slope, prior, deviations)
+        here = _objective(points, offsets, level, slope, deviations)
         scale = 1.0
         while scale > _SMALL:
             there = level - scale * steps[0], slope - scale * steps[1]
-            if _objective(points, *there, prior, deviations) <= here:
+            if _objective(points, offsets, *there, deviations) <= here:
                 break
             scale /= 2
         level, slope = there
@@ -125,34 +157,31 @@ def _line(
 
 def _objective(
     points: Iterable[Point],
+    offsets: Iterable[float],
     level: float,
     slope: float,
-    prior: tuple[float, float],
     deviations: tuple[float, float],
 ) -> float:
-    cost = sum(
-        ((value - mean) / deviation) ** 2 / 2
-        for value, mean, deviation in zip((level, slope), prior, deviations, strict=True)
-    )
-    for point in points:
-        at = level + slope * point.logit
+    cost = ((level / deviations[0]) ** 2 + (slope / deviations[1]) ** 2) / 2
+    for point, offset in zip(points, offsets, strict=True):
+        at = offset + level + slope * point.logit
         cost += point.positive * _softplus(-at) + point.negative * _softplus(at)
     return cost
 
 
 def _derivatives(
     points: Iterable[Point],
+    offsets: Iterable[float],
     level: float,
     slope: float,
-    prior: tuple[float, float],
     deviations: tuple[float, float],
 ) -> tuple[tuple[float, float], tuple[float, float, float]]:
     """Gradient, and the three entries of the symmetric second derivative."""
     firmness = deviations[0] ** -2, deviations[1] ** -2
-    g0, g1 = (level - prior[0]) * firmness[0], (slope - prior[1]) * firmness[1]
+    g0, g1 = level * firmness[0], slope * firmness[1]
     h0, h1, h2 = firmness[0], 0.0, firmness[1]
-    for point in points:
-        share = _probability(level + slope * point.logit)
+    for point, offset in zip(points, offsets, strict=True):
+        share = _probability(offset + level + slope * point.logit)
         count = point.positive + point.negative
         off, spread = count * share - point.positive, count * share * (1 - share)
         g0, g1 = g0 + off, g1 + off * point.logit
