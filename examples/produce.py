@@ -7,15 +7,17 @@ Needs the package confluent-kafka: .venv/bin/python has it after `make setup`. W
 Kafka: put what your brokers ask for (security.protocol, sasl.mechanism, …) as key=value lines of
 librdkafka's names into a file and pass it with --config.
 
-A CSV file is read by its BODY column (--column names another), any other file line by line. Bytes
-that are not in the file's encoding are replaced. When --limit asks for more than the file holds, it
-starts over. The last line printed is a JSON object: sent, failed, seconds.
+A CSV file is read by its BODY column (--column names another), any other file line by line. A file
+that is not UTF-8 is read as Windows-1252, or as --encoding says; what is not in that is replaced.
+When --limit asks for more than the file holds, it starts over. The last line printed is a JSON
+object: sent, failed, seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import itertools
 import json
 import random
@@ -71,13 +73,13 @@ def read_comments(arguments: argparse.Namespace) -> list[Comment]:
     """The file's comments, empty ones left out; exits with one sentence when there are none."""
     path: Path = arguments.file
     try:
-        with path.open(encoding=arguments.encoding, errors="replace", newline="") as file:
-            if path.suffix == ".csv":
-                texts = _column(csv.DictReader(file), arguments.column, path)
-            else:
-                texts = [line.rstrip("\r\n") for line in file]
+        file = io.StringIO(decoded(path.read_bytes(), arguments.encoding), newline="")
     except OSError as error:
         sys.exit(f"{path} cannot be read: {error.strerror}.")
+    if path.suffix == ".csv":
+        texts = _column(csv.DictReader(file), arguments.column, path)
+    else:
+        texts = [line.rstrip("\r\n") for line in file]
     comments = [
         Comment(None if arguments.key == "none" else str(number), text)
         for number, text in enumerate(texts)
@@ -88,6 +90,16 @@ def read_comments(arguments: argparse.Namespace) -> list[Comment]:
     if arguments.seed is not None:
         random.Random(arguments.seed).shuffle(comments)  # noqa: S311 - an order, not a secret
     return comments
+
+
+def decoded(data: bytes, encoding: str | None) -> str:
+    """The text of a file; without an encoding UTF-8, or Windows-1252 if it is not that."""
+    if encoding is None:
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            encoding = "cp1252"
+    return data.decode(encoding, errors="replace")
 
 
 def _column(rows: csv.DictReader[str], name: str, path: Path) -> list[str]:
@@ -160,7 +172,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, help="properties file for librdkafka")
     parser.add_argument("--file", type=Path, required=True, help="CSV, or one comment a line")
     parser.add_argument("--column", default="BODY", help="of a CSV (default: BODY)")
-    parser.add_argument("--encoding", default="cp1252", help="of the file (default: cp1252)")
+    parser.add_argument("--encoding", help="of the file (default: UTF-8, else cp1252)")
     parser.add_argument("--key", choices=("row", "none"), default="row", help="records' keys")
     parser.add_argument("--format", choices=("json", "seldon", "text"), default="json")
     parser.add_argument("--rate", type=float, default=50, help="messages a second (default: 50)")

@@ -127,7 +127,7 @@ def test_a_burst_that_is_none(produce, text):
 
 
 def arguments(path, **changes):
-    defaults = {"column": "BODY", "encoding": "cp1252", "key": "row", "seed": None}
+    defaults = {"column": "BODY", "encoding": None, "key": "row", "seed": None}
     return argparse.Namespace(file=path, **(defaults | changes))
 
 
@@ -138,6 +138,15 @@ def test_comments_with_stray_bytes_are_read(produce, tmp_path):
     assert [c.text for c in comments] == ["café �", "two\nlines"]
     assert [c.key for c in comments] == ["0", "2"]
     assert json.loads(produce.encode(comments[0], "json")) == {"id": "0", "body": "café �"}
+
+
+def test_a_file_in_utf8_is_read_as_such(produce, tmp_path):
+    path = tmp_path / "comments.txt"
+    path.write_bytes("\ufeffcafé ☕\nžluťoučký\n".encode())
+    assert [c.text for c in produce.read_comments(arguments(path))] == ["café ☕", "žluťoučký"]
+    path.write_bytes("λ".encode("iso-8859-7"))
+    (comment,) = produce.read_comments(arguments(path, encoding="iso-8859-7"))
+    assert comment.text == "λ"
 
 
 def test_lines_of_any_other_file(produce, tmp_path):
