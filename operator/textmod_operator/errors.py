@@ -145,7 +145,7 @@ class NotAccepted(Problem):
 class TopicsNotReady(Problem):
     """KafkaUnreachable, AuthenticationFailed, AuthorizationFailed, TopicMissing,
     PartitionsCannotShrink, ReplicationFactorTooHigh, MinInsyncReplicasTooHigh, ConfigDrift,
-    OwnedByAnother, PodsRunning, MessagesExpired; of KafkaTopics Creating, NotReady,
+    OwnedByAnother, PodsRunning, MessagesExpired, Creating; of KafkaTopics Creating, NotReady,
     StrimziUnavailable, ClusterUnproven, ApplyFailed, QuotaExceeded, PodRefused."""
 
     condition = "TopicsReady"

@@ -56,6 +56,14 @@ def test_it_is_set_once_and_looked_at_once_an_hour() -> None:
     assert world.kafka.group_configs[GROUP][SESSION] == "20000"
 
 
+def test_groups_that_nobody_asks_for_any_more_are_dropped() -> None:
+    world = World()
+    world.ensure()
+    world.now += GROUP_SECONDS
+    world.ensure(group="textmod.reddit.other")
+    assert set(world.admin._groups._settled) == {"textmod.reddit.other"}
+
+
 @pytest.mark.parametrize(
     "refused",
     [

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
+from confluent_kafka import KafkaError
 from kafka_admin_fake import FakeKafka, refused_by, unresolved
 from objects import PLAINTEXT, moderation
 
 from textmod_operator.controller.kafka_workers import ClusterWork, KafkaWorkers, Look
 from textmod_operator.controller.lanes import Lane
 from textmod_operator.controller.streams import Streams, stream_of
+from textmod_operator.desired.topics import topics
 from textmod_operator.errors import TopicsNotReady
 from textmod_operator.kafka.breaker import MOST_DELAY_SECONDS
 from textmod_operator.kafka.clusters import KafkaClusters, KafkaPending
@@ -121,6 +123,40 @@ def test_a_right_that_is_missing_does_not_open_the_breaker() -> None:
     cluster.breaker.failed(TopicsNotReady("AuthorizationFailed", "no"), world.now)
     assert cluster.breaker.proven
     cluster.breaker.failed(TopicsNotReady("AuthenticationFailed", "no"), world.now)
+    assert not cluster.breaker.proven
+
+
+@pytest.mark.parametrize(
+    ("request_kind", "code"),
+    [
+        ("create_topics", KafkaError.TOPIC_EXCEPTION),  # science.output beside science_output
+        ("create_topics", KafkaError.THROTTLING_QUOTA_EXCEEDED),
+        ("create_topics", KafkaError.UNKNOWN),
+        ("delete_topics", KafkaError.TOPIC_DELETION_DISABLED),
+    ],
+)
+def test_brokers_that_refuse_one_object_something_answer_the_others(
+    request_kind: str, code: int
+) -> None:
+    world = World()
+    world.work.step(world.now)
+    cluster = world.clusters.to(world.connection)
+    world.kafka.refuse[request_kind, "science-output"] = code
+    with pytest.raises(TopicsNotReady) as problem:
+        cluster.ensure(topics(moderation()).values(), {}, lambda _: None)
+        cluster.delete({"science-output": ""})
+    assert problem.value.reason == "KafkaUnreachable"
+    assert cluster.breaker.proven
+    assert not world.work.step(world.now).changed
+
+
+def test_brokers_that_stop_answering_answer_nobody() -> None:
+    world = World()
+    world.work.step(world.now)
+    cluster = world.clusters.to(world.connection)
+    world.kafka.refuse["create_topics", "science-output"] = KafkaError.REQUEST_TIMED_OUT
+    with pytest.raises(TopicsNotReady):
+        cluster.ensure(topics(moderation()).values(), {}, lambda _: None)
     assert not cluster.breaker.proven
 
 

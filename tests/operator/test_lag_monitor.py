@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError
 from kafka_admin_fake import FakeKafka
 from objects import PLAINTEXT
 
-from textmod_operator.kafka.lag import LagMonitor
+from textmod_operator.kafka.lag import REFRESH_SECONDS, LagMonitor
 from textmod_operator.state import LagReading, LagUnknown, ObjectKey, ReaderKey
 
 KEY = ReaderKey(ObjectKey("reddit", "science"))
@@ -145,6 +145,17 @@ def test_a_group_that_rebalances_is_told() -> None:
     assert reading(monitor, 1011.0).rebalancing
     kafka.rebalancing.clear()
     assert not reading(monitor, 1022.0).rebalancing
+
+
+def test_topics_that_nobody_watches_any_more_are_forgotten() -> None:
+    kafka = cluster()
+    kafka.create("other")
+    monitor = watched(kafka)
+    reading(monitor, 500.0)
+    monitor.watch(KEY, "other", "group")
+    reading(monitor, 500.0 + REFRESH_SECONDS)
+    assert set(monitor._topics) == set(monitor._ids) == {"other"}
+    assert set(monitor._starts) == {("other", 0)}
 
 
 def test_a_closed_monitor_asks_nothing() -> None:

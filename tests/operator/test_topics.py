@@ -13,6 +13,8 @@ from textmod_operator.controller import ownership
 from textmod_operator.desired.topics import topics
 from textmod_operator.errors import ClusterError, TopicsNotReady
 from textmod_operator.kafka.admin import KafkaAdmin
+from textmod_operator.kafka.breaker import OPENS
+from textmod_operator.kafka.configs import CONFIG_SECONDS
 from textmod_operator.state import ObjectKey, TopicSeen
 
 KEY = ObjectKey("reddit", "science")
@@ -128,6 +130,27 @@ def test_what_the_brokers_refused_to_make_is_not_ours_later() -> None:
     }
     world.delete()
     assert set(world.kafka.topics) == {"science-output"}
+
+
+def test_what_the_brokers_refused_for_a_reason_without_a_name_is_not_ours_either() -> None:
+    world = World()
+    world.kafka.refuse["create_topics", "science-output"] = KafkaError.TOPIC_EXCEPTION
+    with pytest.raises(TopicsNotReady):
+        world.ensure()
+    world.kafka.refuse.clear()
+    world.kafka.create("science-output", 2)
+    created = {one.name: one.created for one in world.ensure()}
+    assert created == {"science-input": True, "science-output": False, "science-dead-letter": True}
+
+
+def test_what_may_have_been_made_although_no_answer_came_is_ours() -> None:
+    world = World()
+    world.kafka.refuse["create_topics", "science-output"] = KafkaError._TIMED_OUT
+    with pytest.raises(TopicsNotReady):
+        world.ensure()
+    world.kafka.refuse.clear()
+    world.kafka.create("science-output", 2)
+    assert all(one.created for one in world.ensure())
 
 
 def test_a_topic_that_somebody_makes_at_the_same_moment_is_theirs() -> None:
@@ -247,12 +270,32 @@ def test_a_compacted_feedback_topic_would_lose_what_was_decided_first() -> None:
     assert "loses the decisions before it" in problem.value.message
 
 
+def test_settings_of_topics_that_nobody_asks_for_any_more_are_dropped() -> None:
+    world = World()
+    world.ensure()
+    world.now += CONFIG_SECONDS
+    world.spec = {"topics": {"input": {"name": "other-input"}}}
+    world.ensure()
+    assert set(world.admin._configs._read) == {"other-input", *NAMES[1:]}
+
+
 def test_settings_that_may_not_be_read_are_not_needed() -> None:
     world = World()
     existing(world)
     for name in NAMES:
         world.kafka.refuse["describe_configs", name] = KafkaError.TOPIC_AUTHORIZATION_FAILED
     assert all(one.warnings == () for one in world.ensure())
+
+
+def test_a_topic_that_the_brokers_do_not_show_yet_is_on_its_way() -> None:
+    """They answer: no other object has to wait."""
+    world = World()
+    world.kafka.refuse["describe_topics", "science-output"] = KafkaError.UNKNOWN_TOPIC_OR_PART
+    with pytest.raises(TopicsNotReady, match="science-output yet") as problem:
+        world.ensure()
+    assert problem.value.reason not in OPENS
+    world.kafka.refuse.clear()
+    assert all(one.created for one in world.ensure())
 
 
 def test_brokers_that_do_not_answer_are_named_with_the_cause() -> None:

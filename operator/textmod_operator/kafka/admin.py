@@ -26,7 +26,7 @@ from textmod_operator.kafka.configs import GroupConfigs, TopicConfigs
 from textmod_operator.kafka.connection import (
     REQUEST_SECONDS,
 )
-from textmod_operator.kafka.requests import ALLOWED, AdminRequests, MakeClient
+from textmod_operator.kafka.requests import ALLOWED, AdminRequests, MakeClient, is_refusal
 from textmod_operator.kafka.topic_rules import check_live, check_shape, warnings
 from textmod_operator.state import KafkaConnection, Topic, TopicSeen
 
@@ -153,7 +153,8 @@ class KafkaAdmin:
             name: _shape(list(topic.partitions.values()), self._ids.get(name, ""))
             for name, topic in listed.items()
         }
-        self._ids = {name: one for name, one in self._ids.items() if name in self._listed}
+        # Copied first: passes add to it in their threads.
+        self._ids = {name: one for name, one in list(self._ids.items()) if name in self._listed}
         self._listed_at = self._clock()
         return {name: shape.partitions for name, shape in self._listed.items()}
 
@@ -189,9 +190,10 @@ class KafkaAdmin:
         """The topics by the last list, if that is fresh and has them all; else none."""
         if self._clock() > self._listed_at + LISTED_SECONDS:
             return {}
-        if not all(name in self._listed and name in self._ids for name in names):
+        listed, ids = self._listed, self._ids  # the cluster's worker replaces both
+        if not all(name in listed and name in ids for name in names):
             return {}
-        return {name: self._listed[name] for name in names}
+        return {name: listed[name] for name in names}
 
     def _describe(self, names: list[str]) -> dict[str, Shape]:
         shapes = {
@@ -236,7 +238,7 @@ class KafkaAdmin:
                 )
             except TopicsNotReady as refused:
                 result.problem = result.problem or refused
-                if refused.reason == "KafkaUnreachable":
+                if refused.reason == "KafkaUnreachable" and not is_refusal(refused):
                     result.doubtful.add(name)
             else:
                 if answer is not ALLOWED:
@@ -269,7 +271,7 @@ class KafkaAdmin:
                 return seen
             if self._clock() > deadline:
                 raise TopicsNotReady(
-                    "KafkaUnreachable",
+                    "Creating",
                     f"the brokers do not show {', '.join(behind)} yet, {SETTLE_SECONDS:.0f} s "
                     "after the change: look at the brokers' logs",
                 )

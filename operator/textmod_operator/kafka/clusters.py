@@ -16,6 +16,7 @@ from textmod_operator.errors import TopicsNotReady
 from textmod_operator.kafka.admin import KafkaAdmin, Owned
 from textmod_operator.kafka.breaker import Breaker
 from textmod_operator.kafka.lag import LagMonitor
+from textmod_operator.kafka.requests import is_refusal
 from textmod_operator.state import (
     KafkaConnection,
     LagReading,
@@ -153,7 +154,10 @@ class KafkaCluster:
                 admin = self._admin
             yield admin
         except TopicsNotReady as problem:
-            self.breaker.failed(problem, self._clock())
+            if is_refusal(problem):  # brokers that say no to one object answer the others
+                self.breaker.succeeded()
+            else:
+                self.breaker.failed(problem, self._clock())
             raise
         else:
             self.breaker.succeeded()

@@ -39,7 +39,7 @@ class TopicConfigs:
         self._requests = requests
         self._clock = clock
         self._read: dict[str, tuple[float, dict[str, str]]] = {}
-        """Topic → when its settings were read, and what they were."""
+        """Topic → until when its settings count as read, and what they were."""
 
     def ensure(self, topics: Iterable[Topic]) -> dict[str, dict[str, str]]:
         """Bring the named settings, and only those, to their values; returns the settings of every
@@ -76,12 +76,13 @@ class TopicConfigs:
         """The settings of the topics: read now where the object names some, else at times, and
         then only where we may."""
         now = self._clock()
+        # Copied first, here and below: passes over other objects add to it in their threads.
+        fresh = {name: read for name, read in list(self._read.items()) if now < read[0]}
+        self._read = fresh
         known = {
-            topic.name: self._read[topic.name][1]
+            topic.name: fresh[topic.name][1]
             for topic in topics
-            if not topic.config
-            and topic.name in self._read
-            and now - self._read[topic.name][0] < CONFIG_SECONDS
+            if not topic.config and topic.name in fresh
         }
         wanted = {topic.name: topic for topic in topics if topic.name not in known}
         if not wanted:
@@ -100,7 +101,7 @@ class TopicConfigs:
                     raise
                 entries = {}
             known[name] = {key: entry.value for key, entry in entries.items()}
-            self._read[name] = (now, known[name])
+            self._read[name] = (now + CONFIG_SECONDS, known[name])
         return known
 
 
@@ -136,7 +137,8 @@ class GroupConfigs:
             return None
         if seconds is not None and now < self._refused_until and seconds <= self._refused_seconds:
             return before
-        if (known := self._settled.get(group)) and known[1] == seconds and now < known[0]:
+        self._settled = {name: one for name, one in list(self._settled.items()) if now < one[0]}
+        if (known := self._settled.get(group)) and known[1] == seconds:
             return known[2]
         pause = GROUP_SECONDS
         try:

@@ -211,7 +211,8 @@ class Causes:
         of the provider that gave no token to log in with."""
         if self._no_token is not None:
             return self._no_token
-        refused = (e for e in self._noted.values() if e.code() in UNAUTHENTICATED)
+        noted = list(self._noted.values())  # another thread may note one meanwhile
+        refused = (e for e in noted if e.code() in UNAUTHENTICATED)
         return next(refused, None)
 
     def sentence(self) -> str:

@@ -160,6 +160,7 @@ class LagMonitor:
         if now - self._refreshed_at >= REFRESH_SECONDS or now < self._refreshed_at:
             self._refreshed_at = now
             stale = topics
+            self._keep_only(topics)
         else:
             stale = {topic for topic in topics if not self._partitions(topic)}
         if not stale:
@@ -172,6 +173,12 @@ class LagMonitor:
                 self._topics[topic] = answer
             elif isinstance(answer, Missing) or not self._partitions(topic):
                 self._topics[topic] = f"Topic {topic} can't be read: {answer}."
+
+    def _keep_only(self, topics: set[str]) -> None:
+        """Forget the topics that nobody watches any more."""
+        self._topics = {name: one for name, one in self._topics.items() if name in topics}
+        self._ids = {name: one for name, one in self._ids.items() if name in topics}
+        self._starts = {at: start for at, start in self._starts.items() if at[0] in topics}
 
     def _note_identity(self, topic: str, topic_id: str, backlogs: Iterable[Backlog]) -> None:
         """Forget what is known of a topic that was deleted and made again under its old name."""
