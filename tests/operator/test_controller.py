@@ -197,6 +197,42 @@ def test_a_namespace_that_may_not_be_listed_any_more_holds_up_no_other() -> None
     assert swept(cluster, ("forum", "reddit"), here, gone) == {gone}
 
 
+def test_an_object_that_is_created_again_is_not_taken_for_the_one_that_was_deleted() -> None:
+    """kopf orders the events of one uid only."""
+
+    async def main() -> list[str]:
+        controller = Controller(Revoking(), Settings())  # type: ignore[arg-type]
+        controller.on_event("ADDED", body(uid="uid-1", resourceVersion="1"))
+        controller.on_event("ADDED", body(uid="uid-2", resourceVersion="3"))
+        controller.on_event("DELETED", body(uid="uid-1", resourceVersion="2"))
+        controller._threads.shutdown()
+        return [known["metadata"]["uid"] for _, known in controller._inventory.items()]
+
+    assert asyncio.run(main()) == ["uid-2"]
+
+
+def test_an_object_that_is_created_again_during_a_sweep_stays() -> None:
+    class Late(Listing):
+        def moderations(self, namespaces: tuple[str, ...]) -> set[ObjectKey]:
+            asyncio.run_coroutine_threadsafe(created_again(), loop).result()
+            return set()
+
+    async def created_again() -> None:
+        controller.on_event("DELETED", body(uid="uid-1", resourceVersion="2"))
+        controller.on_event("ADDED", body(uid="uid-2", resourceVersion="3"))
+
+    async def main() -> None:
+        controller.on_event("ADDED", body(uid="uid-1", resourceVersion="1"))
+        await controller._sweep_up(0.0)
+
+    controller = Controller(Late(), Settings())  # type: ignore[arg-type]
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(main())
+    controller._threads.shutdown()
+    assert len(controller._inventory) == 1
+
+
 @pytest.mark.parametrize("served", [None, ("comments",)])
 def test_an_operator_with_roles_alone_does_not_start_before_its_kind_is_there(
     served: tuple[str, ...] | None,

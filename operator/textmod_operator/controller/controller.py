@@ -171,7 +171,7 @@ class Controller:
         """Handle a watch event for a TextModeration; `event` is None for an item of a list."""
         key = key_of(body)
         if event == "DELETED":
-            self._forget(key)
+            self._forget(key, body["metadata"].get("uid"))
             return
         before = self._inventory.get(key)
         if event is None and before is not None:
@@ -203,14 +203,18 @@ class Controller:
         loop = asyncio.get_running_loop()
         scopes: list[tuple[str, ...]] = [(name,) for name in self._settings.namespaces]
         for scope in scopes or [()]:
-            known = {key for key in self._inventory if not scope or key.namespace in scope}
+            known = {
+                key: body["metadata"].get("uid")
+                for key, body in self._inventory.items()
+                if not scope or key.namespace in scope
+            }
             try:
                 there = await loop.run_in_executor(self._threads, self._cluster.moderations, scope)
             except ClusterError as error:
                 logger.warning("could not list the TextModerations: %s", error)
                 continue
-            for key in known - there:
-                self._forget(key)
+            for key in known.keys() - there:
+                self._forget(key, known[key])
 
     def _enqueue_known(self, key: ObjectKey) -> None:
         if key in self._inventory:
@@ -230,8 +234,13 @@ class Controller:
         if key in self._inventory:
             self.on_event("MODIFIED", body)
 
-    def _forget(self, key: ObjectKey) -> None:
-        spec = (self._inventory.get(key) or {}).get("spec") or {}
+    def _forget(self, key: ObjectKey, uid: str | None) -> None:
+        """Forget the object with this uid. One that was created again under its name stays: kopf
+        orders the events of one uid only, and a list may be late."""
+        body = self._inventory.get(key)
+        if body is not None and body["metadata"].get("uid") != uid:
+            return
+        spec = (body or {}).get("spec") or {}
         if self._leading.is_set() and spec.get("review") is not None:
             self._threads.submit(self._revoke_console, key)
         self._inventory.forget(key)
