@@ -22,7 +22,8 @@ class PodTable:
         self._label = label
         self._container = container
         self._lock = threading.Lock()
-        self._pods: dict[str, dict[tuple[ObjectKey, str], PodSeen]] = {}
+        self._pods: dict[str, dict[tuple[str, str], tuple[ObjectKey, PodSeen]]] = {}
+        """Scope → namespace and name → whose pod it is, and the pod: its label may be changed."""
         self._awaited: set[str] = set()
 
     def expect(self, scopes: set[str]) -> None:
@@ -42,40 +43,45 @@ class PodTable:
             found = [
                 pod
                 for table in self._pods.values()
-                for (owner, _), pod in table.items()
+                for owner, pod in table.values()
                 if owner == key and (terminating or not pod.terminating)
             ]
         return tuple(sorted(found, key=lambda pod: pod.name))
 
     def listed(self, scope: str, pods: Iterable[Manifest]) -> set[ObjectKey]:
         """Takes in a whole list; the objects whose pods are not what they were."""
-        new = {self._key(pod): pod_seen(pod, self._container) for pod in pods}
+        new = {_name_of(pod): (self._owner(pod), pod_seen(pod, self._container)) for pod in pods}
         with self._lock:
             old = self._pods.get(scope, {})
             self._pods[scope] = new
             self._awaited.discard(scope)
-        changed = {entry for entry in old.keys() | new.keys() if old.get(entry) != new.get(entry)}
-        return {owner for owner, _ in changed}
+        changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
+        return {table[name][0] for table in (old, new) for name in changed if name in table}
 
     def saw(self, scope: str, event: Manifest) -> ObjectKey | None:
-        """Takes in one event; the object whose pods changed, None when it says nothing new."""
-        pod = event["object"]
-        entry = self._key(pod)
-        seen = None if event["type"] == "DELETED" else pod_seen(pod, self._container)
+        """Takes in one event; the object whose pods changed, None when it says nothing new. That is
+        the one that loses the pod where its label was changed."""
+        pod, owner = event["object"], self._owner(event["object"])
+        deleted = event["type"] == "DELETED"
+        seen = None if deleted else (owner, pod_seen(pod, self._container))
         with self._lock:
             table = self._pods.setdefault(scope, {})
-            if table.get(entry) == seen:
+            before = table.get(_name_of(pod))
+            if before == seen:
                 return None
             if seen is None:
-                del table[entry]
+                del table[_name_of(pod)]
             else:
-                table[entry] = seen
-        return entry[0]
+                table[_name_of(pod)] = seen
+        return owner if before is None else before[0]
 
-    def _key(self, pod: Manifest) -> tuple[ObjectKey, str]:
-        metadata = pod["metadata"]
-        owner = metadata.get("labels", {}).get(self._label, "")
-        return ObjectKey(metadata["namespace"], owner), metadata["name"]
+    def _owner(self, pod: Manifest) -> ObjectKey:
+        labels = pod["metadata"].get("labels") or {}
+        return ObjectKey(pod["metadata"]["namespace"], labels.get(self._label, ""))
+
+
+def _name_of(pod: Manifest) -> tuple[str, str]:
+    return pod["metadata"]["namespace"], pod["metadata"]["name"]
 
 
 def pod_seen(pod: Manifest, name: str = naming.CONTAINER) -> PodSeen:

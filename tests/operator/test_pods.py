@@ -87,3 +87,19 @@ def test_a_new_list_tells_of_what_was_missed_while_the_watch_was_cut() -> None:
     assert table.listed("all", [model_pod("science-1")]) == set()
     assert table.listed("all", [model_pod("science-2")]) == {SCIENCE}
     assert [pod.name for pod in table.of(SCIENCE)] == ["science-2"]
+
+
+def test_a_pod_whose_label_is_changed_leaves_the_one_object_for_the_other() -> None:
+    """As people do who take a pod out of service to look at it."""
+    away = model_pod()
+    away["metadata"]["labels"] = {"textmoderation.dev/name": "quarantine"}
+    elsewhere = ObjectKey("reddit", "quarantine")
+    table = PodTable()
+    table.saw("all", {"type": "ADDED", "object": model_pod()})
+    assert table.saw("all", {"type": "MODIFIED", "object": away}) == SCIENCE
+    assert table.of(SCIENCE, terminating=True) == ()
+    assert [pod.name for pod in table.of(elsewhere)] == ["science-1"]
+    assert table.listed("all", [model_pod()]) == {SCIENCE, elsewhere}
+    table.saw("all", {"type": "MODIFIED", "object": away})
+    assert table.saw("all", {"type": "DELETED", "object": away}) == elsewhere
+    assert table.of(elsewhere, terminating=True) == ()
