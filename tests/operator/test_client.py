@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -49,3 +50,23 @@ def test_odd_characters_are_legal_yaml(text: str) -> None:
     sent = as_yaml({"key": text})
     assert yaml.safe_load(sent) == {"key": text}
     assert "\\ud83d\\" not in sent
+
+
+class Answering:
+    """An API client that answers 200 with this body."""
+
+    def __init__(self, text: bytes) -> None:
+        self._answer = SimpleNamespace(status=200, read=lambda: text)
+
+    def param_serialize(self, **_: Any) -> tuple[()]:
+        return ()
+
+    def call_api(self, **_: Any) -> Any:
+        return self._answer
+
+
+def test_a_page_of_a_proxy_is_no_answer_of_the_api_server() -> None:
+    client = Client(cast("ApiClient", Answering(b"<html>maintenance</html>")))
+    with pytest.raises(ClusterError, match="maintenance") as error:
+        client.request("GET", "/version", "Version")
+    assert error.value.status == 0

@@ -19,7 +19,7 @@ from textmod_operator.desired.console import ConsoleSecrets
 from textmod_operator.errors import ClusterError, TopicsNotReady
 from textmod_operator.kube.resources import OWNED_KINDS
 from textmod_operator.settings import ConsoleSettings
-from textmod_operator.state import Capabilities, KafkaConnection, Manifest
+from textmod_operator.state import Capabilities, KafkaConnection, Manifest, OAuthClient
 
 DATABASE = {"database": {"secretRef": {"name": "review-database"}}}
 PROXY = {"authentication": {"proxy": {"secretRef": {"name": "proxy"}, "userHeader": "X-User"}}}
@@ -202,6 +202,25 @@ def test_what_goes_out_is_dns_the_api_server_the_brokers_and_the_database() -> N
     assert (30000, 32767) in outgoing(policy(connection=nodes))
 
 
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("https://hooks.example.com:8443/in", 8443),
+        ("http://hooks.example.com/in", 80),
+        ("https://hooks.example.com:port/in", 443),
+        ("https://hooks.example.com:99999/in", 443),
+        ("https://[bad/in", 443),
+    ],
+)
+def test_addresses_that_cannot_be_read_are_no_problem_of_the_stream(url: str, port: int) -> None:
+    """Who sends there reports them."""
+    hook = {"name": "bot", "url": url, "secretRef": {"name": "hook"}}
+    provider = OAuthClient(url, "id", "secret", None, None)
+    login = KafkaConnection("kafka:9092", "OAUTHBEARER", oauth=provider)
+    assert port in outgoing(policy({"webhooks": [hook]}))
+    assert port in outgoing(policy(connection=login))
+
+
 def test_a_network_policy_can_be_left_to_others() -> None:
     assert "NetworkPolicy" not in made(settings=replace(SETTINGS, network_policy=False))
 
@@ -324,6 +343,27 @@ def test_a_secret_that_is_not_there_leaves_the_console_as_it_is(
     assert it.told["Ready"] == ("True", "Ready")
     assert "open-sesame" not in str(status_of(it))
     assert not [ref for ref in it.cluster.live if ref.name == "science-console"]
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        (b"postgresql://review:open[sesame@db.svc:6543/review", 6543),
+        (b"postgresql://review:open/sesame@db.svc:6543/review", 6543),
+        ("postgresql://review:open\u2100sesame@db.svc/review".encode(), 5432),
+        (b"postgresql://review:open-sesame@[db/review", 5432),
+    ],
+)
+def test_a_password_that_is_no_part_of_an_url_to_python_is_one_to_the_console(
+    url: bytes, port: int
+) -> None:
+    it = world()
+    it.cluster.secrets = {"review-database": {"url": url}}
+    it.run(asked(DATABASE))
+    (found,) = (body for ref, body in it.cluster.live.items() if ref.kind == "NetworkPolicy")
+    assert port in outgoing(found["spec"])
+    assert "sesame" not in str(status_of(it))
+    assert it.told["Accepted"][0] == "True"
 
 
 @pytest.mark.parametrize(

@@ -86,17 +86,21 @@ def _database_url(tm: TextModeration, name: str, key: str, cluster: Cluster) -> 
     url = data.get(key, b"").decode(errors="replace").strip()
     if not url:
         raise ReviewNotReady("DatabaseNotFound", f"{what} has no key {key}: add it")
-    if urlsplit(url).scheme not in _SCHEMES:
+    if url.partition("://")[0].lower() not in _SCHEMES:
         message = f"{what} holds no PostgreSQL URL in key {key}: it has to begin with postgresql://"
         raise ReviewNotReady("DatabaseNotFound", message)
     return url
 
 
 def _port(url: str) -> int | None:
-    try:
-        return urlsplit(url).port
-    except ValueError:
-        return None
+    """Return the port that a database's URL names, also behind a password with signs that the
+    console takes as they are and Python's parser does not, such as [ and /."""
+    for part in (url, f"//{url.partition('@')[2]}"):
+        try:
+            return urlsplit(part).port
+        except ValueError:
+            continue  # its words may hold the password
+    return None
 
 
 def _proxy_secret(tm: TextModeration, name: str, key: str, cluster: Cluster) -> bytes:

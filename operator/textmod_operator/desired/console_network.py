@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
 from textmod_operator import naming
 from textmod_operator.api.review import Console, Ingress
 from textmod_operator.api.v1alpha1 import TextModeration
+from textmod_operator.desired.console_webhooks import port_of
 from textmod_operator.desired.console_webhooks import ports as ports_of_webhooks
 from textmod_operator.settings import ConsoleSettings
 from textmod_operator.state import KafkaConnection, Manifest
@@ -134,5 +134,4 @@ def _provider_ports(connection: KafkaConnection) -> list[int]:
     """Of an OAuth provider that is not on HTTPS's own port."""
     if connection.oauth is None:
         return []
-    parts = urlsplit(connection.oauth.token_endpoint_url)
-    return [parts.port or (443 if parts.scheme == "https" else 80)]
+    return [port_of(connection.oauth.token_endpoint_url)]

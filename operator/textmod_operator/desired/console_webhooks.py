@@ -61,13 +61,14 @@ def mounts(console: Console) -> list[dict[str, Any]]:
 
 def ports(console: Console) -> list[int]:
     """The ports that the webhooks are reached on."""
-    return [_port(hook.url) for hook in console.webhooks]
+    return [port_of(hook.url) for hook in console.webhooks]
 
 
-def _port(url: str) -> int:
-    parts = urlsplit(url)
-    usual = 443 if parts.scheme == "https" else 80
+def port_of(url: str) -> int:
+    """The port that an http or https URL is reached on. Of one that can't be read, which the
+    process that uses it reports, the scheme's own."""
+    usual = 443 if url.startswith("https:") else 80
     try:
-        return parts.port or usual
-    except ValueError:  # not a number: the console reports it
+        return urlsplit(url).port or usual
+    except ValueError:
         return usual

@@ -148,7 +148,10 @@ class Client:
             return None
         if not 200 <= code < 300:
             raise ClusterError(code, _message(text))
-        answer: Manifest = json.loads(text)
+        try:
+            answer: Manifest = json.loads(text)
+        except ValueError as error:  # a page of a proxy between here and there
+            raise ClusterError(0, f"the answer is no JSON: {_message(text)}") from error
         return answer
 
     def watch(
