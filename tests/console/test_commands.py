@@ -9,7 +9,9 @@ import pytest
 from desk_world import World, request
 
 from textmod_console.__main__ import main
+from textmod_console.commands import rebuild
 from textmod_console.desk import Answer
+from textmod_console.store import digest
 
 
 @pytest.fixture
@@ -17,6 +19,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A desk on the database that the commands open."""
     monkeypatch.setenv("TEXTMOD_CONSOLE_DATA", str(tmp_path))
     return World(f"sqlite:///{tmp_path}/console.db")
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of Kafka; nothing answers there."""
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "REVIEW_TOPIC", "FEEDBACK_TOPIC", "CONSUMER_GROUP"):
+        monkeypatch.setenv(f"TEXTMOD_{name}", name.lower())
 
 
 def test_an_export_and_an_import_are_in_the_audit_by_whom(
@@ -104,6 +113,39 @@ def test_a_command_leaves_the_write_ahead_log_to_the_console(world: World, tmp_p
         assert database.stat().st_size == size
         world.desk.record("ann", "reveal")
         assert database.stat().st_size > size
+
+
+@pytest.mark.usefixtures("kafka")
+@pytest.mark.parametrize("command", ["export", "import", "erase"])
+def test_a_database_that_is_still_read_from_the_topics_is_left_alone(
+    world: World,
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A record of its audit would take a number that another has in the topic."""
+    given = ["--author", "mallory"] if command == "erase" else [str(tmp_path / "x.jsonl")]
+    with world:
+        with world.database.write() as connection:
+            digest.forget(connection)
+        assert main([command, *given]) == 75
+        assert world.desk.audit(None, 9) == []
+    assert "wait until the console is ready" in capsys.readouterr().err
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+@pytest.mark.usefixtures("kafka")
+def test_a_rebuild_is_in_the_audit_by_whom(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(rebuild, "rebuild", lambda _settings, _database: "ab" * 32)
+    with world:
+        assert main(["rebuild", "--actor", "rita"]) == 0
+        (record,) = world.desk.audit(None, 9)
+    assert (record.act, record.actor, record.detail) == ("rebuild", "rita", {"digest": "ab" * 32})
+    assert capsys.readouterr().out == "ab" * 32 + "\n"
 
 
 def test_verify_and_digest_print_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,6 +157,29 @@ def test_a_file_that_cannot_be_read_names_the_place(name: str, content: str, sen
     assert str(raised.value).startswith(sentence)
 
 
+def test_a_tool_that_numbers_the_rows_of_each_file_loses_none(world: World) -> None:
+    decided(world)
+    first = "id,item,decision\n1,a,Approve\n2,b,Approve\n"
+    assert imported(world, "csv", first).added == 2
+    second = "id,item,decision\n1,c,Approve\n2,b,Approve\n"
+    assert (found := imported(world, "csv", second)).added == 1
+    assert found.known == 1
+    assert imported(world, "csv", second).known == 2
+    assert {one.decision for one in world.desk.card("c", None).decided} == {"Skip", "Approve"}
+
+
+def test_no_id_of_another_tool_is_a_formula(world: World) -> None:
+    decided(world)
+    line = {"item": "a", "decision": "Remove", "id": "=1+1", "at": "2026-11-27T13:00:00Z"}
+    assert imported(world, "jsonl", json.dumps(line)).added == 1
+    file = io.StringIO(newline="")
+    with world.database.read() as connection:
+        FORMATS["csv"].write(file, transfer.rows(connection, None, texts=False))
+    rows = list(csv.DictReader(io.StringIO(file.getvalue(), newline="")))
+    assert "'=1+1" in [row["id"] for row in rows]
+    assert imported(world, "csv", file.getvalue()).known == 4
+
+
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
 def test_no_character_begins_a_formula(world: World, first: str) -> None:
     world.ask(request("a", text=f"{first}1"))
@@ -182,6 +205,8 @@ def test_no_cell_is_a_formula(world: World) -> None:
     [
         ({"item": "x" * 1025}, "item: is longer than 1024 bytes"),
         ({"id": "x" * 65}, "id: string should have at most 64 characters"),
+        ({"note": "x" * 1_000_000}, "the decision has more than 900,000 bytes"),
+        ({"labels": {"x" * 1_000_000: 0}}, "the decision has more than 900,000 bytes"),
     ],
 )
 def test_a_row_that_no_event_can_be_of_is_refused_and_the_others_are_taken(

@@ -17,6 +17,7 @@ from textmod_console.errors import NotFoundError, RecordError
 from textmod_console.events import APPEAL, COUNTED, DECISION, REVIEW_REQUESTED, Appeal
 from textmod_console.internal.figures import evidence_document, quality_document
 from textmod_console.store import deciding, projection, queue
+from textmod_console.store.auditing import AUDIT
 from textmod_console.store.intake import Message, Role, take_in
 from textmod_console.store.measuring import Measuring
 from textmod_console.store.projection import Place
@@ -104,6 +105,29 @@ def test_a_time_that_utc_does_not_have_is_no_time(world: World, at: str) -> None
     appeal = {"appeal": "a", "item": "i", "by": "bob", "reason": "why", "at": at}
     message = Message(Place(0, 0), None, APPEAL, "a", json.dumps(appeal).encode())
     assert take(world, Role.FEEDBACK, message) == 0
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_name_with_a_nul_stops_nothing(world: World, role: Role) -> None:
+    """Binary keys and ids, as of a wrong program: Postgres refuses them in queries, too."""
+    kind, value = (REVIEW_REQUESTED, None) if role is Role.REVIEW else (AUDIT, b"{}")
+    assert take(world, role, Message(Place(0, 0), b"\0\0\0\1", kind, "a\0b", value)) == 0
+    with world.database.read() as connection:
+        assert projection.next_offsets(connection, role) == {0: 1}
+
+
+@pytest.mark.parametrize("kind", ["Skip", "Unsure", "Remove"])
+def test_a_decision_of_the_last_day_of_the_calendar_stops_nothing(world: World, kind: str) -> None:
+    world.ask(request("i"))
+    value = {
+        "id": "d", "item": "i", "decision": kind, "actor": "ann", "actorKind": "Human",
+        "tool": {"name": "t", "version": "1"}, "at": "9999-12-31T23:59:59.999999Z",
+    }  # fmt: skip
+    body = json.dumps(value).encode()
+    assert take(world, Role.FEEDBACK, Message(Place(0, 0), None, DECISION, "d", body)) == 1
+    card = world.desk.claim("i", "bob")
+    made = world.desk.decide("i", "bob", Answer("Skip"), card.version)
+    world.desk.undo(made.id, "bob")
 
 
 def test_hostile_decisions_stop_nothing(world: World) -> None:

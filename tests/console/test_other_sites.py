@@ -23,6 +23,7 @@ from textmod_console.pages.routes import PAGES, Page
         ({}, "0" * 40),
         ({"Origin": "https://evil.example"}, "ours"),
         ({"Origin": "null"}, "ours"),
+        ({"Origin": "http://["}, "ours"),
         ({"Sec-Fetch-Site": "cross-site"}, "ours"),
         ({"Sec-Fetch-Site": "same-site"}, "ours"),
         ({"Content-Type": "text/plain"}, "ours"),

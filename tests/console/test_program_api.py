@@ -6,10 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from console_client import loopback
+from console_client import FakeApiServer, by_token, loopback
 from desk_world import World
 from desk_world import request as review_request
 from memory_desk import MemoryDesk, card
+
+from textmod_console.desk import Answer
 
 ITEM = "/api/items/science-input/0/1%230"
 
@@ -63,6 +65,20 @@ def test_a_blind_items_score_is_in_no_answer_before_somebody_judged_it(tmp_path:
         judged = client.post(f"{ITEM}/decision", json=body | {"decision": "Remove"})
         assert judged.json()["scores"] == {"removed": 0.8371}
         assert "0.8371" in client.get(ITEM).text
+
+
+@pytest.mark.parametrize(("role", "reads"), [("reviewer", False), ("lead", True)])
+def test_earlier_decisions_are_given_with_their_notes_to_who_may_read_them(
+    role: str, reads: bool, tmp_path: Path
+) -> None:
+    with World(f"sqlite:///{tmp_path}/console.db") as world:
+        world.ask(review_request("i"))
+        world.desk.decide("i", "bob", Answer("Unsure", note="ask the police"), 0)
+        client = by_token(world.desk, FakeApiServer())
+        client.headers["Authorization"] = f"Bearer token-of-{role}"
+        (earlier,) = client.get("/api/next").json()["decided"]
+    assert (earlier["decision"], earlier["at"]) == ("Unsure", "2026-11-27T12:00:00Z")
+    assert ("note" in earlier, "actor" in earlier) == (reads, reads)
 
 
 def test_a_program_skips_and_sees_the_end() -> None:

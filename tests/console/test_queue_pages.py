@@ -221,6 +221,19 @@ def test_a_double_click_is_one_decision_and_can_be_undone() -> None:
     assert made_up.status_code == 404
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_made_up_undo_shows_no_text_that_is_not_in_the_audit(known: bool) -> None:
+    """With a decision to undo and another text's name, or with a claim and no decision."""
+    desk = MemoryDesk.of(card(1), card(2, "Second text."))
+    client = loopback(desk)
+    page = press(client, client.get("/queue").text, "/queue/decide", decision="Skip")
+    fields = hidden_fields(page, "/queue/undo") | {"item": "science-input/0/2"}
+    answer = client.post("/queue/undo", data=fields | ({} if known else {"decision": "none"}))
+    assert "Second text." in client.get(answer.headers["location"]).text
+    shown = [one.item for one in desk.records if one.act == "reveal"]
+    assert shown == ["science-input/0/2"]
+
+
 def test_leaving_a_text_to_others_frees_it() -> None:
     desk = MemoryDesk.of(card(1), card(2))
     client = loopback(desk)

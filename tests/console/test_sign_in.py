@@ -66,6 +66,27 @@ def test_a_wrong_token_says_what_to_do_and_is_not_repeated() -> None:
     assert "made-up-token" not in answer.text
 
 
+class LongTokens(FakeApiServer):
+    """Tokens are longer, as of identity providers that list a person's groups."""
+
+    def token_review(self, token: str) -> Person | None:
+        return super().token_review(token.partition(".")[0])
+
+
+def test_a_token_that_no_cookie_holds_is_for_programs_alone() -> None:
+    client = by_token(MemoryDesk.of(card(1)), LongTokens())
+    token = f"token-of-lead.{'x' * 3000}"
+    form = {"token_of_form": form_token(client.get("/sign-in").text), "token": token}
+    refused = client.post("/sign-in", data=form)
+    assert refused.status_code == 401
+    assert "more than 2,400 characters" in refused.text
+    assert "xxx" not in refused.text
+    headers = {"Authorization": f"Bearer {token}"}
+    assert client.get("/api/counts", headers=headers).status_code == 200
+    headers = {"Authorization": f"Bearer {token}{token * 6}"}
+    assert client.get("/api/counts", headers=headers).status_code == 401
+
+
 def test_a_token_is_asked_for_again_and_a_revoked_one_ends_the_session() -> None:
     clock, server = Clock(), FakeApiServer()
     client = by_token(MemoryDesk.of(card(1)), server, clock)

@@ -99,6 +99,23 @@ def test_a_call_too_many_is_refused_and_does_not_wait(monkeypatch):
     server.stop(0).wait()
 
 
+def test_a_failing_model_is_internal_and_says_nothing_of_the_text(caplog):
+    def broken(texts):
+        raise ValueError(texts[0])
+
+    port = free_port()
+    server = grpc_server.start(Predictor(broken, SCIENCE), Metrics(), "127.0.0.1", port)
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{port}") as opened,
+        pytest.raises(grpc.RpcError) as raised,
+    ):
+        call(opened, "Model/Predict", pb.SeldonMessage(strData="hunter2"))
+    server.stop(0).wait()
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    assert "hunter2" not in f"{raised.value.details()}{caplog.text}"
+    assert "answer a call: ValueError at" in caplog.text
+
+
 @pytest.mark.parametrize("service", ["Model", "Seldon"])
 def test_answers_an_ndarray_in_kind(channel, service):
     request = pb.SeldonMessage(meta=pb.Meta(puid="p"))

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import re
 import time
 from dataclasses import replace
 from functools import partial
@@ -186,7 +187,7 @@ def test_a_long_text_is_not_scored_beside_a_stream():
     assert "input topic" in answer.json()["status"]["info"]
 
 
-def test_a_failing_model_is_a_500_that_says_nothing_of_the_text():
+def test_a_failing_model_is_a_500_that_says_nothing_of_the_text(caplog):
     def broken(texts):
         raise ValueError(texts[0])
 
@@ -194,7 +195,8 @@ def test_a_failing_model_is_a_500_that_says_nothing_of_the_text():
     answer = seldon.post("/predict", json={"strData": "hunter2"})
     assert answer.status_code == 500
     assert answer.json()["status"]["reason"] == "MICROSERVICE_INTERNAL_ERROR"
-    assert "hunter2" not in answer.text
+    assert "hunter2" not in answer.text + caplog.text
+    assert re.search(r"answer a call: ValueError at .*test_rest.py:\d+ broken", caplog.text)
     line = 'textmod_predictions_total{outcome="failed",protocol="rest"} 1.0'
     assert line in metrics.text().decode()
 

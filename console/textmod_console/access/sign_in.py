@@ -23,6 +23,7 @@ from textmod_console.settings import is_loopback
 PROXY_SECRET_HEADER: Final = "X-Textmod-Proxy-Secret"  # noqa: S105 - a header's name
 REVIEW_AGAIN_SECONDS: Final = 120.0
 MAX_TOKEN: Final = 2400  # characters; what is longer does not fit in a session's cookie
+_LONGEST_TOKEN: Final = 16_384  # characters in a header, which holds longer ones
 QUESTIONS_PER_SECOND: Final = 20.0
 QUESTIONS_AT_ONCE: Final = 100
 _MAX_NAME = 256
@@ -75,7 +76,7 @@ class ByToken:
         return self._owner(token, known=False)
 
     def _owner(self, token: str, *, known: bool) -> Person | None:
-        if len(token) > MAX_TOKEN or not token.isascii() or not token.isprintable():
+        if len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable():
             return None
         digest = hashlib.sha256(token.encode()).digest()  # no table of tokens in memory
         known = known or self._answers.last(digest) is not None

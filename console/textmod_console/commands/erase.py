@@ -37,7 +37,7 @@ def add(subparsers: "Subparsers") -> None:
 
 def _erase(arguments: argparse.Namespace, settings: Settings) -> int:
     settings.require_kafka()
-    with closing(opening.database(settings)) as database:
+    with closing(opening.whole_database(settings)) as database:
         count = erase_texts(
             settings,
             database,

@@ -49,7 +49,7 @@ def add(subparsers: "Subparsers") -> None:
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
     since = moment_of(arguments.since, "--since")
-    with closing(opening.database(settings)) as database:
+    with closing(opening.whole_database(settings)) as database:
         try:
             count = _write(arguments, database, since)
         except OSError as error:
@@ -74,7 +74,7 @@ def _write(arguments: argparse.Namespace, database: Database, since: datetime | 
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
     found = Imported()
     with (
-        closing(opening.database(settings)) as database,
+        closing(opening.whole_database(settings)) as database,
         _open(arguments.file, "r") as file,
     ):
         given = FORMATS[arguments.format].read(file)

@@ -11,6 +11,7 @@ from typing import Final
 
 from textmod_console import log_lines, settings
 from textmod_console.errors import ConsoleError, RecordError
+from textmod_console.record.leader import is_caught_up
 from textmod_console.settings import Settings
 from textmod_console.store import migrations
 from textmod_console.store.engine import Database
@@ -91,3 +92,24 @@ def database(
             time.sleep(1)
         else:
             return opened
+
+
+def whole_database(found: Settings) -> Database:
+    """Open a database that has been read from the topics to their ends, as a console that serves.
+
+    In another one texts and decisions are missing, and a record in its audit would take the number
+    of one that is still to be read.
+
+    Raises:
+        ConfigurationError: its URL or its folder is wrong.
+        RecordError: it does not answer, or does not hold everything yet.
+    """
+    opened = database(found)
+    if not is_caught_up(opened):
+        opened.close()
+        message = (
+            "the database does not hold everything that is in the topics yet: wait until the"
+            " console is ready, and try again."
+        )
+        raise RecordError(message)
+    return opened

@@ -10,6 +10,8 @@ from textmod_console.errors import RecordError
 from textmod_console.record.leader import catch_up, mark_caught_up
 from textmod_console.record.reader import Reader
 from textmod_console.settings import Settings
+from textmod_console.store import auditing
+from textmod_console.store.database_desk import now_utc
 from textmod_console.store.digest import digest, forget
 from textmod_console.store.engine import Database
 from textmod_console.store.leadership import Leadership
@@ -26,10 +28,11 @@ def add(subparsers: "Subparsers") -> None:
         description="Delete everything that the topics hold, and read both from their beginning. "
         "Decisions that are not written yet stay; open claims end.",
     )
+    opening.add_actor(parser)
     parser.set_defaults(run=opening.command(_run))
 
 
-def _run(_: argparse.Namespace, settings: Settings) -> int:
+def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     settings.require_kafka()
     with closing(opening.database(settings, beside=False)) as database:
         leadership = Leadership(database)
@@ -38,6 +41,14 @@ def _run(_: argparse.Namespace, settings: Settings) -> int:
             raise RecordError(message)
         try:
             found = rebuild(settings, database)
+            with database.write() as connection:
+                auditing.append(
+                    connection,
+                    now_utc(),
+                    opening.actor(arguments),
+                    "rebuild",
+                    detail={"digest": found},
+                )
         finally:
             leadership.release()
     sys.stdout.write(f"{found}\n")

@@ -100,7 +100,7 @@ def _given(values: list[str], columns: list[str], place: str) -> Given:
         at=moment_of(row.get("at"), place),
         note=_plain(row.get("note")) or None,
         reason=_plain(row.get("reason")) or None,
-        id=row.get("id") or None,
+        id=_plain(row.get("id")) or None,
     )
 
 
@@ -126,11 +126,11 @@ def write(file: TextIO, rows: Iterable[Exported]) -> int:
         one, label = row.decision, row.label or next(iter(row.decision.labels), "")
         table.writerow(
             [
-                one.id, _cell(one.item), one.decision, _cell(label), one.labels.get(label, ""),
-                _cell(one.actor), one.actor_kind, one.at.isoformat(),
+                _cell(one.id), _cell(one.item), one.decision, _cell(label),
+                one.labels.get(label, ""), _cell(one.actor), one.actor_kind, one.at.isoformat(),
                 one.selection.probability if one.selection else "", one.scores.get(label, ""),
-                _cell(one.note), _cell(one.reason), one.model, one.policy_version or "",
-                one.supersedes or "", _cell(row.text),
+                _cell(one.note), _cell(one.reason), _cell(one.model), _cell(one.policy_version),
+                _cell(one.supersedes), _cell(row.text),
             ]
         )  # fmt: skip
         count += 1

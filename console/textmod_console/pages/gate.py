@@ -277,7 +277,7 @@ def _own_form(ask: Ask, page: Page, visit: Visit) -> None:
     """Refuse a request that another site or another session made this browser send."""
     host = ask.headers.get("host", "")
     origin, site = ask.headers.get("origin"), ask.headers.get("sec-fetch-site")
-    foreign = origin is not None and urlsplit(origin).netloc != host
+    foreign = origin is not None and _host_of(origin) != host
     if foreign or (site is not None and site not in {"same-origin", "none"}):
         raise RefusedError(403, "The form comes from another site: open the console itself.")
     if page.program:
@@ -287,3 +287,11 @@ def _own_form(ask: Ask, page: Page, visit: Visit) -> None:
     given = visit.given("token_of_form", 64)
     if not visit.console.sessions.is_mark(given, visit.session, visit.name, "form"):
         raise RefusedError(403, "The page was too old to send this form: reload it and try again.")
+
+
+def _host_of(origin: str) -> str | None:
+    """Return host and port of an `Origin`; None for what is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # a bracket that nothing closes
+        return None

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.responses import RedirectResponse, Response
 
 from textmod_console.access.person import Permission
-from textmod_console.access.sign_in import ByToken
+from textmod_console.access.sign_in import MAX_TOKEN, ByToken
 from textmod_console.pages.cookies import forget_session, keep_session, keep_settings
 from textmod_console.pages.preferences import BREAKS, THEMES, Preferences
 from textmod_console.pages.rendering import render
@@ -80,10 +80,14 @@ def enter(visit: Visit) -> Response:
     if not isinstance(way, ByToken):
         raise RefusedError(404, "People do not sign in on this page: go to the queue.")
     token = (visit.form.get("token") or [""])[0].strip()
-    person = way.owner(token) if token else None
+    too_long = len(token) > MAX_TOKEN
+    person = way.owner(token) if token and not too_long else None
     if person is None:
         sentence = (
-            "Kubernetes does not accept this token: make a new one and paste the whole of it."
+            f"The token has more than {MAX_TOKEN:,} characters, which no session holds: use a "
+            "shorter one."
+            if too_long
+            else "Kubernetes does not accept this token: make a new one and paste the whole of it."
         )
         return render(visit, "sign_in.html", 401, next=to, sentence=sentence)
     sessions = visit.console.sessions

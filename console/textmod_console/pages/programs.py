@@ -19,6 +19,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
+from textmod_console.access.person import Permission
 from textmod_console.desk import Answer, Card, Entry
 from textmod_console.errors import sentences
 from textmod_console.events import DecisionName, Outcome
@@ -60,7 +61,14 @@ def next_card(visit: Visit) -> Response:
     """Claim the next card."""
     skip = frozenset(filter(is_item, visit.query.get("skip", [])[-_MAX_SKIP:]))
     card = visit.desk.next_card(visit.name, skip)
-    return Response(status_code=204) if card is None else JSONResponse(card_json(card))
+    if card is None:
+        return Response(status_code=204)
+    values = card_json(card)
+    if not visit.shows(Permission.SEE_DECISIONS):  # whose they were, and the notes, are the history
+        values["decided"] = [
+            {name: one[name] for name in ("decision", "at")} for one in values["decided"]
+        ]
+    return JSONResponse(values)
 
 
 def counts(visit: Visit) -> Response:

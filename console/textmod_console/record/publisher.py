@@ -19,6 +19,15 @@ BATCH = 500
 """Events of one transaction."""
 
 
+def timestamp(at: datetime, now: datetime) -> int:
+    """Return an event's time for Kafka, in milliseconds; the header `ce_time` has its own.
+
+    An imported decision may be of any year, and brokers refuse times after now (by an hour) and
+    before 1970, where the topic does not count from LogAppendTime.
+    """
+    return max(1, int(min(at, now).timestamp() * 1000))
+
+
 class Publisher:
     """A producer with a term of its own; used by one thread. Opening it fences the one before."""
 
@@ -39,11 +48,11 @@ class Publisher:
         with self._database.write() as connection:
             due = outbox.take(connection, now, BATCH, self._term)
         if due:
-            self._write(due)
+            self._write(due, now)
             metrics.PUBLISHED.inc(len(due))
         return len(due)
 
-    def _write(self, due: list[outbox.Waiting]) -> None:
+    def _write(self, due: list[outbox.Waiting], now: datetime) -> None:
         with kafka.as_record_error(f"write to topic {self._topic}"):
             self._producer.begin_transaction()
             for one in due:
@@ -52,6 +61,6 @@ class Publisher:
                     key=one.key.encode(),
                     value=one.value,
                     headers=list(headers(one.ce_type, one.ce_id, self._source, one.at)),
-                    timestamp=int(one.at.timestamp() * 1000),
+                    timestamp=timestamp(one.at, now),
                 )
             self._producer.commit_transaction(kafka.REQUEST_SECONDS)

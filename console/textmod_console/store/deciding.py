@@ -28,11 +28,15 @@ from textmod_console.events import (
 from textmod_console.policies import InForce
 from textmod_console.store import outbox, projection, queue
 from textmod_console.store.schema import State, decisions, items, moment
+from textmod_console.store.standing import later
 from textmod_console.store.statements import statement
 
 TOOL: Final = "textmod-console"
 MAX_NOTE: Final = 2_000
 """Characters of a note or a reason; more is refused."""
+LARGEST_EVENT: Final = 900_000
+"""Bytes of a decision's event. Kafka takes a million for a message and its headers: one that it
+refuses would be tried again for ever, and every later one would wait behind it."""
 
 _LOCKED: Final = select(items).where(items.c.item == bindparam("name")).with_for_update()
 
@@ -83,7 +87,7 @@ def decide(
     known, appealed = _history(connection, row)
     at = _after_the_last(known, now)
     decision = _decision(row, reviewer, answer, now=at, made=make_id(), policies=policies)
-    body = decision.value().decode()
+    body = _body(decision)
     projection.add_decision(connection, row, decision, body, known=known, appealed=appealed)
     _publish(connection, decision, body, now + UNDO)
     return decision
@@ -105,7 +109,7 @@ def repeated(
     row = locked(connection, item)
     known = projection.decisions_of(connection, [item])[item]
     last = max(known, key=lambda one: (one.at, one.id), default=None)
-    if last is None or row.version != version + 1 or last.at + UNDO <= now:
+    if last is None or row.version != version + 1 or later(last.at, UNDO) <= now:
         return None
     given = (reviewer, answer.decision, answer.reason or None, answer.note or None)
     return last if (last.actor, last.decision, last.reason, last.note) == given else None
@@ -122,16 +126,25 @@ def _history(connection: Connection, row: Row[Any]) -> tuple[list[Decision], lis
 def _after_the_last(known: Iterable[Decision], now: datetime) -> datetime:
     """Return the moment, after the item's latest decision even where the clock was set back."""
     last = max((one.at for one in known), default=None)
-    return now if last is None else max(now, last + timedelta(microseconds=1))
+    return now if last is None else max(now, later(last, timedelta(microseconds=1)))
 
 
 def keep(connection: Connection, decision: Decision, not_before: datetime) -> bool:
-    """Store a decision and its outbox row; False if its id is known."""
-    body = decision.value().decode()
+    """Store a decision and its outbox row; False if its id is known. Raises InvalidAnswerError."""
+    body = _body(decision)
     if not projection.take_decisions(connection, [(decision, body, None)]):
         return False
     _publish(connection, decision, body, not_before)
     return True
+
+
+def _body(decision: Decision) -> str:
+    """Return the event's value. Raises InvalidAnswerError for one that Kafka would not take."""
+    value = decision.value()
+    if len(value) > LARGEST_EVENT:
+        message = f"the decision has more than {LARGEST_EVENT:,} bytes: shorten its note."
+        raise InvalidAnswerError(message)
+    return value.decode()
 
 
 def _publish(connection: Connection, decision: Decision, body: str, not_before: datetime) -> None:
@@ -225,7 +238,7 @@ def undo(connection: Connection, decision_id: str, reviewer: str, now: datetime)
     if row is None or row.actor != reviewer:
         raise NotFoundError("you made no such decision.")
     message = "the decision is published: decide again to replace it."
-    if moment(row.at) + UNDO <= now:
+    if later(moment(row.at), UNDO) <= now:
         raise TooLateError(message)
     item = connection.execute(
         select(items.c.id).where(items.c.item == row.item).with_for_update()

@@ -104,7 +104,7 @@ def _requests(connection: Connection, messages: Sequence[Message]) -> int:
         if message.value is None:
             taken += len(projection.take_requests(connection, waiting))
             waiting = []
-            taken += projection.erase(connection, [(message.key or b"").decode(errors="replace")])
+            taken += projection.erase(connection, _askable([_text(message.key)]))
             continue
         event = _parsed(message, Role.REVIEW)
         if isinstance(event, ReviewRequested):
@@ -135,8 +135,17 @@ def _feedback(
     taken += projection.take_decisions(connection, decided)
     subscriptions.take(connection, [decision for decision, _, _ in decided])
     taken += auditing.take(connection, audited)
-    outbox.settle(connection, settled)
+    outbox.settle(connection, _askable(settled))
     return taken
+
+
+def _text(key: bytes | None) -> str:
+    return (key or b"").decode(errors="replace")
+
+
+def _askable(names: Sequence[str]) -> list[str]:
+    """Return the names that a row can have: Postgres refuses a query with a NUL, too."""
+    return [one for one in names if "\x00" not in one]
 
 
 def _events(

@@ -6,7 +6,7 @@ published ten seconds late. So they are ordered by their own moments, then by th
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from textmod_console.events import Appeal, Decision
@@ -68,5 +68,16 @@ def standing(decisions: Iterable[Decision], appeals: Iterable[Appeal] = ()) -> S
 def absent_until(decision: Decision) -> datetime | None:
     """Return until when the item is not given to this decision's actor again."""
     if decision.decision == "Skip":
-        return decision.at + SKIPPED
-    return decision.at + UNSURE if decision.decision == "Unsure" else None
+        return later(decision.at, SKIPPED)
+    return later(decision.at, UNSURE) if decision.decision == "Unsure" else None
+
+
+def later(at: datetime, span: timedelta) -> datetime:
+    """Return the moment a span after `at`, or the last one that there is.
+
+    Decisions of other programs may be of any year.
+    """
+    try:
+        return at + span
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)

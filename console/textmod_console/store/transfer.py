@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy import Connection, func, select
 
-from textmod_console.errors import sentences
+from textmod_console.errors import InvalidAnswerError, sentences
 from textmod_console.events import Decision, ReviewRequested, labels_of
 from textmod_console.exchange import Exported, Given
 from textmod_console.store import deciding
@@ -77,10 +77,13 @@ def take(connection: Connection, given: Iterable[Given], now: datetime, found: I
                 f" {next(iter(one.labels.values())):g}: change both, or leave the labels out."
             )
             continue
-        if deciding.keep(connection, decision, now):
-            found.added += 1
-        else:
-            found.known += 1
+        try:
+            added = deciding.keep(connection, decision, now)
+        except InvalidAnswerError as error:
+            found.refused.append(f"{one.place}: {error}")
+            continue
+        found.added += added
+        found.known += not added
 
 
 def _contradicts(one: Given) -> bool:
@@ -98,12 +101,15 @@ def _has(connection: Connection, decision: str) -> bool:
 def _new(connection: Connection, one: Given, decision: Decision, now: datetime) -> Decision:
     """Return a decision of its own if the line has the id of another.
 
-    Somebody exported it, decided otherwise in the file, and imported that.
+    Somebody exported it, decided otherwise in the file, and imported that; or another tool numbers
+    the rows of each of its files.
     """
     body = connection.scalar(select(decisions.c.body).where(decisions.c.id == decision.id))
     if body is None:
         return decision
     there = Decision.model_validate_json(body)
+    if there.item != decision.item:
+        return decision.model_copy(update={"id": _id(one)})
     if there.decision == decision.decision and (not one.labels or there.labels == one.labels):
         return decision
     return decision.model_copy(update={"id": _id(one), "at": now})

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from textmod_model.formats.message import RefusedError
 from textmod_model.formats.payload import dumps
 from textmod_model.metrics import Metrics
+from textmod_model.serving.failures import described
 from textmod_model.serving.predictor import Predictor
 from textmod_model.serving.turns import CALL_SECONDS, BusyError, Places, TooLargeError
 
@@ -83,7 +84,7 @@ def _of(error: Exception) -> tuple[int, str]:
         return 503, str(error)
     if isinstance(error, RefusedError):
         return 400, error.refused.message
-    log.error("answer a call: the prediction failed", exc_info=error)
+    log.error("answer a call: %s", described(error))
     return 500, "the prediction failed"
 
 

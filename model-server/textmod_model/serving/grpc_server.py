@@ -17,6 +17,7 @@ from textmod_model.formats.message import RefusedError
 from textmod_model.metrics import Metrics
 from textmod_model.protos import seldon_pb2
 from textmod_model.serving import seldon_feedback
+from textmod_model.serving.failures import described
 from textmod_model.serving.predictor import Predictor
 from textmod_model.serving.turns import CALL_SECONDS, CALLS_WAITING, BusyError, TooLargeError
 
@@ -76,9 +77,9 @@ class Service:
         except (BusyError, TooLargeError) as error:
             outcome = "refused"
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - a client always gets an answer
             outcome = "failed"
-            log.exception("A prediction failed.")
+            log.error("answer a call: %s", described(error))  # noqa: TRY400
             context.abort(grpc.StatusCode.INTERNAL, "the prediction failed")
         finally:
             self._metrics.predictions.labels("grpc", outcome).inc()
