@@ -15,7 +15,7 @@ MILLISECONDS = 1_795_780_800_000
     [
         (NOW - timedelta(seconds=10), MILLISECONDS - 10_000),
         (datetime(1, 1, 1, tzinfo=UTC), 1),
-        (datetime(1970, 1, 1, tzinfo=UTC), 1),  # 0 is no time for the client
+        (datetime(1970, 1, 1, tzinfo=UTC), 1),  # librdkafka takes 0 for "not set"
         (NOW + timedelta(hours=2), MILLISECONDS),
         (datetime(9999, 12, 31, tzinfo=UTC), MILLISECONDS),
     ],

@@ -886,7 +886,7 @@ def test_a_topic_that_is_created_again_on_another_broker_is_found(
         one.send(20)
 
         def all_came():
-            if (code := one.workers[-1].process.poll()) is not None:  # then a pod's starts anew
+            if (code := one.workers[-1].process.poll()) is not None:  # the kubelet restarts it
                 print(one.workers[-1].written())
                 assert code == 75, "it must say why, and that it is to be started again"
                 one.start(TEXTMOD_INPUT_TOPIC_ID=first)

@@ -374,6 +374,21 @@ def test_before_anything_is_written_to_a_topic_that_was_created_again(parts):
     assert parts.brokers.opened == opened + 1
 
 
+def test_limits_stay_known_while_only_ids_are_answered(parts):
+    """Without its limits a batch that the topic refuses would be sent."""
+    parts.know(out=300)
+    parts.writer.refresh(time.monotonic(), force=True)
+    known(parts, out=ONE)
+    known(parts, out=TWO)
+    opened = parts.brokers.opened
+    batches = parts.submit(batch(b"small", b"x" * 400))
+    assert parts.run() == batches
+    assert parts.written() == [b"small"]
+    assert len(parts.written("dead")) == 1
+    assert parts.brokers.opened == opened + 1, "for the new topic, and not for a refusal"
+    assert parts.brokers.aborts == 0
+
+
 def test_and_a_record_that_is_tried_again():
     """The topic is gone for a while; then there is one that the client does not find."""
     parts = Parts("AtLeastOnce")

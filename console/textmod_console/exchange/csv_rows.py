@@ -60,9 +60,8 @@ def read(file: TextIO) -> Iterator[Given]:
             if values is None:
                 return
             if any(value.strip() for value in values):
-                place = f"line {begins}"
-                _refuse_swallowed(lines.row, delimiter, columns, place)
-                yield _given(values, columns, place)
+                _refuse_swallowed(lines.row, delimiter, columns, begins)
+                yield _given(values, columns, f"line {begins}")
     except csv.Error as error:
         raise DataError(f"line {begins}: {_reason(error)}.") from None
 
@@ -104,7 +103,7 @@ def _given(values: list[str], columns: list[str], place: str) -> Given:
     )
 
 
-def _refuse_swallowed(lines: list[str], delimiter: str, columns: list[str], place: str) -> None:
+def _refuse_swallowed(lines: list[str], delimiter: str, columns: list[str], begins: int) -> None:
     """Raise DataError if every line of a row is a row of its own: a quotation mark is amiss."""
     apart = [line.rstrip("\r\n").split(delimiter) for line in lines if line.strip()]
     at = columns.index("decision")
@@ -112,8 +111,8 @@ def _refuse_swallowed(lines: list[str], delimiter: str, columns: list[str], plac
         len(fields) == len(columns) and known_decision(fields[at].strip(' "')) for fields in apart
     ):
         raise DataError(
-            f"{place}: a quotation mark opens a field here and takes in the rows up to line"
-            f" {int(place.rsplit(maxsplit=1)[-1]) + len(lines) - 1}: it is missing or too many."
+            f"line {begins}: a quotation mark opens a field here and takes in the rows up to line"
+            f" {begins + len(lines) - 1}: it is missing or too many."
         )
 
 

@@ -54,7 +54,7 @@ class Format:
 
 
 def json_of(text: str, place: str) -> object:
-    """Return a JSON document, None for what is none. Raises DataError for a name given twice."""
+    """Return a JSON value; None if it is not JSON. Raises DataError for a name given twice."""
 
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
@@ -90,7 +90,7 @@ def required(value: object, name: str, place: str) -> str:
 
 
 def optional(value: object, name: str, place: str) -> str | None:
-    """Return a field that may be missing or empty. Raises DataError for what is no text."""
+    """Return a text; None if it is missing or empty. Raises DataError if it is not text."""
     if value is not None and not isinstance(value, str):
         raise DataError(f"{place}: {name} must be text, in quotation marks.")
     return value or None

@@ -333,20 +333,20 @@ class GroupConsumer:
             self._reopen()
 
     def _look_at_topic(self) -> None:
-        """Read with a new client where the input is another topic now: created again, or mirrored.
+        """Open a new client if the input topic was created again, or is a mirror now.
 
-        What was read of the old one is first.
+        Messages of the old topic that were read already are returned first.
         """
         self._identity.look()
         if self._carried or not self._identity.is_another:
             return
-        log.error("topic %s is another one than before: rejoining", self._settings.input_topic)
+        log.error("topic %s was created again or mirrored: rejoining", self._settings.input_topic)
         self._reopen()
 
     def _reopen(self) -> None:
         """Leave the group, and join it with a new client."""
         self.close(self._revocation)
-        self._give_up(set(self._membership.partitions))  # of a group that did not let it go in time
+        self._give_up(set(self._membership.partitions))  # those that were not revoked in time
         self._carried = []
         self._consumer = self._open()
 

@@ -94,10 +94,10 @@ class Feedback:
             return self._producer
 
     def _failed(self, producer: object, error: Exception | None) -> NotWrittenError:
-        """Return the error; drop a producer that failed fatally.
+        """Return the error; drop a producer that failed fatally or got no answer.
 
-        And one without an answer: of a topic that was created again librdkafka (2.16; its issue
-        4898) may ask a leader that is none any more, for ever.
+        After its topic was created again, a producer may send to the old leader for ever
+        (librdkafka 2.16; its issue 4898).
         """
         why, finished = f"Kafka did not acknowledge it within {self._seconds:.0f} s", error is None
         if isinstance(error, kafka.KafkaException):

@@ -175,7 +175,7 @@ class LagMonitor:
                 self._topics[topic] = f"Topic {topic} can't be read: {answer}."
 
     def _keep_only(self, topics: set[str]) -> None:
-        """Forget the topics that nobody watches any more."""
+        """Drop what is kept of topics that no object uses any more."""
         self._topics = {name: one for name, one in self._topics.items() if name in topics}
         self._ids = {name: one for name, one in self._ids.items() if name in topics}
         self._starts = {at: start for at, start in self._starts.items() if at[0] in topics}

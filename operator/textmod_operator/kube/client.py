@@ -151,7 +151,7 @@ class Client:
         try:
             answer: Manifest = json.loads(text)
         except ValueError as error:  # a page of a proxy between here and there
-            raise ClusterError(0, f"the answer is no JSON: {_message(text)}") from error
+            raise ClusterError(0, f"the answer is not JSON: {_message(text)}") from error
         return answer
 
     def watch(

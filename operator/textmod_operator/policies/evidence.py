@@ -29,7 +29,7 @@ SLOPE_DEVIATION: Final = 0.25
 """Of the prior on its slope."""
 NEAR: Final = 0.15
 """Standard deviation, in units of the logit, of the kernel that rows of about a score are weighed
-with; three of them are near."""
+with, up to three of them away."""
 LINE_ROWS: Final = 2.0
 """How many rows the line through all of the artifact's counts for at each score."""
 MOST_SHIFT: Final = 4.0
@@ -103,8 +103,9 @@ def corrected(histogram: Histogram, evidence: LabelEvidence) -> Histogram:
 def _expected(own: Sequence[Point], logits: Iterable[float]) -> list[float]:
     """Return the log odds of the label that the artifact has at each of these scores.
 
-    They are those of the line that fits all of its rows, and what the rows of about a score differ
-    from it; a few more rows, as the line has them, speak where there are none.
+    A line is fitted to all of its rows and corrected, at each score, by how the rows near that
+    score differ from it. `LINE_ROWS` rows as the line predicts them count everywhere, so that the
+    line alone decides where the artifact has no rows.
     """
     level, slope = _line(own, [0.0] * len(own), (100.0, 100.0))
     shares = [_probability(level + slope * point.logit) for point in own]

@@ -37,6 +37,14 @@ class TopicRules(NamedTuple):
     id: str = ""
     """Kafka's topic id; empty: not known, or there is none."""
 
+    def or_else(self, before: "TopicRules") -> "TopicRules":
+        """Return these rules, with what was known before for what is not known now.
+
+        Id and settings are asked for separately, and either request may fail.
+        """
+        settings = before if self.max_bytes == UNLIMITED else self
+        return settings._replace(id=self.id or before.id)
+
     def refusal(self, record: Record, now_ms: int) -> KafkaError | None:
         """Return the error that the broker would answer with; None if it takes the record."""
         size = len(record.value or b"") + len(record.key or b"")

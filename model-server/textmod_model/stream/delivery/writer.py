@@ -285,13 +285,14 @@ class Writer:
         if found is None:
             return
         self._asking = False
+        known = dict(self._rules)
         for topic, rules in found.items():
-            known = self._rules.get(topic, rules).id
-            if known and rules.id not in ("", known):
-                log.warning("topic %s is another one than before: opening the producer anew", topic)
+            before = known.get(topic, rules)
+            if before.id and rules.id not in ("", before.id):
+                log.warning("topic %s was created again: reopening the producer", topic)
                 self._recreated = True
-            found = {**found, topic: rules._replace(id=rules.id or known)}
-        self._rules = {**self._rules, **found}
+            known[topic] = rules.or_else(before)
+        self._rules = known
 
     def _wanted_batch_bytes(self) -> int:
         limits = [rules.max_bytes - BATCH_MARGIN for rules in self._rules.values()]

@@ -31,6 +31,7 @@ class _Lines(Iterator[str]):
 
 
 def csv_table(path: Path, text: str, notes: list[str]) -> Table:
+    """Return the table of a CSV file. Raises DatasetError, also while its rows are read."""
     csv.field_size_limit(MAX_FIELD)
     lines = _Lines(text)
     said = _EXCEL_DELIMITER.match(text)

@@ -14,6 +14,7 @@ _FIRST_OBJECTS: Final = 100  # of a JSON file, that name its columns
 
 
 def json_table(path: Path, text: str, notes: list[str]) -> Table:
+    """Return the table of JSON objects. Raises DatasetError, also while its rows are read."""
     array = text.lstrip().startswith("[")
     objects = _elements(path, text) if array else _objects(path, text)
     first = list(itertools.islice(objects, _FIRST_OBJECTS))

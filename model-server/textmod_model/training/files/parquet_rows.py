@@ -13,6 +13,7 @@ _PARQUET_ROWS: Final = 4096
 
 
 def parquet_table(path: Path) -> Table:
+    """Return the table of a Parquet file. Raises DatasetError, also while its rows are read."""
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:

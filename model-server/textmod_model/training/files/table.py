@@ -40,5 +40,5 @@ def printable(text: str, most: int) -> str:
 
 
 def always(place: str) -> Callable[[int], str]:
-    """Return the place of all columns of a row that is not told apart further."""
+    """Return a `place` that is the same for every column of a row."""
     return lambda _: place
